@@ -1,0 +1,2 @@
+//! The `epsball` binary.
+fn main() {}

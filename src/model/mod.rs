@@ -1,0 +1,66 @@
+//! The network under test as the rest of the house sees it: images in, logits out, and on request
+//! the gradient with respect to the images. Attacks and certificates know this trait only, never a
+//! concrete network.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+/// What a result file has to say about the network it is about.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ModelInfo {
+    /// Short name for tables.
+    pub name: String,
+    /// Architecture name, as in the zoo; `custom` for a user's own module.
+    pub architecture: String,
+    /// Shape of one input image, `[C, H, W]`.
+    pub input_shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// Number of weights.
+    pub parameters: usize,
+    /// Lower-case hex SHA-256 of the weight file; empty if there is none.
+    pub sha256: String,
+    /// The forward pass draws random numbers, by the author's declaration.
+    pub randomised: bool,
+    /// The forward pass runs an optimisation, by the author's declaration.
+    pub optimises_in_forward: bool,
+}
+
+/// A frozen image classifier: a fixed function from images to logits.
+pub trait Classifier: Send + Sync {
+    /// Name, shapes and identity.
+    fn info(&self) -> &ModelInfo;
+
+    /// Logits `[N, K]` of `images` `[N, C, H, W]` in [0, 1]. An image's logits do not depend on the
+    /// other images of the batch.
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    fn logits(&self, images: &Tensor) -> Result<Tensor>;
+
+    /// Logits `[N, K]` and the means to pull cotangents back to the images, from one forward.
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)>;
+}
+
+/// Maps a cotangent of the logits, `[N, K]`, to the gradient of the images, `[N, C, H, W]`; as often
+/// as wanted.
+pub struct Pullback<'a>(Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + 'a>);
+
+impl<'a> Pullback<'a> {
+    /// Wraps the function.
+    pub fn new(pull: impl Fn(&Tensor) -> Result<Tensor> + Send + 'a) -> Self {
+        Self(Box::new(pull))
+    }
+
+    /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)` with respect to the images.
+    ///
+    /// # Errors
+    /// If the cotangent's shape is not that of the logits or the device fails.
+    pub fn apply(&self, cotangent: &Tensor) -> Result<Tensor> {
+        (self.0)(cotangent)
+    }
+}
