@@ -99,10 +99,7 @@ impl Error {
     }
 
     /// An [`Error::Io`]; use as `.map_err(Error::io("read", path))`.
-    pub fn io(
-        action: &'static str,
-        path: impl AsRef<Path>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { action, path, source }
     }
@@ -146,10 +143,7 @@ mod tests {
     fn unknown_names_get_the_nearest_one() {
         let error = Error::unknown("attack", "pdg", ["pgd", "fgsm", "cw-l2"]);
         assert_eq!(error.to_string(), "unknown attack `pdg`");
-        assert_eq!(
-            error.hint().as_deref(),
-            Some("did you mean `pgd`? known: pgd, fgsm, cw-l2")
-        );
+        assert_eq!(error.hint().as_deref(), Some("did you mean `pgd`? known: pgd, fgsm, cw-l2"));
     }
 
     #[test]

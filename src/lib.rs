@@ -5,6 +5,7 @@
 pub mod data;
 pub mod error;
 pub mod model;
+pub mod record;
 pub mod rng;
 
 pub use error::{Error, Result};

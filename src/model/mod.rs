@@ -48,7 +48,9 @@ pub trait Classifier: Send + Sync {
 
 /// Maps a cotangent of the logits, `[N, K]`, to the gradient of the images, `[N, C, H, W]`; as often
 /// as wanted.
-pub struct Pullback<'a>(Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + 'a>);
+pub struct Pullback<'a>(Box<Pull<'a>>);
+
+type Pull<'a> = dyn Fn(&Tensor) -> Result<Tensor> + Send + 'a;
 
 impl<'a> Pullback<'a> {
     /// Wraps the function.

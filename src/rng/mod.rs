@@ -16,9 +16,9 @@ impl Stream {
     /// Streams with different purposes or seeds are independent.
     pub fn new(seed: u64, purpose: &str) -> Self {
         // FNV-1a, 64 bits: any fixed well-mixed map from names to words will do.
-        let hash = purpose
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let hash = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+        });
         Self { key: [seed as u32, (seed >> 32) as u32] }.derive([hash as u32, (hash >> 32) as u32])
     }
 

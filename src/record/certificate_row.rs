@@ -1,0 +1,41 @@
+//! A row of a certificate's table: the six columns of Cohen et al.'s logs, in their order, so that
+//! existing analysis scripts read it, then what those logs lack.
+
+use serde::{Deserialize, Serialize};
+
+/// What CERTIFY (Cohen et al. 2019, section 3.2.2) found for one image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateRow {
+    /// Index of the image in its data set.
+    pub idx: u64,
+    /// True class.
+    pub label: u32,
+    /// Predicted class of the smoothed classifier, -1 for ABSTAIN.
+    pub predict: i64,
+    /// Certified L2 radius in pixel units of [0, 1], rounded down to six decimals; 0 if it abstained.
+    pub radius: f64,
+    /// 1 if `predict` is `label`.
+    pub correct: u8,
+    /// Wall time of the image as `h:mm:ss.ffffff`. Not reproducible.
+    pub time: String,
+    /// Standard deviation of the Gaussian noise.
+    pub sigma: f64,
+    /// N0, the samples that select the class.
+    pub n0: u64,
+    /// N, the samples that bound its probability.
+    pub n: u64,
+    /// One minus the confidence.
+    pub alpha: f64,
+    /// Samples among N that voted for the selected class (nA).
+    #[serde(rename = "nA")]
+    pub n_a: u64,
+    /// The class that the N0 samples selected.
+    pub selected: u32,
+    /// One-sided Clopper-Pearson lower bound of the class's probability (pA).
+    pub p_low: f64,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// First 16 hex digits of the SHA-256 of the weight file.
+    pub model: String,
+}

@@ -1,0 +1,157 @@
+//! What a run leaves on disk: `run.toml` with everything that was decided, and one table per job with
+//! a row per image, which is also the journal. The runner writes these types and the reports read
+//! them; a leaderboard is derived from them and from nothing else.
+
+mod attack_row;
+mod certificate_row;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use attack_row::AttackRow;
+pub use certificate_row::CertificateRow;
+
+use crate::error::{Error, Result};
+
+/// Version of the formats in this module; a reader refuses newer ones.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The file `run.toml`: the resolved suite, with the identity of everything that went in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// [`FORMAT_VERSION`] at the time of writing.
+    pub format_version: u32,
+    /// Name of the suite.
+    pub name: String,
+    /// Version of epsball.
+    pub epsball: String,
+    /// Seed of all per-image randomness.
+    pub seed: u64,
+    /// Device as resolved: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Number format of the network that was attacked: `f32`.
+    pub precision: String,
+    /// The networks.
+    #[serde(rename = "model")]
+    pub models: Vec<ModelRecord>,
+    /// The data sets.
+    #[serde(rename = "data")]
+    pub data: Vec<DataRecord>,
+    /// The jobs, in the order of the suite.
+    #[serde(rename = "job")]
+    pub jobs: Vec<JobRecord>,
+}
+
+/// One network of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecord {
+    /// Name used in tables and job ids.
+    pub name: String,
+    /// Architecture, as in the zoo.
+    pub architecture: String,
+    /// SHA-256 of the weight file.
+    pub sha256: String,
+    /// Number of weights.
+    pub parameters: usize,
+    /// What the author or the model file says about it in a few words: training, source.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// One data set of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecord {
+    /// Name used in tables.
+    pub name: String,
+    /// SHA-256 of the image file.
+    pub sha256: String,
+    /// `[C, H, W]`.
+    pub shape: [usize; 3],
+    /// Number of images the jobs of this run evaluate.
+    pub images: usize,
+}
+
+/// One job: one network under one attack or certificate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobRecord {
+    /// Unique in the run: `model--label`.
+    pub id: String,
+    /// Table of the job, relative to the run folder, with `/`.
+    pub file: String,
+    /// A name in [`RunRecord::models`].
+    pub model: String,
+    /// A name in [`RunRecord::data`].
+    pub data: String,
+    /// Number of images this job evaluates; the job is finished when its table has as many rows.
+    pub images: usize,
+    /// What is done.
+    pub work: Work,
+}
+
+/// What a job does to its images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Work {
+    /// An attack; its table holds [`AttackRow`]s (`.csv`).
+    Attack {
+        /// Column title, unique per model: `pgd-linf`, `patch-rs`.
+        label: String,
+        /// Name of the attack: `pgd`.
+        attack: String,
+        /// Threat model in words: `Linf`, `L2`, `patch 2x2`.
+        threat: String,
+        /// Budgets at which robust accuracy is reported, in the threat's unit, ascending. One value
+        /// for a fixed-budget attack, any number for one that finds minimal perturbations; empty
+        /// when the threat has no budget (a patch).
+        eps: Vec<f64>,
+        /// The attack minimises the distance, so one table serves every budget.
+        minimal: bool,
+        /// A control (random noise, grey patch): shown, but not part of the worst case.
+        #[serde(default)]
+        control: bool,
+        /// Every hyper-parameter by its name in the paper.
+        parameters: BTreeMap<String, String>,
+    },
+    /// Randomized smoothing; its table holds [`CertificateRow`]s (`.tsv`).
+    Certificate {
+        /// Column title: `smoothing-0.25`.
+        label: String,
+        /// Name of the certificate: `cohen`.
+        certificate: String,
+        /// Standard deviation of the noise, in pixel units of [0, 1].
+        sigma: f64,
+        /// Radii of the report, in L2 pixel units, ascending.
+        radii: Vec<f64>,
+        /// Every parameter by its name in the paper (N0, N, alpha).
+        parameters: BTreeMap<String, String>,
+    },
+}
+
+impl RunRecord {
+    /// Reads `run.toml` of the run folder `folder`.
+    ///
+    /// # Errors
+    /// If the file is missing, is not TOML of this format, or is of a newer version.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("run.toml");
+        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let record: Self = toml::from_str(&text).map_err(|e| {
+            Error::file(&path, "run record", e.message(), "the folder is not a run of this version")
+        })?;
+        if record.format_version > FORMAT_VERSION {
+            return Err(Error::file(
+                &path,
+                "format_version",
+                format!("{} is newer than {FORMAT_VERSION}", record.format_version),
+                "read it with the epsball version that wrote it",
+            ));
+        }
+        Ok(record)
+    }
+}
