@@ -5,6 +5,8 @@
 pub mod data;
 pub mod error;
 pub mod model;
+pub mod nn;
+pub mod ops;
 pub mod record;
 pub mod rng;
 

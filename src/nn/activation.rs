@@ -1,0 +1,70 @@
+//! Elementwise activations.
+
+use candle_core::Tensor;
+
+use super::{Node, Saved, Shape, foreign};
+use crate::error::Result;
+use crate::ops::activation;
+
+/// See [`super::Layer::Relu`].
+#[derive(Debug, Clone, Copy)]
+pub struct Relu;
+
+impl Node for Relu {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        activation::relu(x)
+    }
+
+    fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        let (y, positive) = activation::relu_saving(x)?;
+        Ok((y, Saved::Bits(positive)))
+    }
+
+    fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
+        let Saved::Bits(positive) = saved else { return Err(foreign("relu")) };
+        activation::relu_pullback(g, positive)
+    }
+
+    fn reference(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.relu()?)
+    }
+
+    fn shape(&self, input: Shape) -> Result<Shape> {
+        Ok(input)
+    }
+
+    fn describe(&self) -> String {
+        "relu".into()
+    }
+}
+
+/// See [`super::Layer::Silu`].
+#[derive(Debug, Clone, Copy)]
+pub struct Silu;
+
+impl Node for Silu {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        activation::silu(x)
+    }
+
+    fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        Ok((activation::silu(x)?, Saved::Tensor(x.clone())))
+    }
+
+    fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
+        let Saved::Tensor(x) = saved else { return Err(foreign("silu")) };
+        activation::silu_pullback(g, x)
+    }
+
+    fn reference(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.silu()?)
+    }
+
+    fn shape(&self, input: Shape) -> Result<Shape> {
+        Ok(input)
+    }
+
+    fn describe(&self) -> String {
+        "silu".into()
+    }
+}

@@ -1,0 +1,246 @@
+//! A network as a value: a tree of layers, built by the combinators below and read in several ways.
+//! The network under test is frozen, so the only gradient there is is that of the images, and no
+//! layer knows about weight gradients, variables or a tape. Inside the tree activations are NHWC
+//! tensors `[N, H, W, C]`, or `[N, F]` after [`flatten`] or a global pool.
+//!
+//! A layer is one file with a struct that implements [`Node`], one variant of [`Layer`] and one line
+//! in `Layer::node`; an architecture that uses it gets every reading for free.
+
+mod activation;
+mod affine;
+mod branch;
+mod conv2d;
+mod linear;
+mod normalise;
+mod pool;
+mod print;
+mod reshape;
+mod shape;
+
+use candle_core::Tensor;
+
+pub use activation::{Relu, Silu};
+pub use affine::Affine;
+pub use branch::{Concat, Seq, Sum};
+pub use conv2d::Conv2d;
+pub use linear::Linear;
+pub use normalise::Normalise;
+pub use pool::{AvgPool, GlobalAvgPool, MaxPool};
+pub use reshape::{Flatten, PadChannels, Subsample};
+pub use shape::Shape;
+
+use crate::error::Result;
+use crate::ops::activation::Bits;
+
+/// A layer or a composition of layers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Layer {
+    /// The input itself; the identity branch of a residual block.
+    Identity,
+    /// Subtracts a mean and divides by a standard deviation per channel.
+    Normalise(Normalise),
+    /// A convolution.
+    Conv2d(Conv2d),
+    /// A fully connected layer.
+    Linear(Linear),
+    /// Scale and shift per channel: an evaluation-mode batch norm.
+    Affine(Affine),
+    /// `max(x, 0)`.
+    Relu(Relu),
+    /// `x * sigmoid(x)`.
+    Silu(Silu),
+    /// Mean over windows.
+    AvgPool(AvgPool),
+    /// Maximum over windows.
+    MaxPool(MaxPool),
+    /// Mean over the whole image.
+    GlobalAvgPool(GlobalAvgPool),
+    /// Image to vector, in the order of published weights (C, H, W).
+    Flatten(Flatten),
+    /// Every k-th pixel.
+    Subsample(Subsample),
+    /// Zero channels before and after.
+    PadChannels(PadChannels),
+    /// Layers one after the other.
+    Seq(Seq),
+    /// Branches on the same input, added.
+    Sum(Sum),
+    /// Branches on the same input, side by side along the channels.
+    Concat(Concat),
+}
+
+/// What a layer keeps from the forward pass for its pullback.
+#[derive(Debug)]
+pub enum Saved {
+    /// The pullback needs nothing.
+    Nothing,
+    /// The shape of the input.
+    Shape(Vec<usize>),
+    /// The input or another tensor.
+    Tensor(Tensor),
+    /// Which elements passed.
+    Bits(Bits),
+    /// Where each element of a maximum came from, and the shape of the input.
+    Origin(Vec<u32>, [usize; 4]),
+    /// What each of several inner layers keeps.
+    Inner(Vec<Saved>),
+}
+
+/// The readings of one layer.
+pub trait Node {
+    /// The output for a batch.
+    ///
+    /// # Errors
+    /// If the shape does not fit or the device fails.
+    fn forward(&self, x: &Tensor) -> Result<Tensor>;
+
+    /// The output and what [`Node::pullback`] needs.
+    ///
+    /// # Errors
+    /// As [`Node::forward`].
+    fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)>;
+
+    /// Maps a cotangent of the output to the cotangent of the input.
+    ///
+    /// # Errors
+    /// If `saved` is another layer's or the device fails.
+    fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor>;
+
+    /// The same function in candle's own operations on NCHW tensors: differentiable by candle's
+    /// autograd, for training and as a check of the readings above.
+    ///
+    /// # Errors
+    /// As [`Node::forward`].
+    fn reference(&self, x: &Tensor) -> Result<Tensor>;
+
+    /// Shape of the output for one image.
+    ///
+    /// # Errors
+    /// If an input of this shape does not fit.
+    fn shape(&self, input: Shape) -> Result<Shape>;
+
+    /// Multiply-adds of the matrix products for one image.
+    fn multiply_adds(&self, input: Shape) -> u64 {
+        let _ = input;
+        0
+    }
+
+    /// One line for printing: `conv 3x3 16 -> 32 stride 2`.
+    fn describe(&self) -> String;
+
+    /// The layers inside, if it is a composition.
+    fn inner(&self) -> &[Layer] {
+        &[]
+    }
+}
+
+impl Layer {
+    fn node(&self) -> &dyn Node {
+        match self {
+            Self::Identity => &reshape::Identity,
+            Self::Normalise(layer) => layer,
+            Self::Conv2d(layer) => layer,
+            Self::Linear(layer) => layer,
+            Self::Affine(layer) => layer,
+            Self::Relu(layer) => layer,
+            Self::Silu(layer) => layer,
+            Self::AvgPool(layer) => layer,
+            Self::MaxPool(layer) => layer,
+            Self::GlobalAvgPool(layer) => layer,
+            Self::Flatten(layer) => layer,
+            Self::Subsample(layer) => layer,
+            Self::PadChannels(layer) => layer,
+            Self::Seq(layer) => layer,
+            Self::Sum(layer) => layer,
+            Self::Concat(layer) => layer,
+        }
+    }
+}
+
+impl Node for Layer {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.node().forward(x)
+    }
+
+    fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        self.node().save(x)
+    }
+
+    fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
+        self.node().pullback(saved, g)
+    }
+
+    fn reference(&self, x: &Tensor) -> Result<Tensor> {
+        self.node().reference(x)
+    }
+
+    fn shape(&self, input: Shape) -> Result<Shape> {
+        self.node().shape(input)
+    }
+
+    fn multiply_adds(&self, input: Shape) -> u64 {
+        self.node().multiply_adds(input)
+    }
+
+    fn describe(&self) -> String {
+        self.node().describe()
+    }
+
+    fn inner(&self) -> &[Layer] {
+        self.node().inner()
+    }
+}
+
+/// Layers one after the other.
+pub fn seq(layers: impl Into<Vec<Layer>>) -> Layer {
+    Layer::Seq(Seq(layers.into()))
+}
+
+/// Branches on the same input, added: `sum([residual, Layer::Identity])`.
+pub fn sum(branches: impl Into<Vec<Layer>>) -> Layer {
+    Layer::Sum(Sum(branches.into()))
+}
+
+/// Branches on the same input, side by side along the channels.
+pub fn concat(branches: impl Into<Vec<Layer>>) -> Layer {
+    Layer::Concat(Concat(branches.into()))
+}
+
+/// `max(x, 0)`.
+pub fn relu() -> Layer {
+    Layer::Relu(Relu)
+}
+
+/// `x * sigmoid(x)`, also called swish.
+pub fn silu() -> Layer {
+    Layer::Silu(Silu)
+}
+
+/// Mean over windows of `size` pixels, `stride` apart, without padding.
+pub fn avg_pool(size: usize, stride: usize) -> Layer {
+    Layer::AvgPool(AvgPool(crate::ops::pool::Window { size, stride }))
+}
+
+/// Maximum over windows of `size` pixels, `stride` apart, without padding.
+pub fn max_pool(size: usize, stride: usize) -> Layer {
+    Layer::MaxPool(MaxPool(crate::ops::pool::Window { size, stride }))
+}
+
+/// Mean over the whole image: `[N, H, W, C]` to `[N, C]`.
+pub fn global_avg_pool() -> Layer {
+    Layer::GlobalAvgPool(GlobalAvgPool)
+}
+
+/// `[N, H, W, C]` to `[N, C * H * W]`, in the order of published weights.
+pub fn flatten() -> Layer {
+    Layer::Flatten(Flatten)
+}
+
+/// An error for a `Saved` that belongs to another layer: a bug in this crate.
+fn foreign(layer: &str) -> crate::Error {
+    candle_core::Error::Msg(format!("{layer}: the saved state is another layer's")).into()
+}
+
+#[cfg(test)]
+mod tests;

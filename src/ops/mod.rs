@@ -1,0 +1,50 @@
+//! The hot operations of the frozen engine, on NHWC tensors. An operation has a CPU form here; the
+//! layers of `nn` call it by name and never see a slice. Every form is deterministic and treats each
+//! image alone: the bits of an image do not depend on its place in a batch or on the batch's size.
+//! Operations run on the calling thread; the network above splits a batch over threads by image.
+
+pub mod activation;
+pub mod affine;
+pub mod conv2d;
+pub mod gemm;
+pub mod layout;
+pub mod pool;
+pub mod rows;
+
+use candle_core::{Storage, Tensor, WithDType};
+
+use crate::error::Result;
+
+/// f32, in which networks run, and f64, in which their gradients are tested.
+pub trait Real: WithDType + num_traits::Float + Default + std::iter::Sum {}
+
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// Calls `$f::<f32>` or `$f::<f64>` according to the type of a tensor.
+macro_rules! for_real {
+    ($tensor:expr, $f:ident ( $($arg:expr),* $(,)? )) => {
+        match $tensor.dtype() {
+            candle_core::DType::F32 => $f::<f32>($($arg),*),
+            candle_core::DType::F64 => $f::<f64>($($arg),*),
+            other => Err(candle_core::Error::Msg(format!(
+                "{} works on f32 and f64 tensors, not on {other:?}", stringify!($f)
+            )).into()),
+        }
+    };
+}
+pub(crate) use for_real;
+
+/// Lends the elements of a CPU tensor, in row-major order.
+///
+/// # Errors
+/// If the tensor is on another device or of another type.
+pub fn with_slice<T: Real, R>(tensor: &Tensor, read: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(candle_core::Error::Msg("this operation runs on CPU tensors".into()).into());
+    };
+    let all = T::cpu_storage_as_slice(storage)?;
+    read(&all[layout.start_offset()..][..layout.shape().elem_count()])
+}
