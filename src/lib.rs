@@ -9,5 +9,6 @@ pub mod nn;
 pub mod ops;
 pub mod record;
 pub mod rng;
+pub mod zoo;
 
 pub use error::{Error, Result};

@@ -2,7 +2,17 @@
 //! the gradient with respect to the images. Attacks and certificates know this trait only, never a
 //! concrete network.
 
+mod candle;
+mod card;
+pub mod checkpoint;
+pub mod file;
+mod frozen;
+
 use candle_core::Tensor;
+
+pub use candle::CandleClassifier;
+pub use card::{CARD_VERSION, ModelCard};
+pub use frozen::FrozenNetwork;
 
 use crate::error::Result;
 

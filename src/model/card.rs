@@ -1,0 +1,81 @@
+//! What a model file says about itself: one JSON text under the key `epsball` of the safetensors
+//! metadata, enough to rebuild the network and to cite it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::zoo::{Architecture, Normalisation, Plan};
+
+/// Version of the card's format.
+pub const CARD_VERSION: u32 = 1;
+
+/// The card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// [`CARD_VERSION`] at the time of writing.
+    pub format_version: u32,
+    /// Name in tables.
+    pub name: String,
+    /// Architecture, as in the zoo.
+    pub architecture: String,
+    /// `[C, H, W]` of one image.
+    pub input_shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// Mean per channel that the network subtracts; empty for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mean: Vec<f64>,
+    /// Standard deviation per channel that the network divides by; empty for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub std: Vec<f64>,
+    /// Where the weights come from: a paper, a page, the file that was converted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// How they were trained: the exact command, for the bundled models.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub training: String,
+    /// Licence of the weights.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub licence: String,
+    /// Numbers published for these weights, by name: `clean accuracy`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub published: BTreeMap<String, f64>,
+    /// The forward pass draws random numbers.
+    #[serde(default)]
+    pub randomised: bool,
+    /// The forward pass runs an optimisation.
+    #[serde(default)]
+    pub optimises_in_forward: bool,
+}
+
+impl ModelCard {
+    /// A card with nothing but the architecture's defaults.
+    pub fn new(name: impl Into<String>, architecture: &Architecture) -> Self {
+        let plan = architecture.plan();
+        let (mean, std) = plan.normalisation.map_or_else(Default::default, |n| (n.mean, n.std));
+        Self {
+            format_version: CARD_VERSION,
+            name: name.into(),
+            architecture: architecture.name.into(),
+            input_shape: plan.input_shape,
+            classes: plan.classes,
+            mean,
+            std,
+            source: String::new(),
+            training: String::new(),
+            licence: String::new(),
+            published: BTreeMap::new(),
+            randomised: false,
+            optimises_in_forward: false,
+        }
+    }
+
+    /// What the architecture's builder needs to know.
+    pub fn plan(&self) -> Plan {
+        let normalisation = (!self.mean.is_empty())
+            .then(|| Normalisation { mean: self.mean.clone(), std: self.std.clone() });
+        Plan { input_shape: self.input_shape, classes: self.classes, normalisation }
+    }
+}

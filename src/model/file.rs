@@ -1,0 +1,150 @@
+//! Model files: one safetensors file with weights under their published keys and a [`ModelCard`] in
+//! its metadata. Plain weights work too when the caller names the architecture.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
+
+use super::card::{CARD_VERSION, ModelCard};
+use super::{FrozenNetwork, ModelInfo};
+use crate::error::{Error, Result};
+use crate::zoo::{self, Stored};
+
+/// Key of the card in the safetensors metadata.
+const CARD_KEY: &str = "epsball";
+
+/// What the caller knows about a file that does not say it itself; each overrides the card.
+#[derive(Debug, Clone, Default)]
+pub struct Declared {
+    /// Name in tables; the file stem otherwise.
+    pub name: Option<String>,
+    /// Architecture, needed for plain weights.
+    pub architecture: Option<String>,
+}
+
+/// Reads a model file: the network and the card that describes it.
+///
+/// # Errors
+/// If the file cannot be read, is not safetensors, has no card and no architecture was declared, or
+/// its weights do not fit the architecture.
+pub fn load(path: &Path, declared: &Declared) -> Result<(FrozenNetwork, ModelCard)> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    load_bytes(path, &bytes, declared)
+}
+
+/// [`load`] for a file that is already in memory; `path` is its name in errors.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_bytes(
+    path: &Path,
+    bytes: &[u8],
+    declared: &Declared,
+) -> Result<(FrozenNetwork, ModelCard)> {
+    let (stored, tensors) = read_tensors(path, bytes)?;
+    let stem = || path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+    let mut card = match (&declared.architecture, stored) {
+        (Some(name), Some(card)) if card.architecture == *name => card,
+        (Some(name), _) => ModelCard::new(stem(), zoo::find(name)?),
+        (None, Some(card)) => card,
+        (None, None) => {
+            let names = zoo::ALL.iter().map(|a| a.name).collect::<Vec<_>>().join(", ");
+            return Err(Error::file(
+                path,
+                "metadata",
+                "the file does not say which architecture its weights belong to",
+                format!("name it with --arch (known: {names})"),
+            ));
+        }
+    };
+    if let Some(name) = &declared.name {
+        card.name.clone_from(name);
+    }
+    let parameters = count_parameters(&tensors);
+    let tree = zoo::find(&card.architecture)?
+        .tree(&mut Stored::new(tensors), &card.plan())
+        .map_err(|error| name_file(error, path))?;
+    let info = ModelInfo {
+        name: card.name.clone(),
+        architecture: card.architecture.clone(),
+        input_shape: card.input_shape,
+        classes: card.classes,
+        parameters,
+        sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        randomised: card.randomised,
+        optimises_in_forward: card.optimises_in_forward,
+    };
+    Ok((FrozenNetwork::new(info, tree), card))
+}
+
+/// Writes weights with their card, replacing the file at once when it is complete.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, card: &ModelCard) -> Result<()> {
+    let card = serde_json::to_string(card)
+        .map_err(|e| Error::file(path, CARD_KEY, e.to_string(), "report this as a bug"))?;
+    let metadata = HashMap::from([(CARD_KEY.to_string(), card)]);
+    let bytes = safetensors::serialize(tensors, Some(metadata))
+        .map_err(|e| Error::file(path, "weights", e.to_string(), "report this as a bug"))?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write to", folder))?;
+    file.write_all(&bytes).map_err(Error::io("write", path))?;
+    file.persist(path).map_err(|e| Error::io("replace", path)(e.error))?;
+    Ok(())
+}
+
+/// The card, if the file has one, and the tensors under their published keys.
+fn read_tensors(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(Option<ModelCard>, BTreeMap<String, Tensor>)> {
+    let card = match SafeTensors::read_metadata(bytes) {
+        Ok((_, metadata)) => metadata.metadata().as_ref().and_then(|m| m.get(CARD_KEY).cloned()),
+        Err(_) => None,
+    };
+    let Some(card) = card else {
+        return Ok((None, super::checkpoint::read(path)?.into_chosen().tensors));
+    };
+    let bad = |problem: String| {
+        Error::file(path, CARD_KEY, problem, "write the file again with `epsball convert`")
+    };
+    let card: ModelCard = serde_json::from_str(&card).map_err(|e| bad(e.to_string()))?;
+    if card.format_version > CARD_VERSION {
+        return Err(bad(format!("version {} is newer than {CARD_VERSION}", card.format_version)));
+    }
+    if card.mean.len() != card.std.len() || card.std.iter().any(|s| *s <= 0.0 || !s.is_finite()) {
+        return Err(bad("mean and std must have one value per channel, std above 0".into()));
+    }
+    let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(|e| {
+        Error::file(
+            path,
+            "weights",
+            e.to_string(),
+            "the file is damaged: copy or download it again",
+        )
+    })?;
+    Ok((Some(card), tensors.into_iter().collect()))
+}
+
+fn count_parameters(tensors: &BTreeMap<String, Tensor>) -> usize {
+    const STATISTICS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+    let is_weight = |name: &str| !STATISTICS.iter().any(|s| name.ends_with(s));
+    tensors.iter().filter(|(name, _)| is_weight(name)).map(|(_, t)| t.elem_count()).sum()
+}
+
+/// An error about weights, which knows no file, as one about this file.
+fn name_file(error: Error, path: &Path) -> Error {
+    match error {
+        Error::Setting { field, problem, remedy } => Error::file(path, field, problem, remedy),
+        other => other,
+    }
+}

@@ -1,0 +1,217 @@
+//! Named weights on their way into a tree: read from a file, or fresh variables for training. An
+//! architecture asks for layers by name and shape; what does not fit is collected, so that one error
+//! names every key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use candle_core::{DType, Device, Tensor, Var};
+
+use super::Normalisation;
+use crate::error::{Error, Result};
+use crate::nn::{Affine, Conv2d, Layer, Linear, Normalise};
+use crate::rng::Stream;
+
+/// Where weights come from.
+pub trait Source {
+    /// The tensor of this name and shape. `Ok(None)`: there is none, or it does not fit, which the
+    /// source remembers for [`Source::problems`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Option<Tensor>>;
+
+    /// What did not fit, once everything was taken: one line per key.
+    fn problems(&self) -> Vec<String>;
+}
+
+/// Weights that were read from a file.
+pub struct Stored {
+    tensors: BTreeMap<String, Tensor>,
+    taken: BTreeSet<String>,
+    problems: Vec<String>,
+}
+
+impl Stored {
+    /// Takes tensors of any float type; they become f32.
+    pub fn new(tensors: BTreeMap<String, Tensor>) -> Self {
+        Self { tensors, taken: BTreeSet::new(), problems: Vec::new() }
+    }
+}
+
+impl Source for Stored {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
+        self.taken.insert(name.to_string());
+        let Some(tensor) = self.tensors.get(name) else {
+            self.problems.push(format!("missing: {name} {shape:?}"));
+            return Ok(None);
+        };
+        if tensor.dims() != shape {
+            let found = tensor.dims();
+            self.problems.push(format!("wrong shape: {name} is {found:?} instead of {shape:?}"));
+            return Ok(None);
+        }
+        let tensor = tensor.to_dtype(DType::F32)?;
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            self.problems.push(format!("not finite: {name} holds {} at element {i}", values[i]));
+            return Ok(None);
+        }
+        Ok(Some(tensor))
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let left_over = self
+            .tensors
+            .keys()
+            .filter(|name| !self.taken.contains(*name) && !name.ends_with("num_batches_tracked"))
+            .map(|name| format!("unexpected: {name}"));
+        self.problems.iter().cloned().chain(left_over).collect()
+    }
+}
+
+/// Fresh variables for training, uniform in +-1/sqrt(fan in), a function of the seed and the names.
+pub struct Fresh {
+    seed: u64,
+    /// The variables by name, in the order of the names.
+    pub variables: BTreeMap<String, Var>,
+}
+
+impl Fresh {
+    /// No variables yet; building a tree makes them.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, variables: BTreeMap::new() }
+    }
+}
+
+impl Source for Fresh {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
+        // A bias has the fan in of the weight it belongs to, which was asked for just before it.
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let weight = self.variables.get(&format!("{stem}.weight"));
+        let fan_in: usize = match weight {
+            Some(weight) if shape.len() == 1 => weight.dims()[1..].iter().product(),
+            _ => shape[1..].iter().product(),
+        };
+        let bound = 1.0 / (fan_in.max(1) as f32).sqrt();
+        let mut values = vec![0.0_f32; shape.iter().product()];
+        Stream::new(self.seed, name).draw(0, 0).uniform(&mut values);
+        values.iter_mut().for_each(|v| *v = (2.0 * *v - 1.0) * bound);
+        let variable = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
+        let tensor = variable.as_tensor().clone();
+        self.variables.insert(name.to_string(), variable);
+        Ok(Some(tensor))
+    }
+
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A source with a place in the tree of names: what an architecture's builder sees.
+pub struct Weights<'a> {
+    source: &'a mut dyn Source,
+    scope: String,
+}
+
+impl<'a> Weights<'a> {
+    pub(super) fn new(source: &'a mut dyn Source) -> Self {
+        Self { source, scope: String::new() }
+    }
+
+    /// The names below `scope`: `weights.at("layer1.0").conv("conv1", ...)`.
+    pub fn at(&mut self, scope: impl std::fmt::Display) -> Weights<'_> {
+        Weights { scope: format!("{}{scope}.", self.scope), source: &mut *self.source }
+    }
+
+    /// The tensor of this name; zeros stand in for one that does not fit, until `finish` reports it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        match self.source.take(&format!("{}{name}", self.scope), shape)? {
+            Some(tensor) => Ok(tensor),
+            None => Ok(Tensor::zeros(shape, DType::F32, &Device::Cpu)?),
+        }
+    }
+
+    /// A convolution without bias: `name.weight` `[outputs, inputs, kernel, kernel]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn conv(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        kernel: usize,
+    ) -> Result<Conv2d> {
+        Conv2d::new(
+            self.tensor(&format!("{name}.weight"), &[outputs, inputs, kernel, kernel])?,
+            None,
+        )
+    }
+
+    /// A convolution with `name.bias` `[outputs]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn conv_bias(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        kernel: usize,
+    ) -> Result<Conv2d> {
+        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs, kernel, kernel])?;
+        let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
+        Conv2d::new(weight, Some(bias))
+    }
+
+    /// A fully connected layer with bias.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Layer> {
+        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
+        Ok(Linear::new(weight, Some(bias)).layer())
+    }
+
+    /// An evaluation-mode batch norm with its running statistics, epsilon 1e-5.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn batch_norm(&mut self, name: &str, channels: usize) -> Result<Layer> {
+        let [weight, bias, mean, var] = ["weight", "bias", "running_mean", "running_var"]
+            .map(|part| self.tensor(&format!("{name}.{part}"), &[channels]));
+        Ok(Affine::batch_norm(&mean?, &var?, Some(&weight?), Some(&bias?), 1e-5)?.layer())
+    }
+
+    /// The input normalisation, which has constants, not weights.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn normalise(&mut self, normalisation: &Normalisation) -> Result<Layer> {
+        let constant = |values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+            Tensor::new(values, &Device::Cpu)
+        };
+        Ok(Normalise::new(constant(&normalisation.mean)?, constant(&normalisation.std)?).layer())
+    }
+
+    /// One error for everything that did not fit.
+    pub(super) fn finish(self, architecture: &str) -> Result<()> {
+        let problems = self.source.problems();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let shown = problems.iter().take(12).cloned().collect::<Vec<_>>().join("; ");
+        let more = problems.len().saturating_sub(12);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        Err(Error::setting(
+            "weights",
+            format!("do not fit {architecture}: {shown}{more}"),
+            "name the architecture the weights belong to, or export them again",
+        ))
+    }
+}
