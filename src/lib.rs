@@ -4,11 +4,13 @@
 
 pub mod data;
 pub mod error;
+pub mod loss;
 pub mod model;
 pub mod nn;
 pub mod ops;
 pub mod record;
 pub mod rng;
+pub mod threat;
 pub mod zoo;
 
 pub use error::{Error, Result};

@@ -1,0 +1,119 @@
+//! What an attacker may do: a ball around the clean image in some norm, or a patch, always inside
+//! the box [0, 1]. A norm is one file with a [`Geometry`] and one line in [`Norm::geometry`].
+
+mod l1;
+mod l2;
+mod linf;
+mod patch;
+
+pub use patch::{Patch, Window};
+
+use crate::rng::Draw;
+
+/// Slack for the rounding of f32 pixels when a candidate is checked, relative to max(eps, 1).
+pub const TOLERANCE: f64 = 1e-6;
+
+/// A norm for perturbations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Norm {
+    /// Largest absolute value.
+    Linf,
+    /// Euclidean length.
+    L2,
+    /// Sum of absolute values.
+    L1,
+}
+
+/// What an attack needs to know about a norm, for one image as a row of numbers.
+pub trait Geometry: Sync {
+    /// Distance of `x` from `x0`.
+    fn distance(&self, x: &[f32], x0: &[f32]) -> f64;
+
+    /// Moves `x` to the closest point (in the Euclidean sense) of the ball of radius `eps` around
+    /// `x0`, then into the box [0, 1]. `x0` is in the box, so the second step never leaves the ball.
+    fn project(&self, x: &mut [f32], x0: &[f32], eps: f32);
+
+    /// Moves `x` by `alpha` in the direction in which a loss with gradient `g` grows fastest per
+    /// unit of this norm.
+    fn ascend(&self, x: &mut [f32], g: &[f32], alpha: f32);
+
+    /// A random point of the ball of radius `eps` around `x0`, not yet clipped to the box.
+    fn random(&self, draw: Draw, x0: &[f32], eps: f32, x: &mut [f32]);
+}
+
+impl Norm {
+    /// The geometry of this norm.
+    pub fn geometry(self) -> &'static dyn Geometry {
+        match self {
+            Self::Linf => &linf::Linf,
+            Self::L2 => &l2::L2,
+            Self::L1 => &l1::L1,
+        }
+    }
+}
+
+impl std::fmt::Display for Norm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// A threat model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Threat {
+    /// Any image within `eps` of the clean one.
+    Ball {
+        /// The norm.
+        norm: Norm,
+        /// The radius; infinite for an attack that looks for the smallest perturbation.
+        eps: f32,
+    },
+    /// Any content in one rectangle anywhere in the image.
+    Patch(Patch),
+}
+
+impl Threat {
+    /// A ball.
+    pub fn ball(norm: Norm, eps: f32) -> Self {
+        Self::Ball { norm, eps }
+    }
+
+    /// Distance of `x` from `x0`: in the norm of the ball, or the number of changed pixels for a
+    /// patch. `channels` is C of an image `[C, H, W]`.
+    pub fn distance(&self, x: &[f32], x0: &[f32], channels: usize) -> f64 {
+        match self {
+            Self::Ball { norm, .. } => norm.geometry().distance(x, x0),
+            Self::Patch(_) => patch::changed_pixels(x, x0, channels).count() as f64,
+        }
+    }
+
+    /// Whether an attacker under this threat model may turn `x0` into `x`, both `[C, H, W]`. NaN is
+    /// never allowed.
+    pub fn allows(&self, x: &[f32], x0: &[f32], shape: [usize; 3]) -> bool {
+        let in_box = x.iter().all(|v| (0.0..=1.0).contains(v));
+        in_box
+            && match self {
+                Self::Ball { norm, eps } => {
+                    let eps = f64::from(*eps);
+                    norm.geometry().distance(x, x0) <= eps + TOLERANCE * eps.max(1.0)
+                }
+                Self::Patch(patch) => patch.covers_change(x, x0, shape),
+            }
+    }
+}
+
+impl std::fmt::Display for Threat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ball { norm, .. } => write!(f, "{norm}"),
+            Self::Patch(patch) => write!(f, "patch {patch}"),
+        }
+    }
+}
+
+fn clip_to_box(x: &mut [f32]) {
+    x.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Projections by their defining properties, random starts by their distributions.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rng::Stream;
+
+const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+
+fn image() -> impl Strategy<Value = Vec<f32>> {
+    proptest::collection::vec(0.0_f32..=1.0, 12)
+}
+
+proptest! {
+    #[test]
+    fn a_projection_is_inside_and_idempotent(
+        x0 in image(),
+        x in proptest::collection::vec(-2.0_f32..3.0, 12),
+        eps in 0.01_f32..2.0,
+    ) {
+        for norm in NORMS {
+            let mut once = x.clone();
+            norm.geometry().project(&mut once, &x0, eps);
+            prop_assert!(Threat::ball(norm, eps).allows(&once, &x0, [3, 2, 2]), "{norm}");
+            let mut twice = once.clone();
+            norm.geometry().project(&mut twice, &x0, eps);
+            for (a, b) in once.iter().zip(&twice) {
+                prop_assert!((a - b).abs() < 1e-6, "{norm}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_point_inside_stays_where_it_is(x0 in image(), x in image()) {
+        for norm in NORMS {
+            let eps = norm.geometry().distance(&x, &x0) as f32 + 1e-3;
+            let mut projected = x.clone();
+            norm.geometry().project(&mut projected, &x0, eps);
+            prop_assert_eq!(&projected, &x);
+        }
+    }
+
+    /// No other point of ball and box is closer: for L1 and L2 against random members.
+    #[test]
+    fn an_interior_projection_is_the_closest_point(
+        shift in proptest::collection::vec(-0.2_f32..0.2, 12),
+        other in proptest::collection::vec(-0.2_f32..0.2, 12),
+        eps in 0.05_f32..0.2,
+    ) {
+        let x0 = vec![0.5_f32; 12];
+        let x: Vec<f32> = shift.iter().map(|s| 0.5 + s).collect();
+        let l2 = Norm::L2.geometry();
+        for norm in NORMS {
+            let mut projected = x.clone();
+            norm.geometry().project(&mut projected, &x0, eps);
+            let mut member: Vec<f32> = other.iter().map(|s| 0.5 + s).collect();
+            let size = norm.geometry().distance(&member, &x0) as f32;
+            if size > eps {
+                member.iter_mut().for_each(|m| *m = 0.5 + (*m - 0.5) * eps / size);
+            }
+            prop_assert!(l2.distance(&projected, &x) <= l2.distance(&member, &x) + 1e-5, "{norm}");
+        }
+    }
+}
+
+#[test]
+fn random_starts_fill_the_ball() {
+    let x0 = vec![0.5_f32; 6];
+    for norm in NORMS {
+        let (mut largest, mut mean) = (0.0_f64, 0.0);
+        let count = 4000;
+        for image in 0..count {
+            let mut x = vec![0.0; 6];
+            norm.geometry().random(Stream::new(0, "start").draw(image, 0), &x0, 0.3, &mut x);
+            let distance = norm.geometry().distance(&x, &x0) / 0.3;
+            largest = largest.max(distance);
+            mean += distance / count as f64;
+        }
+        assert!(largest <= 1.0 + 1e-6, "{norm}: {largest}");
+        // The radius of a uniform point of a d-dimensional ball has mean d / (d + 1).
+        assert!((mean - 6.0 / 7.0).abs() < 0.01, "{norm}: {mean}");
+    }
+}
+
+#[test]
+fn steps_have_the_length_alpha() {
+    let x0 = vec![0.5_f32; 8];
+    let g = [0.1, -3.0, 0.5, 0.0, 2.0, -0.2, 0.7, 1.0];
+    for norm in NORMS {
+        let mut x = x0.clone();
+        norm.geometry().ascend(&mut x, &g, 0.1);
+        assert!((norm.geometry().distance(&x, &x0) - 0.1).abs() < 1e-6, "{norm}");
+        assert_eq!(x[3], 0.5, "{norm}");
+    }
+}
+
+#[test]
+fn a_patch_allows_one_rectangle_anywhere() {
+    let shape = [2, 4, 5];
+    let x0 = vec![0.5_f32; 40];
+    let patch = Patch { height: 2, width: 3 };
+    let threat = Threat::Patch(patch);
+    assert!(threat.allows(&x0, &x0, shape));
+    for index in 0..patch.places(shape) {
+        let mut x = x0.clone();
+        patch.elements(patch.place(index, shape), shape).for_each(|i| x[i] = 1.0);
+        assert!(threat.allows(&x, &x0, shape));
+        assert_eq!(threat.distance(&x, &x0, 2), 6.0);
+    }
+    let mut x = x0.clone();
+    (x[0], x[3]) = (0.0, 0.0);
+    assert!(!threat.allows(&x, &x0, shape), "four columns wide");
+    let mut x = x0.clone();
+    (x[0], x[20 + 10]) = (0.0, 0.0);
+    assert!(!threat.allows(&x, &x0, shape), "three rows high, in different channels");
+}
+
+#[test]
+fn nothing_outside_the_box_is_allowed() {
+    for threat in [Threat::ball(Norm::Linf, 9.0), Threat::Patch(Patch { height: 1, width: 1 })] {
+        for bad in [-1e-3, 1.001, f32::NAN] {
+            assert!(!threat.allows(&[bad, 0.5, 0.5, 0.5], &[0.5; 4], [1, 2, 2]));
+        }
+    }
+}
+
+#[test]
+fn a_grid_of_places_has_the_last_ones() {
+    let grid = Patch { height: 2, width: 2 }.grid([1, 7, 4], 2);
+    let places: Vec<(usize, usize)> = grid.iter().map(|w| (w.top, w.left)).collect();
+    assert_eq!(places, [(0, 0), (0, 2), (2, 0), (2, 2), (4, 0), (4, 2), (5, 0), (5, 2)]);
+}
