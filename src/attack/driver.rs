@@ -1,0 +1,285 @@
+//! The sealed part of every attack: which images are attacked at all, what counts as found, and what
+//! a row of results says. An attack cannot reach any of it.
+
+use candle_core::{Device, Tensor};
+
+use super::{Attack, Objective, Search};
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::loss::argmax;
+use crate::model::Classifier;
+use crate::ops::{rows, with_slice};
+use crate::rng::Stream;
+use crate::threat::Threat;
+
+/// What the attacker wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Any wrong class.
+    Untargeted,
+    /// One class per image, chosen by the rule.
+    Targeted(Targets),
+}
+
+/// How target classes are chosen; never the true class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Targets {
+    /// The class with the smallest clean logit.
+    LeastLikely,
+    /// A class drawn per image.
+    Random,
+    /// The class after the label, cyclically.
+    Next,
+    /// This class; images that are of it are not attacked.
+    Class(u32),
+}
+
+impl std::str::FromStr for Goal {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "untargeted" => Self::Untargeted,
+            "least-likely" => Self::Targeted(Targets::LeastLikely),
+            "random" => Self::Targeted(Targets::Random),
+            "next" => Self::Targeted(Targets::Next),
+            class => Self::Targeted(Targets::Class(class.parse().map_err(|_| {
+                Error::unknown("goal", text, ["untargeted", "least-likely", "random", "next", "0"])
+            })?)),
+        })
+    }
+}
+
+impl std::fmt::Display for Goal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Untargeted => f.write_str("untargeted"),
+            Self::Targeted(Targets::LeastLikely) => f.write_str("least-likely"),
+            Self::Targeted(Targets::Random) => f.write_str("random"),
+            Self::Targeted(Targets::Next) => f.write_str("next"),
+            Self::Targeted(Targets::Class(class)) => write!(f, "{class}"),
+        }
+    }
+}
+
+/// Everything about a call but the network, the attack and the images.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The threat model.
+    pub threat: Threat,
+    /// What the attacker wants.
+    pub goal: Goal,
+    /// Seed of the per-image randomness.
+    pub seed: u64,
+    /// Separates the randomness of this attack from that of others: its name.
+    pub purpose: String,
+}
+
+/// What the attack did to one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Index of the image in its data set.
+    pub id: u64,
+    /// True class.
+    pub label: u32,
+    /// Predicted class of the clean image.
+    pub clean_prediction: u32,
+    /// A verified adversarial image was found, or the clean image is already misclassified.
+    pub found: bool,
+    /// The adversarial image, `[C, H, W]`; the clean one if nothing was found.
+    pub image: Vec<f32>,
+    /// Predicted class of `image`.
+    pub prediction: u32,
+    /// Distance of `image` from the clean image in the threat's norm; infinite if nothing was found.
+    pub distance: f64,
+    /// `image` with its pixels rounded to 8 bits is still what the attacker wants.
+    pub found_8bit: bool,
+    /// Forward passes of the search.
+    pub forwards: u64,
+    /// Backward passes of the search.
+    pub backwards: u64,
+}
+
+/// Attacks a batch: one outcome per image, in order. An image's outcome does not depend on the
+/// others.
+///
+/// # Errors
+/// If shapes or labels do not fit the network, or the network fails.
+pub fn attack(
+    attack: &dyn Attack,
+    model: &dyn Classifier,
+    batch: &Batch,
+    request: &Request,
+) -> Result<Vec<Outcome>> {
+    check(model, batch, request)?;
+    let (n, c, h, w) = batch.images.dims4()?;
+    let clean_logits = model.logits(&batch.images)?;
+    let clean_predictions = predictions(&clean_logits)?;
+    let targets = match request.goal {
+        Goal::Untargeted => None,
+        Goal::Targeted(rule) => Some(choose_targets(rule, batch, &clean_logits, request)?),
+    };
+    let is_target = |i: usize| targets.as_ref().is_some_and(|t| t[i] == batch.labels[i]);
+    let attacked: Vec<usize> =
+        (0..n).filter(|i| clean_predictions[*i] == batch.labels[*i] && !is_target(*i)).collect();
+    let pick = |values: &[u32]| attacked.iter().map(|i| values[*i]).collect::<Vec<u32>>();
+    let threat = match (request.threat, attack.objective()) {
+        (Threat::Ball { norm, .. }, Objective::Minimal) => Threat::ball(norm, f32::INFINITY),
+        (threat, _) => threat,
+    };
+    let mut search = Search::new(
+        model,
+        threat,
+        attack.objective(),
+        Stream::new(request.seed, &request.purpose),
+        rows::select(&batch.images, &attacked)?,
+        pick(&batch.labels),
+        targets.as_deref().map(pick),
+        attacked.iter().map(|i| batch.ids[*i]).collect(),
+    )?;
+    if !search.is_empty() {
+        attack.run(&mut search)?;
+    }
+
+    let width = c * h * w;
+    let mut outcomes = with_slice::<f32, _>(&batch.images, |images| {
+        let untouched = |i: usize| Outcome {
+            id: batch.ids[i],
+            label: batch.labels[i],
+            clean_prediction: clean_predictions[i],
+            found: clean_predictions[i] != batch.labels[i],
+            image: images[i * width..(i + 1) * width].to_vec(),
+            prediction: clean_predictions[i],
+            distance: if clean_predictions[i] == batch.labels[i] { f64::INFINITY } else { 0.0 },
+            found_8bit: clean_predictions[i] != batch.labels[i],
+            forwards: 0,
+            backwards: 0,
+        };
+        Ok((0..n).map(untouched).collect::<Vec<_>>())
+    })?;
+    for (row, i) in attacked.iter().enumerate() {
+        outcomes[*i].forwards = search.forwards[row];
+        outcomes[*i].backwards = search.backwards[row];
+    }
+    let found: Vec<(usize, super::search::Found)> = search
+        .found
+        .into_iter()
+        .zip(&attacked)
+        .filter_map(|(found, i)| Some((*i, found?)))
+        .collect();
+    verify(model, batch, &threat, targets.as_deref(), found, &mut outcomes)?;
+    Ok(outcomes)
+}
+
+/// Accepts of what the search found only what the network and the threat model confirm.
+fn verify(
+    model: &dyn Classifier,
+    batch: &Batch,
+    threat: &Threat,
+    targets: Option<&[u32]>,
+    found: Vec<(usize, super::search::Found)>,
+    outcomes: &mut [Outcome],
+) -> Result<()> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let shape = model.info().input_shape;
+    let predict = |image: &dyn Fn(&[f32]) -> Vec<f32>| -> Result<Vec<u32>> {
+        let data: Vec<f32> = found.iter().flat_map(|(_, f)| image(&f.image)).collect();
+        let [c, h, w] = shape;
+        let images = Tensor::from_vec(data, (found.len(), c, h, w), &Device::Cpu)?;
+        predictions(&model.logits(&images)?)
+    };
+    let exact = predict(&|image| image.to_vec())?;
+    let rounded = predict(&|image| image.iter().map(|v| (v * 255.0).round() / 255.0).collect())?;
+    for (((i, found), exact), rounded) in found.iter().zip(exact).zip(rounded) {
+        let wanted = |prediction: u32| match targets {
+            None => prediction != batch.labels[*i],
+            Some(targets) => prediction == targets[*i],
+        };
+        let outcome = &mut outcomes[*i];
+        if !wanted(exact) || !threat.allows(&found.image, &outcome.image, shape) {
+            tracing::warn!(image = outcome.id, "a candidate was not confirmed and is not counted");
+            continue;
+        }
+        outcome.found = true;
+        outcome.distance = threat.distance(&found.image, &outcome.image, shape[0]);
+        outcome.image.clone_from(&found.image);
+        outcome.prediction = exact;
+        outcome.found_8bit = wanted(rounded);
+    }
+    Ok(())
+}
+
+/// Largest logit of each row.
+pub(crate) fn predictions(logits: &Tensor) -> Result<Vec<u32>> {
+    let classes = logits.dim(1)?;
+    with_slice::<f32, _>(logits, |z| {
+        Ok(z.chunks_exact(classes.max(1)).map(|z| argmax(z) as u32).collect())
+    })
+}
+
+fn choose_targets(
+    rule: Targets,
+    batch: &Batch,
+    clean_logits: &Tensor,
+    request: &Request,
+) -> Result<Vec<u32>> {
+    let classes = clean_logits.dim(1)?;
+    let stream = Stream::new(request.seed, "target");
+    with_slice::<f32, _>(clean_logits, |logits| {
+        let choose = |(i, z): (usize, &[f32])| {
+            let label = batch.labels[i] as usize;
+            let after = |k: usize| ((label + 1 + k) % classes) as u32;
+            match rule {
+                Targets::LeastLikely => {
+                    let other = |a: &usize| *a != label;
+                    (0..classes)
+                        .filter(other)
+                        .min_by(|a, b| z[*a].total_cmp(&z[*b]))
+                        .unwrap_or(label) as u32
+                }
+                Targets::Random => after(stream.draw(batch.ids[i], 0).below(0, classes - 1)),
+                Targets::Next => after(0),
+                Targets::Class(class) => class,
+            }
+        };
+        Ok(logits.chunks_exact(classes).enumerate().map(choose).collect())
+    })
+}
+
+fn check(model: &dyn Classifier, batch: &Batch, request: &Request) -> Result<()> {
+    let info = model.info();
+    if info.classes < 2 {
+        return Err(Error::setting(
+            format!("model {}", info.name),
+            "has fewer than two classes",
+            "an attack needs another class to reach",
+        ));
+    }
+    if let Some(i) = batch.labels.iter().position(|l| *l as usize >= info.classes) {
+        return Err(Error::setting(
+            format!("label of image {}", batch.ids[i]),
+            format!("is {}, {} has {} classes", batch.labels[i], info.name, info.classes),
+            "choose the data set the network was trained for",
+        ));
+    }
+    match (request.goal, request.threat) {
+        (Goal::Targeted(Targets::Class(class)), _) if class as usize >= info.classes => {
+            Err(Error::setting(
+                "goal",
+                format!("class {class} does not exist, {} has {}", info.name, info.classes),
+                "choose a class below that number",
+            ))
+        }
+        (_, Threat::Patch(patch)) if patch.places(info.input_shape) == 0 => Err(Error::setting(
+            "patch",
+            format!("{patch} is larger than the image {:?}", info.input_shape),
+            "choose a smaller patch",
+        )),
+        (_, Threat::Ball { eps, .. }) if !(eps >= 0.0) => {
+            Err(Error::setting("eps", format!("{eps} is not a radius"), "give a number above 0"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,302 @@
+//! What an attack sees of the images it works on: the network (every pass counted per image), the
+//! clean images, the threat model, per-image randomness, and [`Search::propose`], which judges
+//! candidates. Rows of the active set are images that are not yet broken; an attack keeps its own
+//! state in step with them by [`Kept`].
+
+use candle_core::Tensor;
+
+use super::Objective;
+use crate::error::{Error, Result};
+use crate::loss::{Loss, argmax};
+use crate::model::Classifier;
+use crate::ops::{rows, with_slice};
+use crate::rng::{Draw, Stream};
+use crate::threat::Threat;
+
+/// One image's best candidate so far.
+pub(super) struct Found {
+    pub(super) image: Vec<f32>,
+    pub(super) distance: f64,
+}
+
+/// The images of one batch under attack.
+pub struct Search<'a> {
+    model: &'a dyn Classifier,
+    threat: Threat,
+    objective: Objective,
+    stream: Stream,
+    shape: [usize; 3],
+    /// Clean images of the active rows.
+    clean: Tensor,
+    labels: Vec<u32>,
+    targets: Option<Vec<u32>>,
+    ids: Vec<u64>,
+    /// Place in the batch of each active row.
+    places: Vec<usize>,
+    pub(super) found: Vec<Option<Found>>,
+    pub(super) forwards: Vec<u64>,
+    pub(super) backwards: Vec<u64>,
+}
+
+/// Logits, losses and the gradient of a batch of candidates.
+pub struct Evaluation {
+    /// `[N, K]`.
+    pub logits: Tensor,
+    /// The loss of each image.
+    pub losses: Vec<f32>,
+    /// Gradient of each image's loss with respect to the image, `[N, C, H, W]`.
+    pub gradient: Tensor,
+}
+
+/// Which rows of the active set remain after a proposal.
+#[must_use = "an attack's state has to follow the active set"]
+pub struct Kept(Option<Vec<usize>>);
+
+impl Kept {
+    /// Drops the rows of `x` that left the active set.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn shrink(&self, x: &mut Tensor) -> Result<()> {
+        if let Some(keep) = &self.0 {
+            *x = rows::select(x, keep)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the elements of `values` whose rows left the active set.
+    pub fn shrink_values<T: Clone>(&self, values: &mut Vec<T>) {
+        if let Some(keep) = &self.0 {
+            *values = keep.iter().map(|row| values[*row].clone()).collect();
+        }
+    }
+}
+
+impl<'a> Search<'a> {
+    /// A search over `clean` `[N, C, H, W]`, all correctly classified.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        model: &'a dyn Classifier,
+        threat: Threat,
+        objective: Objective,
+        stream: Stream,
+        clean: Tensor,
+        labels: Vec<u32>,
+        targets: Option<Vec<u32>>,
+        ids: Vec<u64>,
+    ) -> Result<Self> {
+        let (n, c, h, w) = clean.dims4()?;
+        Ok(Self {
+            model,
+            threat,
+            objective,
+            stream,
+            shape: [c, h, w],
+            clean,
+            labels,
+            targets,
+            ids,
+            places: (0..n).collect(),
+            found: (0..n).map(|_| None).collect(),
+            forwards: vec![0; n],
+            backwards: vec![0; n],
+        })
+    }
+
+    /// Number of active rows.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Nothing is left to do.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The clean images of the active rows, `[N, C, H, W]`.
+    pub fn clean(&self) -> &Tensor {
+        &self.clean
+    }
+
+    /// `[C, H, W]` of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The threat model.
+    pub fn threat(&self) -> &Threat {
+        &self.threat
+    }
+
+    /// True classes of the active rows.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Target classes of the active rows, in a targeted search.
+    pub fn targets(&self) -> Option<&[u32]> {
+        self.targets.as_deref()
+    }
+
+    /// Draw number `draw` of the image in row `row`, in restart `restart`.
+    pub fn draw(&self, row: usize, restart: u32, draw: u32) -> Draw {
+        self.stream.restart(restart).draw(self.ids[row], draw)
+    }
+
+    /// A batch of the shape of the active set that `fill(draw, out)` fills row by row.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn random(
+        &self,
+        restart: u32,
+        draw: u32,
+        fill: impl Fn(Draw, &mut [f32]) + Sync,
+    ) -> Result<Tensor> {
+        rows::generate(&self.clean, |row, out| fill(self.draw(row, restart, draw), out))
+    }
+
+    /// Logits `[N, K]` of one candidate per active row.
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn logits(&mut self, x: &Tensor) -> Result<Tensor> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        self.logits_of(&all, x)
+    }
+
+    /// Logits of candidates for some rows: row i of `x` belongs to active row `of[i]`, which may
+    /// occur several times.
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn logits_of(&mut self, of: &[usize], x: &Tensor) -> Result<Tensor> {
+        for row in of {
+            self.forwards[self.places[*row]] += 1;
+        }
+        let logits = self.model.logits(x)?;
+        self.refuse_nan(of, &logits)?;
+        Ok(logits)
+    }
+
+    /// Logits, losses and gradients of one candidate per active row, from one forward and one
+    /// backward pass.
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn gradient(&mut self, x: &Tensor, loss: Loss) -> Result<Evaluation> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        self.gradient_of(&all, x, loss)
+    }
+
+    /// [`Search::gradient`] for some rows, as in [`Search::logits_of`].
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn gradient_of(&mut self, of: &[usize], x: &Tensor, loss: Loss) -> Result<Evaluation> {
+        for row in of {
+            self.forwards[self.places[*row]] += 1;
+            self.backwards[self.places[*row]] += 1;
+        }
+        let (logits, pullback) = self.model.vjp(x)?;
+        self.refuse_nan(of, &logits)?;
+        let labels: Vec<u32> = of.iter().map(|row| self.labels[*row]).collect();
+        let targets: Option<Vec<u32>> =
+            self.targets.as_ref().map(|t| of.iter().map(|row| t[*row]).collect());
+        let evaluated = loss.evaluate(&logits, &labels, targets.as_deref())?;
+        let gradient = pullback.apply(&evaluated.cotangent)?;
+        Ok(Evaluation { logits, losses: evaluated.values, gradient })
+    }
+
+    /// Judges one candidate per active row by its logits: one that succeeds inside the threat model
+    /// is kept (the first one under a budget, the closest one otherwise). Under a budget its image
+    /// leaves the active set.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn propose(&mut self, x: &Tensor, logits: &Tensor) -> Result<Kept> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        self.propose_for(&all, x, logits)
+    }
+
+    /// [`Search::propose`] for some rows, as in [`Search::logits_of`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn propose_for(&mut self, of: &[usize], x: &Tensor, logits: &Tensor) -> Result<Kept> {
+        let (threat, objective, shape) = (self.threat, self.objective, self.shape);
+        let mut broken = vec![false; self.len()];
+        let candidates: Vec<usize> = self
+            .successes(of, logits)?
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, success)| success.then_some(i))
+            .collect();
+        if !candidates.is_empty() {
+            let width = shape.iter().product::<usize>();
+            with_slice::<f32, _>(x, |x| {
+                with_slice::<f32, _>(&self.clean, |clean| {
+                    for i in candidates {
+                        let row = of[i];
+                        let image = &x[i * width..(i + 1) * width];
+                        let clean = &clean[row * width..(row + 1) * width];
+                        if !threat.allows(image, clean, shape) {
+                            continue;
+                        }
+                        let distance = threat.distance(image, clean, shape[0]);
+                        let best = &mut self.found[self.places[row]];
+                        if best.as_ref().is_none_or(|b| distance < b.distance) {
+                            *best = Some(Found { image: image.to_vec(), distance });
+                        }
+                        broken[row] = true;
+                    }
+                    Ok(())
+                })
+            })?;
+        }
+        if objective == Objective::Minimal || !broken.contains(&true) {
+            return Ok(Kept(None));
+        }
+        let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
+        let kept = Kept(Some(keep));
+        kept.shrink(&mut self.clean)?;
+        kept.shrink_values(&mut self.labels);
+        kept.shrink_values(&mut self.ids);
+        kept.shrink_values(&mut self.places);
+        if let Some(targets) = &mut self.targets {
+            kept.shrink_values(targets);
+        }
+        Ok(kept)
+    }
+
+    /// Whether each row's logits are what the attacker wants.
+    ///
+    /// # Errors
+    /// If the logits are not on the CPU.
+    pub fn successes(&self, of: &[usize], logits: &Tensor) -> Result<Vec<bool>> {
+        let classes = logits.dim(1)?;
+        with_slice::<f32, _>(logits, |logits| {
+            let success = |(z, row): (&[f32], &usize)| match &self.targets {
+                None => argmax(z) != self.labels[*row] as usize,
+                Some(targets) => argmax(z) == targets[*row] as usize,
+            };
+            Ok(logits.chunks_exact(classes).zip(of).map(success).collect())
+        })
+    }
+
+    fn refuse_nan(&self, of: &[usize], logits: &Tensor) -> Result<()> {
+        let classes = logits.dim(1)?.max(1);
+        let bad = with_slice::<f32, _>(logits, |z| Ok(z.iter().position(|v| v.is_nan())))?;
+        match bad {
+            None => Ok(()),
+            Some(i) => Err(Error::setting(
+                format!("model {}", self.model.info().name),
+                format!(
+                    "returned NaN for an image derived from image {}",
+                    self.ids[of[i / classes]]
+                ),
+                "check the weights and the normalisation of the network",
+            )),
+        }
+    }
+}
