@@ -1,10 +1,116 @@
 //! Images and labels from files. A data set is opened once, checked as far as its header allows,
 //! and then read by index in batches: nothing assumes that it fits in memory. One file per format;
-//! [`open`] is the list of them.
+//! [`open`] and the list `FORMATS` below bring them together.
+//!
+//! A new format is one new file with a `Format`, and one line in that list.
 
-use candle_core::Tensor;
+mod array;
+mod cifar;
+mod digits;
+mod element;
+mod folder;
+mod idx;
+mod label_file;
+mod npy;
+mod npz;
+mod records;
+mod safetensors;
+mod source;
+mod subset;
+#[cfg(test)]
+mod tests;
 
-use crate::error::Result;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use crate::error::{Error, Result};
+
+pub use subset::{Selection, Subset};
+
+/// One way to store images and labels, as [`open`] needs to know it.
+struct Format {
+    /// What stands before the colon of a specification.
+    name: &'static str,
+    /// The whole specification, for help and errors.
+    usage: &'static str,
+    /// How a path without a prefix is recognised, in words.
+    sign: &'static str,
+    /// The same as a test.
+    fits: fn(&Path) -> bool,
+    /// Opens what stands after the colon.
+    open: fn(&str) -> Result<Box<dyn Dataset>>,
+}
+
+/// In the order in which an unnamed path is tried.
+const FORMATS: &[Format] = &[
+    digits::FORMAT,
+    idx::FORMAT,
+    cifar::CIFAR10,
+    cifar::CIFAR100,
+    npy::FORMAT,
+    npz::FORMAT,
+    safetensors::FORMAT,
+    folder::FORMAT,
+];
+
+/// The forms a data specification can take, for help texts: `digits[:test|train|all]`,
+/// `idx:IMAGES[,LABELS]`, ...
+pub fn usages() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|format| format.usage)
+}
+
+/// Opens the data set that `spec` names: `FORMAT:PATH`, or a path whose format its name shows.
+/// [`usages`] lists the formats. Where labels lie in a file of their own, it is the one that the
+/// usual naming gives, unless it follows after a comma.
+///
+/// # Errors
+/// If the format is unknown or cannot be guessed, a file is missing, or a header does not fit its
+/// file. Pixels are checked when they are read.
+pub fn open(spec: &str) -> Result<Box<dyn Dataset>> {
+    let (head, rest) = spec.split_once(':').unwrap_or((spec, ""));
+    if let Some(format) = FORMATS.iter().find(|format| format.name == head) {
+        if rest.is_empty() && format.name != digits::FORMAT.name {
+            return Err(Error::setting(
+                "data",
+                format!("`{spec}` has no path"),
+                format!("write {}", format.usage),
+            ));
+        }
+        return (format.open)(rest);
+    }
+    let (path, _) = label_file::split(spec);
+    if !path.exists() {
+        // A word alone or before a colon was meant as a name; one letter is a Windows drive.
+        if head.len() != 1 && !head.contains(['/', '\\', '.']) {
+            return Err(Error::unknown("data set", head, FORMATS.iter().map(|f| f.name)));
+        }
+        return Err(Error::io("read", &path)(std::io::ErrorKind::NotFound.into()));
+    }
+    match FORMATS.iter().find(|format| (format.fits)(&path)) {
+        Some(format) => (format.open)(spec),
+        None => {
+            let tried: Vec<_> =
+                FORMATS.iter().map(|f| format!("{} ({})", f.name, f.sign)).collect();
+            Err(Error::file(
+                &path,
+                "format",
+                format!("not recognised; tried {}", tried.join(", ")),
+                "name the format before the path, as in `idx:PATH`",
+            ))
+        }
+    }
+}
+
+/// The whole of `dataset` in its own order, `size` images at a time (the last batch may be smaller;
+/// 0 counts as 1).
+pub fn batches(dataset: &dyn Dataset, size: usize) -> impl Iterator<Item = Result<Batch>> + '_ {
+    let (len, size) = (dataset.info().len, size.max(1));
+    (0..len).step_by(size).map(move |start| {
+        let end = start.saturating_add(size).min(len);
+        dataset.read(&(start..end).collect::<Vec<_>>())
+    })
+}
 
 /// What is known about a data set before an image is read.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -54,4 +160,39 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// If a file cannot be read or decoded, or holds values outside [0, 1].
     fn read(&self, indices: &[usize]) -> Result<Batch>;
+}
+
+impl DataInfo {
+    /// Numbers in one image, C * H * W.
+    fn pixels(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Refuses an index that no image has.
+    fn check(&self, indices: &[usize]) -> Result<()> {
+        match indices.iter().find(|&&index| index >= self.len) {
+            None => Ok(()),
+            Some(index) => Err(Error::setting(
+                "index",
+                format!("image {index} of {}, which has {}", self.name, self.len),
+                format!("indices run from 0 to {}", self.len.saturating_sub(1)),
+            )),
+        }
+    }
+
+    /// The batch of `pixels` (NCHW, one image per index) whose true classes `label` knows.
+    fn batch(
+        &self,
+        indices: &[usize],
+        pixels: Vec<f32>,
+        label: impl Fn(usize) -> u32,
+    ) -> Result<Batch> {
+        let [channels, height, width] = self.shape;
+        let shape = (indices.len(), channels, height, width);
+        Ok(Batch {
+            ids: indices.iter().map(|&index| index as u64).collect(),
+            images: Tensor::from_vec(pixels, shape, &Device::Cpu)?,
+            labels: indices.iter().map(|&index| label(index)).collect(),
+        })
+    }
 }

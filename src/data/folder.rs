@@ -1,0 +1,301 @@
+//! A folder with one subfolder per class, png or jpeg images in each: what ImageNet's validation set
+//! and most people's own data look like. Subfolders sorted by name are classes 0, 1, ...; within one,
+//! files sorted by name. All images have one size; they are decoded when read, in parallel.
+
+use std::path::{Path, PathBuf};
+
+use image::{ImageDecoder, ImageReader};
+use rayon::prelude::*;
+
+use super::{Batch, DataInfo, Dataset, Format, records, source};
+use crate::error::{Error, Result};
+
+pub(super) const FORMAT: Format = Format {
+    name: "folder",
+    usage: "folder:FOLDER",
+    sign: "a folder with subfolders",
+    fits: |path| entries(path).is_ok_and(|all| all.iter().any(|entry| entry.is_dir())),
+    open: |path| Ok(Box::new(Folder::open(path.as_ref())?)),
+};
+
+const LAYOUT: &str = "the layout is FOLDER/CLASS/IMAGE.png (or .jpg, .jpeg), one size for all";
+
+/// Most pixels of one image: a header can claim billions, and memory is asked for on its word.
+const PIXEL_LIMIT: u64 = 1 << 26;
+
+struct Folder {
+    info: DataInfo,
+    /// Image file and class.
+    files: Vec<(PathBuf, u32)>,
+}
+
+impl Folder {
+    fn open(root: &Path) -> Result<Self> {
+        let classes: Vec<_> = entries(root)?.into_iter().filter(|entry| entry.is_dir()).collect();
+        let (mut files, mut ignored, mut names) = (Vec::new(), Vec::new(), String::new());
+        for (class, folder) in classes.iter().enumerate() {
+            for path in entries(folder)? {
+                if is_image(&path) {
+                    names += &format!("{}/{}\n", file_name(folder), file_name(&path));
+                    files.push((path, class as u32));
+                } else {
+                    ignored.push(path);
+                }
+            }
+        }
+        if files.is_empty() {
+            let problem = format!("no png or jpeg images in {} subfolders", classes.len());
+            return Err(Error::file(root, "images", problem, LAYOUT));
+        }
+        if let Some(first) = ignored.first() {
+            let (count, first) = (ignored.len(), first.display());
+            tracing::warn!("{count} entries that are not png or jpeg are left out, {first} first");
+        }
+        let shape = common_shape(&files)?;
+        Ok(Self {
+            info: DataInfo {
+                name: file_name(root),
+                len: files.len(),
+                shape,
+                classes: Some(classes.len()),
+                sha256: source::sha256(names.as_bytes()),
+            },
+            files,
+        })
+    }
+}
+
+impl Dataset for Folder {
+    fn info(&self) -> &DataInfo {
+        &self.info
+    }
+
+    fn read(&self, indices: &[usize]) -> Result<Batch> {
+        self.info.check(indices)?;
+        let size = self.info.pixels();
+        let mut pixels = vec![0.0; indices.len() * size];
+        let decoded: Vec<Result<()>> = indices
+            .par_iter()
+            .zip(pixels.par_chunks_exact_mut(size))
+            .map(|(&index, image)| decode(&self.files[index].0, self.info.shape, image))
+            .collect();
+        // In order, so that the error does not depend on which thread was first.
+        decoded.into_iter().collect::<Result<()>>()?;
+        self.info.batch(indices, pixels, |index| self.files[index].1)
+    }
+}
+
+/// What lies in a folder, sorted by name, without hidden entries.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
+    let mut paths = Vec::new();
+    for entry in list {
+        let entry = entry.map_err(Error::io("read", folder))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into()
+}
+
+fn is_image(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    ending.is_some_and(|e| e == "png" || e == "jpg" || e == "jpeg") && path.is_file()
+}
+
+fn damaged(path: &Path) -> impl Fn(image::ImageError) -> Error + '_ {
+    move |problem| {
+        let remedy = "get the file again, or save it as png or jpeg";
+        Error::file(path, "image", problem.to_string(), remedy)
+    }
+}
+
+/// Reads the header of every file. One channel if all are grey, otherwise three.
+fn common_shape(files: &[(PathBuf, u32)]) -> Result<[usize; 3]> {
+    let headers: Vec<Result<(u32, u32, bool)>> = files
+        .par_iter()
+        .map(|(path, _)| {
+            let decoder = reader(path)?.into_decoder().map_err(damaged(path))?;
+            let (width, height) = decoder.dimensions();
+            if !(1..=PIXEL_LIMIT).contains(&(u64::from(width) * u64::from(height))) {
+                let problem = format!("{width}x{height} is not between 1 and {PIXEL_LIMIT} pixels");
+                return Err(Error::file(path, "size", problem, "scale the images beforehand"));
+            }
+            Ok((width, height, decoder.color_type().has_color()))
+        })
+        .collect();
+    let (mut size, mut channels) = (None, 1);
+    for (header, (path, _)) in headers.into_iter().zip(files) {
+        let (width, height, color) = header?;
+        let (w, h) = *size.get_or_insert((width, height));
+        if (width, height) != (w, h) {
+            return Err(Error::file(
+                path,
+                "size",
+                format!("{width}x{height}, but {} is {w}x{h}", files[0].0.display()),
+                "resize or crop all images to the input size of the model beforehand",
+            ));
+        }
+        channels = if color { 3 } else { channels };
+    }
+    let (width, height) = size.unwrap_or_default();
+    Ok([channels, height as usize, width as usize])
+}
+
+/// The content decides the format, not the ending of the name.
+fn reader(path: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    reader.map_err(Error::io("read", path))
+}
+
+/// Decodes one image to CHW. Transparency is dropped; 16 bits per channel are kept.
+fn decode(path: &Path, [channels, height, width]: [usize; 3], out: &mut [f32]) -> Result<()> {
+    let image = reader(path)?.decode().map_err(damaged(path))?;
+    if (image.width() as usize, image.height() as usize) != (width, height) {
+        let problem = format!("{}x{}, not {width}x{height}", image.width(), image.height());
+        return Err(Error::file(path, "size", problem, "the file changed since it was opened"));
+    }
+    let deep = image.color().bytes_per_pixel() / image.color().channel_count() > 1;
+    let values: Vec<f32> = match (channels, deep) {
+        (1, false) => eight_bits(&image.into_luma8()),
+        (_, false) => eight_bits(&image.into_rgb8()),
+        (1, true) => sixteen_bits(&image.into_luma16()),
+        (_, true) => sixteen_bits(&image.into_rgb16()),
+    };
+    records::planes(&values, channels, out);
+    Ok(())
+}
+
+fn eight_bits(values: &[u8]) -> Vec<f32> {
+    values.iter().map(|&v| f32::from(v) / 255.0).collect()
+}
+
+fn sixteen_bits(values: &[u16]) -> Vec<f32> {
+    values.iter().map(|&v| f32::from(v) / 65535.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
+
+    use super::*;
+
+    fn save(root: &Path, name: &str, image: impl Into<DynamicImage>) {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image.into().save(path).unwrap();
+    }
+
+    fn grey(values: [u8; 2]) -> GrayImage {
+        GrayImage::from_raw(2, 1, values.to_vec()).unwrap()
+    }
+
+    fn read_all(root: &Path) -> Result<(DataInfo, Vec<f32>, Vec<u32>)> {
+        let data = Folder::open(root)?;
+        let batch = data.read(&(0..data.info.len).collect::<Vec<_>>())?;
+        Ok((data.info, batch.images.flatten_all()?.to_vec1()?, batch.labels))
+    }
+
+    #[test]
+    fn classes_and_files_are_sorted_by_name() {
+        let root = tempfile::tempdir().unwrap();
+        save(root.path(), "cat/b.png", grey([0, 51]));
+        save(root.path(), "cat/a.png", grey([102, 153]));
+        save(root.path(), "ant/z.png", grey([204, 255]));
+        // A class without images keeps its number; hidden and other files are passed over.
+        std::fs::create_dir(root.path().join("bee")).unwrap();
+        std::fs::write(root.path().join("cat/notes.txt"), "").unwrap();
+        std::fs::write(root.path().join("cat/.a.png"), "").unwrap();
+        std::fs::write(root.path().join("README.png"), "").unwrap();
+        let (info, pixels, labels) = read_all(root.path()).unwrap();
+        assert_eq!((info.len, info.shape, info.classes), (3, [1, 1, 2], Some(3)));
+        assert_eq!(labels, [0, 2, 2]);
+        assert_eq!(pixels, [0.8, 1.0, 0.4, 0.6, 0.0, 0.2]);
+        assert_eq!(info.sha256, source::sha256(b"ant/z.png\ncat/a.png\ncat/b.png\n"));
+    }
+
+    #[test]
+    fn one_colour_image_makes_all_three_channels() {
+        let root = tempfile::tempdir().unwrap();
+        let colour = RgbImage::from_raw(2, 1, vec![255, 0, 51, 0, 102, 0]).unwrap();
+        save(root.path(), "a/0.png", grey([0, 51]));
+        save(root.path(), "a/1.png", colour);
+        let (info, pixels, _) = read_all(root.path()).unwrap();
+        assert_eq!(info.shape, [3, 1, 2]);
+        assert_eq!(pixels[..6], [0.0, 0.2, 0.0, 0.2, 0.0, 0.2]);
+        assert_eq!(pixels[6..], [1.0, 0.0, 0.0, 0.4, 0.2, 0.0]);
+    }
+
+    #[test]
+    fn sixteen_bits_and_jpeg() {
+        let root = tempfile::tempdir().unwrap();
+        let deep: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_raw(1, 1, vec![1]).unwrap();
+        save(root.path(), "a/0.png", deep);
+        assert_eq!(read_all(root.path()).unwrap().1, [1.0 / 65535.0]);
+
+        let root = tempfile::tempdir().unwrap();
+        save(root.path(), "a/0.JPEG", RgbImage::from_pixel(8, 8, Rgb([200, 30, 90])));
+        let (info, pixels, _) = read_all(root.path()).unwrap();
+        assert_eq!(info.shape, [3, 8, 8]);
+        for (plane, expected) in pixels.chunks(64).zip([200.0, 30.0, 90.0]) {
+            assert!(plane.iter().all(|v| (v * 255.0 - expected).abs() < 4.0), "{plane:?}");
+        }
+    }
+
+    #[test]
+    fn bad_folders() {
+        type Build = fn(&Path);
+        let cases: [(Build, &str); 6] = [
+            (|_| (), "no png or jpeg images in 0 subfolders"),
+            (|root| std::fs::create_dir(root.join("a")).unwrap(), "images in 1 subfolders"),
+            (
+                |root| {
+                    save(root, "a/0.png", grey([0, 0]));
+                    save(root, "a/1.png", GrayImage::new(2, 3));
+                    save(root, "b/0.png", GrayImage::new(9, 9));
+                },
+                "1.png: size: 2x3, but ",
+            ),
+            (
+                |root| {
+                    save(root, "a/0.png", grey([0, 0]));
+                    std::fs::write(root.join("a/1.png"), "not an image").unwrap();
+                },
+                "1.png: image: ",
+            ),
+            (
+                |root| {
+                    save(root, "a/0.png", RgbImage::new(40, 40));
+                    let bytes = std::fs::read(root.join("a/0.png")).unwrap();
+                    std::fs::write(root.join("a/0.png"), &bytes[..bytes.len() / 2]).unwrap();
+                },
+                "0.png: image: ",
+            ),
+            (
+                |root| {
+                    save(root, "a/0.png", GrayImage::new(1, 1));
+                    let mut bytes = std::fs::read(root.join("a/0.png")).unwrap();
+                    // Width and height of the IHDR chunk, and the checksum that covers them.
+                    bytes[16..24].copy_from_slice(&[0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20]);
+                    let mut sum = flate2::Crc::new();
+                    sum.update(&bytes[12..29]);
+                    bytes[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+                    std::fs::write(root.join("a/0.png"), bytes).unwrap();
+                },
+                "size: 20000x20000 is not between",
+            ),
+        ];
+        for (build, problem) in cases {
+            let root = tempfile::tempdir().unwrap();
+            build(root.path());
+            let error = read_all(root.path()).expect_err(problem);
+            assert!(error.to_string().contains(problem), "{error}, not {problem}");
+            assert!(error.hint().is_some());
+        }
+    }
+}
