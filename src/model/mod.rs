@@ -2,6 +2,8 @@
 //! the gradient with respect to the images. Attacks and certificates know this trait only, never a
 //! concrete network.
 
+pub mod checkpoint;
+
 use candle_core::Tensor;
 
 use crate::error::Result;
