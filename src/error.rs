@@ -129,10 +129,15 @@ impl Error {
 fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     known
         .iter()
-        .map(|k| (strsim::jaro_winkler(&name.to_lowercase(), k), k.as_str()))
-        .filter(|(score, _)| *score > 0.75)
+        .map(|k| (similarity(&name.to_lowercase(), k), k.as_str()))
+        .filter(|(score, _)| *score > 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, k)| k)
+}
+
+/// Swapped letters count once; a shared beginning counts for much.
+fn similarity(a: &str, b: &str) -> f64 {
+    strsim::normalized_damerau_levenshtein(a, b).max(strsim::jaro_winkler(a, b) - 0.15)
 }
 
 #[cfg(test)]

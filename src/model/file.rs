@@ -112,7 +112,7 @@ fn read_tensors(
         Err(_) => None,
     };
     let Some(card) = card else {
-        return Ok((None, super::checkpoint::read(path)?.into_chosen().tensors));
+        return Ok((None, super::checkpoint::read_set(path, None)?.tensors));
     };
     let bad = |problem: String| {
         Error::file(path, CARD_KEY, problem, "write the file again with `epsball convert`")

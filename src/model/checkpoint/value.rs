@@ -1,0 +1,152 @@
+//! What a pickle can leave behind: a few kinds of plain data in one arena. Objects refer to each
+//! other by number, so that shared and even circular structures cost nothing to build and nothing
+//! to drop, and no reader of them recurses.
+
+use std::rc::Rc;
+
+use super::global::Global;
+use super::tensor::{Storage, View};
+
+/// One value on the stack or inside an object. Small and copied freely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Value {
+    /// `None`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer that fits.
+    Int(i64),
+    /// A whitelisted name, not called yet.
+    Global(Global),
+    /// Something with content, in the [`Heap`].
+    Object(Id),
+    /// Something that no weight depends on: a float, a set, a numpy scalar. Its content is dropped.
+    Inert,
+}
+
+/// Number of an object in its [`Heap`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Id(u32);
+
+/// A value with content.
+#[derive(Debug)]
+pub(super) enum Object {
+    /// A string. Shared, because memoised keys are used many times.
+    Text(Rc<str>),
+    /// An integer of more than 64 bits, two's complement, lowest byte first.
+    Long(Vec<u8>),
+    /// A tuple.
+    Tuple(Vec<Value>),
+    /// A list.
+    List(Vec<Value>),
+    /// A `dict` or `OrderedDict`, in the order of the file; of equal keys the last one counts.
+    Dict(Vec<(Value, Value)>),
+    /// A reference to a block of numbers outside the pickle.
+    Storage(Storage),
+    /// A tensor: a view into a storage.
+    Tensor(Rc<View>),
+}
+
+/// All objects of one pickle.
+#[derive(Debug, Default)]
+pub(super) struct Heap(Vec<Object>);
+
+impl Heap {
+    /// The most objects a pickle may hold. A tensor takes about ten, so this is far beyond any
+    /// network and caps the memory that a hostile file can ask for.
+    const LIMIT: usize = 1 << 22;
+
+    /// Stores `object`; `None` if there are too many.
+    pub(super) fn add(&mut self, object: Object) -> Option<Value> {
+        if self.0.len() >= Self::LIMIT {
+            return None;
+        }
+        let id = u32::try_from(self.0.len()).ok()?;
+        self.0.push(object);
+        Some(Value::Object(Id(id)))
+    }
+
+    /// The object behind `value`, if it is one.
+    pub(super) fn get(&self, value: Value) -> Option<&Object> {
+        match value {
+            Value::Object(id) => self.0.get(id.0 as usize),
+            _ => None,
+        }
+    }
+
+    /// The object behind `value`, to append to it.
+    pub(super) fn get_mut(&mut self, value: Value) -> Option<&mut Object> {
+        match value {
+            Value::Object(id) => self.0.get_mut(id.0 as usize),
+            _ => None,
+        }
+    }
+
+    /// The string behind `value`, if it is one.
+    pub(super) fn text(&self, value: Value) -> Option<&Rc<str>> {
+        match self.get(value) {
+            Some(Object::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of the tuple behind `value`, if it is one.
+    pub(super) fn tuple(&self, value: Value) -> Option<&[Value]> {
+        match self.get(value) {
+            Some(Object::Tuple(items)) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The pairs of the dict behind `value`, if it is one.
+    pub(super) fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
+        match self.get(value) {
+            Some(Object::Dict(pairs)) => Some(pairs),
+            _ => None,
+        }
+    }
+
+    /// The entry of the dict behind `value` under the string `key`, if there is one.
+    pub(super) fn entry(&self, value: Value, key: &str) -> Option<Value> {
+        let pairs = self.dict(value)?;
+        let found = pairs.iter().rev().find(|(k, _)| self.text(*k).is_some_and(|k| &**k == key));
+        found.map(|(_, value)| *value)
+    }
+
+    /// The tensor behind `value`, if it is one.
+    pub(super) fn tensor(&self, value: Value) -> Option<&Rc<View>> {
+        match self.get(value) {
+            Some(Object::Tensor(view)) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// All references to storages, in the order of the file.
+    pub(super) fn storages(&self) -> impl Iterator<Item = &Storage> {
+        self.0.iter().filter_map(|object| match object {
+            Object::Storage(storage) => Some(storage),
+            _ => None,
+        })
+    }
+
+    /// What `value` is, for messages.
+    pub(super) fn kind(&self, value: Value) -> &'static str {
+        match value {
+            Value::None => "None",
+            Value::Bool(_) => "a truth value",
+            Value::Int(_) => "a number",
+            Value::Global(_) => "a class or function",
+            Value::Inert => "an object without weights",
+            Value::Object(_) => match self.get(value) {
+                Some(Object::Text(_)) => "a string",
+                Some(Object::Long(_)) => "a number",
+                Some(Object::Tuple(_)) => "a tuple",
+                Some(Object::List(_)) => "a list",
+                Some(Object::Dict(_)) => "a dict",
+                Some(Object::Storage(_)) => "a storage",
+                Some(Object::Tensor(_)) => "a tensor",
+                None => "nothing",
+            },
+        }
+    }
+}
