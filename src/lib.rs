@@ -12,6 +12,7 @@ pub mod ops;
 pub mod record;
 pub mod rng;
 pub mod threat;
+pub mod train;
 pub mod zoo;
 
 pub use error::{Error, Result};
