@@ -7,5 +7,6 @@ pub mod error;
 pub mod model;
 pub mod record;
 pub mod rng;
+pub mod stats;
 
 pub use error::{Error, Result};
