@@ -2,6 +2,7 @@
 //! certifies how large a ball is safe.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod certify;
 pub mod data;
 pub mod error;
 pub mod model;
