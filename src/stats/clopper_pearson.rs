@@ -6,7 +6,7 @@
 //! The exact lower bound is the x at which `P(Binomial(n, x) >= k) = I_x(k, n - k + 1)` is `alpha`.
 //! Inverses of the incomplete beta function stop on either side of that x. Here the function itself
 //! is bisected, and the answer is a number at which it was *seen* to be below `alpha` by more than
-//! its own error ([`relative_error`]).
+//! its own error (`relative_error` below).
 
 use statrs::function::beta::checked_beta_reg;
 
