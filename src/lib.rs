@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod attack;
+pub mod bench;
 pub mod certify;
 pub mod data;
 pub mod error;

@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn every_method_learns() {
         let architecture = zoo::find("digits-mlp").unwrap();
-        let digits = data::Subset::first(data::open("digits-train").unwrap(), 200).unwrap();
+        let digits = data::Subset::first(data::open("digits:train").unwrap(), 200).unwrap();
         for method in ["standard", "pgd", "trades", "gaussian"] {
             let recipe = Recipe {
                 method: Method::new(method, crate::threat::Norm::Linf, 0.05, 3, 6.0, 0.1).unwrap(),
