@@ -6,6 +6,7 @@ pub mod data;
 pub mod error;
 pub mod model;
 pub mod record;
+pub mod report;
 pub mod rng;
 
 pub use error::{Error, Result};
