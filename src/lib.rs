@@ -19,6 +19,7 @@ pub mod model;
 pub mod nn;
 pub mod ops;
 pub mod record;
+pub mod report;
 pub mod rng;
 pub mod stats;
 pub mod threat;
