@@ -5,8 +5,8 @@
 //! values, [`zoo`] builds published architectures from them and [`model`] reads their weights.
 //! [`data`] reads images, [`rng`] draws numbers that belong to an image, [`loss`] says what an attack
 //! climbs and [`threat`] what it may do. [`attack`] and [`certify`] are what epsball exists for;
-//! [`stats`] keeps their numbers sound. [`record`] is what a run leaves on disk. Imports run
-//! downwards only.
+//! [`stats`] keeps their numbers sound. [`record`] is what a run leaves on disk, [`mod@bench`] runs suites and
+//! [`report`] makes leaderboards of runs. Imports run downwards only.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod attack;
