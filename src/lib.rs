@@ -12,6 +12,7 @@
 pub mod attack;
 pub mod bench;
 pub mod certify;
+pub mod cli;
 pub mod data;
 pub mod error;
 pub mod loss;

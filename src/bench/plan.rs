@@ -12,9 +12,7 @@ use crate::data::{self, Dataset, Subset};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
 use crate::model::{Classifier, FrozenNetwork, ModelCard};
-use crate::record::{
-    DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work,
-};
+use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work};
 use crate::threat::{Norm, Patch, Threat};
 
 /// A resolved suite.
@@ -93,7 +91,12 @@ impl Plan {
             device: "cpu".into(),
             precision: "f32".into(),
             models: models.iter().zip(&cards).map(|(m, card)| model_record(m, card)).collect(),
-            data: suite.data.iter().zip(&data).map(|(entry, d)| data_record(entry.name.as_deref(), d.as_ref())).collect(),
+            data: suite
+                .data
+                .iter()
+                .zip(&data)
+                .map(|(entry, d)| data_record(entry.name.as_deref(), d.as_ref()))
+                .collect(),
             jobs: Vec::new(),
         };
         let mut plan = Self { record, batch: suite.batch, models, data, jobs: Vec::new() };
@@ -121,7 +124,13 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add_attacks(&mut self, model: usize, data: usize, entry: &AttackEntry, seed: u64) -> Result<()> {
+    fn add_attacks(
+        &mut self,
+        model: usize,
+        data: usize,
+        entry: &AttackEntry,
+        seed: u64,
+    ) -> Result<()> {
         if entry.attack == "patch-suite" {
             for name in PATCH_SUITE {
                 let parameters = match entry.parameters.get(name) {
@@ -157,7 +166,8 @@ impl Plan {
         };
         for (threat, eps) in groups {
             let configured = attack::configure(&entry.attack, &threat, &given)?;
-            let label = entry.label.clone().unwrap_or_else(|| default_label(&entry.attack, &threat));
+            let label =
+                entry.label.clone().unwrap_or_else(|| default_label(&entry.attack, &threat));
             let mut parameters = configured.parameters.clone();
             parameters.insert("goal".into(), goal.to_string());
             let work = Work::Attack {
@@ -201,11 +211,20 @@ impl Plan {
             return Ok(());
         }
         let sigma = entry.sigma.positive("sigma")?;
-        let settings =
-            Smoothing { n0: entry.n0, n: entry.n, alpha: entry.alpha, seed, ..Smoothing::new(sigma) };
+        let settings = Smoothing {
+            n0: entry.n0,
+            n: entry.n,
+            alpha: entry.alpha,
+            seed,
+            ..Smoothing::new(sigma)
+        };
         settings.validate()?;
         if let Some(bad) = entry.radii.iter().find(|r| !(r.is_finite() && **r >= 0.0)) {
-            return Err(Error::setting("radii", format!("{bad} is not a radius"), "give numbers of at least 0"));
+            return Err(Error::setting(
+                "radii",
+                format!("{bad} is not a radius"),
+                "give numbers of at least 0",
+            ));
         }
         let label = entry.label.clone().unwrap_or_else(|| format!("smoothing-{sigma}"));
         let mut radii = if entry.radii.is_empty() {
@@ -230,7 +249,15 @@ impl Plan {
         Ok(())
     }
 
-    fn add(&mut self, model: usize, data: usize, stem: String, extension: &str, work: Work, task: Task) {
+    fn add(
+        &mut self,
+        model: usize,
+        data: usize,
+        stem: String,
+        extension: &str,
+        work: Work,
+        task: Task,
+    ) {
         let model_name = &self.record.models[model].name;
         let data_record = &self.record.data[data];
         let several = self.record.data.len() > 1;
@@ -281,7 +308,11 @@ fn threats(entry: &AttackEntry) -> Result<Vec<(Threat, Option<f64>)>> {
     let subject = format!("attack {}", entry.attack);
     if let Some(size) = &entry.patch {
         if entry.norm.is_some() || !entry.eps.values().is_empty() {
-            return Err(Error::setting(subject, "has both a patch and a norm", "choose one of them"));
+            return Err(Error::setting(
+                subject,
+                "has both a patch and a norm",
+                "choose one of them",
+            ));
         }
         return Ok(vec![(Threat::Patch(parse_patch(size)?), None)]);
     }
