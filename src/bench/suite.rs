@@ -213,7 +213,7 @@ impl Suite {
     /// If the text is not a suite; the error names the line and the field.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             Error::file(
                 path,
                 format!("line {line}"),
