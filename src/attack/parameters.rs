@@ -71,15 +71,18 @@ impl Parameters {
         what: &str,
         allowed: impl Fn(f64) -> bool,
     ) -> Result<f64> {
-        let value = match self.given.remove(name) {
-            Some(text) => match parse_number(&text) {
-                Some(value) if value.is_finite() && allowed(value) => value,
-                _ => return Err(self.bad(name, &text, format!("must be {what}"))),
-            },
-            None => default,
+        let Some(text) = self.given.remove(name) else {
+            // Defaults are computed from f32 budgets: their f64 digits would be noise.
+            self.used.insert(name.into(), (default as f32).to_string());
+            return Ok(default);
         };
-        self.used.insert(name.into(), value.to_string());
-        Ok(value)
+        match parse_number(&text) {
+            Some(value) if value.is_finite() && allowed(value) => {
+                self.used.insert(name.into(), text);
+                Ok(value)
+            }
+            _ => Err(self.bad(name, &text, format!("must be {what}"))),
+        }
     }
 
     fn bad(&self, name: &str, text: &str, problem: impl Display) -> Error {

@@ -54,28 +54,43 @@ fn relu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
 }
 
 fn relu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Bits)> {
-    let bits = with_slice::<T, _>(x, |x| {
-        let word = |chunk: &[T]| {
-            chunk
-                .iter()
-                .enumerate()
-                .fold(0_u64, |word, (i, v)| word | (u64::from(*v > T::zero()) << i))
-        };
-        Ok(Bits(x.chunks(64).map(word).collect()))
+    let (out, bits) = with_slice::<T, _>(x, |x| {
+        let mut out = Vec::with_capacity(x.len());
+        let mut bits = Vec::with_capacity(x.len().div_ceil(64));
+        for chunk in x.chunks(64) {
+            // Bytes first: comparing and packing in two steps lets both run on whole vectors.
+            let mut positive = [0_u8; 64];
+            for (byte, v) in positive.iter_mut().zip(chunk) {
+                *byte = u8::from(*v > T::zero());
+            }
+            bits.push(pack(&positive));
+            out.extend(chunk.iter().map(|v| if *v > T::zero() { *v } else { T::zero() }));
+        }
+        Ok((out, bits))
     })?;
-    Ok((relu_cpu::<T>(x)?, bits))
+    Ok((Tensor::from_vec(out, x.dims(), &Device::Cpu)?, Bits(bits)))
+}
+
+/// The lowest bits of 64 bytes, byte i becoming bit i.
+fn pack(bytes: &[u8; 64]) -> u64 {
+    let mut word = 0;
+    for (i, eight) in bytes.as_chunks::<8>().0.iter().enumerate() {
+        // The product moves bit 0 of byte k to bit 56 + k; the sums below it never carry into them.
+        let gathered = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        word |= gathered << (8 * i);
+    }
+    word
 }
 
 fn relu_pullback_cpu<T: Real>(g: &Tensor, positive: &Bits) -> Result<Tensor> {
     let out = with_slice::<T, _>(g, |g| {
         let mut out = Vec::with_capacity(g.len());
         for (chunk, word) in g.chunks(64).zip(&positive.0) {
-            out.extend(
-                chunk
-                    .iter()
-                    .enumerate()
-                    .map(|(i, g)| if (word >> i) & 1 == 1 { *g } else { T::zero() }),
-            );
+            let mut keep = [0_u8; 64];
+            for (i, byte) in keep.iter_mut().enumerate() {
+                *byte = (word >> i) as u8 & 1;
+            }
+            out.extend(chunk.iter().zip(keep).map(|(g, k)| if k == 1 { *g } else { T::zero() }));
         }
         Ok(out)
     })?;
@@ -104,4 +119,22 @@ fn silu_pullback_cpu<T: Real>(g: &Tensor, x: &Tensor) -> Result<Tensor> {
 fn map<T: Real>(x: &Tensor, f: impl Fn(T) -> T) -> Result<Tensor> {
     let out = with_slice::<T, _>(x, |x| Ok(x.iter().map(|v| f(*v)).collect::<Vec<T>>()))?;
     Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pack;
+    use crate::rng::Stream;
+
+    #[test]
+    fn packing_puts_byte_i_into_bit_i() {
+        for trial in 0..100 {
+            let mut bytes = [0_u8; 64];
+            for (i, byte) in bytes.iter_mut().enumerate() {
+                *byte = Stream::new(0, "pack").draw(trial, 0).below(i as u32, 2) as u8;
+            }
+            let word = pack(&bytes);
+            assert!((0..64).all(|i| (word >> i) & 1 == u64::from(bytes[i])));
+        }
+    }
 }

@@ -119,14 +119,16 @@ fn maximum_cpu<T: Real>(x: &Tensor, window: Window) -> Result<(Tensor, Vec<u32>)
     let (out, origin) = with_slice::<T, _>(x, |x| {
         let len = shape.iter().product();
         let mut out = vec![T::neg_infinity(); len];
-        let mut origin = vec![u32::MAX; len];
+        let mut origin = vec![0_u32; len];
         window.for_each(n, [h, w], |o, i| {
+            let (out, origin) = (&mut out[o * c..][..c], &mut origin[o * c..][..c]);
+            let taken = &x[i * c..][..c];
+            // Branch-free, so that it runs on whole vectors; NaN wins over everything and stays.
             for channel in 0..c {
-                let (o, i) = (o * c + channel, i * c + channel);
-                if x[i] > out[o] || origin[o] == u32::MAX || x[i].is_nan() {
-                    out[o] = x[i];
-                    origin[o] = i as u32;
-                }
+                let value = taken[channel];
+                let better = (value > out[channel]) | value.is_nan();
+                out[channel] = if better { value } else { out[channel] };
+                origin[channel] = if better { (i * c + channel) as u32 } else { origin[channel] };
             }
         });
         Ok((out, origin))

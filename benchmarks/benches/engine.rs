@@ -1,0 +1,116 @@
+//! The frozen engine: single layers with their GFLOP/s, and whole networks.
+//!
+//! ```sh
+//! cargo bench --bench engine
+//! ```
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use candle_core::{Device, Tensor};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use epsball::loss::Loss;
+use epsball::model::{Classifier, FrozenNetwork, ModelInfo};
+use epsball::nn::{Conv2d, Layer, Node, Shape, max_pool, relu};
+use epsball::ops::gemm::matmul;
+use epsball::rng::Stream;
+use epsball::zoo;
+
+fn random(shape: &[usize]) -> Tensor {
+    let mut values = vec![0.0_f32; shape.iter().product()];
+    Stream::new(0, "bench").draw(0, 0).uniform(&mut values);
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// What the matrix product reaches on one thread, to hold the layers against.
+fn gemm(c: &mut Criterion) {
+    let mut group = c.benchmark_group("gemm");
+    for (m, n, k) in [(1024, 64, 576), (256, 128, 1152), (576, 32, 288), (676, 32, 9)] {
+        let (a, b) = (vec![0.5_f32; m * k], vec![0.25_f32; k * n]);
+        let mut out = vec![0.0_f32; m * n];
+        group.throughput(Throughput::Elements((2 * m * n * k) as u64));
+        group.bench_function(format!("{m}x{n}x{k}"), |bench| {
+            bench.iter(|| matmul(m, n, k, &a, &b, &mut out));
+        });
+    }
+    group.finish();
+}
+
+/// One layer on one thread, forward and pullback.
+fn layers(c: &mut Criterion) {
+    let conv = |o: usize, i: usize, k: usize| {
+        Conv2d::new(random(&[o, i, k, k]), Some(random(&[o]))).unwrap()
+    };
+    let cases: [(&str, Layer, [usize; 4]); 8] = [
+        ("conv 3x3 1-32 at 28", conv(32, 1, 3).layer(), [12, 28, 28, 1]),
+        ("conv 3x3 32-32 at 26", conv(32, 32, 3).layer(), [12, 26, 26, 32]),
+        ("conv 3x3 64-64 at 10", conv(64, 64, 3).layer(), [12, 10, 10, 64]),
+        ("conv 3x3 64-64 at 32", conv(64, 64, 3).padding(1).layer(), [4, 32, 32, 64]),
+        ("conv 3x3 160-160 at 32", conv(160, 160, 3).padding(1).layer(), [2, 32, 32, 160]),
+        ("conv 3x3 512-512 at 4", conv(512, 512, 3).padding(1).layer(), [8, 4, 4, 512]),
+        ("relu", relu(), [12, 24, 24, 32]),
+        ("max pool 2", max_pool(2, 2), [12, 24, 24, 32]),
+    ];
+    let mut group = c.benchmark_group("layer");
+    for (name, layer, shape) in cases {
+        let x = random(&shape);
+        let image = Shape::Image { height: shape[1], width: shape[2], channels: shape[3] };
+        let operations = 2 * layer.multiply_adds(image) * shape[0] as u64;
+        group.throughput(Throughput::Elements(operations.max(x.elem_count() as u64)));
+        group.bench_function(BenchmarkId::new("forward", name), |bench| {
+            bench.iter(|| layer.forward(&x).unwrap());
+        });
+        let (y, saved) = layer.save(&x).unwrap();
+        group.bench_function(BenchmarkId::new("pullback", name), |bench| {
+            bench.iter(|| layer.pullback(&saved, &y).unwrap());
+        });
+    }
+    group.finish();
+}
+
+fn network(architecture: &str) -> FrozenNetwork {
+    let architecture = zoo::find(architecture).unwrap();
+    let plan = architecture.plan();
+    let tree = architecture.tree(&mut zoo::Fresh::new(0), &plan).unwrap();
+    let info = ModelInfo {
+        name: architecture.name.into(),
+        architecture: architecture.name.into(),
+        input_shape: plan.input_shape,
+        classes: plan.classes,
+        parameters: 0,
+        sha256: String::new(),
+        randomised: false,
+        optimises_in_forward: false,
+    };
+    FrozenNetwork::new(info, tree)
+}
+
+/// Whole networks on all threads: logits, and logits with the input gradient.
+fn networks(c: &mut Criterion) {
+    let mut group = c.benchmark_group("network");
+    for (name, batch) in [("digits-cnn", 100), ("trades-small-cnn", 100), ("cifar-resnet20-a", 32)]
+    {
+        let model = network(name);
+        let [channels, h, w] = model.info().input_shape;
+        let x = random(&[batch, channels, h, w]);
+        let labels = vec![0_u32; batch];
+        group.throughput(Throughput::Elements(2 * model.multiply_adds() * batch as u64));
+        group.bench_function(BenchmarkId::new("logits", name), |bench| {
+            bench.iter(|| model.logits(&x).unwrap());
+        });
+        group.throughput(Throughput::Elements(4 * model.multiply_adds() * batch as u64));
+        group.bench_function(BenchmarkId::new("logits and gradient", name), |bench| {
+            bench.iter(|| {
+                let (logits, pullback) = model.vjp(&x).unwrap();
+                let g = Loss::CrossEntropy.evaluate(&logits, &labels, None).unwrap().cotangent;
+                pullback.apply(&g).unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10).measurement_time(std::time::Duration::from_secs(1)).warm_up_time(std::time::Duration::from_millis(300));
+    targets = gemm, layers, networks
+}
+criterion_main!(benches);
