@@ -6,6 +6,7 @@
 mod cw;
 mod driver;
 mod gradient;
+mod noise;
 mod parameters;
 mod patch;
 mod search;
