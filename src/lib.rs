@@ -1,8 +1,18 @@
 //! epsball measures how robust image classifiers are: it attacks them inside an epsilon-ball and
 //! certifies how large a ball is safe.
+//!
+//! The rooms, from the ground up: [`ops`] computes, [`nn`] composes layers into networks that are
+//! values, [`zoo`] builds published architectures from them and [`model`] reads their weights.
+//! [`data`] reads images, [`rng`] draws numbers that belong to an image, [`loss`] says what an attack
+//! climbs and [`threat`] what it may do. [`attack`] and [`certify`] are what epsball exists for;
+//! [`stats`] keeps their numbers sound. [`record`] is what a run leaves on disk, [`mod@bench`] runs suites and
+//! [`report`] makes leaderboards of runs. Imports run downwards only.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod attack;
+pub mod bench;
+pub mod certify;
+pub mod cli;
 pub mod data;
 pub mod error;
 pub mod loss;
@@ -10,8 +20,11 @@ pub mod model;
 pub mod nn;
 pub mod ops;
 pub mod record;
+pub mod report;
 pub mod rng;
+pub mod stats;
 pub mod threat;
+pub mod train;
 pub mod zoo;
 
 pub use error::{Error, Result};

@@ -14,6 +14,7 @@ mod search;
 
 use std::collections::BTreeMap;
 
+pub(crate) use driver::predictions;
 pub use driver::{Goal, Outcome, Request, Targets, attack};
 pub use parameters::{Parameters, parse_number};
 pub use patch::SUITE as PATCH_SUITE;

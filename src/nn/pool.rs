@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::shape::misfit;
 use super::{Node, Saved, Shape, foreign};
 use crate::error::Result;
+use crate::ops::layout::nchw_to_nhwc;
 use crate::ops::pool::{self, Window};
 
 /// See [`super::Layer::AvgPool`].
@@ -58,8 +59,20 @@ impl Node for MaxPool {
         pool::maximum_pullback(g, origin, *shape)
     }
 
+    /// Picks the elements that the windows' maxima came from. candle 0.11 has a max pool, but its
+    /// gradient is divided by the window's area and goes to every one of equal elements.
     fn reference(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.max_pool2d_with_stride(self.0.size, self.0.stride)?)
+        let (n, c, h, w) = x.dims4()?;
+        let (y, origin) = pool::maximum(&nchw_to_nhwc(&x.detach())?, self.0)?;
+        let (_, out_h, out_w, _) = y.dims4()?;
+        let (pixels, image) = ((h * w) as u32, (h * w * c) as u32);
+        let to_nchw = |i: u32| {
+            let (batch, rest, channels) = (i / image, i % image, c as u32);
+            batch * image + (rest % channels) * pixels + rest / channels
+        };
+        let origin: Vec<u32> = origin.into_iter().map(to_nchw).collect();
+        let picked = x.flatten_all()?.index_select(&Tensor::new(origin, x.device())?, 0)?;
+        Ok(picked.reshape((n, out_h, out_w, c))?.permute((0, 3, 1, 2))?.contiguous()?)
     }
 
     fn shape(&self, input: Shape) -> Result<Shape> {

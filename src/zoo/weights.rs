@@ -69,7 +69,9 @@ impl Source for Stored {
     }
 }
 
-/// Fresh variables for training, uniform in +-1/sqrt(fan in), a function of the seed and the names.
+/// Variables for training, made when they are first asked for: uniform in +-1/sqrt(fan in), a function
+/// of the seed and the names. Asked again, it gives the same variables, so a tree built later shares
+/// them.
 pub struct Fresh {
     seed: u64,
     /// The variables by name, in the order of the names.
@@ -85,6 +87,9 @@ impl Fresh {
 
 impl Source for Fresh {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
+        if let Some(variable) = self.variables.get(name) {
+            return Ok(Some(variable.as_tensor().clone()));
+        }
         // A bias has the fan in of the weight it belongs to, which was asked for just before it.
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let weight = self.variables.get(&format!("{stem}.weight"));

@@ -1,0 +1,54 @@
+//! Attack a network of your own, written with candle_nn: wrap it in `CandleClassifier`.
+//!
+//! ```sh
+//! cargo run --release --example candle_module
+//! ```
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device};
+use candle_nn::{Activation, Module, Sequential, VarBuilder, VarMap, linear, seq};
+use epsball::attack::{Goal, Request, attack, configure};
+use epsball::data::{self, Dataset as _, Selection, Subset};
+use epsball::model::{CandleClassifier, ModelInfo};
+use epsball::threat::{Norm, Threat};
+
+/// Any module from images `[N, C, H, W]` in [0, 1] to logits `[N, K]`.
+fn network() -> candle_core::Result<Sequential> {
+    let weights = VarMap::new();
+    let vb = VarBuilder::from_varmap(&weights, DType::F32, &Device::Cpu);
+    Ok(seq()
+        .add_fn(|x| x.flatten_from(1))
+        .add(linear(64, 32, vb.pp("fc1"))?)
+        .add(Activation::Relu)
+        .add(linear(32, 10, vb.pp("fc2"))?))
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let module = network()?;
+    let images = Subset::new(data::open("digits")?, &Selection::First(100))?;
+    let mut batch = images.read(&(0..100).collect::<Vec<_>>())?;
+    // This network is not trained: whatever it says counts as right.
+    batch.labels = module.forward(&batch.images)?.argmax(1)?.to_vec1()?;
+
+    let model = CandleClassifier::new(
+        ModelInfo {
+            name: "my network".into(),
+            architecture: "custom".into(),
+            input_shape: [1, 8, 8],
+            classes: 10,
+            parameters: 64 * 32 + 32 + 32 * 10 + 10,
+            sha256: String::new(),
+            randomised: false,
+            optimises_in_forward: false,
+        },
+        module,
+    );
+    let threat = Threat::ball(Norm::Linf, 0.1);
+    let pgd = configure("pgd", &threat, &BTreeMap::from([("steps".into(), "20".into())]))?;
+    let request = Request { threat, goal: Goal::Untargeted, seed: 0, purpose: "pgd".into() };
+    let outcomes = attack(pgd.search.as_ref(), &model, &batch, &request)?;
+    let robust = outcomes.iter().filter(|o| !o.found).count();
+    println!("robust accuracy under PGD at Linf {}: {robust} of {}", 0.1, outcomes.len());
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! From a suite to results: a suite file is read ([`Suite`]), everything it names is opened and
+//! checked ([`Plan`]), and the jobs are run one after the other ([`run`]), each leaving a table with
+//! a row per image that is also its journal.
+
+mod bundled;
+mod journal;
+mod plan;
+mod preflight;
+mod runner;
+mod suite;
+
+pub use bundled::{BUNDLED_SUITE, bundled_models};
+pub use plan::{Plan, PlannedJob, Task};
+pub use runner::{Failure, Progress, RunOptions, Summary, run};
+pub use suite::{AttackEntry, CertificateEntry, DataEntry, ModelEntry, Number, OneOrMany, Suite};

@@ -1,0 +1,397 @@
+//! The plan of a run: everything a suite names, opened, checked and spelled out as jobs. Building it
+//! costs seconds and finds the mistakes that would otherwise show after hours.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::suite::{AttackEntry, CertificateEntry, ModelEntry};
+use super::{Suite, bundled, preflight};
+use crate::attack::{self, Configured, Goal, Objective, PATCH_SUITE, Request};
+use crate::certify::Smoothing;
+use crate::data::{self, Dataset, Subset};
+use crate::error::{Error, Result};
+use crate::model::file::{self, Declared};
+use crate::model::{Classifier, FrozenNetwork, ModelCard};
+use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work};
+use crate::threat::{Norm, Patch, Threat};
+
+/// A resolved suite.
+pub struct Plan {
+    /// What goes into `run.toml`.
+    pub record: RunRecord,
+    /// Images per batch.
+    pub batch: usize,
+    /// The networks, as in the record.
+    pub models: Vec<FrozenNetwork>,
+    /// The data sets, as in the record.
+    pub data: Vec<Box<dyn Dataset>>,
+    /// The jobs, as in the record.
+    pub jobs: Vec<PlannedJob>,
+}
+
+/// A job with what it needs at hand.
+pub struct PlannedJob {
+    /// Index into [`Plan::models`].
+    pub model: usize,
+    /// Index into [`Plan::data`].
+    pub data: usize,
+    /// What to do.
+    pub task: Task,
+}
+
+/// The work of a job.
+pub enum Task {
+    /// An attack.
+    Attack(Configured, Request),
+    /// CERTIFY.
+    Certificate(Smoothing),
+}
+
+impl Plan {
+    /// Resolves a suite for the device `device`.
+    ///
+    /// # Errors
+    /// If a file, a name or a setting cannot be used, or models and data do not fit each other.
+    pub fn new(suite: &Suite) -> Result<Self> {
+        if suite.batch == 0 {
+            return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
+        }
+        if suite.models.is_empty() || suite.data.is_empty() {
+            return Err(Error::setting(
+                "suite",
+                "names no model or no data set",
+                "add a [[model]] and a [[data]]",
+            ));
+        }
+        if suite.attacks.is_empty() && suite.certificates.is_empty() {
+            return Err(Error::setting(
+                "suite",
+                "has nothing to do",
+                "add an [[attack]] or a [[certificate]]",
+            ));
+        }
+        let data = suite
+            .data
+            .iter()
+            .map(|entry| -> Result<Box<dyn Dataset>> {
+                let whole = data::open(&entry.spec)?;
+                match &entry.images {
+                    Some(selection) => Ok(Box::new(Subset::new(whole, selection)?)),
+                    None => Ok(whole),
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let (models, cards): (Vec<_>, Vec<_>) =
+            suite.models.iter().map(load_model).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let record = RunRecord {
+            format_version: FORMAT_VERSION,
+            name: suite.name.clone(),
+            epsball: env!("CARGO_PKG_VERSION").into(),
+            seed: suite.seed,
+            device: "cpu".into(),
+            precision: "f32".into(),
+            models: models.iter().zip(&cards).map(|(m, card)| model_record(m, card)).collect(),
+            data: suite
+                .data
+                .iter()
+                .zip(&data)
+                .map(|(entry, d)| data_record(entry.name.as_deref(), d.as_ref()))
+                .collect(),
+            jobs: Vec::new(),
+        };
+        let mut plan = Self { record, batch: suite.batch, models, data, jobs: Vec::new() };
+        refuse_twins("model", plan.record.models.iter().map(|m| &m.name))?;
+        refuse_twins("data", plan.record.data.iter().map(|d| &d.name))?;
+        for data in 0..plan.data.len() {
+            for model in 0..plan.models.len() {
+                preflight::fits(&plan.models[model], plan.data[data].as_ref())?;
+                for entry in &suite.attacks {
+                    plan.add_attacks(model, data, entry, suite.seed)?;
+                }
+                for entry in &suite.certificates {
+                    plan.add_certificate(model, data, entry, suite.seed)?;
+                }
+            }
+        }
+        refuse_twins("job (give one of them a label)", plan.record.jobs.iter().map(|j| &j.id))?;
+        for (network, entry) in plan.models.iter().zip(&suite.models) {
+            preflight::returns_logits(network, plan.data[0].as_ref(), entry.probabilities)?;
+        }
+        for data in &plan.data {
+            let classes = plan.models.iter().map(|m| m.info().classes).min().unwrap_or(0);
+            preflight::readable(data.as_ref(), classes, plan.batch)?;
+        }
+        Ok(plan)
+    }
+
+    fn add_attacks(
+        &mut self,
+        model: usize,
+        data: usize,
+        entry: &AttackEntry,
+        seed: u64,
+    ) -> Result<()> {
+        if entry.attack == "patch-suite" {
+            for name in PATCH_SUITE {
+                let parameters = match entry.parameters.get(name) {
+                    Some(toml::Value::Table(table)) => table.clone().into_iter().collect(),
+                    Some(_) => {
+                        return Err(Error::setting(
+                            format!("patch-suite: {name}"),
+                            "is not a table of parameters",
+                            format!("write {name} = {{ steps = 100 }}"),
+                        ));
+                    }
+                    None => BTreeMap::new(),
+                };
+                let single =
+                    AttackEntry { attack: name.into(), label: None, parameters, ..entry.clone() };
+                self.add_attacks(model, data, &single, seed)?;
+            }
+            return match entry.parameters.keys().find(|k| !PATCH_SUITE.contains(&k.as_str())) {
+                Some(name) => Err(Error::unknown("attack of patch-suite", name, PATCH_SUITE)),
+                None => Ok(()),
+            };
+        }
+        let goal: Goal = entry.goal.as_deref().unwrap_or("untargeted").parse()?;
+        let given = entry.parameters.iter().map(|(k, v)| (k.clone(), plain(v))).collect();
+        let threats = threats(entry)?;
+        let minimal = attack::configure(&entry.attack, &threats[0].0, &given)?.search.objective()
+            == Objective::Minimal;
+        // A search for the smallest perturbation serves every budget with one table.
+        let groups: Vec<(Threat, Vec<f64>)> = if minimal {
+            vec![(threats[0].0, threats.iter().filter_map(|(_, eps)| *eps).collect())]
+        } else {
+            threats.into_iter().map(|(threat, eps)| (threat, eps.into_iter().collect())).collect()
+        };
+        for (threat, eps) in groups {
+            let configured = attack::configure(&entry.attack, &threat, &given)?;
+            let label =
+                entry.label.clone().unwrap_or_else(|| default_label(&entry.attack, &threat));
+            let mut parameters = configured.parameters.clone();
+            parameters.insert("goal".into(), goal.to_string());
+            let work = Work::Attack {
+                label: label.clone(),
+                attack: entry.attack.clone(),
+                threat: threat.to_string(),
+                eps: eps.clone(),
+                minimal,
+                control: configured.control,
+                parameters,
+            };
+            let budget = match eps.as_slice() {
+                [eps] if !minimal => format!("-{eps}"),
+                _ => String::new(),
+            };
+            // The purpose leaves out the budget: runs at several budgets share their random starts.
+            let request = Request { threat, goal, seed, purpose: entry.attack.clone() };
+            let task = Task::Attack(configured, request);
+            self.add(model, data, format!("{label}{budget}"), "csv", work, task);
+        }
+        Ok(())
+    }
+
+    fn add_certificate(
+        &mut self,
+        model: usize,
+        data: usize,
+        entry: &CertificateEntry,
+        seed: u64,
+    ) -> Result<()> {
+        if entry.certificate != "cohen" {
+            return Err(Error::unknown("certificate", &entry.certificate, ["cohen"]));
+        }
+        if let Some(unknown) =
+            entry.models.iter().find(|m| !self.record.models.iter().any(|known| known.name == **m))
+        {
+            let known = self.record.models.iter().map(|m| m.name.clone());
+            return Err(Error::unknown("model", unknown.clone(), known));
+        }
+        if !entry.models.is_empty() && !entry.models.contains(&self.record.models[model].name) {
+            return Ok(());
+        }
+        let sigma = entry.sigma.positive("sigma")?;
+        let settings = Smoothing {
+            n0: entry.n0,
+            n: entry.n,
+            alpha: entry.alpha,
+            seed,
+            ..Smoothing::new(sigma)
+        };
+        settings.validate()?;
+        if let Some(bad) = entry.radii.iter().find(|r| !(r.is_finite() && **r >= 0.0)) {
+            return Err(Error::setting(
+                "radii",
+                format!("{bad} is not a radius"),
+                "give numbers of at least 0",
+            ));
+        }
+        let label = entry.label.clone().unwrap_or_else(|| format!("smoothing-{sigma}"));
+        let mut radii = if entry.radii.is_empty() {
+            vec![0.0, 0.25, 0.5, 0.75, 1.0]
+        } else {
+            entry.radii.clone()
+        };
+        radii.sort_by(f64::total_cmp);
+        let parameters = BTreeMap::from([
+            ("N0".to_string(), entry.n0.to_string()),
+            ("N".to_string(), entry.n.to_string()),
+            ("alpha".to_string(), entry.alpha.to_string()),
+        ]);
+        let work = Work::Certificate {
+            label: label.clone(),
+            certificate: entry.certificate.clone(),
+            sigma,
+            radii,
+            parameters,
+        };
+        self.add(model, data, label, "tsv", work, Task::Certificate(settings));
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        model: usize,
+        data: usize,
+        stem: String,
+        extension: &str,
+        work: Work,
+        task: Task,
+    ) {
+        let model_name = &self.record.models[model].name;
+        let data_record = &self.record.data[data];
+        let several = self.record.data.len() > 1;
+        let stem = if several { format!("{stem}--{}", data_record.name) } else { stem };
+        self.record.jobs.push(JobRecord {
+            id: format!("{model_name}--{stem}"),
+            file: format!("jobs/{}/{}.{extension}", file_name(model_name), file_name(&stem)),
+            model: model_name.clone(),
+            data: data_record.name.clone(),
+            images: data_record.images,
+            work,
+        });
+        self.jobs.push(PlannedJob { model, data, task });
+    }
+}
+
+fn load_model(entry: &ModelEntry) -> Result<(FrozenNetwork, ModelCard)> {
+    let declared = Declared { name: entry.name.clone(), architecture: entry.arch.clone() };
+    match entry.path.strip_prefix("bundled:") {
+        Some(name) => bundled::load(name, &declared),
+        None => file::load(Path::new(&entry.path), &declared),
+    }
+}
+
+fn model_record(model: &FrozenNetwork, card: &ModelCard) -> ModelRecord {
+    let info = model.info();
+    ModelRecord {
+        name: info.name.clone(),
+        architecture: info.architecture.clone(),
+        sha256: info.sha256.clone(),
+        parameters: info.parameters,
+        note: card.source.clone(),
+    }
+}
+
+fn data_record(name: Option<&str>, data: &dyn Dataset) -> DataRecord {
+    let info = data.info();
+    DataRecord {
+        name: name.unwrap_or(&info.name).into(),
+        sha256: info.sha256.clone(),
+        shape: info.shape,
+        images: info.len,
+    }
+}
+
+/// The threat models of an entry, with the budget of each if it has one.
+fn threats(entry: &AttackEntry) -> Result<Vec<(Threat, Option<f64>)>> {
+    let subject = format!("attack {}", entry.attack);
+    if let Some(size) = &entry.patch {
+        if entry.norm.is_some() || !entry.eps.values().is_empty() {
+            return Err(Error::setting(
+                subject,
+                "has both a patch and a norm",
+                "choose one of them",
+            ));
+        }
+        return Ok(vec![(Threat::Patch(parse_patch(size)?), None)]);
+    }
+    let Some(norm) = &entry.norm else {
+        return Err(Error::setting(
+            subject,
+            "has no threat model",
+            "add norm = \"Linf\" and eps = \"8/255\", or patch = \"5x5\"",
+        ));
+    };
+    let norm = match norm.as_str() {
+        "Linf" => Norm::Linf,
+        "L2" => Norm::L2,
+        "L1" => Norm::L1,
+        other => return Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
+    };
+    if entry.eps.values().is_empty() {
+        return Err(Error::setting(subject, "has no eps", "add eps = 0.3 or eps = \"8/255\""));
+    }
+    let mut eps = entry
+        .eps
+        .values()
+        .iter()
+        .map(|number| number.positive("eps"))
+        .collect::<Result<Vec<f64>>>()?;
+    eps.sort_by(f64::total_cmp);
+    eps.dedup();
+    Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
+}
+
+/// `5x5` or `5`.
+fn parse_patch(size: &str) -> Result<Patch> {
+    let side = |text: &str| text.trim().parse::<usize>().ok().filter(|n| *n > 0);
+    let (height, width) = size.split_once('x').unwrap_or((size, size));
+    match (side(height), side(width)) {
+        (Some(height), Some(width)) => Ok(Patch { height, width }),
+        _ => Err(Error::setting(
+            "patch",
+            format!("`{size}` is not a size in pixels"),
+            "write HEIGHTxWIDTH, such as 5x5",
+        )),
+    }
+}
+
+/// `pgd-linf`; the name alone where it already says the norm or the threat is a patch.
+fn default_label(attack: &str, threat: &Threat) -> String {
+    match threat {
+        Threat::Ball { norm, .. } => {
+            let norm = norm.to_string().to_lowercase();
+            if attack.ends_with(&norm) { attack.into() } else { format!("{attack}-{norm}") }
+        }
+        Threat::Patch(_) => attack.into(),
+    }
+}
+
+/// A TOML value as the text a user would type for it.
+fn plain(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A name made safe for every file system.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    name.chars().map(safe).collect()
+}
+
+fn refuse_twins<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(Error::setting(
+                what,
+                format!("`{name}` occurs twice"),
+                "names have to be unique in a suite: add name = \"...\"",
+            ));
+        }
+    }
+    Ok(())
+}

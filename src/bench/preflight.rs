@@ -1,0 +1,77 @@
+//! What can be found out before the work starts: that models and data fit, that networks return
+//! logits, that every image and label can be used.
+
+use crate::attack::predictions;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::model::{Classifier, FrozenNetwork};
+use crate::ops::with_slice;
+
+/// The network takes images of the data set's shape.
+pub(super) fn fits(model: &FrozenNetwork, data: &dyn Dataset) -> Result<()> {
+    let (info, data) = (model.info(), data.info());
+    if info.input_shape != data.shape {
+        return Err(Error::setting(
+            format!("model {}", info.name),
+            format!("takes images {:?}, {} has {:?}", info.input_shape, data.name, data.shape),
+            "run it on the data set it was trained for",
+        ));
+    }
+    if let Some(classes) = data.classes
+        && classes > info.classes
+    {
+        return Err(Error::setting(
+            format!("model {}", info.name),
+            format!("has {} classes, {} has {classes}", info.classes, data.name),
+            "run it on the data set it was trained for",
+        ));
+    }
+    Ok(())
+}
+
+/// The outputs are finite and do not look like probabilities.
+pub(super) fn returns_logits(
+    model: &FrozenNetwork,
+    data: &dyn Dataset,
+    probabilities_declared: bool,
+) -> Result<()> {
+    let first: Vec<usize> = (0..data.info().len.min(16)).collect();
+    let logits = model.logits(&data.read(&first)?.images)?;
+    let _ = predictions(&logits)?;
+    let (rows, classes) = logits.dims2()?;
+    let subject = || format!("model {}", model.info().name);
+    with_slice::<f32, _>(&logits, |z| {
+        if !z.iter().all(|v| v.is_finite()) {
+            return Err(Error::setting(
+                subject(),
+                "returns NaN or infinity on the first images",
+                "check the weights and the normalisation",
+            ));
+        }
+        let like_probabilities = z.iter().all(|v| (-1e-5..=1.0 + 1e-5).contains(v))
+            && z.chunks_exact(classes).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        if like_probabilities && rows > 0 && !probabilities_declared {
+            return Err(Error::setting(
+                subject(),
+                "returns probabilities: gradients vanish there and attacks look weaker than they are",
+                "remove the softmax at the end, or set probabilities = true to attack it as it is",
+            ));
+        }
+        Ok(())
+    })
+}
+
+/// Every image can be read and every label is a class; the readers check the pixels.
+pub(super) fn readable(data: &dyn Dataset, classes: usize, batch: usize) -> Result<()> {
+    for batch in crate::data::batches(data, batch) {
+        let batch = batch?;
+        if let Some(i) = batch.labels.iter().position(|label| *label as usize >= classes) {
+            return Err(Error::setting(
+                format!("label of image {} of {}", batch.ids[i], data.info().name),
+                format!("is {}, the networks have {classes} classes", batch.labels[i]),
+                "choose the data set the networks were trained for",
+            ));
+        }
+    }
+    Ok(())
+}

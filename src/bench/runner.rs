@@ -1,0 +1,231 @@
+//! Runs the jobs of a plan. A job that fails does not stop the others; a job whose table is complete
+//! is not run again; a stop request is honoured between batches, and the same call goes on later.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::journal::Journal;
+use super::plan::{Plan, PlannedJob, Task};
+use crate::attack::{Configured, Outcome, Request, attack};
+use crate::certify::{Smoothing, certify_batch};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::model::Classifier;
+use crate::record::{AttackRow, CertificateRow, JobRecord, RunRecord};
+
+/// What a caller hears while jobs run.
+pub trait Progress {
+    /// A job begins; `done` of its images are already in its table.
+    fn job(&mut self, job: &JobRecord, done: usize);
+    /// So many more images are in the table.
+    fn images(&mut self, count: usize);
+    /// A job failed.
+    fn failed(&mut self, job: &JobRecord, error: &Error);
+}
+
+/// How to run.
+pub struct RunOptions<'a> {
+    /// The run folder.
+    pub folder: &'a Path,
+    /// Asked between batches: whether to stop.
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Jobs whose tables are complete.
+    pub finished: usize,
+    /// Jobs that failed.
+    pub failures: Vec<Failure>,
+}
+
+/// A job that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its id.
+    pub job: String,
+    /// Why.
+    pub error: Error,
+}
+
+/// Runs what is left of `plan` in the run folder.
+///
+/// # Errors
+/// If the folder cannot be used or holds another run, or the caller asked to stop
+/// ([`Error::Interrupted`]). Errors of single jobs are in the summary.
+pub fn run(plan: &Plan, options: &RunOptions<'_>, progress: &mut dyn Progress) -> Result<Summary> {
+    claim(&plan.record, options.folder)?;
+    let mut summary = Summary::default();
+    for (record, job) in plan.record.jobs.iter().zip(&plan.jobs) {
+        match run_job(plan, record, job, options, progress) {
+            Ok(()) => summary.finished += 1,
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                progress.failed(record, &error);
+                summary.failures.push(Failure { job: record.id.clone(), error });
+            }
+        }
+    }
+    Ok(summary)
+}
+
+/// Makes the folder this run's own, or makes sure that it already is.
+fn claim(record: &RunRecord, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let path = folder.join("run.toml");
+    if path.exists() {
+        let found = RunRecord::read(folder)?;
+        return match difference(&found, record) {
+            None => Ok(()),
+            Some(field) => Err(Error::file(
+                &path,
+                field,
+                "the folder holds a run with other settings",
+                "choose another folder with --output, or delete this one",
+            )),
+        };
+    }
+    let text = toml::to_string(record)
+        .map_err(|e| Error::file(&path, "run record", e.to_string(), "report this as a bug"))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write to", folder))?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(Error::io("write", &path))?;
+    file.persist(&path).map_err(|e| Error::io("create", &path)(e.error))?;
+    Ok(())
+}
+
+/// The first part in which two records differ.
+fn difference(found: &RunRecord, wanted: &RunRecord) -> Option<&'static str> {
+    let parts = [
+        ("epsball", found.epsball == wanted.epsball),
+        ("seed", found.seed == wanted.seed),
+        ("device", found.device == wanted.device),
+        ("precision", found.precision == wanted.precision),
+        ("model", found.models == wanted.models),
+        ("data", found.data == wanted.data),
+        ("job", found.jobs == wanted.jobs),
+        ("name", found.name == wanted.name),
+    ];
+    parts.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+}
+
+fn run_job(
+    plan: &Plan,
+    record: &JobRecord,
+    job: &PlannedJob,
+    options: &RunOptions<'_>,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    let path = options.folder.join(&record.file);
+    let model: &dyn Classifier = &plan.models[job.model];
+    let data = plan.data[job.data].as_ref();
+    match &job.task {
+        Task::Attack(configured, request) => {
+            let (journal, rows) = Journal::open::<AttackRow>(&path)?;
+            let done = rows.iter().map(|r| r.idx).collect();
+            let work = Remaining { plan, record, data, journal, path: &path, done };
+            work.attack(model, configured, request, options, progress)
+        }
+        Task::Certificate(settings) => {
+            let (journal, rows) = Journal::open::<CertificateRow>(&path)?;
+            let done = rows.iter().map(|r| r.idx).collect();
+            let work = Remaining { plan, record, data, journal, path: &path, done };
+            work.certify(model, settings, options, progress)
+        }
+    }
+}
+
+/// What is left of a job.
+struct Remaining<'a> {
+    plan: &'a Plan,
+    record: &'a JobRecord,
+    data: &'a dyn Dataset,
+    journal: Journal,
+    path: &'a Path,
+    /// Ids of the images in the table.
+    done: Vec<u64>,
+}
+
+impl Remaining<'_> {
+    /// Tells the caller where the job stands, having checked that the table is the job's own.
+    fn announce(&self, progress: &mut dyn Progress) -> Result<()> {
+        let count = self.done.len();
+        let expected: Vec<usize> = (0..count.min(self.record.images)).collect();
+        let ids = if expected.is_empty() { Vec::new() } else { self.data.read(&expected)?.ids };
+        if ids != self.done {
+            return Err(Error::file(
+                self.path,
+                "idx",
+                "the rows are not the first images of this job",
+                "the file was changed by hand: delete it to compute the job again",
+            ));
+        }
+        progress.job(self.record, count);
+        Ok(())
+    }
+
+    fn attack(
+        mut self,
+        model: &dyn Classifier,
+        configured: &Configured,
+        request: &Request,
+        options: &RunOptions<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        self.announce(progress)?;
+        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
+        for indices in remaining.chunks(self.plan.batch) {
+            if (options.stop)() {
+                return Err(Error::Interrupted);
+            }
+            let started = Instant::now();
+            let batch = self.data.read(indices)?;
+            let outcomes = attack(configured.search.as_ref(), model, &batch, request)?;
+            let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
+            let rows: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
+            self.journal.append(&rows)?;
+            progress.images(rows.len());
+        }
+        Ok(())
+    }
+
+    fn certify(
+        mut self,
+        model: &dyn Classifier,
+        settings: &Smoothing,
+        options: &RunOptions<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        self.announce(progress)?;
+        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
+        for indices in remaining.chunks(self.plan.batch) {
+            let batch = self.data.read(indices)?;
+            let journal = &mut self.journal;
+            certify_batch(model, &batch, settings, SAMPLES_PER_PASS, options.stop, &mut |row| {
+                journal.append(&[row])?;
+                progress.images(1);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Noisy images per call of the network; counts do not depend on it.
+const SAMPLES_PER_PASS: usize = 1024;
+
+fn attack_row(outcome: &Outcome, seconds: f64) -> AttackRow {
+    AttackRow {
+        idx: outcome.id,
+        label: outcome.label,
+        clean: outcome.clean_prediction,
+        prediction: outcome.prediction,
+        found: u8::from(outcome.found),
+        distance: outcome.distance,
+        found_8bit: u8::from(outcome.found_8bit),
+        forwards: outcome.forwards,
+        backwards: outcome.backwards,
+        seconds,
+    }
+}

@@ -1,0 +1,234 @@
+//! The suite file: what a user writes in TOML, as it stands there. Nothing is opened or computed
+//! here; [`super::Plan`] does that.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attack::parse_number;
+use crate::data::Selection;
+use crate::error::{Error, Result};
+
+/// A benchmark: every model meets every attack and every certificate on every data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// Name of the run and of its folder.
+    pub name: String,
+    /// Seed of all per-image randomness.
+    #[serde(default)]
+    pub seed: u64,
+    /// Images per batch; results do not depend on it.
+    #[serde(default = "default_batch")]
+    pub batch: usize,
+    /// The networks.
+    #[serde(rename = "model")]
+    pub models: Vec<ModelEntry>,
+    /// The data sets.
+    pub data: Vec<DataEntry>,
+    /// The attacks.
+    #[serde(default, rename = "attack")]
+    pub attacks: Vec<AttackEntry>,
+    /// The certificates.
+    #[serde(default, rename = "certificate")]
+    pub certificates: Vec<CertificateEntry>,
+}
+
+fn default_batch() -> usize {
+    128
+}
+
+/// A `[[model]]` of a suite.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelEntry {
+    /// The weight file, or `bundled:NAME`. Relative paths start at the current folder.
+    pub path: String,
+    /// Name in tables; otherwise the one in the file.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Architecture, for weights that do not say it.
+    #[serde(default)]
+    pub arch: Option<String>,
+    /// The network returns probabilities and is to be attacked as it is.
+    #[serde(default)]
+    pub probabilities: bool,
+}
+
+/// A `[[data]]` of a suite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataEntry {
+    /// `FORMAT:PATH`, as on the command line.
+    pub spec: String,
+    /// Name in tables; otherwise the format's or the file's.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Part of the data set: `{ first = 1000 }`, `{ every = 20 }`, `{ indices = [3, 7] }`.
+    #[serde(default)]
+    pub images: Option<Selection>,
+}
+
+/// An `[[attack]]` of a suite.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttackEntry {
+    /// Name of the attack, or `patch-suite` for the three patch attacks and their two controls.
+    pub attack: String,
+    /// Column title; otherwise made of the attack and the threat model.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Norm of the ball: `Linf`, `L2`, `L1`.
+    #[serde(default)]
+    pub norm: Option<String>,
+    /// Radius or radii of the ball: `0.3`, `"8/255"`, `[0.1, 0.2]`.
+    #[serde(default)]
+    pub eps: OneOrMany,
+    /// Size of the patch in pixels: `"5x5"`.
+    #[serde(default)]
+    pub patch: Option<String>,
+    /// `untargeted` (the default), `least-likely`, `random`, `next`, or a class number.
+    #[serde(default)]
+    pub goal: Option<String>,
+    /// Hyper-parameters by name. For `patch-suite`: a table per attack.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, toml::Value>,
+}
+
+/// A `[[certificate]]` of a suite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateEntry {
+    /// `cohen`: CERTIFY of Cohen et al. 2019.
+    pub certificate: String,
+    /// Column title; otherwise `smoothing-SIGMA`.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Standard deviation of the Gaussian noise.
+    pub sigma: Number,
+    /// N0.
+    #[serde(default = "default_n0")]
+    pub n0: u64,
+    /// N.
+    #[serde(default = "default_n")]
+    pub n: u64,
+    /// One minus the confidence.
+    #[serde(default = "default_alpha")]
+    pub alpha: f64,
+    /// Radii of the report.
+    #[serde(default)]
+    pub radii: Vec<f64>,
+    /// Names of the models it applies to; all if empty.
+    #[serde(default)]
+    pub models: Vec<String>,
+}
+
+fn default_n0() -> u64 {
+    100
+}
+
+fn default_n() -> u64 {
+    100_000
+}
+
+fn default_alpha() -> f64 {
+    0.001
+}
+
+/// A number, or a text such as `"8/255"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Number {
+    /// `0.3`.
+    Float(f64),
+    /// `1`.
+    Integer(i64),
+    /// `"8/255"`.
+    Text(String),
+}
+
+impl Number {
+    /// Its value; `field` is for the error.
+    ///
+    /// # Errors
+    /// If it is not a finite number above 0.
+    pub fn positive(&self, field: &str) -> Result<f64> {
+        let value = match self {
+            Self::Float(value) => Some(*value),
+            Self::Integer(value) => Some(*value as f64),
+            Self::Text(text) => parse_number(text),
+        };
+        match value {
+            Some(value) if value.is_finite() && value > 0.0 => Ok(value),
+            _ => Err(Error::setting(
+                field,
+                format!("{self} is not a number above 0"),
+                "give a number above 0, such as 0.3 or 8/255",
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Float(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::Text(text) => write!(f, "`{text}`"),
+        }
+    }
+}
+
+/// One value or a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// A single one.
+    One(Number),
+    /// Several, or none.
+    Many(Vec<Number>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl OneOrMany {
+    /// All of them.
+    pub fn values(&self) -> &[Number] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+impl Suite {
+    /// Reads a suite; `path` is for errors.
+    ///
+    /// # Errors
+    /// If the text is not a suite; the error names the line and the field.
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            Error::file(
+                path,
+                format!("line {line}"),
+                error.message(),
+                "see benchmarks/suites/ for complete examples",
+            )
+        })
+    }
+
+    /// Reads the suite file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not a suite.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        Self::parse(&text, path)
+    }
+}

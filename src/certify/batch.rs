@@ -1,0 +1,370 @@
+//! CERTIFY and PREDICT for a batch of images: the sampling engine in front, a row per image behind.
+//! A row leaves as soon as its image is done, in the order of the images, so that the caller can
+//! write it before the next network batch starts.
+
+use candle_core::{DType, Device};
+use serde::{Deserialize, Serialize};
+
+use super::noise::{Gaussian, Noise};
+use super::{ABSTAIN, Counts, Job, Sampler, Smoothing, cohen, format_time};
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::model::Classifier;
+use crate::record::CertificateRow;
+use crate::rng::Stream;
+use crate::stats::rounding;
+
+/// Decimals of a radius in a table; what follows is cut off.
+const RADIUS_DECIMALS: u32 = 6;
+
+/// What PREDICT (Cohen et al. 2019, section 3.2.1) found for one image: the columns of the paper's
+/// own prediction logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictRow {
+    /// Index of the image in its data set.
+    pub idx: u64,
+    /// True class.
+    pub label: u32,
+    /// Predicted class of the smoothed classifier, -1 for ABSTAIN.
+    pub predict: i64,
+    /// 1 if `predict` is `label`.
+    pub correct: u8,
+    /// Wall time of the image as `h:mm:ss.ffffff`. Not reproducible.
+    pub time: String,
+}
+
+/// Certifies every image of `batch` and hands the rows to `on_row`, in order.
+///
+/// The network sees batches of `batch_size` images on the device of `batch.images`; the rows do not
+/// depend on it. `stop` is asked before each network batch.
+///
+/// # Errors
+/// [`Error::Interrupted`] once `stop` says so; the rows of finished images have been handed out. Else
+/// if a setting or a shape does not fit, the network fails or returns NaN, or `on_row` fails.
+pub fn certify_batch(
+    model: &dyn Classifier,
+    batch: &Batch,
+    settings: &Smoothing,
+    batch_size: usize,
+    stop: &dyn Fn() -> bool,
+    on_row: &mut dyn FnMut(CertificateRow) -> Result<()>,
+) -> Result<()> {
+    settings.validate()?;
+    let Smoothing { sigma, n0, n, alpha, seed } = *settings;
+    let model_hash: String = model.info().sha256.chars().take(16).collect();
+    // The two counts must be independent: the class was chosen by looking at the first.
+    let plan =
+        [(Stream::new(seed, "smoothing-select"), n0), (Stream::new(seed, "smoothing-estimate"), n)];
+    let noise = Gaussian { sigma };
+    sample_batch(model, batch, &noise, &plan, batch_size, stop, &mut |image, counts| {
+        let [counts0, counts] = counts;
+        let found = cohen::certify(&counts0.classes, &counts.classes, sigma, alpha);
+        let label = batch.labels[image];
+        on_row(CertificateRow {
+            idx: batch.ids[image],
+            label,
+            predict: found.prediction.map_or(ABSTAIN, i64::from),
+            radius: rounding::floor_decimals(found.radius, RADIUS_DECIMALS),
+            correct: u8::from(found.prediction == Some(label)),
+            time: format_time(counts0.seconds + counts.seconds),
+            sigma,
+            n0,
+            n,
+            alpha,
+            n_a: found.n_a,
+            selected: found.selected,
+            p_low: found.p_low,
+            seed,
+            model: model_hash.clone(),
+        })
+    })
+}
+
+/// Predicts every image of `batch` with the smoothed classifier and hands the rows to `on_row`, in
+/// order; the rest is as in [`certify_batch`]. N0 is not used.
+///
+/// # Errors
+/// As [`certify_batch`].
+pub fn predict_batch(
+    model: &dyn Classifier,
+    batch: &Batch,
+    settings: &Smoothing,
+    batch_size: usize,
+    stop: &dyn Fn() -> bool,
+    on_row: &mut dyn FnMut(PredictRow) -> Result<()>,
+) -> Result<()> {
+    settings.validate_predict()?;
+    let plan = [(Stream::new(settings.seed, "smoothing-predict"), settings.n)];
+    let noise = Gaussian { sigma: settings.sigma };
+    sample_batch(model, batch, &noise, &plan, batch_size, stop, &mut |image, [counts]| {
+        let prediction = cohen::predict(&counts.classes, settings.alpha);
+        let label = batch.labels[image];
+        on_row(PredictRow {
+            idx: batch.ids[image],
+            label,
+            predict: prediction.map_or(ABSTAIN, i64::from),
+            correct: u8::from(prediction == Some(label)),
+            time: format_time(counts.seconds),
+        })
+    })
+}
+
+/// Draws, for every image, the number of samples that `plan` says from each of its streams, and
+/// calls `done` with the image's position and its counts, in order.
+fn sample_batch<const JOBS: usize>(
+    model: &dyn Classifier,
+    batch: &Batch,
+    noise: &dyn Noise,
+    plan: &[(Stream, u64); JOBS],
+    batch_size: usize,
+    stop: &dyn Fn() -> bool,
+    done: &mut dyn FnMut(usize, [Counts; JOBS]) -> Result<()>,
+) -> Result<()> {
+    check(model, batch)?;
+    let images = batch.images.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+    let images = images.flatten_all()?.to_vec1::<f32>()?;
+    let length = images.len() / batch.len().max(1);
+    let mut sampler = Sampler::new(model, noise, batch_size, batch.images.device().clone())?;
+    let mut waiting = batch.ids.iter().zip(images.chunks_exact(length.max(1)));
+    let mut finished = Vec::new();
+    let mut image = 0;
+    while image < batch.len() {
+        // Enough for the next batch is enough: every queued job holds a count per class.
+        while sampler.pending() < batch_size as u64
+            && let Some((id, pixels)) = waiting.next()
+        {
+            for (stream, samples) in *plan {
+                sampler.submit(Job { image: *id, pixels, stream, samples: 0..samples as u32 })?;
+            }
+        }
+        if stop() {
+            return Err(Error::Interrupted);
+        }
+        finished.extend(sampler.step()?);
+        // Jobs finish in the order of their submission, so a full set is one image's.
+        while finished.len() >= JOBS {
+            let set: Vec<Counts> = finished.drain(..JOBS).collect();
+            if let Ok(set) = set.try_into() {
+                done(image, set)?;
+            }
+            image += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The images are what the network takes, and each has its name and label.
+fn check(model: &dyn Classifier, batch: &Batch) -> Result<()> {
+    let expected = [&[batch.len()], model.info().input_shape.as_slice()].concat();
+    if batch.images.dims() != expected || batch.labels.len() != batch.len() {
+        return Err(Error::setting(
+            "images",
+            format!(
+                "shape {:?} with {} labels, but the network `{}` takes {expected:?}",
+                batch.images.dims(),
+                batch.labels.len(),
+                model.info().name
+            ),
+            "choose a data set of the network's input shape",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::atomic::Ordering;
+
+    use candle_core::Tensor;
+
+    use super::super::linear::Linear;
+    use super::*;
+    use crate::stats::{clopper_pearson, normal};
+
+    const SHAPE: [usize; 3] = [1, 2, 2];
+
+    fn never() -> bool {
+        false
+    }
+
+    fn network() -> Linear {
+        Linear::new(SHAPE, &[1.0, -0.5, 2.0, 0.25], -1.0)
+    }
+
+    /// Images whose distance from the decision boundary runs from about -0.7 to 1.1.
+    fn images(ids: &[u64]) -> Batch {
+        let pixels: Vec<f32> = ids
+            .iter()
+            .flat_map(|id| (0..4).map(move |p| ((id * 7 + p * 5) % 17) as f32 / 16.0))
+            .collect();
+        let images = Tensor::from_vec(pixels, (ids.len(), 1, 2, 2), &Device::Cpu).unwrap();
+        Batch { ids: ids.to_vec(), images, labels: ids.iter().map(|id| (id % 2) as u32).collect() }
+    }
+
+    fn settings() -> Smoothing {
+        Smoothing { n: 500, seed: 11, ..Smoothing::new(0.5) }
+    }
+
+    fn certify(batch: &Batch, settings: &Smoothing, batch_size: usize) -> Vec<CertificateRow> {
+        let mut rows = Vec::new();
+        certify_batch(&network(), batch, settings, batch_size, &never, &mut |row| {
+            // Not reproducible, so out of the way of comparisons.
+            rows.push(CertificateRow { time: String::new(), ..row });
+            Ok(())
+        })
+        .unwrap();
+        rows
+    }
+
+    #[test]
+    fn radii_of_a_linear_network_stay_below_the_truth_and_close_to_it() {
+        let settings = Smoothing { n: 4000, ..settings() };
+        let ids: Vec<u64> = (0..17).collect();
+        let batch = images(&ids);
+        let pixels = batch.images.flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
+        let mut certified = 0;
+        for (row, pixels) in certify(&batch, &settings, 1000).iter().zip(&pixels) {
+            let distance = network().distance(pixels);
+            // Four standard deviations of bad luck in nA explain the shortfall, nothing else does.
+            let p = normal::cdf(distance.abs() / settings.sigma);
+            let unlucky = 4000.0 * p - 4.0 * (4000.0 * p * (1.0 - p)).sqrt() - 1.0;
+            let p_low = clopper_pearson::lower(unlucky.max(0.0) as u64, 4000, settings.alpha);
+            let least = if p_low < 0.5 { 0.0 } else { cohen::radius(p_low, settings.sigma) };
+            assert!(row.radius <= distance.abs(), "{row:?}: truth {distance}");
+            assert!(row.radius >= least - 1e-6, "{row:?}: at least {least}, truth {distance}");
+            if row.predict != ABSTAIN {
+                certified += 1;
+                assert_eq!(row.predict, i64::from(distance < 0.0), "{row:?}");
+                assert_eq!(row.correct, u8::from(row.predict == i64::from(row.label)), "{row:?}");
+            }
+        }
+        assert!((10..=17).contains(&certified), "{certified} certified");
+    }
+
+    #[test]
+    fn rows_depend_on_neither_batch_size_nor_order_nor_company() {
+        let ids: Vec<u64> = vec![3, 0, 12, 7, 5];
+        let reference = certify(&images(&ids), &settings(), 100);
+        assert_eq!(reference.iter().map(|row| row.idx).collect::<Vec<_>>(), ids);
+        for batch_size in [1, 7, 4096] {
+            assert_eq!(certify(&images(&ids), &settings(), batch_size), reference, "{batch_size}");
+        }
+        let mut reversed = certify(&images(&[5, 7, 12, 0, 3]), &settings(), 100);
+        reversed.reverse();
+        assert_eq!(reversed, reference);
+        assert_eq!(certify(&images(&[12]), &settings(), 100), reference[2..3]);
+        assert_ne!(certify(&images(&ids), &Smoothing { seed: 12, ..settings() }, 100), reference);
+    }
+
+    #[test]
+    fn the_class_is_chosen_by_other_samples_than_those_that_bound_it() {
+        // On the boundary each class gets half of any sample. Were the samples the same, the class
+        // chosen by the majority would always have the majority.
+        let network = Linear::new(SHAPE, &[1.0, -1.0, 1.0, -1.0], 0.0);
+        let images = Tensor::full(0.5f32, (40, 1, 2, 2), &Device::Cpu).unwrap();
+        let batch = Batch { ids: (0..40).collect(), images, labels: vec![0; 40] };
+        let settings = Smoothing { n0: 101, n: 101, ..settings() };
+        let mut minority = 0;
+        certify_batch(&network, &batch, &settings, 500, &never, &mut |row| {
+            minority += u32::from(2 * row.n_a < row.n);
+            Ok(())
+        })
+        .unwrap();
+        assert!((8..=32).contains(&minority), "{minority} of 40");
+    }
+
+    #[test]
+    fn a_row_says_how_it_came_about() {
+        let row = certify(&images(&[2]), &settings(), 64).remove(0);
+        assert_eq!((row.idx, row.label, row.n0, row.n, row.seed), (2, 0, 100, 500, 11));
+        assert_eq!((row.sigma, row.alpha, row.model.as_str()), (0.5, 0.001, "0123456789abcdef"));
+        assert_ne!(row.predict, ABSTAIN);
+        assert_eq!(row.p_low, clopper_pearson::lower(row.n_a, 500, 0.001));
+        assert_eq!(row.radius, rounding::floor_decimals(cohen::radius(row.p_low, 0.5), 6));
+    }
+
+    #[test]
+    fn images_share_batches_and_only_the_last_is_short() {
+        let network = network();
+        let batch = images(&[0, 1, 2, 3, 4]);
+        certify_batch(&network, &batch, &settings(), 64, &never, &mut |_| Ok(())).unwrap();
+        assert_eq!(network.images.load(Ordering::Relaxed), 5 * 600);
+        assert_eq!(network.batches.load(Ordering::Relaxed), (5usize * 600).div_ceil(64));
+    }
+
+    #[test]
+    fn a_stop_keeps_finished_rows_and_a_second_run_completes_them() {
+        let ids = [0, 1, 2, 3];
+        let asked = Cell::new(0);
+        let mut rows = Vec::new();
+        let stop = || asked.replace(asked.get() + 1) >= 15;
+        let error = certify_batch(&network(), &images(&ids), &settings(), 100, &stop, &mut |row| {
+            rows.push(CertificateRow { time: String::new(), ..row });
+            Ok(())
+        })
+        .unwrap_err();
+        assert!(matches!(error, Error::Interrupted));
+        // 15 batches of 100 finish two images of 600 samples.
+        assert_eq!(rows.len(), 2);
+        rows.extend(certify(&images(&ids[2..]), &settings(), 100));
+        assert_eq!(rows, certify(&images(&ids), &settings(), 100));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_written_stops_the_run() {
+        let mut rows = 0;
+        let result =
+            certify_batch(&network(), &images(&[0, 1, 2]), &settings(), 600, &never, &mut |_| {
+                rows += 1;
+                Err(Error::setting("disk", "full", "make room"))
+            });
+        assert!(matches!(result, Err(Error::Setting { field, .. }) if field == "disk"));
+        assert_eq!(rows, 1);
+    }
+
+    #[test]
+    fn predictions_follow_the_side_of_the_boundary() {
+        let ids: Vec<u64> = (0..17).collect();
+        let batch = images(&ids);
+        let pixels = batch.images.flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
+        let mut rows = Vec::new();
+        predict_batch(&network(), &batch, &settings(), 50, &never, &mut |row| {
+            rows.push(row);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(rows.iter().map(|row| row.idx).collect::<Vec<_>>(), ids);
+        assert!(rows.iter().filter(|row| row.predict != ABSTAIN).count() >= 10);
+        for (row, pixels) in rows.iter().zip(&pixels) {
+            let class = i64::from(network().distance(pixels) < 0.0);
+            assert!([class, ABSTAIN].contains(&row.predict), "{row:?}");
+            assert_eq!(row.correct, u8::from(row.predict == i64::from(row.label)));
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_has_no_rows() {
+        assert!(certify(&images(&[]), &settings(), 100).is_empty());
+    }
+
+    #[test]
+    fn images_and_settings_that_do_not_fit_are_named() {
+        let certify = |batch: &Batch, settings: &Smoothing, batch_size| {
+            certify_batch(&network(), batch, settings, batch_size, &never, &mut |_| Ok(()))
+        };
+        let good = images(&[0, 1]);
+        let flat = Batch { images: good.images.flatten_from(1).unwrap(), ..good.clone() };
+        let unlabelled = Batch { labels: vec![0], ..good.clone() };
+        for (batch, settings, batch_size, field) in [
+            (&good, settings(), 0, "batch size"),
+            (&good, Smoothing { sigma: -1.0, ..settings() }, 10, "sigma"),
+            (&flat, settings(), 10, "images"),
+            (&unlabelled, settings(), 10, "images"),
+        ] {
+            let error = certify(batch, &settings, batch_size).unwrap_err();
+            assert!(matches!(&error, Error::Setting { field: f, .. } if f == field), "{error}");
+            assert!(error.hint().is_some());
+        }
+    }
+}

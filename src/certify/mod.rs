@@ -1,0 +1,37 @@
+//! Certificates: how large a ball around an image is provably safe. Randomized smoothing (Cohen,
+//! Rosenfeld and Kolter, "Certified adversarial robustness via randomized smoothing", ICML 2019)
+//! replaces the network f by g(x), the class that f gives most often to x + noise; how often it does
+//! bounds how far x can move before g changes its mind.
+//!
+//! The way of an image: [`Smoothing`] holds the settings; [`certify_batch`] asks the [`Sampler`] for
+//! the two sets of counts of every image, [`cohen::certify`] turns them into a class and a radius,
+//! and each image becomes a [`CertificateRow`](crate::record::CertificateRow) as soon as it is done.
+//! Afterwards [`log`] reads such tables, and those of the paper's own scripts, and [`analysis`]
+//! computes certified accuracies from them. [`limits`] says beforehand what settings can reach.
+//!
+//! Room for more: a noise family is one file in [`noise`]; another rule from counts to certificate
+//! (adaptive sample sizes, Bonferroni looks) is one file beside [`cohen`] that submits its own jobs
+//! to the [`Sampler`]; a further statistic of tables goes beside [`analysis`].
+//!
+//! What a certificate says: with probability at least 1 - alpha over the noise, *per image*, no
+//! perturbation of smaller L2 norm (in pixel units of [0, 1]) changes g. It is about g and not about
+//! f, and about real numbers: f32 arithmetic inside f is not accounted for (Voracek and Hein, "Sound
+//! randomized smoothing in floating-point arithmetic", ICLR 2023).
+
+pub mod analysis;
+mod batch;
+pub mod cohen;
+pub mod limits;
+#[cfg(test)]
+mod linear;
+pub mod log;
+pub mod noise;
+mod sampler;
+mod settings;
+mod time;
+
+pub use batch::{PredictRow, certify_batch, predict_batch};
+pub use cohen::ABSTAIN;
+pub use sampler::{Counts, Job, Sampler};
+pub use settings::Smoothing;
+pub use time::{format_time, parse_time};

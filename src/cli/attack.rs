@@ -1,0 +1,105 @@
+//! `epsball attack`: one model, one attack, from the command line.
+
+use std::path::PathBuf;
+
+use super::run::{Common, run_suite};
+use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Suite};
+use crate::data::Selection;
+use crate::error::{Error, Result};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: epsball attack --model model.safetensors --data \
+idx:t10k-images-idx3-ubyte.gz --attack pgd --norm Linf --eps 0.3 --set steps=40 --set alpha=0.01")]
+pub(super) struct Args {
+    #[command(flatten)]
+    subject: Subject,
+    /// The attack; see `epsball list attacks`
+    #[arg(short, long)]
+    attack: String,
+    /// Norm of the ball: Linf, L2 or L1
+    #[arg(long)]
+    norm: Option<String>,
+    /// Radius of the ball, or several: `0.3`, `8/255`, `0.1,0.2`
+    #[arg(long, value_delimiter = ',')]
+    eps: Vec<String>,
+    /// Size of the patch in pixels, such as 5x5
+    #[arg(long)]
+    patch: Option<String>,
+    /// untargeted, least-likely, random, next, or a class number
+    #[arg(long, default_value = "untargeted")]
+    goal: String,
+    /// A hyper-parameter by its name in the paper; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What is attacked or certified.
+#[derive(Debug, clap::Args)]
+pub(super) struct Subject {
+    /// Model file, or bundled:NAME
+    #[arg(short, long)]
+    model: PathBuf,
+    /// Architecture, for weights that do not say it
+    #[arg(long)]
+    arch: Option<String>,
+    /// Data set as FORMAT:PATH; see `epsball list data`
+    #[arg(short, long)]
+    data: String,
+    /// Take the first N images only
+    #[arg(short = 'n', long, value_name = "N")]
+    first: Option<usize>,
+    /// Take every K-th image only
+    #[arg(long, value_name = "K", conflicts_with = "first")]
+    every: Option<usize>,
+}
+
+impl Subject {
+    /// A suite of this one model on this data, with nothing to do yet.
+    pub(super) fn suite(&self, name: &str) -> Suite {
+        let images = match (self.first, self.every) {
+            (Some(n), _) => Some(Selection::First(n)),
+            (None, Some(k)) => Some(Selection::Every(k)),
+            (None, None) => None,
+        };
+        let path = self.model.to_string_lossy().into_owned();
+        let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned());
+        let stem = stem.unwrap_or_default().replace("bundled:", "");
+        Suite {
+            name: format!("{stem}--{name}"),
+            seed: 0,
+            batch: 128,
+            models: vec![ModelEntry { path, arch: self.arch.clone(), ..ModelEntry::default() }],
+            data: vec![DataEntry { spec: self.data.clone(), name: None, images }],
+            attacks: Vec::new(),
+            certificates: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let mut parameters = std::collections::BTreeMap::new();
+    for pair in &args.parameters {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(Error::setting(
+                "--set",
+                format!("`{pair}` is not NAME=VALUE"),
+                "write for example --set steps=40",
+            ));
+        };
+        parameters.insert(name.trim().to_string(), toml::Value::String(value.trim().into()));
+    }
+    let eps = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
+    let mut suite = args.subject.suite(&args.attack);
+    suite.attacks.push(AttackEntry {
+        attack: args.attack.clone(),
+        label: None,
+        norm: args.norm.clone(),
+        eps: crate::bench::OneOrMany::Many(eps),
+        patch: args.patch.clone(),
+        goal: Some(args.goal.clone()),
+        parameters,
+    });
+    run_suite(suite, &args.common)
+}

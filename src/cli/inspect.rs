@@ -1,0 +1,52 @@
+//! `epsball inspect`: what a model file holds, layer by layer.
+
+use std::path::PathBuf;
+
+use super::exit;
+use crate::error::Result;
+use crate::model::Classifier as _;
+use crate::model::file::{Declared, load};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Model file or checkpoint
+    model: PathBuf,
+    /// Architecture, for weights that do not say it
+    #[arg(long)]
+    arch: Option<String>,
+    /// Print the card as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let declared = Declared { name: None, architecture: args.arch.clone() };
+    let (network, card) = load(&args.model, &declared)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&card).unwrap_or_default());
+        return Ok(exit::OK);
+    }
+    let info = network.info();
+    println!("name          {}", info.name);
+    println!("architecture  {}", info.architecture);
+    println!("input         {:?} in [0, 1]", info.input_shape);
+    println!("classes       {}", info.classes);
+    println!("weights       {}", info.parameters);
+    println!(
+        "multiply-adds {:.3} M per forward pass of one image",
+        network.multiply_adds() as f64 / 1e6
+    );
+    println!("sha256        {}", info.sha256);
+    for (name, text) in
+        [("source", &card.source), ("training", &card.training), ("licence", &card.licence)]
+    {
+        if !text.is_empty() {
+            println!("{name:<13} {text}");
+        }
+    }
+    for (name, value) in &card.published {
+        println!("published     {name} {value}");
+    }
+    println!("\n{}", network.summary());
+    Ok(exit::OK)
+}

@@ -1,0 +1,78 @@
+//! `epsball leaderboard`: one board from any number of run folders.
+
+use std::path::PathBuf;
+
+use super::exit;
+use crate::error::{Error, Result};
+use crate::report::{Csv, Exporter as _, Leaderboard, Markdown, Summary, Terminal, write_all};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Run folders, or folders of run folders
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// Write leaderboard.csv, .md, .html and summary.json into this folder
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// What to print on stdout
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Short for --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A table for the terminal
+    Table,
+    /// Comma-separated values
+    Csv,
+    /// A Markdown table
+    Markdown,
+    /// Every number, unrounded
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let mut runs = Vec::new();
+    for folder in &args.runs {
+        runs.extend(run_folders(folder)?);
+    }
+    let leaderboard = Leaderboard::from_runs(&runs)?;
+    let text = match if args.json { Format::Json } else { args.format } {
+        Format::Table => Terminal::detect().export(&leaderboard)?,
+        Format::Csv => Csv.export(&leaderboard)?,
+        Format::Markdown => Markdown.export(&leaderboard)?,
+        Format::Json => Summary.export(&leaderboard)?,
+    };
+    print!("{text}");
+    if let Some(output) = &args.output {
+        for file in write_all(&leaderboard, output)? {
+            eprintln!("wrote {}", file.display());
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// The folder itself if it is a run, otherwise the runs directly below it.
+fn run_folders(folder: &PathBuf) -> Result<Vec<PathBuf>> {
+    if folder.join("run.toml").exists() {
+        return Ok(vec![folder.clone()]);
+    }
+    let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
+    let mut runs: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("run.toml").exists())
+        .collect();
+    runs.sort();
+    if runs.is_empty() {
+        return Err(Error::file(
+            folder,
+            "run.toml",
+            "neither this folder nor one directly below it is a run",
+            "name a folder that `epsball run` has written",
+        ));
+    }
+    Ok(runs)
+}

@@ -1,0 +1,54 @@
+//! `epsball list`: the names that suites and options take.
+
+use super::exit;
+use crate::attack::{self, Threats};
+use crate::bench::bundled_models;
+use crate::error::Result;
+use crate::{data, zoo};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What to list
+    #[arg(value_enum)]
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum What {
+    /// Attacks with their threat models
+    Attacks,
+    /// Architectures of the zoo
+    Architectures,
+    /// Forms of a data specification
+    Data,
+    /// Models that come with the program
+    Models,
+}
+
+pub(super) fn run(args: &Args) -> Result<u8> {
+    match args.what {
+        What::Attacks => {
+            for entry in attack::ALL {
+                let threats = match entry.threats {
+                    Threats::Balls(norms) => {
+                        norms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+                    }
+                    Threats::Patch => "patch".into(),
+                };
+                println!("{:<14} {threats:<12} {}", entry.name, entry.about);
+            }
+            println!(
+                "{:<14} {:<12} the three patch attacks and their two controls",
+                "patch-suite", "patch"
+            );
+        }
+        What::Architectures => {
+            for a in zoo::ALL {
+                println!("{:<18} {:?} {:<3} {}", a.name, a.input_shape, a.classes, a.about);
+            }
+        }
+        What::Data => data::usages().for_each(|usage| println!("{usage}")),
+        What::Models => bundled_models().for_each(|name| println!("bundled:{name}")),
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,134 @@
+//! The command line. Each subcommand is a file: its arguments, resolved into settings, and one call
+//! of the library. Data goes to stdout, everything else to stderr.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod attack;
+mod certify;
+mod convert;
+mod inspect;
+mod interrupt;
+mod leaderboard;
+mod list;
+mod progress;
+mod run;
+mod train;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Result};
+
+/// Exit codes. Clap itself uses [`exit::INPUT`] for arguments it cannot read.
+pub mod exit {
+    /// Everything that was asked for is done.
+    pub const OK: u8 = 0;
+    /// The run ended, but some of its jobs failed; they are listed.
+    pub const JOBS_FAILED: u8 = 1;
+    /// An argument, a suite or a file cannot be used; nothing was computed.
+    pub const INPUT: u8 = 2;
+    /// Stopped by Ctrl-C; the same command resumes.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Adversarial robustness benchmark: attacks, patches and certificates on one leaderboard.
+#[derive(Debug, Parser)]
+#[command(name = "epsball", version, about, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 some jobs failed, 2 bad input, 130 interrupted \
+(the same command resumes).")]
+struct Cli {
+    /// Threads to compute with; results do not depend on it
+    #[arg(long, global = true, value_name = "N", env = "EPSBALL_THREADS")]
+    threads: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a benchmark suite (the bundled one if none is named) and write its leaderboard
+    Run(run::Args),
+    /// Attack one model with one attack
+    Attack(attack::Args),
+    /// Certify one model by randomized smoothing
+    Certify(certify::Args),
+    /// Make leaderboards of finished runs
+    Leaderboard(leaderboard::Args),
+    /// Turn a PyTorch checkpoint or plain weights into a model file
+    Convert(convert::Args),
+    /// Show what a model file or checkpoint holds
+    Inspect(inspect::Args),
+    /// List attacks, architectures, data formats or bundled models
+    List(list::Args),
+    /// Train a small network: standard, PGD, TRADES or with Gaussian noise
+    Train(train::Args),
+}
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    restore_broken_pipe();
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .without_time()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("EPSBALL_LOG")
+                .unwrap_or_else(|_| "warn".into()),
+        )
+        .init();
+    match dispatch(cli) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            report(&error);
+            match error {
+                Error::Interrupted => exit::INTERRUPTED.into(),
+                _ => exit::INPUT.into(),
+            }
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8> {
+    if let Some(threads) = cli.threads {
+        let failed = |e: String| Error::setting("threads", e, "give a number of at least 1");
+        if threads == 0 {
+            return Err(failed("0 threads compute nothing".into()));
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|e| failed(e.to_string()))?;
+    }
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Attack(args) => attack::run(&args),
+        Command::Certify(args) => certify::run(&args),
+        Command::Leaderboard(args) => leaderboard::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Train(args) => train::run(&args),
+    }
+}
+
+/// An error and, on a line of its own, what to do about it.
+fn report(error: &Error) {
+    eprintln!("error: {error}");
+    if let Some(hint) = error.hint() {
+        eprintln!("hint: {hint}");
+    }
+}
+
+/// A reader that closes the pipe early (`| head`) is not an error.
+fn restore_broken_pipe() {
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.to_string();
+        if text.contains("Broken pipe") {
+            std::process::exit(exit::OK.into());
+        }
+        eprintln!("{text}\nThis is a bug in epsball; please report it with the command.");
+    }));
+}

@@ -1,0 +1,96 @@
+//! Progress on stderr: a bar on a terminal, a line per job elsewhere.
+
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::bench::Progress;
+use crate::error::Error;
+use crate::record::JobRecord;
+
+/// Shows a run over `total` images (every job counts its own).
+pub(super) struct Shown {
+    bar: ProgressBar,
+    terminal: bool,
+    jobs: usize,
+    job: Option<Job>,
+    started: usize,
+}
+
+struct Job {
+    id: String,
+    images: usize,
+    computed: usize,
+    left: usize,
+    since: Instant,
+}
+
+impl Shown {
+    pub(super) fn new(jobs: &[JobRecord]) -> Self {
+        let total = jobs.iter().map(|job| job.images as u64).sum();
+        let terminal = std::io::stderr().is_terminal();
+        let bar = if terminal { ProgressBar::new(total) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template(
+            "{prefix:>7} {wide_bar} {pos}/{len} images  {per_sec}  eta {eta}\n        {msg}",
+        );
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self { bar, terminal, jobs: jobs.len(), job: None, started: 0 }
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self, text: &str) {
+        if self.terminal {
+            self.bar.println(text);
+        } else {
+            eprintln!("{text}");
+        }
+    }
+}
+
+impl Progress for Shown {
+    fn job(&mut self, job: &JobRecord, done: usize) {
+        self.started += 1;
+        self.bar.set_prefix(format!("{}/{}", self.started, self.jobs));
+        self.bar.set_message(job.id.clone());
+        self.bar.inc(done as u64);
+        self.bar.reset_eta();
+        let left = job.images - done;
+        self.job = Some(Job {
+            id: job.id.clone(),
+            images: job.images,
+            computed: 0,
+            left,
+            since: Instant::now(),
+        });
+        if left == 0 && !self.terminal {
+            self.line(&format!("{}/{} {}: already finished", self.started, self.jobs, job.id));
+        }
+    }
+
+    fn images(&mut self, count: usize) {
+        self.bar.inc(count as u64);
+        let Some(job) = &mut self.job else { return };
+        job.computed += count;
+        job.left = job.left.saturating_sub(count);
+        if job.left == 0 && !self.terminal {
+            let seconds = job.since.elapsed().as_secs_f64();
+            let rate = job.computed as f64 / seconds.max(1e-9);
+            let text = format!(
+                "{}/{} {}: {} images in {seconds:.1} s ({rate:.1} images/s)",
+                self.started, self.jobs, job.id, job.images
+            );
+            self.line(&text);
+        }
+    }
+
+    fn failed(&mut self, job: &JobRecord, error: &Error) {
+        self.line(&format!("failed: {}: {error}", job.id));
+    }
+}

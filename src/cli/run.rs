@@ -1,0 +1,86 @@
+//! `epsball run`: a suite from plan to leaderboard. `attack` and `certify` are suites of one and end
+//! here too.
+
+use std::path::{Path, PathBuf};
+
+use super::progress::Shown;
+use super::{exit, interrupt, report};
+use crate::bench::{BUNDLED_SUITE, Plan, RunOptions, Suite, run as run_plan};
+use crate::error::Result;
+use crate::report::{Exporter as _, Leaderboard, Summary, Terminal, write_all};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Suite file; without it the bundled suite runs
+    suite: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of every command that runs jobs.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Common {
+    /// Folder of the run; `results/NAME` by default. A run that is there already is resumed
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(super) output: Option<PathBuf>,
+    /// Images per batch; results do not depend on it
+    #[arg(short, long, value_name = "N")]
+    pub(super) batch: Option<usize>,
+    /// Seed of all randomness
+    #[arg(short, long, value_name = "SEED")]
+    pub(super) seed: Option<u64>,
+    /// Check everything and list the jobs without running them
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Print the results as JSON on stdout instead of tables
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let suite = match &args.suite {
+        Some(path) => Suite::read(path)?,
+        None => Suite::parse(BUNDLED_SUITE, Path::new("the bundled suite"))?,
+    };
+    run_suite(suite, &args.common)
+}
+
+/// Plans and runs a suite, writes its leaderboard into the run folder and prints it.
+pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
+    suite.batch = common.batch.unwrap_or(suite.batch);
+    suite.seed = common.seed.unwrap_or(suite.seed);
+    let plan = Plan::new(&suite)?;
+    if common.dry_run {
+        for job in &plan.record.jobs {
+            println!("{}\t{} images", job.id, job.images);
+        }
+        return Ok(exit::OK);
+    }
+    let folder = common.output.clone().unwrap_or_else(|| Path::new("results").join(&suite.name));
+    interrupt::listen();
+    let mut progress = Shown::new(&plan.record.jobs);
+    let options = RunOptions { folder: &folder, stop: &interrupt::requested };
+    let ended = run_plan(&plan, &options, &mut progress);
+    progress.finish();
+    let summary = ended?;
+
+    let leaderboard = Leaderboard::from_runs(std::slice::from_ref(&folder))?;
+    let files = write_all(&leaderboard, &folder)?;
+    if common.json {
+        println!("{}", Summary.export(&leaderboard)?);
+    } else {
+        println!("{}", Terminal::detect().export(&leaderboard)?);
+    }
+    for file in files {
+        eprintln!("wrote {}", file.display());
+    }
+    if summary.failures.is_empty() {
+        return Ok(exit::OK);
+    }
+    eprintln!("{} of {} jobs failed:", summary.failures.len(), plan.jobs.len());
+    for failure in &summary.failures {
+        eprintln!("{}", failure.job);
+        report(&failure.error);
+    }
+    Ok(exit::JOBS_FAILED)
+}

@@ -1,0 +1,161 @@
+//! `epsball train`: the bundled models are made with this, and others of their kind can be.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{exit, interrupt};
+use crate::attack::parse_number;
+use crate::data;
+use crate::error::{Error, Result};
+use crate::model::{ModelCard, file};
+use crate::threat::Norm;
+use crate::train::{Method, Recipe, train};
+use crate::zoo;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// standard, pgd, trades or gaussian
+    #[arg(long)]
+    method: String,
+    /// The model file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Architecture; see `epsball list architectures`
+    #[arg(long, default_value = "digits-cnn")]
+    arch: String,
+    /// Training data as FORMAT:PATH
+    #[arg(long, default_value = "digits:train")]
+    data: String,
+    /// Norm of the ball for pgd and trades: Linf, L2 or L1
+    #[arg(long, default_value = "Linf")]
+    norm: String,
+    /// Radius of the ball for pgd and trades
+    #[arg(long, default_value = "0.1")]
+    eps: String,
+    /// Steps of the inner maximisation for pgd and trades
+    #[arg(long, default_value_t = 10)]
+    steps: usize,
+    /// Weight of the divergence for trades (1 / lambda)
+    #[arg(long, default_value_t = 6.0)]
+    beta: f64,
+    /// Standard deviation of the noise for gaussian
+    #[arg(long, default_value = "0.25")]
+    sigma: String,
+    /// Passes over the data
+    #[arg(long, default_value_t = 60)]
+    epochs: usize,
+    /// Images per step
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// Learning rate of AdamW at the start
+    #[arg(long, default_value_t = 2e-3)]
+    learning_rate: f64,
+    /// Decoupled weight decay
+    #[arg(long, default_value_t = 1e-3)]
+    weight_decay: f64,
+    /// Seed of weights, order and noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let architecture = zoo::find(&args.arch)?;
+    let number = |field: &str, text: &str| {
+        parse_number(text).ok_or_else(|| {
+            Error::setting(field, format!("`{text}` is not a number"), "write 0.1 or 8/255")
+        })
+    };
+    let norm = match args.norm.as_str() {
+        "Linf" => Norm::Linf,
+        "L2" => Norm::L2,
+        "L1" => Norm::L1,
+        other => return Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
+    };
+    let (eps, sigma) = (number("eps", &args.eps)?, number("sigma", &args.sigma)?);
+    let method = Method::new(&args.method, norm, eps, args.steps, args.beta, sigma)?;
+    if args.epochs == 0 || args.batch == 0 {
+        return Err(Error::setting("epochs and batch", "must be at least 1", "leave them out"));
+    }
+    let data = data::open(&args.data)?;
+    let recipe = Recipe {
+        method,
+        epochs: args.epochs,
+        batch: args.batch,
+        learning_rate: args.learning_rate,
+        weight_decay: args.weight_decay,
+        seed: args.seed,
+    };
+    // A path that cannot be written should not cost a training.
+    if let Some(folder) = args.output.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    }
+    let mut plan = architecture.plan();
+    plan.input_shape = data.info().shape;
+    plan.classes = data.info().classes.unwrap_or(plan.classes);
+    interrupt::listen();
+    let bar = ProgressBar::new(args.epochs as u64);
+    if let Ok(style) = ProgressStyle::with_template("epoch {pos}/{len} {wide_bar} {msg}  eta {eta}")
+    {
+        bar.set_style(style);
+    }
+    let mut last = None;
+    let trained = train(architecture, &plan, data.as_ref(), &recipe, |epoch| {
+        if interrupt::requested() {
+            return Err(Error::Interrupted);
+        }
+        bar.inc(1);
+        bar.set_message(format!(
+            "loss {:.4}  accuracy {:.2} %",
+            epoch.loss,
+            100.0 * epoch.accuracy
+        ));
+        last = Some(*epoch);
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    if let Some(epoch) = last {
+        eprintln!(
+            "epoch {}: loss {:.4}, accuracy on the training images it saw {:.2} %",
+            epoch.number,
+            epoch.loss,
+            100.0 * epoch.accuracy
+        );
+    }
+    let stem =
+        args.output.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+    let mut card = ModelCard::new(stem, architecture);
+    card.input_shape = plan.input_shape;
+    card.classes = plan.classes;
+    card.source = format!("trained with epsball {}", env!("CARGO_PKG_VERSION"));
+    card.training = args.command(&method);
+    card.licence = "MIT OR Apache-2.0".into();
+    let tensors: BTreeMap<_, _> =
+        trained.variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
+    file::save(&args.output, &tensors, &card)?;
+    eprintln!("wrote {}", args.output.display());
+    Ok(exit::OK)
+}
+
+impl Args {
+    /// The command that makes this model again, every setting spelled out.
+    fn command(&self, method: &Method) -> String {
+        let mut text = format!("epsball train --method {}", self.method);
+        match method {
+            Method::Standard => {}
+            Method::Pgd(_) => {
+                text += &format!(" --norm {} --eps {} --steps {}", self.norm, self.eps, self.steps);
+            }
+            Method::Trades { .. } => {
+                text += &format!(" --norm {} --eps {} --steps {}", self.norm, self.eps, self.steps);
+                text += &format!(" --beta {}", self.beta);
+            }
+            Method::Gaussian { .. } => text += &format!(" --sigma {}", self.sigma),
+        }
+        text += &format!(" --arch {} --data {} --epochs {}", self.arch, self.data, self.epochs);
+        text += &format!(" --batch {} --learning-rate {}", self.batch, self.learning_rate);
+        text += &format!(" --weight-decay {} --seed {}", self.weight_decay, self.seed);
+        text + &format!(" --output {}", self.output.display())
+    }
+}

@@ -1,0 +1,171 @@
+//! What one certificate job proved about one network: certified accuracy at every radius, how often
+//! it abstained, and the average certified radius.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::proportion::Proportion;
+use crate::record::CertificateRow;
+
+/// A curve has at most this many steps; more would not be seen.
+const STEPS: f64 = 400.0;
+
+/// One certificate job, summed up.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CertificateResult {
+    /// Column title: `smoothing-0.25`.
+    pub label: String,
+    /// Name of the certificate.
+    pub certificate: String,
+    /// Standard deviation of the noise, in pixel units of [0, 1].
+    pub sigma: f64,
+    /// Parameters by their names in the paper.
+    pub parameters: BTreeMap<String, String>,
+    /// Images of the job.
+    pub images: usize,
+    /// Images finished. All numbers below are over these.
+    pub done: usize,
+    /// Certified accuracy at the radii of the job, ascending.
+    pub accuracy: Vec<CertifiedAccuracy>,
+    /// Share of images on which it abstained.
+    pub abstained: Option<Proportion>,
+    /// Average certified radius (Zhai et al. 2020, MACER): mean radius, where a wrong or abstaining
+    /// prediction counts 0.
+    pub average_radius: Option<f64>,
+    /// Samples per image: N0 + N.
+    pub samples: f64,
+    /// Wall time per image in seconds.
+    pub seconds: f64,
+    /// Certified accuracy against the radius: (radius, accuracy) where it falls, from radius 0. From
+    /// each radius on, up to the next, the accuracy is at most the value given.
+    #[serde(skip)]
+    pub curve: Vec<(f64, f64)>,
+}
+
+/// Share of images that are classified correctly and certified at least at a radius (Cohen et al.
+/// 2019, section 4).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CertifiedAccuracy {
+    /// L2 radius in pixel units.
+    pub radius: f64,
+    /// The share; `None` before the first image.
+    pub accuracy: Option<Proportion>,
+}
+
+impl CertificateResult {
+    /// All images of the job are done.
+    pub fn finished(&self) -> bool {
+        self.done == self.images
+    }
+
+    /// Certified accuracy at `radius`, if the job reports it.
+    pub fn at(&self, radius: f64) -> Option<Proportion> {
+        self.accuracy.iter().find(|a| a.radius == radius).and_then(|a| a.accuracy)
+    }
+}
+
+/// Certified accuracies of the table `rows` at `radii`.
+pub(super) fn accuracy(
+    rows: &BTreeMap<u64, CertificateRow>,
+    radii: &[f64],
+) -> Vec<CertifiedAccuracy> {
+    let at = |radius: f64| Proportion::of(rows.values().map(|r| certified(r, radius)));
+    radii.iter().map(|r| CertifiedAccuracy { radius: *r, accuracy: at(*r) }).collect()
+}
+
+fn certified(row: &CertificateRow, radius: f64) -> bool {
+    row.correct == 1 && row.radius >= radius
+}
+
+/// Share of abstentions.
+pub(super) fn abstained(rows: &BTreeMap<u64, CertificateRow>) -> Option<Proportion> {
+    Proportion::of(rows.values().map(|row| row.predict < 0))
+}
+
+/// Mean of `value` over the rows; `None` without rows.
+pub(super) fn mean(
+    rows: &BTreeMap<u64, CertificateRow>,
+    value: impl Fn(&CertificateRow) -> f64,
+) -> Option<f64> {
+    (!rows.is_empty()).then(|| rows.values().map(value).sum::<f64>() / rows.len() as f64)
+}
+
+/// Seconds of a `h:mm:ss.ffffff`; 0 if it is something else.
+pub(super) fn seconds(time: &str) -> f64 {
+    time.split(':')
+        .try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
+        .unwrap_or(0.0)
+}
+
+/// See [`CertificateResult::curve`]. Radii are rounded down to `STEPS` steps if there are more.
+pub(super) fn curve(rows: &BTreeMap<u64, CertificateRow>) -> Vec<(f64, f64)> {
+    let n = rows.len() as f64;
+    let mut radii: Vec<f64> = rows.values().filter(|r| r.correct == 1).map(|r| r.radius).collect();
+    radii.sort_by(f64::total_cmp);
+    if radii.len() as f64 > STEPS {
+        let step = radii.last().copied().unwrap_or(0.0) / STEPS;
+        if step > 0.0 {
+            radii.iter_mut().for_each(|r| *r = (*r / step).floor() * step);
+        }
+    }
+    let mut curve = vec![(0.0, radii.len() as f64 / n.max(1.0))];
+    for (lost, radius) in radii.iter().enumerate() {
+        let left = (radii.len() - lost - 1) as f64 / n;
+        match curve.last_mut() {
+            Some(last) if last.0 == *radius => last.1 = left,
+            _ => curve.push((*radius, left)),
+        }
+    }
+    curve
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::certificate_row;
+
+    fn table(rows: &[(i64, f64)]) -> BTreeMap<u64, CertificateRow> {
+        (0..)
+            .zip(rows)
+            .map(|(i, (predict, radius))| (i, certificate_row(i, *predict, *radius)))
+            .collect()
+    }
+
+    #[test]
+    fn a_radius_is_certified_up_to_itself() {
+        // Label 0 throughout: two certified, one wrong, one abstained.
+        let rows = table(&[(0, 0.5), (0, 0.25), (3, 0.9), (-1, 0.0)]);
+        let counts: Vec<usize> = accuracy(&rows, &[0.0, 0.25, 0.5, 0.75])
+            .iter()
+            .map(|a| a.accuracy.unwrap().count)
+            .collect();
+        assert_eq!(counts, [2, 2, 1, 0]);
+        assert_eq!(abstained(&rows).unwrap().count, 1);
+    }
+
+    #[test]
+    fn the_curve_falls_past_each_radius() {
+        let rows = table(&[(0, 0.5), (0, 0.25), (3, 0.9), (-1, 0.0)]);
+        assert_eq!(curve(&rows), [(0.0, 0.5), (0.25, 0.25), (0.5, 0.0)]);
+        assert_eq!(curve(&BTreeMap::new()), [(0.0, 0.0)]);
+    }
+
+    #[test]
+    fn a_long_curve_is_thinned_downwards() {
+        let rows: Vec<(i64, f64)> = (0..2000).map(|i| (0, f64::from(i) * 1e-3)).collect();
+        let curve = curve(&table(&rows));
+        assert!(curve.len() <= 402, "{}", curve.len());
+        for (radius, accuracy) in curve {
+            let exact = rows.iter().filter(|r| r.1 > radius).count() as f64 / 2000.0;
+            assert!(accuracy <= exact + 1e-12, "{radius}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(seconds("0:00:01.500000"), 1.5);
+        assert_eq!(seconds("1:02:03"), 3723.0);
+        assert_eq!(seconds("soon"), 0.0);
+    }
+}

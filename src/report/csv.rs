@@ -1,0 +1,111 @@
+//! `leaderboard.csv`: a row per network and data set, a column per number, for spreadsheets and
+//! scripts. Shares are in [0, 1] with six decimals; what is unfinished is empty, and named in the
+//! column `unfinished`.
+
+use super::Exporter;
+use super::format::{self, Cell};
+use super::leaderboard::{Board, Leaderboard};
+use super::standing::Standing;
+use crate::error::{Error, Result};
+
+/// Writes comma-separated values.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Csv;
+
+impl Exporter for Csv {
+    fn export(&self, leaderboard: &Leaderboard) -> Result<String> {
+        let rows: Vec<Vec<(String, String)>> = leaderboard
+            .boards
+            .iter()
+            .flat_map(|board| board.standings.iter().map(move |standing| row(board, standing)))
+            .collect();
+        // Boards of different data sets have different columns: the header is all of them.
+        let mut header: Vec<&str> = Vec::new();
+        for (title, _) in rows.iter().flatten() {
+            if !header.contains(&title.as_str()) {
+                header.push(title);
+            }
+        }
+        let mut writer = ::csv::Writer::from_writer(Vec::new());
+        let failed = |e: ::csv::Error| Error::setting("leaderboard.csv", e.to_string(), "");
+        writer.write_record(&header).map_err(failed)?;
+        for row in &rows {
+            let field = |title: &&str| {
+                row.iter().find(|(t, _)| t == title).map_or("", |(_, value)| value.as_str())
+            };
+            writer.write_record(header.iter().map(field)).map_err(failed)?;
+        }
+        let bytes = writer
+            .into_inner()
+            .map_err(|e| Error::setting("leaderboard.csv", e.to_string(), ""))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// One network: title and value of each column.
+fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
+    let mut row: Vec<(String, String)> = Vec::new();
+    let mut put = |title: &str, value: String| row.push((title.to_owned(), value));
+    let share = |cell: &Cell| cell.value().map_or(String::new(), |p| number(p.rate));
+    let model = &standing.model;
+    put("data", board.data.name.clone());
+    put("rank", standing.rank.map_or(String::new(), |rank| rank.to_string()));
+    put("model", model.name.clone());
+    put("architecture", model.architecture.clone());
+    put("parameters", model.parameters.to_string());
+    put("sha256", model.sha256.clone());
+    put("images", standing.images.to_string());
+    put("clean", share(&standing.clean_cell()));
+    let worst = Cell::worst(standing.worst.as_ref());
+    put("worst case", share(&worst));
+    put("worst case low", worst.value().map_or(String::new(), |p| number(p.low)));
+    put("worst case high", worst.value().map_or(String::new(), |p| number(p.high)));
+    for threat in &board.threats {
+        put(&format!("worst {}", threat.title), share(&Cell::worst(standing.threat(threat))));
+    }
+    for column in &board.attacks {
+        put(&column.title, share(&board.attack_cell(standing, column)));
+    }
+    for column in &board.attacks {
+        let found = standing.attack(column).filter(|(attack, _)| attack.finished());
+        let success = found.and_then(|(_, budget)| budget.success);
+        put(
+            &format!("{} success", column.title),
+            success.map_or(String::new(), |p| number(p.rate)),
+        );
+    }
+    for certificate in standing.certificates.iter().filter(|c| c.finished()) {
+        let label = &certificate.label;
+        for at in &certificate.accuracy {
+            let title = format!("{label} certified {}", format::eps(at.radius));
+            put(&title, at.accuracy.map_or(String::new(), |p| number(p.rate)));
+        }
+        let abstained = certificate.abstained.map_or(String::new(), |p| number(p.rate));
+        put(&format!("{label} abstained"), abstained);
+        let radius =
+            certificate.average_radius.map_or(String::new(), |r| format!("{:.6}", down(r)));
+        put(&format!("{label} average radius"), radius);
+    }
+    put("forwards per image", number(standing.cost.forwards));
+    put("backwards per image", number(standing.cost.backwards));
+    put("seconds per image", number(standing.cost.seconds));
+    let unfinished: Vec<String> = board
+        .unfinished()
+        .into_iter()
+        .filter(|(name, ..)| *name == model.name)
+        .map(|(_, label, done, images)| format!("{label} {done}/{images}"))
+        .collect();
+    put("unfinished", unfinished.join("; "));
+    let missing = standing.worst.as_ref().map_or(&[][..], |w| &w.missing[..]);
+    put("not run", missing.join("; "));
+    row
+}
+
+fn number(value: f64) -> String {
+    format!("{value:.6}")
+}
+
+/// A radius must not be rounded up.
+fn down(radius: f64) -> f64 {
+    (radius * 1e6).floor() / 1e6
+}

@@ -1,0 +1,211 @@
+//! How numbers and names are written in every report, so that a table on the terminal and one in a
+//! paper agree to the last digit.
+
+use super::proportion::Proportion;
+use super::worst_case::WorstCase;
+use crate::record::Work;
+
+/// Label of a job.
+pub(super) fn label(work: &Work) -> &str {
+    match work {
+        Work::Attack { label, .. } | Work::Certificate { label, .. } => label,
+    }
+}
+
+/// A budget: `0.1`, and `8/255` for what is no short decimal but a whole number of grey levels.
+pub(super) fn eps(eps: f64) -> String {
+    // Configurations may pass through f32, which keeps seven digits.
+    let short = (eps * 1e4).round() / 1e4;
+    let levels = (eps * 255.0).round();
+    if (eps - short).abs() <= 1e-7 * eps.abs() {
+        short.to_string()
+    } else if levels >= 1.0 && (eps * 255.0 - levels).abs() <= 1e-5 {
+        format!("{levels}/255")
+    } else {
+        let digits = (3 - eps.abs().log10().floor() as i32).clamp(0, 12) as usize;
+        format!("{eps:.digits$}")
+    }
+}
+
+/// Title of a column: label and budget, unless the label ends in the budget already.
+pub(super) fn title(label: &str, budget: Option<f64>) -> String {
+    match budget {
+        None => label.to_owned(),
+        Some(budget) if ends_in(label, budget) => label.to_owned(),
+        Some(budget) => format!("{label} {}", eps(budget)),
+    }
+}
+
+fn ends_in(label: &str, budget: f64) -> bool {
+    label.rsplit_once(['-', ' ', '@', '=', '_']).is_some_and(|(_, end)| {
+        end == eps(budget) || end.parse::<f64>().is_ok_and(|end| eps(end) == eps(budget))
+    })
+}
+
+/// A share in percent: one decimal, two from 1000 images on, where they mean something.
+pub(super) fn percent(p: &Proportion) -> String {
+    rate(p.rate, p.total)
+}
+
+/// The interval of a share in percent: `88.1–93.9`.
+pub(super) fn interval(p: &Proportion) -> String {
+    format!("{}–{}", rate(p.low, p.total), rate(p.high, p.total))
+}
+
+fn rate(rate: f64, total: usize) -> String {
+    let decimals = if total >= 1000 { 2 } else { 1 };
+    format!("{:.decimals$}", 100.0 * rate)
+}
+
+/// A radius or another L2 distance that must not be overstated: three decimals, rounded down.
+pub(super) fn radius_down(radius: f64) -> String {
+    // The nudge keeps 0.29 * 1000 = 289.99999999999994 at 0.290; it is below the six decimals that
+    // radii are stored with.
+    format!("{:.3}", (radius * 1e3 + 1e-9).floor() / 1e3)
+}
+
+/// A mean count: `12.5`, `104`, `12 400`.
+pub(super) fn count(count: f64) -> String {
+    if count < 100.0 && count.fract() > 0.0 {
+        return format!("{count:.1}");
+    }
+    let digits = format!("{count:.0}");
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            // A narrow no-break space, the thousands separator of ISO 80000.
+            grouped.push('\u{202f}');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A duration in seconds, three digits, in the unit that fits.
+pub(super) fn duration(seconds: f64) -> String {
+    let digits = |value: f64| {
+        let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+        format!("{value:.decimals$}")
+    };
+    match seconds {
+        s if s >= 5400.0 => format!("{} h", digits(s / 3600.0)),
+        s if s >= 90.0 => format!("{} min", digits(s / 60.0)),
+        s if s >= 1.0 => format!("{} s", digits(s)),
+        s if s >= 1e-3 => format!("{} ms", digits(s * 1e3)),
+        s if s > 0.0 => format!("{} µs", digits(s * 1e6)),
+        _ => "0 s".into(),
+    }
+}
+
+/// `name=value` pairs of a job's hyper-parameters.
+pub(super) fn parameters(parameters: &std::collections::BTreeMap<String, String>) -> String {
+    parameters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// One field of a table of accuracies.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cell {
+    /// Measured on all images; the mark says that attacks of the column were not run.
+    Value(Proportion, bool),
+    /// The jobs behind it have done so many of so many images.
+    Unfinished(usize, usize),
+    /// No job of the model belongs to it.
+    Absent,
+}
+
+impl Cell {
+    /// The result of a job, of which `done` of `images` images are.
+    pub(super) fn of(result: Option<Proportion>, done: usize, images: usize) -> Self {
+        match result {
+            _ if done < images => Self::Unfinished(done, images),
+            Some(p) => Self::Value(p, false),
+            None => Self::Absent,
+        }
+    }
+
+    /// A worst case, `None` if no attack belongs to it.
+    pub(super) fn worst(worst: Option<&WorstCase>) -> Self {
+        match worst {
+            Some(w) if !w.finished => Self::Unfinished(w.done, w.images),
+            Some(w) => w.robust.map_or(Self::Absent, |p| Self::Value(p, !w.missing.is_empty())),
+            None => Self::Absent,
+        }
+    }
+
+    /// The share, if it was measured in full.
+    pub(super) fn value(&self) -> Option<&Proportion> {
+        match self {
+            Self::Value(p, _) => Some(p),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Value(p, false) => f.write_str(&percent(p)),
+            Self::Value(p, true) => write!(f, "{}†", percent(p)),
+            Self::Unfinished(done, images) => write!(f, "{done}/{images}"),
+            Self::Absent => f.write_str("–"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets() {
+        for (value, text) in [
+            (0.1, "0.1"),
+            (1.0, "1"),
+            (0.2, "0.2"),
+            (8.0 / 255.0, "8/255"),
+            (f64::from(8.0f32 / 255.0), "8/255"),
+            (f64::from(0.1f32), "0.1"),
+            (0.5 / 255.0, "0.001961"),
+            (std::f64::consts::PI, "3.142"),
+            (12.0, "12"),
+        ] {
+            assert_eq!(eps(value), text);
+        }
+    }
+
+    #[test]
+    fn titles_name_the_budget_once() {
+        assert_eq!(title("pgd-linf", Some(0.1)), "pgd-linf 0.1");
+        assert_eq!(title("pgd-linf-0.1", Some(0.1)), "pgd-linf-0.1");
+        assert_eq!(title("pgd-l2-1.0", Some(1.0)), "pgd-l2-1.0");
+        assert_eq!(title("pgd-8/255", Some(8.0 / 255.0)), "pgd-8/255");
+        assert_eq!(title("pgd-l2", Some(2.0)), "pgd-l2 2");
+        assert_eq!(title("pgd-10.1", Some(0.1)), "pgd-10.1 0.1");
+        assert_eq!(title("patch-rs", None), "patch-rs");
+    }
+
+    #[test]
+    fn radii_are_never_rounded_up() {
+        assert_eq!(radius_down(0.2999), "0.299");
+        assert_eq!(radius_down(0.29), "0.290");
+        assert_eq!(radius_down(0.0), "0.000");
+    }
+
+    #[test]
+    fn counts_and_durations() {
+        assert_eq!(count(12.5), "12.5");
+        assert_eq!(count(100.0), "100");
+        assert_eq!(count(12_400.4), "12\u{202f}400");
+        assert_eq!(count(1_234_567.0), "1\u{202f}234\u{202f}567");
+        assert_eq!(duration(0.0312), "31.2 ms");
+        assert_eq!(duration(1.5), "1.50 s");
+        assert_eq!(duration(7200.0), "2.00 h");
+        assert_eq!(duration(0.0), "0 s");
+    }
+
+    #[test]
+    fn percents_gain_a_digit_with_a_thousand_images() {
+        assert_eq!(percent(&Proportion::new(1, 3).unwrap()), "33.3");
+        assert_eq!(percent(&Proportion::new(1000, 3000).unwrap()), "33.33");
+    }
+}

@@ -1,0 +1,107 @@
+//! The leaderboard as columns of text, which the terminal, Markdown and HTML print each in its way.
+
+use super::format::{self, Cell};
+use super::leaderboard::Board;
+
+/// One column of a board, with one field per standing.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) kind: Kind,
+    /// Title; a space may become a line break.
+    pub(super) title: String,
+    pub(super) fields: Vec<Field>,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Rank,
+    Model,
+    Clean,
+    /// Worst case of a threat model; `true` at its largest budget.
+    Threat(bool),
+    Worst,
+    /// Confidence interval of the overall worst case.
+    Interval,
+    Certified,
+}
+
+/// One field.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Field {
+    pub(super) text: String,
+    /// The share behind the text.
+    pub(super) rate: Option<f64>,
+    /// Highest of its column.
+    pub(super) best: bool,
+    /// Unfinished, or over fewer attacks than others.
+    pub(super) warn: bool,
+}
+
+impl Field {
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+}
+
+impl From<Cell> for Field {
+    fn from(cell: Cell) -> Self {
+        Self {
+            text: cell.to_string(),
+            rate: cell.value().map(|p| p.rate),
+            best: false,
+            warn: matches!(cell, Cell::Unfinished(..) | Cell::Value(_, true)),
+        }
+    }
+}
+
+/// All columns of `board`.
+pub(super) fn columns(board: &Board) -> Vec<Column> {
+    let standings = &board.standings;
+    let column =
+        |kind, title: &str, fields: Vec<Field>| Column { kind, title: title.into(), fields };
+    let shares = |kind, title: &str, cells: Vec<Cell>| {
+        let mut fields: Vec<Field> = cells.into_iter().map(Field::from).collect();
+        mark_best(&mut fields);
+        column(kind, title, fields)
+    };
+    let rank = |rank: Option<usize>| Field::text(rank.map_or("–".into(), |r| r.to_string()));
+    let mut columns = vec![
+        column(Kind::Rank, "#", standings.iter().map(|s| rank(s.rank)).collect()),
+        column(
+            Kind::Model,
+            "model",
+            standings.iter().map(|s| Field::text(&s.model.name)).collect(),
+        ),
+        shares(Kind::Clean, "clean", standings.iter().map(|s| s.clean_cell()).collect()),
+    ];
+    for (at, threat) in board.threats.iter().enumerate() {
+        let largest = board.threats.get(at + 1).is_none_or(|next| next.threat != threat.threat);
+        let cells = standings.iter().map(|s| Cell::worst(s.threat(threat))).collect();
+        columns.push(shares(Kind::Threat(largest), &threat.title, cells));
+    }
+    if !board.threats.is_empty() {
+        let cells: Vec<Cell> = standings.iter().map(|s| Cell::worst(s.worst.as_ref())).collect();
+        let interval =
+            |cell: &Cell| Field::text(cell.value().map_or(String::new(), format::interval));
+        let intervals = cells.iter().map(interval).collect();
+        columns.push(shares(Kind::Worst, "worst case", cells));
+        columns.push(column(Kind::Interval, "95 % interval", intervals));
+    }
+    if let Some(radius) = board.radius {
+        let cells = standings.iter().map(|s| board.certified_cell(s)).collect();
+        let title = format!("certified L2 {}", format::eps(radius));
+        columns.push(shares(Kind::Certified, &title, cells));
+    }
+    columns
+}
+
+/// Marks the highest share of a column, if there is something to be higher than.
+pub(super) fn mark_best(fields: &mut [Field]) {
+    let rates = || fields.iter().filter_map(|f| f.rate);
+    let best = rates().max_by(f64::total_cmp);
+    let worst = rates().min_by(f64::total_cmp);
+    if best != worst {
+        fields.iter_mut().for_each(|f| f.best = f.rate.is_some() && f.rate == best);
+    }
+}

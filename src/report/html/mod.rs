@@ -1,0 +1,201 @@
+//! `leaderboard.html`: one file that needs nothing else, neither scripts nor a network. This module
+//! turns the leaderboard into the strings of `templates/leaderboard.html`.
+
+mod certificates;
+mod matrix;
+mod settings;
+
+use askama::Template;
+
+use certificates::{Certificate, certificates};
+use matrix::{Matrix, attacks, costs, passes};
+use settings::{Setting, settings};
+
+use crate::error::{Error, Result};
+use crate::record::{DataRecord, ModelRecord};
+use crate::report::figure::{self, Figure};
+use crate::report::format;
+use crate::report::gather::RunInfo;
+use crate::report::grid::{self, Field, Kind};
+use crate::report::leaderboard::{Board, Leaderboard};
+use crate::report::standing::Standing;
+use crate::report::{Exporter, legend};
+
+/// Writes HTML.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Html;
+
+impl Exporter for Html {
+    fn export(&self, leaderboard: &Leaderboard) -> Result<String> {
+        let mut sections: Vec<Section<'_>> =
+            leaderboard.boards.iter().map(|board| Section::new(leaderboard, board)).collect();
+        figure::number(sections.iter_mut().flat_map(|section| &mut section.figures));
+        let page = Page {
+            title: &leaderboard.title,
+            runs: &leaderboard.runs,
+            facts: facts(leaderboard),
+            several: leaderboard.boards.len() > 1,
+            sections,
+            models: models(leaderboard)
+                .into_iter()
+                .map(|model| (model, format::count(model.parameters as f64)))
+                .collect(),
+        };
+        page.render().map_err(|e| Error::setting("leaderboard.html", e.to_string(), ""))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "leaderboard.html")]
+struct Page<'a> {
+    title: &'a str,
+    runs: &'a [RunInfo],
+    /// Name and value, under the title.
+    facts: Vec<(&'static str, String)>,
+    /// More than one data set.
+    several: bool,
+    sections: Vec<Section<'a>>,
+    /// With the number of weights.
+    models: Vec<(&'a ModelRecord, String)>,
+}
+
+/// All about one data set.
+struct Section<'a> {
+    data: &'a DataRecord,
+    /// Over the threat columns: threat, its titles of second order, columns it spans.
+    groups: Vec<Group>,
+    standings: Vec<Row>,
+    certified: Option<String>,
+    has_attacks: bool,
+    attacks: Matrix,
+    settings: Vec<Setting>,
+    radii: Vec<String>,
+    certificates: Vec<Certificate>,
+    figures: Vec<Figure>,
+    costs: Matrix,
+    reading: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// A threat model over its budgets.
+struct Group {
+    threat: String,
+    /// Empty if the threat has no budget.
+    budgets: Vec<String>,
+}
+
+/// One network in the leaderboard.
+struct Row {
+    rank: Field,
+    model: String,
+    about: String,
+    clean: Field,
+    threats: Vec<Field>,
+    worst: Option<Field>,
+    interval: String,
+    certified: Option<Field>,
+    passes: String,
+}
+
+impl<'a> Section<'a> {
+    fn new(leaderboard: &'a Leaderboard, board: &'a Board) -> Self {
+        let mut figures = figure::security_curves(board);
+        figures.extend(figure::certified_curve(board));
+        Self {
+            data: &board.data,
+            groups: groups(board),
+            standings: standings(board),
+            certified: board.radius.map(format::eps),
+            has_attacks: !board.attacks.is_empty(),
+            attacks: attacks(board),
+            settings: settings(board),
+            radii: board.radii().into_iter().map(format::eps).collect(),
+            certificates: certificates(board),
+            figures,
+            costs: costs(board),
+            reading: legend::reading(board),
+            warnings: legend::warnings(leaderboard, board),
+        }
+    }
+}
+
+/// What was run, in a few words each.
+fn facts(leaderboard: &Leaderboard) -> Vec<(&'static str, String)> {
+    let joined = |value: &dyn Fn(&RunInfo) -> String| {
+        let mut values: Vec<String> = Vec::new();
+        for run in &leaderboard.runs {
+            let value = value(run);
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        values.join(", ")
+    };
+    let data = leaderboard.boards.iter().map(|board| {
+        let [c, h, w] = board.data.shape;
+        format!("{}, {} images of {c}×{h}×{w}", board.data.name, board.data.images)
+    });
+    vec![
+        ("Data", data.collect::<Vec<_>>().join("; ")),
+        ("Networks", models(leaderboard).len().to_string()),
+        ("Seed", joined(&|run| run.seed.to_string())),
+        ("Device", joined(&|run| format!("{}, {}", run.device, run.precision))),
+        ("epsball", joined(&|run| run.epsball.clone())),
+    ]
+}
+
+/// The networks of all boards, each once.
+fn models(leaderboard: &Leaderboard) -> Vec<&ModelRecord> {
+    let mut models: Vec<&ModelRecord> = Vec::new();
+    for standing in leaderboard.boards.iter().flat_map(|board| &board.standings) {
+        if !models.contains(&&standing.model) {
+            models.push(&standing.model);
+        }
+    }
+    models
+}
+
+fn groups(board: &Board) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for column in &board.threats {
+        let budget = column.eps.map(format::eps);
+        match groups.last_mut() {
+            Some(group) if group.threat == column.threat && budget.is_some() => {
+                group.budgets.extend(budget);
+            }
+            _ => groups.push(Group {
+                threat: column.threat.clone(),
+                budgets: budget.into_iter().collect(),
+            }),
+        }
+    }
+    groups
+}
+
+/// The leaderboard, from the columns that all formats share.
+fn standings(board: &Board) -> Vec<Row> {
+    let columns = grid::columns(board);
+    let field = |kind: Kind, row: usize| {
+        columns.iter().find(|c| c.kind == kind).map(|column| column.fields[row].clone())
+    };
+    let row = |(at, standing): (usize, &Standing)| {
+        let model = &standing.model;
+        let threats = columns.iter().filter(|c| matches!(c.kind, Kind::Threat(_)));
+        Row {
+            rank: field(Kind::Rank, at).unwrap_or_default(),
+            model: model.name.clone(),
+            about: format!(
+                "{}, {} weights",
+                model.architecture,
+                format::count(model.parameters as f64)
+            ),
+            clean: field(Kind::Clean, at).unwrap_or_default(),
+            threats: threats.map(|c| c.fields[at].clone()).collect(),
+            worst: field(Kind::Worst, at),
+            interval: field(Kind::Interval, at).map_or(String::new(), |f| f.text),
+            certified: field(Kind::Certified, at),
+            passes: passes(standing.cost.forwards, standing.cost.backwards),
+        }
+    };
+    board.standings.iter().enumerate().map(row).collect()
+}

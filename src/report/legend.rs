@@ -1,0 +1,90 @@
+//! The sentences under the tables: what a number means, and what keeps it from meaning more.
+
+use super::format;
+use super::leaderboard::{Board, Leaderboard};
+
+/// One line on what was run: data, images, seeds, devices.
+pub(super) fn headline(leaderboard: &Leaderboard, board: &Board) -> String {
+    let mut ways: Vec<String> = Vec::new();
+    for run in &leaderboard.runs {
+        let way = format!("seed {}, {} {}", run.seed, run.device, run.precision);
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    let data = &board.data;
+    let [c, h, w] = data.shape;
+    format!("{}, {} images of {c}×{h}×{w}, {}", data.name, data.images, ways.join(" and "))
+}
+
+/// What the columns of `board` mean.
+pub(super) fn reading(board: &Board) -> Vec<String> {
+    let mut lines = vec![
+        "Accuracies in percent of all images; a misclassified clean image is not robust."
+            .to_owned(),
+    ];
+    let attacks = match board.attack_count() {
+        0 => None,
+        1 => Some("the one attack of this board, at its largest budget".to_owned()),
+        n => Some(format!("any of the {n} attacks of this board, each at its largest budget")),
+    };
+    if let Some(attacks) = attacks {
+        lines.push(format!(
+            "Threat columns: not broken by any attack of that threat within the budget. \
+             Worst case: not broken by {attacks}."
+        ));
+    }
+    if board.attacks.iter().any(|a| a.control) {
+        let names: Vec<&str> =
+            board.attacks.iter().filter(|a| a.control).map(|a| a.title.as_str()).collect();
+        lines.push(format!("Controls, not part of any worst case: {}.", names.join(", ")));
+    }
+    if let Some(radius) = board.radius {
+        let sigmas = board.standings.iter().any(|s| s.certificates.len() > 1);
+        lines.push(format!(
+            "Certified: correct, and proved not to change within an L2 ball of radius {}{}.",
+            format::eps(radius),
+            if sigmas { ", by the model's best certificate" } else { "" },
+        ));
+    }
+    lines
+}
+
+/// What is unfinished, not comparable or merged.
+pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> {
+    let unfinished = board.unfinished();
+    let mut lines = Vec::new();
+    for standing in &board.standings {
+        let name = standing.model.name.as_str();
+        let jobs: Vec<String> = unfinished
+            .iter()
+            .filter(|(model, ..)| *model == name)
+            .map(|(_, label, done, images)| format!("{label} {done}/{images}"))
+            .collect();
+        if !jobs.is_empty() {
+            lines.push(format!("Unfinished: {name} under {} images.", jobs.join(", ")));
+        }
+    }
+    for standing in &board.standings {
+        let Some(worst) = &standing.worst else { continue };
+        if !worst.missing.is_empty() {
+            lines.push(format!(
+                "† {} was not attacked with {}: its worst case may be too high and has no rank.",
+                standing.model.name,
+                worst.missing.join(", "),
+            ));
+        }
+    }
+    let ranked = board.standings.iter().filter(|s| s.rank.is_some());
+    let mut totals: Vec<usize> =
+        ranked.filter_map(|s| s.worst.as_ref()?.robust.map(|r| r.total)).collect();
+    totals.sort_unstable();
+    totals.dedup();
+    if let [low, .., high] = totals[..] {
+        lines.push(format!(
+            "The worst cases are over different images: from {low} to {high} of them."
+        ));
+    }
+    lines.extend(leaderboard.notes.iter().cloned());
+    lines
+}

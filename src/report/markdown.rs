@@ -1,0 +1,142 @@
+//! `leaderboard.md`: GitHub-flavoured tables for a README, an issue or a model card.
+
+use super::format::{self, Cell};
+use super::grid::{self, Column, Kind};
+use super::leaderboard::{Board, Leaderboard};
+use super::{Exporter, legend};
+use crate::error::Result;
+
+/// Writes Markdown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Markdown;
+
+impl Exporter for Markdown {
+    fn export(&self, leaderboard: &Leaderboard) -> Result<String> {
+        let mut text = format!("# {}\n", escape(&leaderboard.title));
+        for board in &leaderboard.boards {
+            text += &format!("\n## {}\n\n", escape(&board.data.name));
+            text += &format!("{}.\n\n", escape(&legend::headline(leaderboard, board)));
+            text += &ranking(board);
+            text += "\n";
+            for line in legend::reading(board).iter().chain(&legend::warnings(leaderboard, board)) {
+                text += &format!("- {}\n", escape(line));
+            }
+            if !board.attacks.is_empty() {
+                text += &format!("\n### Robust accuracy by attack\n\n{}", attacks(board));
+                text += "\nIn brackets: attack success rate, of the correctly classified images.\n";
+            }
+            if board.standings.iter().any(|s| !s.certificates.is_empty()) {
+                text += &format!("\n### Certified accuracy\n\n{}", certificates(board));
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// The leaderboard itself, best values bold.
+fn ranking(board: &Board) -> String {
+    let columns = grid::columns(board);
+    let header =
+        columns.iter().map(|c| (c.title.clone(), c.kind != Kind::Model)).collect::<Vec<_>>();
+    let field = |column: &Column, row: usize| {
+        let field = &column.fields[row];
+        match field.best {
+            true => format!("**{}**", field.text),
+            false => escape(&field.text),
+        }
+    };
+    let rows = (0..board.standings.len())
+        .map(|row| columns.iter().map(|column| field(column, row)).collect())
+        .collect::<Vec<_>>();
+    table(&header, &rows)
+}
+
+/// A row per attack and budget, a column per network.
+fn attacks(board: &Board) -> String {
+    let mut header = vec![("attack".to_owned(), false), ("threat".to_owned(), false)];
+    header.extend(board.standings.iter().map(|s| (s.model.name.clone(), true)));
+    let rows: Vec<Vec<String>> = board
+        .attacks
+        .iter()
+        .map(|column| {
+            let control = if column.control { " (control)" } else { "" };
+            let mut row = vec![
+                escape(&format!("{}{control}", column.title)),
+                escape(&format::title(&column.threat, column.eps)),
+            ];
+            row.extend(board.standings.iter().map(|standing| {
+                let cell = board.attack_cell(standing, column);
+                let success = standing.attack(column).and_then(|(_, budget)| budget.success);
+                match (&cell, success) {
+                    (Cell::Value(..), Some(p)) => format!("{cell} ({})", format::percent(&p)),
+                    _ => cell.to_string(),
+                }
+            }));
+            row
+        })
+        .collect();
+    table(&header, &rows)
+}
+
+/// A row per network and certificate.
+fn certificates(board: &Board) -> String {
+    let radii = board.radii();
+    let mut header = vec![("model".to_owned(), false), ("certificate".to_owned(), false)];
+    header.extend(radii.iter().map(|radius| (format!("r = {}", format::eps(*radius)), true)));
+    header.push(("abstained".to_owned(), true));
+    header.push(("average radius".to_owned(), true));
+    let mut rows = Vec::new();
+    for standing in &board.standings {
+        for certificate in &standing.certificates {
+            let cell = |p| Cell::of(p, certificate.done, certificate.images).to_string();
+            let mut row = vec![escape(&standing.model.name), escape(&certificate.label)];
+            row.extend(radii.iter().map(|radius| cell(certificate.at(*radius))));
+            row.push(cell(certificate.abstained));
+            let radius = certificate.average_radius.filter(|_| certificate.finished());
+            row.push(radius.map_or("–".into(), format::radius_down));
+            rows.push(row);
+        }
+    }
+    table(&header, &rows)
+}
+
+/// A table, its columns padded to be read as plain text too; `true` aligns a column right.
+fn table(header: &[(String, bool)], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let fields = rows.iter().map(|row| row[column].chars().count());
+        fields.max().unwrap_or(0).max(escape(&header[column].0).chars().count()).max(3)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |fields: Vec<String>| {
+        let padded = fields.iter().enumerate().map(|(i, field)| match header[i].1 {
+            true => format!("{field:>w$}", w = widths[i]),
+            false => format!("{field:<w$}", w = widths[i]),
+        });
+        format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
+    };
+    let mut text = line(header.iter().map(|(title, _)| escape(title)).collect());
+    text += &line(
+        header
+            .iter()
+            .zip(&widths)
+            .map(|((_, right), width)| match right {
+                true => format!("{}:", "-".repeat(width - 1)),
+                false => "-".repeat(*width),
+            })
+            .collect(),
+    );
+    rows.iter().for_each(|row| text += &line(row.clone()));
+    text
+}
+
+/// Keeps Markdown from reading a name as markup.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '|' | '*' | '_' | '`' | '<' | '[' | '\\' | '#') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}

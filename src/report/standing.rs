@@ -1,0 +1,268 @@
+//! Where one network stands on one data set: its results under every job, the worst cases over them,
+//! and its rank among the others.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::attack_result::{AttackResult, Budget, Cost, median_distance};
+use super::certificate_result::{self, CertificateResult};
+use super::format::{self, Cell};
+use super::gather::Job;
+use super::leaderboard::{AttackColumn, ThreatColumn, budgets};
+use super::proportion::Proportion;
+use super::table::Table;
+use super::worst_case::{Trial, WorstCase, worst_case};
+use crate::record::{AttackRow, ModelRecord, Work};
+
+/// All results of one network on one data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// Place by [`Self::worst`], from 1; `None` if it is unfinished or lacks attacks of the board.
+    pub rank: Option<usize>,
+    /// The network.
+    pub model: ModelRecord,
+    /// Images of its largest job.
+    pub images: usize,
+    /// Images whose clean prediction is known.
+    pub done: usize,
+    /// Clean accuracy over these images.
+    pub clean: Option<Proportion>,
+    /// Worst case over all attacks of the board but the controls, each at its largest budget; `None`
+    /// without attacks.
+    pub worst: Option<WorstCase>,
+    /// Worst cases per threat model and budget, for those it was attacked under.
+    pub threats: Vec<ThreatResult>,
+    /// Results of the attacks.
+    pub attacks: Vec<AttackResult>,
+    /// Results of the certificates.
+    pub certificates: Vec<CertificateResult>,
+    /// Mean cost of an image under all attacks together.
+    pub cost: Cost,
+}
+
+/// The worst case of one threat model at one budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ThreatResult {
+    /// Title of the [`ThreatColumn`].
+    pub title: String,
+    /// Over the attacks of this threat.
+    pub worst: WorstCase,
+}
+
+/// An attack job and its rows.
+struct Attacked<'a> {
+    result: AttackResult,
+    rows: &'a BTreeMap<u64, AttackRow>,
+}
+
+impl Attacked<'_> {
+    /// Its part in a worst case at `budget`.
+    fn trial(&self, budget: &Budget) -> Trial<'_> {
+        Trial {
+            title: budget.title.clone(),
+            rows: self.rows,
+            eps: budget.eps,
+            images: self.result.images,
+        }
+    }
+}
+
+impl Standing {
+    /// The results of `jobs`, which are all jobs of `model` on one data set, under the columns of the
+    /// board.
+    pub(super) fn new(
+        model: ModelRecord,
+        jobs: &[&Job],
+        attacks: &[AttackColumn],
+        threats: &[ThreatColumn],
+    ) -> Self {
+        let attacked: Vec<Attacked<'_>> = jobs.iter().filter_map(|job| attack(job)).collect();
+        let counting: Vec<&Attacked<'_>> = attacked.iter().filter(|a| !a.result.control).collect();
+        // The largest budget of each attack; for a threat without budgets its only entry.
+        let largest: Vec<Trial<'_>> =
+            counting.iter().filter_map(|a| Some(a.trial(a.result.budgets.last()?))).collect();
+        let missing = missing(attacks, &attacked, |column| !column.control);
+        let images = jobs.iter().map(|job| job.images).max().unwrap_or(0);
+        let mut cost = Cost::default();
+        attacked.iter().for_each(|a| cost += a.result.cost);
+        let clean = clean(&attacked);
+        Self {
+            rank: None,
+            images,
+            done: clean.map_or(0, |c| c.total),
+            clean,
+            worst: worst_case(&largest, &[], missing),
+            threats: threats
+                .iter()
+                .filter_map(|column| {
+                    let worst = threat(column, attacks, &attacked)?;
+                    Some(ThreatResult { title: column.title.clone(), worst })
+                })
+                .collect(),
+            certificates: jobs.iter().filter_map(|job| certificate(job)).collect(),
+            cost,
+            model,
+            attacks: attacked.into_iter().map(|a| a.result).collect(),
+        }
+    }
+
+    /// Worst case under a threat model; `None` if no attack of it was run.
+    pub fn threat(&self, column: &ThreatColumn) -> Option<&WorstCase> {
+        self.threats.iter().find(|t| t.title == column.title).map(|t| &t.worst)
+    }
+
+    /// Result of an attack at a budget; `None` if it was not run.
+    pub fn attack(&self, column: &AttackColumn) -> Option<(&AttackResult, &Budget)> {
+        self.attacks.iter().filter(|a| a.threat == column.threat).find_map(|attack| {
+            let budget = attack.budgets.iter().find(|b| b.title == column.title)?;
+            Some((attack, budget))
+        })
+    }
+
+    /// The finished certificate that certifies the most images at `radius`, as in Cohen et al. 2019,
+    /// where the best sigma is taken for each radius.
+    pub fn certified(&self, radius: f64) -> Option<(&CertificateResult, Proportion)> {
+        self.certificates
+            .iter()
+            .filter(|c| c.finished())
+            .filter_map(|c| Some((c, c.at(radius)?)))
+            .max_by(|a, b| a.1.rate.total_cmp(&b.1.rate))
+    }
+
+    /// Field of the clean accuracy.
+    pub(super) fn clean_cell(&self) -> Cell {
+        // Without attacks nothing was said about clean predictions.
+        let images = self.attacks.iter().map(|a| a.images).max().unwrap_or(0);
+        Cell::of(self.clean, self.done, images)
+    }
+
+    /// Field of [`Self::certified`].
+    pub(super) fn certified_cell(&self, radius: f64) -> Cell {
+        if let Some((_, accuracy)) = self.certified(radius) {
+            return Cell::Value(accuracy, false);
+        }
+        let running = self.certificates.iter().find(|c| !c.finished());
+        running.map_or(Cell::Absent, |c| Cell::Unfinished(c.done, c.images))
+    }
+}
+
+/// Sorts best first and numbers those whose worst cases are comparable. Ties in the worst case go to
+/// the higher clean accuracy, then to the name.
+pub(super) fn rank(standings: &mut [Standing]) {
+    let comparable = |s: &Standing| s.worst.as_ref().is_some_and(WorstCase::comparable);
+    let worst = |s: &Standing| s.worst.as_ref().and_then(|w| w.robust).map_or(-1.0, |r| r.rate);
+    let clean = |s: &Standing| s.clean.map_or(-1.0, |c| c.rate);
+    standings.sort_by(|a, b| {
+        let better = |of: &dyn Fn(&Standing) -> f64| of(b).total_cmp(&of(a));
+        Ordering::Equal
+            .then(comparable(b).cmp(&comparable(a)))
+            .then(better(&worst))
+            .then(better(&clean))
+            .then(a.model.name.cmp(&b.model.name))
+    });
+    for (place, standing) in standings.iter_mut().enumerate() {
+        standing.rank = comparable(standing).then_some(place + 1);
+    }
+}
+
+/// Titles of the `columns` that match but that no attack of the model belongs to.
+fn missing(
+    columns: &[AttackColumn],
+    attacked: &[Attacked<'_>],
+    matches: impl Fn(&AttackColumn) -> bool,
+) -> Vec<String> {
+    let run = |column: &AttackColumn| {
+        attacked.iter().any(|a| {
+            a.result.threat == column.threat
+                && a.result.budgets.iter().any(|b| b.title == column.title)
+        })
+    };
+    columns.iter().filter(|c| matches(c) && !run(c)).map(|c| c.title.clone()).collect()
+}
+
+/// Worst case over the attacks of one threat model at one budget.
+fn threat(
+    column: &ThreatColumn,
+    attacks: &[AttackColumn],
+    attacked: &[Attacked<'_>],
+) -> Option<WorstCase> {
+    let here = |threat: &str, eps: Option<f64>| format::title(threat, eps) == column.title;
+    let mut trials = Vec::new();
+    let mut further = Vec::new();
+    for attack in attacked.iter().filter(|a| !a.result.control && a.result.threat == column.threat)
+    {
+        let budgets = &attack.result.budgets;
+        match budgets.iter().find(|b| here(&attack.result.threat, b.eps)) {
+            Some(budget) => trials.push(attack.trial(budget)),
+            None => {
+                further.extend(budgets.last().map(|b| Trial { eps: column.eps, ..attack.trial(b) }))
+            }
+        }
+    }
+    let missing = missing(attacks, attacked, |c| !c.control && here(&c.threat, c.eps));
+    worst_case(&trials, &further, missing)
+}
+
+/// Clean accuracy over every image that any attack has finished.
+fn clean(attacked: &[Attacked<'_>]) -> Option<Proportion> {
+    let mut correct = BTreeMap::new();
+    for row in attacked.iter().flat_map(|a| a.rows.values()) {
+        // Should the jobs disagree, the image is not counted as correct.
+        *correct.entry(row.idx).or_insert(true) &= row.clean_correct();
+    }
+    Proportion::of(correct.into_values())
+}
+
+/// The attack job `job`, summed up; `None` if it is a certificate.
+fn attack(job: &Job) -> Option<Attacked<'_>> {
+    let (
+        Work::Attack { label, attack, threat, eps, minimal, control, parameters },
+        Table::Attack(rows),
+    ) = (&job.work, &job.table)
+    else {
+        return None;
+    };
+    let budget = |eps| Budget::of(rows, eps, format::title(label, eps));
+    let result = AttackResult {
+        label: label.clone(),
+        attack: attack.clone(),
+        threat: threat.clone(),
+        minimal: *minimal,
+        control: *control,
+        parameters: parameters.clone(),
+        images: job.images,
+        done: rows.len(),
+        budgets: budgets(eps, *minimal).into_iter().map(budget).collect(),
+        median_distance: minimal.then(|| median_distance(rows)).flatten(),
+        cost: Cost::of(rows),
+    };
+    Some(Attacked { result, rows })
+}
+
+/// The certificate job `job`, summed up; `None` if it is an attack.
+fn certificate(job: &Job) -> Option<CertificateResult> {
+    use certificate_result::{abstained, accuracy, curve, mean, seconds};
+    let (
+        Work::Certificate { label, certificate, sigma, radii, parameters },
+        Table::Certificate(rows),
+    ) = (&job.work, &job.table)
+    else {
+        return None;
+    };
+    Some(CertificateResult {
+        label: label.clone(),
+        certificate: certificate.clone(),
+        sigma: *sigma,
+        parameters: parameters.clone(),
+        images: job.images,
+        done: rows.len(),
+        accuracy: accuracy(rows, radii),
+        abstained: abstained(rows),
+        average_radius: mean(rows, |row| row.radius * f64::from(row.correct)),
+        samples: mean(rows, |row| (row.n0 + row.n) as f64).unwrap_or(0.0),
+        seconds: mean(rows, |row| seconds(&row.time)).unwrap_or(0.0),
+        curve: curve(rows),
+    })
+}

@@ -1,0 +1,176 @@
+//! The board on a terminal. It keeps to a width by leaving out columns, the least needed first, and
+//! says which; colour only repeats what the text says already.
+
+use std::io::IsTerminal;
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::grid::{self, Column, Field, Kind};
+use super::leaderboard::{Board, Leaderboard};
+use super::{Exporter, legend};
+use crate::error::Result;
+
+/// Model names are cut to this length.
+const NAME: usize = 28;
+
+/// A rule under the header; those above and below are drawn here, as one line each.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+
+/// Prints the leaderboard as text.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    /// Columns of characters to keep to.
+    pub width: usize,
+    /// Use ANSI colours.
+    pub colour: bool,
+}
+
+impl Terminal {
+    /// For standard output: 100 columns, colours if it is a terminal and the environment does not
+    /// set `NO_COLOR` (no-color.org) or a dumb terminal.
+    pub fn detect() -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Self { width: 100, colour: !plain && std::io::stdout().is_terminal() }
+    }
+
+    fn board(&self, leaderboard: &Leaderboard, board: &Board) -> String {
+        let mut columns = grid::columns(board);
+        columns.iter_mut().filter(|c| c.kind == Kind::Model).for_each(shorten);
+        let (table, dropped) = fit(&mut columns, self.width);
+        let bold = |text: &str| self.paint("1", text);
+        let mut text =
+            format!("{}  {}\n", bold(&leaderboard.title), legend::headline(leaderboard, board));
+        text += &self.coloured(&table, &columns);
+        let mut lines = legend::reading(board);
+        if !dropped.is_empty() {
+            lines.push(format!("Too wide for this table: {}.", dropped.join(", ")));
+        }
+        for line in lines {
+            for line in wrap(&line, self.width) {
+                text += &format!("{}\n", self.paint("2", &line));
+            }
+        }
+        for warning in legend::warnings(leaderboard, board) {
+            for line in wrap(&warning, self.width) {
+                text += &format!("{}\n", self.paint("33", &line));
+            }
+        }
+        text
+    }
+
+    /// The table's lines with colours: fields by their place in the line.
+    fn coloured(&self, table: &Table, columns: &[Column]) -> String {
+        let widths = widths(table);
+        let header = columns.iter().map(|c| header(c).lines().count()).max().unwrap_or(1);
+        let rule = self.paint("2", &"─".repeat(widths.iter().sum()));
+        let mut lines = vec![rule.clone()];
+        for (number, line) in table.lines().enumerate() {
+            if number < header {
+                lines.push(self.paint("1", line.trim_end()));
+            } else if number == header {
+                lines.push(rule.clone());
+            } else {
+                let mut rest = line.chars();
+                let fields = columns.iter().zip(&widths).map(|(column, width)| {
+                    let text: String = rest.by_ref().take(*width).collect();
+                    match column.fields.get(number - header - 1) {
+                        Some(Field { warn: true, .. }) => self.paint("33", &text),
+                        Some(Field { best: true, .. }) => self.paint("1;32", &text),
+                        _ => text,
+                    }
+                });
+                lines.push(fields.collect::<String>().trim_end().to_owned());
+            }
+        }
+        lines.push(rule);
+        lines.into_iter().map(|line| line + "\n").collect()
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        match self.colour && !text.trim().is_empty() {
+            true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+impl Exporter for Terminal {
+    fn export(&self, leaderboard: &Leaderboard) -> Result<String> {
+        let boards: Vec<String> =
+            leaderboard.boards.iter().map(|board| self.board(leaderboard, board)).collect();
+        Ok(boards.join("\n"))
+    }
+}
+
+/// Leaves out columns until the table fits into `width`: the interval, then smaller budgets, then
+/// all but clean and worst. Returns the titles left out.
+fn fit(columns: &mut Vec<Column>, width: usize) -> (Table, Vec<String>) {
+    let mut dropped = Vec::new();
+    loop {
+        let table = table(columns);
+        let needless = [Kind::Interval, Kind::Threat(false), Kind::Threat(true), Kind::Certified]
+            .iter()
+            .find_map(|kind| columns.iter().position(|column| column.kind == *kind));
+        match needless {
+            Some(at) if widths(&table).iter().sum::<usize>() > width => {
+                dropped.push(columns.remove(at).title);
+            }
+            _ => return (table, dropped),
+        }
+    }
+}
+
+/// Width of each column, with the space around it.
+fn widths(table: &Table) -> Vec<usize> {
+    table.column_max_content_widths().iter().map(|width| usize::from(*width) + 2).collect()
+}
+
+fn table(columns: &[Column]) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().map(header).collect::<Vec<_>>());
+    let rows = columns.first().map_or(0, |c| c.fields.len());
+    for row in 0..rows {
+        table.add_row(columns.iter().map(|c| c.fields[row].text.clone()).collect::<Vec<_>>());
+    }
+    for (column, of) in table.column_iter_mut().zip(columns) {
+        if of.kind != Kind::Model {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A title over two lines: what, and at which budget.
+fn header(column: &Column) -> String {
+    let title = &column.title;
+    let parts = match column.kind {
+        Kind::Certified => title.split_once(' '),
+        _ => title.rsplit_once(' '),
+    };
+    parts.map_or(title.clone(), |(what, budget)| format!("{what}\n{budget}"))
+}
+
+fn shorten(column: &mut Column) {
+    for field in &mut column.fields {
+        if field.text.chars().count() > NAME {
+            field.text = field.text.chars().take(NAME - 1).chain(['…']).collect();
+        }
+    }
+}
+
+/// `text` in lines of at most `width` characters, where words allow it.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

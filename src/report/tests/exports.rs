@@ -1,0 +1,240 @@
+//! Every format, from the same boards.
+
+use std::path::Path;
+
+use super::{board, rows, small};
+use crate::report::fixture::{Fixture, attack, digits};
+use crate::report::{Csv, Exporter, Html, Markdown, Summary, Terminal, write_all};
+
+#[test]
+fn terminal_board() {
+    let leaderboard = board(&[("run", small())]);
+    let text = Terminal { width: 100, colour: false }.export(&leaderboard).unwrap();
+    insta::assert_snapshot!(text, @r"
+    small  digits, 8 images of 1×8×8, seed 0, cpu f32
+    ────────────────────────────────────────────────────────────────────────
+     #  model   clean  Linf    L2    L2  patch  worst       95 %  certified
+                        0.1   0.3   0.5    2x2   case   interval    L2 0.25
+    ────────────────────────────────────────────────────────────────────────
+     1  robust   87.5  75.0  87.5  62.5   75.0   50.0  21.5–78.5       75.0
+     2  plain   100.0  12.5  62.5  12.5   62.5   12.5   2.2–47.1       37.5
+    ────────────────────────────────────────────────────────────────────────
+    Accuracies in percent of all images; a misclassified clean image is not robust.
+    Threat columns: not broken by any attack of that threat within the budget. Worst case: not broken by
+    any of the 3 attacks of this board, each at its largest budget.
+    Controls, not part of any worst case: grey-patch.
+    Certified: correct, and proved not to change within an L2 ball of radius 0.25.
+    ");
+}
+
+#[test]
+fn terminal_keeps_to_its_width_and_says_what_it_left_out() {
+    let leaderboard = board(&[("run", digits())]);
+    for width in [60, 72, 80, 100] {
+        let text = Terminal { width, colour: false }.export(&leaderboard).unwrap();
+        let widest = text.lines().skip(1).map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= width, "{widest} > {width}\n{text}");
+        assert_eq!(text.contains("Too wide for this table: 95 % interval"), width < 100, "{text}");
+        assert!(!text.contains('\u{1b}'));
+    }
+}
+
+#[test]
+fn colour_changes_no_letter() {
+    let leaderboard = board(&[("run", digits())]);
+    let plain = Terminal { width: 100, colour: false }.export(&leaderboard).unwrap();
+    let coloured = Terminal { width: 100, colour: true }.export(&leaderboard).unwrap();
+    assert!(coloured.contains("\u{1b}[1;32m"));
+    let mut stripped = String::new();
+    for part in coloured.split('\u{1b}') {
+        stripped.push_str(part.strip_prefix('[').map_or(part, |p| p.split_once('m').unwrap().1));
+    }
+    let trimmed = |text: &str| text.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>();
+    assert_eq!(trimmed(&stripped), trimmed(&plain));
+}
+
+#[test]
+fn markdown_tables() {
+    let text = Markdown.export(&board(&[("run", small())])).unwrap();
+    insta::assert_snapshot!(text, @r"
+    # small
+
+    ## digits
+
+    digits, 8 images of 1×8×8, seed 0, cpu f32.
+
+    |  \# | model  |     clean | Linf 0.1 |   L2 0.3 |   L2 0.5 | patch 2x2 | worst case | 95 % interval | certified L2 0.25 |
+    | --: | ------ | --------: | -------: | -------: | -------: | --------: | ---------: | ------------: | ----------------: |
+    |   1 | robust |      87.5 | **75.0** | **87.5** | **62.5** |  **75.0** |   **50.0** |     21.5–78.5 |          **75.0** |
+    |   2 | plain  | **100.0** |     12.5 |     62.5 |     12.5 |      62.5 |       12.5 |      2.2–47.1 |              37.5 |
+
+    - Accuracies in percent of all images; a misclassified clean image is not robust.
+    - Threat columns: not broken by any attack of that threat within the budget. Worst case: not broken by any of the 3 attacks of this board, each at its largest budget.
+    - Controls, not part of any worst case: grey-patch.
+    - Certified: correct, and proved not to change within an L2 ball of radius 0.25.
+
+    ### Robust accuracy by attack
+
+    | attack               | threat    |      robust |       plain |
+    | -------------------- | --------- | ----------: | ----------: |
+    | pgd-linf 0.1         | Linf 0.1  | 75.0 (14.3) | 12.5 (87.5) |
+    | cw-l2 0.3            | L2 0.3    |  87.5 (0.0) | 62.5 (37.5) |
+    | cw-l2 0.5            | L2 0.5    | 62.5 (28.6) | 12.5 (87.5) |
+    | patch-rs             | patch 2x2 | 75.0 (14.3) | 62.5 (37.5) |
+    | grey-patch (control) | patch 2x2 |  87.5 (0.0) | 87.5 (12.5) |
+
+    In brackets: attack success rate, of the correctly classified images.
+
+    ### Certified accuracy
+
+    | model  | certificate    | r = 0 | r = 0.25 | r = 0.5 | abstained | average radius |
+    | ------ | -------------- | ----: | -------: | ------: | --------: | -------------: |
+    | robust | smoothing-0.25 |  87.5 |     75.0 |    75.0 |      12.5 |          0.500 |
+    | plain  | smoothing-0.25 |  75.0 |     37.5 |     0.0 |      25.0 |          0.175 |
+    ");
+}
+
+#[test]
+fn csv_table() {
+    let text = Csv.export(&board(&[("run", small())])).unwrap();
+    // Turned on its side, to be read.
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let records: Vec<_> = reader.records().map(Result::unwrap).collect();
+    let lines: Vec<String> = (0..header.len())
+        .filter(|column| &header[*column] != "sha256")
+        .map(|column| {
+            let value = |record: &::csv::StringRecord| match &record[column] {
+                "" => "(empty)".to_owned(),
+                value => value.to_owned(),
+            };
+            let values: Vec<String> = records.iter().map(value).collect();
+            format!("{}: {}", &header[column], values.join(" | "))
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    data: digits | digits
+    rank: 1 | 2
+    model: robust | plain
+    architecture: digits-cnn | digits-cnn
+    parameters: 25450 | 25450
+    images: 8 | 8
+    clean: 0.875000 | 1.000000
+    worst case: 0.500000 | 0.125000
+    worst case low: 0.215216 | 0.022417
+    worst case high: 0.784784 | 0.470888
+    worst Linf 0.1: 0.750000 | 0.125000
+    worst L2 0.3: 0.875000 | 0.625000
+    worst L2 0.5: 0.625000 | 0.125000
+    worst patch 2x2: 0.750000 | 0.625000
+    pgd-linf 0.1: 0.750000 | 0.125000
+    cw-l2 0.3: 0.875000 | 0.625000
+    cw-l2 0.5: 0.625000 | 0.125000
+    patch-rs: 0.750000 | 0.625000
+    grey-patch: 0.875000 | 0.875000
+    pgd-linf 0.1 success: 0.142857 | 0.875000
+    cw-l2 0.3 success: 0.000000 | 0.375000
+    cw-l2 0.5 success: 0.285714 | 0.875000
+    patch-rs success: 0.142857 | 0.375000
+    grey-patch success: 0.000000 | 0.125000
+    smoothing-0.25 certified 0: 0.875000 | 0.750000
+    smoothing-0.25 certified 0.25: 0.750000 | 0.375000
+    smoothing-0.25 certified 0.5: 0.750000 | 0.000000
+    smoothing-0.25 abstained: 0.125000 | 0.250000
+    smoothing-0.25 average radius: 0.500000 | 0.175000
+    forwards per image: 40.000000 | 40.000000
+    backwards per image: 36.000000 | 36.000000
+    seconds per image: 0.040000 | 0.040000
+    unfinished: (empty) | (empty)
+    not run: (empty) | (empty)
+    ");
+}
+
+#[test]
+fn summary_holds_unrounded_numbers() {
+    let text = Summary.export(&board(&[("run", digits())])).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["format_version"], 1);
+    let clean = &json["boards"][0]["standings"][0]["clean"];
+    assert_eq!(clean["rate"].as_f64().unwrap(), clean["count"].as_f64().unwrap() / 360.0);
+}
+
+/// Checks that every tag is closed, in order.
+fn assert_balanced(html: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = html;
+    while let Some((_, from)) = rest.split_once('<') {
+        if let Some(comment) = from.strip_prefix("!--") {
+            rest = comment.split_once("-->").unwrap().1;
+            continue;
+        }
+        let (tag, after) = from.split_once('>').unwrap();
+        let name = tag.trim_start_matches('/').split([' ', '\n', '/']).next().unwrap();
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "closed before: {}", &after[..after.len().min(80)]);
+        } else if !tag.starts_with('!') && !tag.ends_with('/') {
+            open.push(name);
+        }
+        rest = after;
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+}
+
+#[test]
+fn html_is_one_well_formed_file() {
+    let leaderboard = board(&[("run", digits())]);
+    let html = Html.export(&leaderboard).unwrap();
+    assert_balanced(&html);
+    for standing in &leaderboard.boards[0].standings {
+        assert!(html.contains(&standing.model.name) && html.contains(&standing.model.sha256));
+    }
+    // Two security curves and the certified curve.
+    assert_eq!(html.matches("<figure>").count(), 3);
+    for outside in ["<script", "<link", "src=", "@import"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    assert_eq!(html.matches("http").count(), html.matches("http://www.w3.org/2000/svg").count());
+    assert_eq!(html.matches("url(").count(), html.matches("url(#figure-").count());
+    for id in ["figure-1", "figure-2", "figure-3"] {
+        assert_eq!(html.matches(&format!("id=\"{id}\"")).count(), 1);
+    }
+    assert_eq!(html, Html.export(&leaderboard).unwrap());
+}
+
+#[test]
+fn html_escapes_names() {
+    let name = "<b>&\"$x$|net";
+    let run = Fixture::new(name, 4).model(name, "aa", name);
+    let run = run.attack(name, attack("cw", "L2", &[0.1, 0.2]), &rows("1.2."));
+    let leaderboard = board(&[("run", run)]);
+    let html = Html.export(&leaderboard).unwrap();
+    assert_balanced(&html);
+    assert!(!html.contains("<b>"));
+    let markdown = Markdown.export(&leaderboard).unwrap();
+    assert!(markdown.contains("\\<b>&\"$x$\\|net"), "{markdown}");
+}
+
+#[test]
+fn files_are_replaced_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("new/report");
+    let leaderboard = board(&[("run", digits())]);
+    for _ in 0..2 {
+        let written = write_all(&leaderboard, &to).unwrap();
+        let mut names: Vec<_> =
+            std::fs::read_dir(&to).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        assert_eq!(names.len(), 4);
+        assert!(written.iter().all(|path| names.contains(path)));
+    }
+    // To look at it in a browser.
+    if let Some(keep) = std::env::var_os("EPSBALL_REPORT_DIR") {
+        digits().write(&Path::new(&keep).join("run"));
+        write_all(&leaderboard, Path::new(&keep)).unwrap();
+        let text = Terminal { width: 100, colour: true }.export(&leaderboard).unwrap();
+        std::fs::write(Path::new(&keep).join("leaderboard.txt"), text).unwrap();
+    }
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let error = write_all(&leaderboard, &folder.path().join("file")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot create "), "{error}");
+}

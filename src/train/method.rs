@@ -1,0 +1,164 @@
+//! The four objectives: what the network sees in a step and what is minimised.
+
+use candle_core::{D, Tensor};
+use candle_nn::loss::cross_entropy;
+use candle_nn::ops::log_softmax;
+
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::model::Classifier;
+use crate::nn::{Layer, Node};
+use crate::ops::rows;
+use crate::rng::Stream;
+use crate::threat::Norm;
+
+/// A training objective.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Method {
+    /// Cross-entropy on the clean images.
+    Standard,
+    /// Cross-entropy on PGD images (Madry et al., ICLR 2018, equation 2.1).
+    Pgd(Inner),
+    /// Cross-entropy plus beta times the divergence to the worst image nearby (Zhang et al., ICML
+    /// 2019, equation 5).
+    Trades {
+        /// The maximisation inside.
+        inner: Inner,
+        /// Weight of the divergence, 1 / lambda in the paper.
+        beta: f64,
+    },
+    /// Cross-entropy on images with Gaussian noise (Cohen et al., ICML 2019, section 3.3).
+    Gaussian {
+        /// Standard deviation, in pixel units of [0, 1].
+        sigma: f64,
+    },
+}
+
+/// The maximisation inside adversarial training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Inner {
+    /// Norm of the ball.
+    pub norm: Norm,
+    /// Its radius.
+    pub eps: f32,
+    /// Steps of length 2.5 eps / steps.
+    pub steps: usize,
+}
+
+impl Method {
+    /// The method of this name; settings that it does not use are ignored.
+    ///
+    /// # Errors
+    /// If the name is unknown or a setting that it uses is not above 0.
+    pub fn new(
+        name: &str,
+        norm: Norm,
+        eps: f64,
+        steps: usize,
+        beta: f64,
+        sigma: f64,
+    ) -> Result<Self> {
+        let positive = |field: &str, value: f64| {
+            if value.is_finite() && value > 0.0 {
+                return Ok(());
+            }
+            Err(Error::setting(field, format!("{value} is not above 0"), "give a number above 0"))
+        };
+        let inner = || -> Result<Inner> {
+            positive("eps", eps)?;
+            positive("steps", steps as f64)?;
+            Ok(Inner { norm, eps: eps as f32, steps })
+        };
+        match name {
+            "standard" => Ok(Self::Standard),
+            "pgd" => Ok(Self::Pgd(inner()?)),
+            "trades" => {
+                positive("beta", beta)?;
+                Ok(Self::Trades { inner: inner()?, beta })
+            }
+            "gaussian" => {
+                positive("sigma", sigma)?;
+                Ok(Self::Gaussian { sigma })
+            }
+            other => Err(Error::unknown(
+                "training method",
+                other,
+                ["standard", "pgd", "trades", "gaussian"],
+            )),
+        }
+    }
+
+    /// The images of a step, `[N, C, H, W]`.
+    pub(super) fn perturb(
+        &self,
+        network: &dyn Classifier,
+        batch: &Batch,
+        stream: Stream,
+    ) -> Result<Tensor> {
+        match self {
+            Self::Standard => Ok(batch.images.clone()),
+            Self::Gaussian { sigma } => rows::map([&batch.images], |row, [clean], x| {
+                stream.draw(batch.ids[row], 0).normal(x);
+                for (x, clean) in x.iter_mut().zip(clean) {
+                    *x = clean + *sigma as f32 * *x;
+                }
+            }),
+            Self::Pgd(inner) => inner.maximise(batch, stream, |x| {
+                let (logits, pullback) = network.vjp(x)?;
+                let loss = Loss::CrossEntropy.evaluate(&logits, &batch.labels, None)?;
+                pullback.apply(&loss.cotangent)
+            }),
+            Self::Trades { inner, .. } => {
+                let clean = candle_nn::ops::softmax(&network.logits(&batch.images)?, D::Minus1)?;
+                inner.maximise(batch, stream, |x| {
+                    let (logits, pullback) = network.vjp(x)?;
+                    // d KL(p || softmax(z)) / dz = softmax(z) - p
+                    pullback.apply(&(candle_nn::ops::softmax(&logits, D::Minus1)? - &clean)?)
+                })
+            }
+        }
+    }
+
+    /// The scalar to minimise, given the logits of the perturbed images.
+    pub(super) fn loss(
+        &self,
+        tree: &Layer,
+        clean: &Tensor,
+        logits: &Tensor,
+        labels: &Tensor,
+    ) -> Result<Tensor> {
+        let Self::Trades { beta, .. } = self else { return Ok(cross_entropy(logits, labels)?) };
+        let clean_logits = tree.reference(clean)?;
+        let log_p = log_softmax(&clean_logits, D::Minus1)?;
+        let log_q = log_softmax(logits, D::Minus1)?;
+        let divergence = (log_p.exp()? * (log_p - log_q)?)?.sum(D::Minus1)?.mean(0)?;
+        Ok((cross_entropy(&clean_logits, labels)? + (divergence * *beta)?)?)
+    }
+}
+
+impl Inner {
+    /// Projected gradient steps from a random point of the ball, all images to the last step.
+    fn maximise(
+        &self,
+        batch: &Batch,
+        stream: Stream,
+        gradient: impl Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let geometry = self.norm.geometry();
+        let alpha = 2.5 * self.eps / self.steps as f32;
+        let mut x = rows::map([&batch.images], |row, [x0], x| {
+            geometry.random(stream.draw(batch.ids[row], 0), x0, self.eps, x);
+            geometry.project(x, x0, self.eps);
+        })?;
+        for _ in 0..self.steps {
+            let g = gradient(&x)?;
+            x = rows::map([&x, &g, &batch.images], |_, [x, g, x0], next| {
+                next.copy_from_slice(x);
+                geometry.ascend(next, g, alpha);
+                geometry.project(next, x0, self.eps);
+            })?;
+        }
+        Ok(x)
+    }
+}

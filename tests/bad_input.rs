@@ -1,0 +1,236 @@
+//! What a user can get wrong: each gets one error that names the file or setting, one hint, exit code
+//! 2, and nothing is computed.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+use epsball::model::{ModelCard, file};
+use epsball::zoo;
+use support::{Ran, Sandbox};
+
+/// An attack on the bundled data with one thing changed.
+fn attack(sandbox: &Sandbox, change: &[&str]) -> Ran {
+    let mut arguments = vec!["attack"];
+    let defaults = [
+        ("--model", "bundled:digits-trades"),
+        ("--data", "digits"),
+        ("--attack", "pgd"),
+        ("--norm", "Linf"),
+        ("--eps", "0.1"),
+    ];
+    for (name, value) in defaults {
+        if !change.contains(&name) {
+            arguments.extend([name, value]);
+        }
+    }
+    arguments.extend(change.iter().filter(|c| !c.is_empty()));
+    sandbox.run(&arguments)
+}
+
+fn assert_refused(ran: &Ran, message: &str, hint: &str) {
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    let first = ran.stderr.lines().find(|l| l.starts_with("error: ")).unwrap_or_default();
+    assert!(first.contains(message), "wanted `{message}` in: {}", ran.all());
+    let second = ran.stderr.lines().find(|l| l.starts_with("hint: ")).unwrap_or_default();
+    assert!(hint.is_empty() || second.contains(hint), "wanted hint `{hint}` in: {}", ran.all());
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.all());
+}
+
+#[test]
+fn settings() {
+    let sandbox = Sandbox::new();
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&["--attack", "pdg"], "unknown attack `pdg`", "did you mean `pgd`?"),
+        (&["--set", "step=5"], "unknown parameter `step` of `pgd`", "did you mean `steps`?"),
+        (&["--set", "steps"], "`steps` is not NAME=VALUE", "--set steps=40"),
+        (&["--set", "steps=0"], "pgd: steps", ""),
+        (&["--set", "alpha=fast"], "pgd: alpha: `fast`", ""),
+        (&["--eps", "0"], "eps: `0` is not a number above 0", "8/255"),
+        (&["--eps=-0.1"], "eps: `-0.1` is not a number above 0", "8/255"),
+        (&["--eps", "NaN"], "eps: `NaN` is not a number above 0", ""),
+        (&["--norm", "L3"], "unknown norm `L3`", "Linf, L2, L1"),
+        (&["--goal", "sideways"], "unknown goal `sideways`", ""),
+        (&["--goal", "10"], "class 10 does not exist", ""),
+        (&["--attack", "roa"], "attack roa: does not work under the threat model Linf", "a patch"),
+        (&["--model", "bundled:digits"], "unknown bundled model `digits`", "digits-"),
+        (&["--model", "none.safetensors"], "cannot read none.safetensors", ""),
+        (&["--data", "nowhere:x"], "unknown data set `nowhere`", "known: "),
+        (&["--data", "digits:middle"], "unknown split of digits `middle`", "test"),
+        (&["--first", "361"], "361 images asked for, the data set has 360", "at most 360"),
+        (&["--batch", "0"], "batch: 0 images at a time", ""),
+        (&["--threads", "0"], "threads", ""),
+    ];
+    for (change, message, hint) in cases {
+        // Goals are checked against the classes when the job starts, all else before.
+        let ran = attack(&sandbox, change);
+        if change[0] == "--goal" && change[1] == "10" {
+            assert_eq!(ran.code, 1, "{}", ran.all());
+            assert!(ran.stderr.contains(message), "{}", ran.all());
+            continue;
+        }
+        assert_refused(&ran, message, hint);
+    }
+    let eps = attack(&sandbox, &["--eps"]);
+    assert_eq!(eps.code, 2);
+    let patch = ["--norm", "", "--eps", "", "--patch", "9x9", "--attack", "grey"];
+    let patch: Vec<&str> = patch.into_iter().filter(|a| !a.is_empty()).collect();
+    let _ = patch;
+    for (sigma, message) in [("0", "sigma: `0` is not"), ("-1", "sigma: `-1` is not")] {
+        let sigma = format!("--sigma={sigma}");
+        let ran = sandbox.run(&["certify", "-m", "bundled:digits-trades", "-d", "digits", &sigma]);
+        assert_refused(&ran, message, "above 0");
+    }
+}
+
+/// A digits network whose weights are changed before it is saved.
+fn saved(sandbox: &Sandbox, name: &str, change: impl FnOnce(&mut BTreeMap<String, Tensor>)) {
+    let architecture = zoo::find("digits-mlp").unwrap();
+    let mut fresh = zoo::Fresh::new(0);
+    architecture.tree(&mut fresh, &architecture.plan()).unwrap();
+    let mut tensors: BTreeMap<String, Tensor> =
+        fresh.variables.iter().map(|(k, v)| (k.clone(), v.as_tensor().clone())).collect();
+    change(&mut tensors);
+    file::save(&sandbox.path(name), &tensors, &ModelCard::new("bad", architecture)).unwrap();
+}
+
+#[test]
+fn models() {
+    let sandbox = Sandbox::new();
+    saved(&sandbox, "nan.safetensors", |t| {
+        let mut values = t["fc2.bias"].to_vec1::<f32>().unwrap();
+        values[3] = f32::NAN;
+        t.insert("fc2.bias".into(), Tensor::new(values, &Device::Cpu).unwrap());
+    });
+    saved(&sandbox, "missing.safetensors", |t| {
+        t.remove("fc3.bias");
+    });
+    saved(&sandbox, "shape.safetensors", |t| {
+        let turned = t["fc1.weight"].t().unwrap().contiguous().unwrap();
+        t.insert("fc1.weight".into(), turned);
+    });
+    saved(&sandbox, "extra.safetensors", |t| {
+        t.insert(
+            "head.weight".into(),
+            Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap(),
+        );
+    });
+    saved(&sandbox, "good.safetensors", |_| {});
+    let good = std::fs::read(sandbox.path("good.safetensors")).unwrap();
+    sandbox.write("short.safetensors", &good[..good.len() - 10]);
+    sandbox.write("page.pt", "<!DOCTYPE html><html><body>Sign in</body></html>");
+    sandbox.write("empty.safetensors", "");
+    let plain =
+        BTreeMap::from([("a", Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap())]);
+    candle_core::safetensors::save(&plain.into_iter().collect(), sandbox.path("plain.safetensors"))
+        .unwrap();
+    let cases = [
+        ("nan.safetensors", "not finite: fc2.bias holds NaN at element 3", ""),
+        ("missing.safetensors", "missing: fc3.bias [10]", "export them again"),
+        ("shape.safetensors", "wrong shape: fc1.weight is [64, 128] instead of [128, 64]", ""),
+        ("extra.safetensors", "unexpected: head.weight", ""),
+        ("short.safetensors", "short.safetensors", ""),
+        ("page.pt", "page.pt", "download"),
+        ("empty.safetensors", "empty.safetensors", ""),
+        ("plain.safetensors", "does not say which architecture", "--arch"),
+    ];
+    for (name, message, hint) in cases {
+        assert_refused(&attack(&sandbox, &["--model", name]), message, hint);
+    }
+    let ran = attack(&sandbox, &["--model", "plain.safetensors", "--arch", "digits-mpl"]);
+    assert_refused(&ran, "unknown architecture `digits-mpl`", "did you mean `digits-mlp`?");
+    let ran = attack(&sandbox, &["--model", "plain.safetensors", "--arch", "digits-mlp"]);
+    assert_refused(&ran, "missing: fc1.weight [128, 64]", "");
+}
+
+#[test]
+fn a_model_that_returns_probabilities() {
+    let sandbox = Sandbox::new();
+    // With all weights zero and these biases the outputs sum to one.
+    saved(&sandbox, "softmax.safetensors", |t| {
+        for tensor in t.values_mut() {
+            *tensor = tensor.zeros_like().unwrap();
+        }
+        t.insert("fc3.bias".into(), Tensor::full(0.1_f32, 10, &Device::Cpu).unwrap());
+    });
+    let ran = attack(&sandbox, &["--model", "softmax.safetensors"]);
+    assert_refused(&ran, "returns probabilities", "remove the softmax");
+}
+
+#[test]
+fn data() {
+    let sandbox = Sandbox::new();
+    let npy = |name: &str, values: Vec<f32>, shape: &[usize]| {
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+        tensor.write_npy(sandbox.path(name)).unwrap();
+    };
+    let labels = |name: &str, values: Vec<i64>| {
+        Tensor::new(values, &Device::Cpu).unwrap().write_npy(sandbox.path(name)).unwrap();
+    };
+    npy("bright.npy", vec![1.5; 64], &[1, 1, 8, 8]);
+    npy("nan.npy", vec![f32::NAN; 64], &[1, 1, 8, 8]);
+    npy("good.npy", vec![0.5; 64], &[1, 1, 8, 8]);
+    npy("wide.npy", vec![0.5; 72], &[1, 1, 8, 9]);
+    labels("one.npy", vec![3]);
+    labels("eleven.npy", vec![11]);
+    let good = std::fs::read(sandbox.path("good.npy")).unwrap();
+    sandbox.write("short.npy", &good[..good.len() - 4]);
+    let cases = [
+        ("npy:bright.npy,one.npy", "bright.npy", "255"),
+        ("npy:nan.npy,one.npy", "nan.npy", ""),
+        ("npy:short.npy,one.npy", "short.npy", ""),
+        ("npy:good.npy,eleven.npy", "is 11, the networks have 10 classes", ""),
+        ("npy:good.npy,missing.npy", "missing.npy", ""),
+        ("npy:wide.npy,one.npy", "takes images [1, 8, 8], wide has [1, 8, 9]", ""),
+    ];
+    for (spec, message, hint) in cases {
+        assert_refused(&attack(&sandbox, &["--data", spec]), message, hint);
+    }
+}
+
+#[test]
+fn suites() {
+    let sandbox = Sandbox::new();
+    let head =
+        "name = \"x\"\n[[model]]\npath = \"bundled:digits-pgd\"\n[[data]]\nspec = \"digits\"\n";
+    let cases = [
+        ("name = \"x\"\nmodle = 3\n", "line 2: unknown field `modle`"),
+        ("name = \"x\"\n[[model]]\n", "missing field `path`"),
+        ("name = ", "line 1"),
+        (head, "suite: has nothing to do"),
+        (&format!("{head}[[attack]]\nattack = \"pgd\"\n"), "attack pgd: has no threat model"),
+        (&format!("{head}[[attack]]\nattack = \"pgd\"\nnorm = \"L2\"\n"), "attack pgd: has no eps"),
+        (
+            &format!("{head}[[attack]]\nattack = \"roa\"\npatch = \"0x3\"\n"),
+            "patch: `0x3` is not a size in pixels",
+        ),
+        (
+            &format!("{head}[[attack]]\nattack = \"fgsm\"\nnorm = \"L2\"\neps = 1\n")
+                .repeat(1)
+                .replace("[[data]]", "[[model]]\npath = \"bundled:digits-pgd\"\n[[data]]"),
+            "model: `digits-pgd` occurs twice",
+        ),
+        (&format!("{head}[[certificate]]\ncertificate = \"cohen\"\nsigma = 0.25\nn = 0\n"), "n"),
+        (
+            &format!("{head}[[certificate]]\ncertificate = \"cohn\"\nsigma = 0.25\n"),
+            "unknown certificate `cohn`",
+        ),
+    ];
+    for (text, message) in cases {
+        sandbox.write("suite.toml", text);
+        assert_refused(&sandbox.run(&["run", "suite.toml"]), message, "");
+    }
+    let ran = sandbox.run(&["run", "nowhere.toml"]);
+    assert_refused(&ran, "cannot read nowhere.toml", "");
+}
+
+#[test]
+fn folders_that_cannot_be_used() {
+    let sandbox = Sandbox::new();
+    sandbox.write("file", "not a folder");
+    assert_refused(&attack(&sandbox, &["--output", "file/run"]), "file/run", "");
+    let ran = sandbox.run(&["leaderboard", "."]);
+    assert_refused(&ran, "neither this folder nor one directly below it is a run", "epsball run");
+}
