@@ -11,6 +11,7 @@ use candle_nn::{Activation, Module, Sequential, VarBuilder, VarMap, linear, seq}
 use epsball::attack::{Goal, Request, attack, configure};
 use epsball::data::{self, Dataset as _, Selection, Subset};
 use epsball::model::{CandleClassifier, ModelInfo};
+use epsball::rng::Randomness;
 use epsball::threat::{Norm, Threat};
 
 /// Any module from images `[N, C, H, W]` in [0, 1] to logits `[N, K]`.
@@ -46,7 +47,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     let threat = Threat::ball(Norm::Linf, 0.1);
     let pgd = configure("pgd", &threat, &BTreeMap::from([("steps".into(), "20".into())]))?;
-    let request = Request { threat, goal: Goal::Untargeted, seed: 0, purpose: "pgd".into() };
+    let request = Request {
+        threat,
+        goal: Goal::Untargeted,
+        seed: 0,
+        randomness: Randomness::PerImage,
+        purpose: "pgd".into(),
+    };
     let outcomes = attack(pgd.search.as_ref(), &model, &batch, &request)?;
     let robust = outcomes.iter().filter(|o| !o.found).count();
     println!("robust accuracy under PGD at Linf {}: {robust} of {}", 0.1, outcomes.len());

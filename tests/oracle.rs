@@ -13,6 +13,7 @@ use epsball::loss::{Loss, argmax};
 use epsball::model::file::{Declared, load};
 use epsball::model::{Classifier, FrozenNetwork};
 use epsball::nn::Node as _;
+use epsball::rng::Randomness;
 use epsball::threat::{Norm, Threat};
 
 fn oracle(file: &str) -> PathBuf {
@@ -70,7 +71,13 @@ fn run(
     let given: BTreeMap<String, String> =
         given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
     let configured = configure(name, &threat, &given).unwrap();
-    let request = Request { threat, goal: Goal::Untargeted, seed: 0, purpose: name.into() };
+    let request = Request {
+        threat,
+        goal: Goal::Untargeted,
+        seed: 0,
+        randomness: Randomness::PerImage,
+        purpose: name.into(),
+    };
     attack(configured.search.as_ref(), model, batch, &request).unwrap()
 }
 

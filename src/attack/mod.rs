@@ -3,9 +3,11 @@
 //! image, re-predicts it at the end, and counts passes per image. An attack is one file and one line
 //! in [`ALL`].
 
+mod apgd;
 mod cw;
 mod driver;
 mod gradient;
+mod noise;
 mod parameters;
 mod patch;
 mod search;
@@ -72,6 +74,9 @@ pub const ALL: &[Entry] = &[
     gradient::BIM,
     gradient::PGD,
     cw::CW_L2,
+    apgd::APGD_CE,
+    apgd::APGD_DLR,
+    apgd::APGD_T,
     patch::PATCH_PGD,
     patch::ROA,
     patch::PATCH_RS,

@@ -6,11 +6,11 @@
 use candle_core::Tensor;
 
 use super::Objective;
+use super::noise::Noise;
 use crate::error::{Error, Result};
 use crate::loss::{Loss, argmax};
 use crate::model::Classifier;
 use crate::ops::{rows, with_slice};
-use crate::rng::{Draw, Stream};
 use crate::threat::Threat;
 
 /// One image's best candidate so far.
@@ -24,13 +24,14 @@ pub struct Search<'a> {
     model: &'a dyn Classifier,
     threat: Threat,
     objective: Objective,
-    stream: Stream,
+    pub(super) noise: Noise,
     shape: [usize; 3],
     /// Clean images of the active rows.
     clean: Tensor,
     labels: Vec<u32>,
     targets: Option<Vec<u32>>,
-    ids: Vec<u64>,
+    /// Index in the data set of each active row.
+    pub(super) ids: Vec<u64>,
     /// Place in the batch of each active row.
     places: Vec<usize>,
     pub(super) found: Vec<Option<Found>>,
@@ -79,7 +80,7 @@ impl<'a> Search<'a> {
         model: &'a dyn Classifier,
         threat: Threat,
         objective: Objective,
-        stream: Stream,
+        noise: Noise,
         clean: Tensor,
         labels: Vec<u32>,
         targets: Option<Vec<u32>>,
@@ -90,7 +91,7 @@ impl<'a> Search<'a> {
             model,
             threat,
             objective,
-            stream,
+            noise,
             shape: [c, h, w],
             clean,
             labels,
@@ -128,6 +129,17 @@ impl<'a> Search<'a> {
         &self.threat
     }
 
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.model.info().classes
+    }
+
+    /// Place in the batch of each active row: the one name of an image that does not change when
+    /// others leave.
+    pub fn places(&self) -> &[usize] {
+        &self.places
+    }
+
     /// True classes of the active rows.
     pub fn labels(&self) -> &[u32] {
         &self.labels
@@ -136,24 +148,6 @@ impl<'a> Search<'a> {
     /// Target classes of the active rows, in a targeted search.
     pub fn targets(&self) -> Option<&[u32]> {
         self.targets.as_deref()
-    }
-
-    /// Draw number `draw` of the image in row `row`, in restart `restart`.
-    pub fn draw(&self, row: usize, restart: u32, draw: u32) -> Draw {
-        self.stream.restart(restart).draw(self.ids[row], draw)
-    }
-
-    /// A batch of the shape of the active set that `fill(draw, out)` fills row by row.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn random(
-        &self,
-        restart: u32,
-        draw: u32,
-        fill: impl Fn(Draw, &mut [f32]) + Sync,
-    ) -> Result<Tensor> {
-        rows::generate(&self.clean, |row, out| fill(self.draw(row, restart, draw), out))
     }
 
     /// Logits `[N, K]` of one candidate per active row.
@@ -194,6 +188,23 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn gradient_of(&mut self, of: &[usize], x: &Tensor, loss: Loss) -> Result<Evaluation> {
+        let targets: Option<Vec<u32>> =
+            self.targets.as_ref().map(|t| of.iter().map(|row| t[*row]).collect());
+        self.gradient_toward(of, x, loss, targets.as_deref())
+    }
+
+    /// [`Search::gradient_of`] with target classes for the loss, one per row of `x`, that the attack
+    /// has chosen itself. What counts as a success is still the goal of the search.
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn gradient_toward(
+        &mut self,
+        of: &[usize],
+        x: &Tensor,
+        loss: Loss,
+        targets: Option<&[u32]>,
+    ) -> Result<Evaluation> {
         for row in of {
             self.forwards[self.places[*row]] += 1;
             self.backwards[self.places[*row]] += 1;
@@ -201,9 +212,7 @@ impl<'a> Search<'a> {
         let (logits, pullback) = self.model.vjp(x)?;
         self.refuse_nan(of, &logits)?;
         let labels: Vec<u32> = of.iter().map(|row| self.labels[*row]).collect();
-        let targets: Option<Vec<u32>> =
-            self.targets.as_ref().map(|t| of.iter().map(|row| t[*row]).collect());
-        let evaluated = loss.evaluate(&logits, &labels, targets.as_deref())?;
+        let evaluated = loss.evaluate(&logits, &labels, targets)?;
         let gradient = pullback.apply(&evaluated.cotangent)?;
         Ok(Evaluation { logits, losses: evaluated.values, gradient })
     }

@@ -9,7 +9,7 @@ use super::*;
 use crate::data::Batch;
 use crate::model::{Classifier, FrozenNetwork, ModelInfo};
 use crate::nn::{Linear, flatten, seq};
-use crate::rng::Stream;
+use crate::rng::{Randomness, Stream};
 use crate::threat::{Norm, Patch};
 use crate::zoo;
 
@@ -68,7 +68,8 @@ fn run_with(
     let given: BTreeMap<String, String> =
         given.iter().map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect();
     let configured = configure(name, &threat, &given).unwrap();
-    let request = Request { threat, goal, seed: 11, purpose: name.into() };
+    let request =
+        Request { threat, goal, seed: 11, randomness: Randomness::PerImage, purpose: name.into() };
     attack(configured.search.as_ref(), model, batch, &request).unwrap()
 }
 
@@ -92,6 +93,8 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, Threat)> {
                 ("binary_search_steps", "4"),
                 ("learning_rate", "0.05"),
             ],
+            "apgd-ce" | "apgd-dlr" => vec![("n_iter", "20"), ("n_restarts", "2")],
+            "apgd-t" => vec![("n_iter", "12"), ("n_target_classes", "3")],
             "patch-pgd" => vec![("steps", "10"), ("restarts", "2")],
             "roa" => vec![("steps", "10")],
             "patch-rs" => vec![("queries", "60")],
@@ -180,7 +183,7 @@ fn a_ball_of_radius_zero_holds_the_clean_image_only() {
             continue;
         }
         let mut given = given.clone();
-        if name != "fgsm" {
+        if ["bim", "pgd"].contains(&name) {
             given.push(("alpha", "0.01"));
         }
         let zero = Threat::ball(norm, 0.0);
@@ -211,7 +214,7 @@ fn linear_networks_break_exactly_at_their_distance() {
     for (norm, distance) in
         [(Norm::Linf, margin / l1), (Norm::L2, margin / l2), (Norm::L1, margin / linf)]
     {
-        for name in ["fgsm", "bim", "pgd"] {
+        for name in ["fgsm", "bim", "pgd", "apgd-ce", "apgd-dlr", "apgd-t"] {
             // A random start may be 2 eps away from where the image breaks.
             let given: &[_] = if name == "pgd" { &[("steps", "200")] } else { &[] };
             let at = |factor: f32| {
@@ -314,9 +317,11 @@ fn cw_with_confidence_reaches_that_margin() {
 fn targeted_attacks_reach_their_targets() {
     let (model, batch) = random_network(12, false);
     let threat = Threat::ball(Norm::Linf, 0.6);
-    for rule in [Targets::LeastLikely, Targets::Random, Targets::Next, Targets::Class(4)] {
-        let outcomes = run_with("pgd", &[], threat, Goal::Targeted(rule), &model, &batch);
-        assert!(outcomes.iter().any(|o| o.found), "{rule:?}");
+    let rules = [Targets::LeastLikely, Targets::Random, Targets::Next, Targets::Class(4)];
+    let attacks = ["pgd", "apgd-ce", "apgd-dlr", "apgd-t"];
+    for (rule, name) in rules.iter().flat_map(|rule| attacks.map(|name| (*rule, name))) {
+        let outcomes = run_with(name, &[], threat, Goal::Targeted(rule), &model, &batch);
+        assert!(outcomes.iter().any(|o| o.found), "{name} {rule:?}");
         for o in outcomes.iter().filter(|o| o.found) {
             match rule {
                 Targets::Next => assert_eq!(o.prediction, (o.label + 1) % 10),
@@ -332,7 +337,13 @@ fn what_cannot_be_attacked_is_refused() {
     let (model, mut batch) = random_network(2, false);
     batch.labels[1] = 10;
     let configured = configure("pgd", &Threat::ball(Norm::Linf, 0.1), &BTreeMap::new()).unwrap();
-    let request = |threat| Request { threat, goal: Goal::Untargeted, seed: 0, purpose: "x".into() };
+    let request = |threat| Request {
+        threat,
+        goal: Goal::Untargeted,
+        seed: 0,
+        randomness: Randomness::PerImage,
+        purpose: "x".into(),
+    };
     let error =
         attack(configured.search.as_ref(), &model, &batch, &request(Threat::ball(Norm::Linf, 0.1)))
             .unwrap_err();

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
 use crate::model::{Classifier, FrozenNetwork, ModelCard};
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work};
+use crate::rng::Randomness;
 use crate::threat::{Norm, Patch, Threat};
 
 /// A resolved suite.
@@ -184,7 +185,9 @@ impl Plan {
                 _ => String::new(),
             };
             // The purpose leaves out the budget: runs at several budgets share their random starts.
-            let request = Request { threat, goal, seed, purpose: entry.attack.clone() };
+            let purpose = entry.attack.clone();
+            let randomness = Randomness::PerImage;
+            let request = Request { threat, goal, seed, randomness, purpose };
             let task = Task::Attack(configured, request);
             self.add(model, data, format!("{label}{budget}"), "csv", work, task);
         }
