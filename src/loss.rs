@@ -120,7 +120,7 @@ fn margin(z: &[f32], class: usize, sign: f32, g: &mut [f32]) -> f32 {
 
 /// Indices of the logits from the largest down; of equals the later one first, as a reversed
 /// ascending stable sort has them.
-fn descending(z: &[f32]) -> Vec<usize> {
+pub(crate) fn descending(z: &[f32]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..z.len()).collect();
     order.sort_by(|a, b| z[*a].total_cmp(&z[*b]));
     order.reverse();

@@ -5,6 +5,7 @@
 
 mod cw;
 mod driver;
+mod fab;
 mod gradient;
 mod parameters;
 mod patch;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 pub use driver::{Goal, Outcome, Request, Targets, attack};
 pub use parameters::{Parameters, parse_number};
 pub use patch::SUITE as PATCH_SUITE;
-pub use search::{Evaluation, Kept, Search};
+pub use search::{Evaluation, Kept, Linearisation, Search};
 
 use crate::error::{Error, Result};
 use crate::threat::Threat;
@@ -71,6 +72,8 @@ pub const ALL: &[Entry] = &[
     gradient::BIM,
     gradient::PGD,
     cw::CW_L2,
+    fab::FAB,
+    fab::FAB_T,
     patch::PATCH_PGD,
     patch::ROA,
     patch::PATCH_RS,

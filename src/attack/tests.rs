@@ -92,6 +92,8 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, Threat)> {
                 ("binary_search_steps", "4"),
                 ("learning_rate", "0.05"),
             ],
+            "fab" => vec![("n_iter", "15"), ("n_restarts", "2")],
+            "fab-t" => vec![("n_iter", "15"), ("n_target_classes", "3"), ("n_restarts", "2")],
             "patch-pgd" => vec![("steps", "10"), ("restarts", "2")],
             "roa" => vec![("steps", "10")],
             "patch-rs" => vec![("queries", "60")],
@@ -180,7 +182,8 @@ fn a_ball_of_radius_zero_holds_the_clean_image_only() {
             continue;
         }
         let mut given = given.clone();
-        if name != "fgsm" {
+        // Their default step is a share of eps.
+        if ["bim", "pgd"].contains(&name) {
             given.push(("alpha", "0.01"));
         }
         let zero = Threat::ball(norm, 0.0);
