@@ -3,13 +3,14 @@
 
 use candle_core::{Device, Tensor};
 
+use super::noise::Noise;
 use super::{Attack, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::loss::argmax;
 use crate::model::Classifier;
 use crate::ops::{rows, with_slice};
-use crate::rng::Stream;
+use crate::rng::{Randomness, Stream};
 use crate::threat::Threat;
 
 /// What the attacker wants.
@@ -69,8 +70,10 @@ pub struct Request {
     pub threat: Threat,
     /// What the attacker wants.
     pub goal: Goal,
-    /// Seed of the per-image randomness.
+    /// Seed of the randomness.
     pub seed: u64,
+    /// Where random numbers come from.
+    pub randomness: Randomness,
     /// Separates the randomness of this attack from that of others: its name.
     pub purpose: String,
 }
@@ -131,7 +134,7 @@ pub fn attack(
         model,
         threat,
         attack.objective(),
-        Stream::new(request.seed, &request.purpose),
+        Noise::new(request),
         rows::select(&batch.images, &attacked)?,
         pick(&batch.labels),
         targets.as_deref().map(pick),

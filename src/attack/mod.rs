@@ -7,6 +7,7 @@ mod cw;
 mod driver;
 mod fab;
 mod gradient;
+mod noise;
 mod parameters;
 mod patch;
 mod search;

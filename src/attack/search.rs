@@ -6,11 +6,11 @@
 use candle_core::Tensor;
 
 use super::Objective;
+use super::noise::Noise;
 use crate::error::{Error, Result};
 use crate::loss::{Loss, argmax};
 use crate::model::{Classifier, Pullback};
 use crate::ops::{rows, with_slice};
-use crate::rng::{Draw, Stream};
 use crate::threat::Threat;
 
 /// One image's best candidate so far.
@@ -24,13 +24,14 @@ pub struct Search<'a> {
     model: &'a dyn Classifier,
     threat: Threat,
     objective: Objective,
-    stream: Stream,
+    pub(super) noise: Noise,
     shape: [usize; 3],
     /// Clean images of the active rows.
     clean: Tensor,
     labels: Vec<u32>,
     targets: Option<Vec<u32>>,
-    ids: Vec<u64>,
+    /// Index in the data set of each active row.
+    pub(super) ids: Vec<u64>,
     /// Place in the batch of each active row.
     places: Vec<usize>,
     pub(super) found: Vec<Option<Found>>,
@@ -87,7 +88,7 @@ impl<'a> Search<'a> {
         model: &'a dyn Classifier,
         threat: Threat,
         objective: Objective,
-        stream: Stream,
+        noise: Noise,
         clean: Tensor,
         labels: Vec<u32>,
         targets: Option<Vec<u32>>,
@@ -98,7 +99,7 @@ impl<'a> Search<'a> {
             model,
             threat,
             objective,
-            stream,
+            noise,
             shape: [c, h, w],
             clean,
             labels,
@@ -144,24 +145,6 @@ impl<'a> Search<'a> {
     /// Target classes of the active rows, in a targeted search.
     pub fn targets(&self) -> Option<&[u32]> {
         self.targets.as_deref()
-    }
-
-    /// Draw number `draw` of the image in row `row`, in restart `restart`.
-    pub fn draw(&self, row: usize, restart: u32, draw: u32) -> Draw {
-        self.stream.restart(restart).draw(self.ids[row], draw)
-    }
-
-    /// A batch of the shape of the active set that `fill(draw, out)` fills row by row.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn random(
-        &self,
-        restart: u32,
-        draw: u32,
-        fill: impl Fn(Draw, &mut [f32]) + Sync,
-    ) -> Result<Tensor> {
-        rows::generate(&self.clean, |row, out| fill(self.draw(row, restart, draw), out))
     }
 
     /// Logits `[N, K]` of one candidate per active row.

@@ -9,7 +9,7 @@ use super::*;
 use crate::data::Batch;
 use crate::model::{Classifier, FrozenNetwork, ModelInfo};
 use crate::nn::{Linear, flatten, seq};
-use crate::rng::Stream;
+use crate::rng::{Randomness, Stream};
 use crate::threat::{Norm, Patch};
 use crate::zoo;
 
@@ -68,7 +68,8 @@ fn run_with(
     let given: BTreeMap<String, String> =
         given.iter().map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect();
     let configured = configure(name, &threat, &given).unwrap();
-    let request = Request { threat, goal, seed: 11, purpose: name.into() };
+    let request =
+        Request { threat, goal, seed: 11, randomness: Randomness::PerImage, purpose: name.into() };
     attack(configured.search.as_ref(), model, batch, &request).unwrap()
 }
 
@@ -335,7 +336,13 @@ fn what_cannot_be_attacked_is_refused() {
     let (model, mut batch) = random_network(2, false);
     batch.labels[1] = 10;
     let configured = configure("pgd", &Threat::ball(Norm::Linf, 0.1), &BTreeMap::new()).unwrap();
-    let request = |threat| Request { threat, goal: Goal::Untargeted, seed: 0, purpose: "x".into() };
+    let request = |threat| Request {
+        threat,
+        goal: Goal::Untargeted,
+        seed: 0,
+        randomness: Randomness::PerImage,
+        purpose: "x".into(),
+    };
     let error =
         attack(configured.search.as_ref(), &model, &batch, &request(Threat::ball(Norm::Linf, 0.1)))
             .unwrap_err();

@@ -1,10 +1,43 @@
 //! Randomness that belongs to the image. Every number is a pure function of (seed, purpose, restart,
 //! image, draw, element), so a result never depends on batch size, order, shard, device, threads or
-//! where a run was resumed.
+//! where a run was resumed. [`Torch`] stands beside it, for runs that are compared with PyTorch's.
 
+mod mt19937;
 mod philox;
+mod torch;
 
 pub use philox::philox4x32;
+pub use torch::Torch;
+
+/// Where attacks get their random numbers from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Randomness {
+    /// Every image has its own numbers ([`Stream`]).
+    #[default]
+    PerImage,
+    /// A batch draws from one sequence ([`Torch`]), seeded again for every batch of every attack, as
+    /// the published AutoAttack does: results depend on the batches. Attacks whose published form
+    /// does not run on this generator keep to [`Randomness::PerImage`].
+    Torch,
+}
+
+impl std::str::FromStr for Randomness {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "per-image" => Ok(Self::PerImage),
+            "torch" => Ok(Self::Torch),
+            _ => Err("one of per-image, torch"),
+        }
+    }
+}
+
+impl std::fmt::Display for Randomness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::PerImage { "per-image" } else { "torch" })
+    }
+}
 
 /// The random numbers of one purpose (an attack, a certificate) under one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

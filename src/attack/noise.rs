@@ -1,0 +1,200 @@
+//! The random numbers of a search, from either source: every image's own, or one sequence for the
+//! whole batch as PyTorch draws it. An attack that asks for them as a batch runs on both.
+
+use candle_core::{Device, Tensor};
+
+use super::{Request, Search};
+use crate::error::Result;
+use crate::ops::rows;
+use crate::rng::{Draw, Randomness, Stream, Torch};
+
+/// The sources of one call of one attack on one batch.
+pub(super) struct Noise {
+    stream: Stream,
+    torch: Option<Torch>,
+}
+
+impl Noise {
+    pub(super) fn new(request: &Request) -> Self {
+        Self {
+            stream: Stream::new(request.seed, &request.purpose),
+            torch: match request.randomness {
+                Randomness::PerImage => None,
+                Randomness::Torch => Some(Torch::new(request.seed)),
+            },
+        }
+    }
+}
+
+impl Search<'_> {
+    /// Draw number `draw` of the image in row `row`, in restart `restart`; per image whatever the
+    /// source of the batch draws below.
+    pub fn draw(&self, row: usize, restart: u32, draw: u32) -> Draw {
+        self.noise.stream.restart(restart).draw(self.ids[row], draw)
+    }
+
+    /// A batch of the shape of the active set that `fill(draw, out)` fills row by row.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn random(
+        &self,
+        restart: u32,
+        draw: u32,
+        fill: impl Fn(Draw, &mut [f32]) + Sync,
+    ) -> Result<Tensor> {
+        rows::generate(self.clean(), |row, out| fill(self.draw(row, restart, draw), out))
+    }
+
+    /// Uniform numbers in [0, 1) for the active rows, `[N, shape...]`: draw number `draw` of every
+    /// image in restart `restart`, or the next `torch.rand` of that shape.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn uniform_batch(&mut self, restart: u32, draw: u32, shape: &[usize]) -> Result<Tensor> {
+        self.batch(restart, draw, shape, Torch::uniform, Draw::uniform)
+    }
+
+    /// Standard normal numbers for the active rows, `[N, shape...]`: draw number `draw` of every
+    /// image in restart `restart`, or the next `torch.randn` of that shape.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn normal_batch(&mut self, restart: u32, draw: u32, shape: &[usize]) -> Result<Tensor> {
+        self.batch(restart, draw, shape, Torch::normal, Draw::normal)
+    }
+
+    /// `count` uniform numbers in [0, 1) for each active row, `[N, count]`, where the published
+    /// attack draws once for the whole batch: draw number `draw` of every image in restart
+    /// `restart`, or the next `torch.rand(count)` in every row.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn uniform_shared(&mut self, restart: u32, draw: u32, count: usize) -> Result<Tensor> {
+        let Some(torch) = &mut self.noise.torch else {
+            return self.uniform_batch(restart, draw, &[count]);
+        };
+        let mut one = vec![0.0; count];
+        torch.uniform(&mut one);
+        Ok(Tensor::from_vec(one.repeat(self.len()), (self.len(), count), &Device::Cpu)?)
+    }
+
+    fn batch(
+        &mut self,
+        restart: u32,
+        draw: u32,
+        shape: &[usize],
+        torch_draw: fn(&mut Torch, &mut [f32]),
+        image_draw: fn(Draw, &mut [f32]),
+    ) -> Result<Tensor> {
+        let width: usize = shape.iter().product();
+        let mut out = vec![0.0_f32; self.len() * width];
+        match &mut self.noise.torch {
+            Some(torch) => torch_draw(torch, &mut out),
+            None => {
+                for (row, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+                    image_draw(self.draw(row, restart, draw), out);
+                }
+            }
+        }
+        Ok(Tensor::from_vec(out, [&[self.len()], shape].concat(), &Device::Cpu)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::{Goal, Objective};
+    use crate::model::{FrozenNetwork, ModelInfo};
+    use crate::nn::{Linear, flatten, seq};
+    use crate::threat::{Norm, Threat};
+
+    fn network() -> FrozenNetwork {
+        let info = ModelInfo {
+            name: "test".into(),
+            architecture: "test".into(),
+            input_shape: [1, 2, 3],
+            classes: 2,
+            parameters: 0,
+            sha256: String::new(),
+            randomised: false,
+            optimises_in_forward: false,
+        };
+        let weight = Tensor::ones((2, 6), candle_core::DType::F32, &Device::Cpu).unwrap();
+        FrozenNetwork::new(info, seq([flatten(), Linear::new(weight, None).layer()]))
+    }
+
+    fn with_search<R>(
+        randomness: Randomness,
+        ids: &[u64],
+        read: impl FnOnce(&mut Search<'_>) -> R,
+    ) -> R {
+        let (network, threat, n) = (network(), Threat::ball(Norm::Linf, 0.1), ids.len());
+        let request = Request {
+            threat,
+            goal: Goal::Untargeted,
+            seed: 3,
+            randomness,
+            purpose: "noise".into(),
+        };
+        let clean = Tensor::zeros((n, 1, 2, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let mut search = Search::new(
+            &network,
+            threat,
+            Objective::Budget,
+            Noise::new(&request),
+            clean,
+            vec![0; n],
+            None,
+            ids.to_vec(),
+        )
+        .unwrap();
+        read(&mut search)
+    }
+
+    fn values(x: &Tensor) -> Vec<f32> {
+        x.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn torch_draws_whole_batches_in_sequence() {
+        let mut torch = Torch::new(3);
+        let mut want = [0.0; 15];
+        torch.uniform(&mut want[..12]);
+        torch.uniform(&mut want[12..]);
+        let mut normal = [0.0; 18];
+        torch.normal(&mut normal);
+        with_search(Randomness::Torch, &[8, 4, 6], |search| {
+            let batch = search.uniform_batch(0, 0, &[1, 4]).unwrap();
+            assert_eq!(batch.dims(), [3, 1, 4]);
+            assert_eq!(values(&batch), want[..12]);
+            let shared = search.uniform_shared(0, 1, 3).unwrap();
+            assert_eq!(shared.dims(), [3, 3]);
+            assert_eq!(values(&shared), want[12..].repeat(3));
+            assert_eq!(values(&search.normal_batch(0, 2, &[6]).unwrap()), normal);
+        });
+    }
+
+    #[test]
+    fn per_image_draws_do_not_know_the_batch() {
+        let all = |ids: &[u64]| {
+            with_search(Randomness::PerImage, ids, |search| {
+                let mut rows = vec![Vec::new(); ids.len()];
+                for x in [
+                    search.uniform_batch(1, 0, &[2, 3]).unwrap(),
+                    search.normal_batch(1, 1, &[4]).unwrap(),
+                    search.uniform_shared(1, 2, 2).unwrap(),
+                ] {
+                    let width = x.elem_count() / ids.len();
+                    for (row, part) in rows.iter_mut().zip(values(&x).chunks(width)) {
+                        row.extend_from_slice(part);
+                    }
+                }
+                rows
+            })
+        };
+        let (forwards, alone) = (all(&[8, 4]), all(&[4]));
+        assert_eq!(forwards[1], alone[0]);
+        assert_ne!(forwards[0], forwards[1]);
+    }
+}
