@@ -11,6 +11,7 @@ mod noise;
 mod parameters;
 mod patch;
 mod search;
+mod square;
 
 use std::collections::BTreeMap;
 
@@ -75,6 +76,7 @@ pub const ALL: &[Entry] = &[
     cw::CW_L2,
     fab::FAB,
     fab::FAB_T,
+    square::SQUARE,
     patch::PATCH_PGD,
     patch::ROA,
     patch::PATCH_RS,

@@ -168,3 +168,6 @@ impl Attack for Fab {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

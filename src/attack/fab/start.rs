@@ -10,16 +10,24 @@ use crate::threat::Norm;
 
 /// A point in a random direction from every clean image, half of `radii[row]` away and clipped to
 /// the box; the clean image itself where the radius is infinite.
-pub(super) fn random(search: &Search<'_>, norm: Norm, run: u32, radii: &[f64]) -> Result<Tensor> {
-    let directions = search.random(run, 0, |draw, t| match norm {
+pub(super) fn random(
+    search: &mut Search<'_>,
+    norm: Norm,
+    run: u32,
+    radii: &[f64],
+) -> Result<Tensor> {
+    let shape = search.shape();
+    let directions = match norm {
         Norm::Linf => {
-            draw.uniform(t);
-            t.iter_mut().for_each(|t| *t = 2.0 * *t - 1.0);
+            let uniform = search.uniform_batch(run, 0, &shape)?;
+            rows::map([&uniform], |_, [u], t| {
+                t.iter_mut().zip(u).for_each(|(t, u)| *t = 2.0 * *u - 1.0);
+            })?
         }
-        Norm::L2 | Norm::L1 => draw.normal(t),
-    })?;
+        Norm::L2 | Norm::L1 => search.normal_batch(run, 0, &shape)?,
+    };
     let geometry = norm.geometry();
-    let zeros = vec![0.0_f32; search.shape().iter().product()];
+    let zeros = vec![0.0_f32; shape.iter().product()];
     rows::map([search.clean(), &directions], |row, [x0, t], x| {
         x.copy_from_slice(x0);
         if radii[row].is_finite() {
