@@ -4,8 +4,8 @@
 use candle_core::{Device, Tensor};
 
 use super::*;
-use crate::attack::tests::{info, linear, random_network, run};
-use crate::attack::{Goal, Request, attack};
+use crate::attack::tests::{info, linear, random_network, run, run_with};
+use crate::attack::{Goal, Request, Targets, attack};
 use crate::data::Batch;
 use crate::model::FrozenNetwork;
 use crate::nn::{Linear, flatten, seq};
@@ -121,6 +121,21 @@ fn closest_images_are_closer_than_first_ones() {
 fn configure_keep(keep: &str) -> Result<crate::attack::Configured> {
     let given = [("keep".to_string(), keep.to_string())].into();
     crate::attack::configure("fab", &Threat::ball(Norm::L2, 1.0), &given)
+}
+
+#[test]
+fn with_a_target_both_run_towards_it() {
+    let (model, batch) = random_network(12, false);
+    let threat = Threat::ball(Norm::Linf, 0.6);
+    let goal = Goal::Targeted(Targets::Next);
+    for name in ["fab", "fab-t"] {
+        let outcomes = run_with(name, &[("n_iter", "30")], threat, goal, &model, &batch);
+        assert!(outcomes.iter().filter(|o| o.found).count() > 3, "{name}");
+        for o in &outcomes {
+            assert!(!o.found || o.prediction == (o.label + 1) % 10, "{name} {}", o.id);
+            assert_eq!(o.forwards, 2 * o.backwards, "{name}: one class, one backward pass");
+        }
+    }
 }
 
 /// An attack that looks at where restarts begin.

@@ -29,12 +29,11 @@ struct Tile {
 /// bump.
 pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws) -> Result<Tensor> {
     let [channels, height, width] = search.shape();
-    let side = (height.min(width) / 5).max(1);
+    let shorter = height.min(width);
+    let side = (shorter / 5).max(1);
     let bump = Bump::new(square.norm, side);
-    let places = |length: usize| {
-        let begin = length.saturating_sub(5 * side) / 2;
-        (begin..begin + length / side * side).step_by(side)
-    };
+    let begin = shorter.saturating_sub(5 * side) / 2;
+    let places = |length: usize| (begin..begin + length / side * side).step_by(side);
     let mut tiles = Vec::new();
     for top in places(height) {
         for left in places(width) {

@@ -4,8 +4,8 @@
 use candle_core::{Device, Tensor};
 
 use super::*;
-use crate::attack::tests::{linear, run};
-use crate::attack::{Goal, Request, attack, configure};
+use crate::attack::tests::{linear, random_network, run, run_with};
+use crate::attack::{Goal, Request, Targets, attack, configure};
 use crate::data::Batch;
 use crate::rng::Stream;
 
@@ -135,6 +135,15 @@ fn images_of_any_shape_are_searched_with_either_randomness() {
             }
         }
     }
+}
+
+#[test]
+fn with_a_target_it_is_reached() {
+    let (model, batch) = random_network(8, false);
+    let (threat, goal) = (Threat::ball(Norm::Linf, 0.6), Goal::Targeted(Targets::Next));
+    let outcomes = run_with("square", &[("n_queries", "150")], threat, goal, &model, &batch);
+    assert!(outcomes.iter().any(|o| o.found));
+    assert!(outcomes.iter().all(|o| !o.found || o.prediction == (o.label + 1) % 10));
 }
 
 #[test]
