@@ -15,8 +15,9 @@ pub enum Loss {
     /// Largest other logit minus the label's; targeted: the target's minus the largest other
     /// (Carlini and Wagner 2017, f6). Positive exactly when the attack has succeeded.
     Margin,
-    /// Difference of logits ratio (Croce and Hein 2020, equation 6); targeted: equation 7. Needs
-    /// three classes, targeted four.
+    /// Difference of logits ratio (Croce and Hein 2020, equation 6); targeted: equation 7. Its
+    /// denominator needs three classes, targeted four. With three classes the third logit stands in
+    /// for the mean of the third and the fourth; with two there is no denominator.
     Dlr,
 }
 
@@ -128,6 +129,9 @@ pub(crate) fn descending(z: &[f32]) -> Vec<usize> {
 }
 
 fn dlr(z: &[f32], label: usize, g: &mut [f32]) -> f32 {
+    if z.len() < 3 {
+        return margin(z, label, 1.0, g);
+    }
     let order = descending(z);
     let other = if order[0] == label { order[1] } else { order[0] };
     let numerator = z[label] - z[other];
@@ -140,15 +144,23 @@ fn dlr(z: &[f32], label: usize, g: &mut [f32]) -> f32 {
 }
 
 fn dlr_targeted(z: &[f32], label: usize, target: usize, g: &mut [f32]) -> f32 {
-    let order = descending(z);
     let numerator = z[label] - z[target];
-    let scale = z[order[0]] - 0.5 * (z[order[2]] + z[order[3]]) + 1e-12;
+    let (first, third, fourth) = match descending(z)[..] {
+        [first, _, third, fourth, ..] => (first, third, fourth),
+        [first, _, third] => (first, third, third),
+        _ => {
+            g[label] -= 1.0;
+            g[target] += 1.0;
+            return -numerator;
+        }
+    };
+    let scale = z[first] - 0.5 * (z[third] + z[fourth]) + 1e-12;
     g[label] -= 1.0 / scale;
     g[target] += 1.0 / scale;
     let slope = numerator / (scale * scale);
-    g[order[0]] += slope;
-    g[order[2]] -= 0.5 * slope;
-    g[order[3]] -= 0.5 * slope;
+    g[first] += slope;
+    g[third] -= 0.5 * slope;
+    g[fourth] -= 0.5 * slope;
     -numerator / scale
 }
 
@@ -194,6 +206,19 @@ mod tests {
         assert!((evaluate(Loss::Dlr, &Z, 2, None).0 - -(2.0 - 1.3) / (2.0 - 0.9)).abs() < 1e-6);
         let targeted = -(2.0 - 0.6) / (2.0 - 0.5 * (0.9 + 0.6));
         assert!((evaluate(Loss::Dlr, &Z, 2, Some(8)).0 - targeted).abs() < 1e-6);
+    }
+
+    #[test]
+    fn dlr_works_with_two_and_three_classes() {
+        let three = [0.3, 2.0, 0.9];
+        assert!((evaluate(Loss::Dlr, &three, 1, None).0 - -(2.0 - 0.9) / (2.0 - 0.3)).abs() < 1e-6);
+        let (value, gradient) = evaluate(Loss::Dlr, &three, 1, Some(0));
+        assert!((value - -1.0).abs() < 1e-6);
+        assert!(gradient.iter().sum::<f32>().abs() < 1e-6);
+        assert!((evaluate(Loss::Dlr, &three, 1, Some(2)).0 - -1.1 / 1.7).abs() < 1e-6);
+        let two = [0.3, 2.0];
+        assert_eq!(evaluate(Loss::Dlr, &two, 1, None), (0.3 - 2.0, vec![1.0, -1.0]));
+        assert_eq!(evaluate(Loss::Dlr, &two, 1, Some(0)), (0.3 - 2.0, vec![1.0, -1.0]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::loss::Loss;
 use crate::ops::rows;
 use crate::threat::{Norm, Threat};
 
-const ALL_NORMS: Threats = Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1]);
+pub(super) const ALL_NORMS: Threats = Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1]);
 
 /// One step of length eps (Goodfellow, Shlens and Szegedy, ICLR 2015, section 4).
 pub(super) const FGSM: Entry = Entry {
@@ -77,7 +77,8 @@ pub(super) const PGD: Entry = Entry {
     },
 };
 
-fn ball(threat: &Threat) -> (Norm, f32) {
+/// Norm and radius.
+pub(super) fn ball(threat: &Threat) -> (Norm, f32) {
     match threat {
         Threat::Ball { norm, eps } => (*norm, *eps),
         // `configure` lets only balls through to these attacks.

@@ -3,6 +3,7 @@
 //! image, re-predicts it at the end, and counts passes per image. An attack is one file and one line
 //! in [`ALL`].
 
+mod apgd;
 mod cw;
 mod driver;
 mod fab;
@@ -74,6 +75,9 @@ pub const ALL: &[Entry] = &[
     gradient::BIM,
     gradient::PGD,
     cw::CW_L2,
+    apgd::APGD_CE,
+    apgd::APGD_DLR,
+    apgd::APGD_T,
     fab::FAB,
     fab::FAB_T,
     square::SQUARE,

@@ -69,6 +69,15 @@ impl Search<'_> {
         self.batch(restart, draw, shape, Torch::normal, Draw::normal)
     }
 
+    /// Leaves out a draw that the published attack makes and does not use: the next `torch.randn`
+    /// of the shape `[N, shape...]` is passed over.
+    pub fn skip_normal_batch(&mut self, shape: &[usize]) {
+        let numbers = self.len() * shape.iter().product::<usize>();
+        if let Some(torch) = &mut self.noise.torch {
+            torch.normal(&mut vec![0.0; numbers]);
+        }
+    }
+
     /// `count` uniform numbers in [0, 1) for each active row, `[N, count]`, where the published
     /// attack draws once for the whole batch: draw number `draw` of every image in restart
     /// `restart`, or the next `torch.rand(count)` in every row.
@@ -177,6 +186,10 @@ mod tests {
             assert_eq!(shared.dims(), [3, 3]);
             assert_eq!(values(&shared), want[12..].repeat(3));
             assert_eq!(values(&search.normal_batch(0, 2, &[6]).unwrap()), normal);
+            search.skip_normal_batch(&[6]);
+            torch.normal(&mut normal);
+            torch.uniform(&mut want[..3]);
+            assert_eq!(values(&search.uniform_batch(0, 3, &[1]).unwrap()), want[..3]);
         });
     }
 

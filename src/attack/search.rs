@@ -137,6 +137,17 @@ impl<'a> Search<'a> {
         &self.threat
     }
 
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.model.info().classes
+    }
+
+    /// Place in the batch of each active row: the one name of an image that does not change when
+    /// others leave.
+    pub fn places(&self) -> &[usize] {
+        &self.places
+    }
+
     /// True classes of the active rows.
     pub fn labels(&self) -> &[u32] {
         &self.labels
@@ -185,6 +196,23 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn gradient_of(&mut self, of: &[usize], x: &Tensor, loss: Loss) -> Result<Evaluation> {
+        let targets: Option<Vec<u32>> =
+            self.targets.as_ref().map(|t| of.iter().map(|row| t[*row]).collect());
+        self.gradient_toward(of, x, loss, targets.as_deref())
+    }
+
+    /// [`Search::gradient_of`] with target classes for the loss, one per row of `x`, that the attack
+    /// has chosen itself. What counts as a success is still the goal of the search.
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn gradient_toward(
+        &mut self,
+        of: &[usize],
+        x: &Tensor,
+        loss: Loss,
+        targets: Option<&[u32]>,
+    ) -> Result<Evaluation> {
         for row in of {
             self.forwards[self.places[*row]] += 1;
             self.backwards[self.places[*row]] += 1;
@@ -192,9 +220,7 @@ impl<'a> Search<'a> {
         let (logits, pullback) = self.model.vjp(x)?;
         self.refuse_nan(of, &logits)?;
         let labels: Vec<u32> = of.iter().map(|row| self.labels[*row]).collect();
-        let targets: Option<Vec<u32>> =
-            self.targets.as_ref().map(|t| of.iter().map(|row| t[*row]).collect());
-        let evaluated = loss.evaluate(&logits, &labels, targets.as_deref())?;
+        let evaluated = loss.evaluate(&logits, &labels, targets)?;
         let gradient = pullback.apply(&evaluated.cotangent)?;
         Ok(Evaluation { logits, losses: evaluated.values, gradient })
     }

@@ -93,6 +93,8 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, Threat)> {
                 ("binary_search_steps", "4"),
                 ("learning_rate", "0.05"),
             ],
+            "apgd-ce" | "apgd-dlr" => vec![("n_iter", "20"), ("n_restarts", "2")],
+            "apgd-t" => vec![("n_iter", "12"), ("n_target_classes", "3")],
             "fab" => vec![("n_iter", "15"), ("n_restarts", "2")],
             "fab-t" => vec![("n_iter", "15"), ("n_target_classes", "3"), ("n_restarts", "2")],
             "patch-pgd" => vec![("steps", "10"), ("restarts", "2")],
@@ -216,7 +218,7 @@ fn linear_networks_break_exactly_at_their_distance() {
     for (norm, distance) in
         [(Norm::Linf, margin / l1), (Norm::L2, margin / l2), (Norm::L1, margin / linf)]
     {
-        for name in ["fgsm", "bim", "pgd"] {
+        for name in ["fgsm", "bim", "pgd", "apgd-ce", "apgd-dlr", "apgd-t"] {
             // A random start may be 2 eps away from where the image breaks.
             let given: &[_] = if name == "pgd" { &[("steps", "200")] } else { &[] };
             let at = |factor: f32| {
@@ -319,9 +321,11 @@ fn cw_with_confidence_reaches_that_margin() {
 fn targeted_attacks_reach_their_targets() {
     let (model, batch) = random_network(12, false);
     let threat = Threat::ball(Norm::Linf, 0.6);
-    for rule in [Targets::LeastLikely, Targets::Random, Targets::Next, Targets::Class(4)] {
-        let outcomes = run_with("pgd", &[], threat, Goal::Targeted(rule), &model, &batch);
-        assert!(outcomes.iter().any(|o| o.found), "{rule:?}");
+    let rules = [Targets::LeastLikely, Targets::Random, Targets::Next, Targets::Class(4)];
+    let attacks = ["pgd", "apgd-ce", "apgd-dlr", "apgd-t"];
+    for (rule, name) in rules.iter().flat_map(|rule| attacks.map(|name| (*rule, name))) {
+        let outcomes = run_with(name, &[], threat, Goal::Targeted(rule), &model, &batch);
+        assert!(outcomes.iter().any(|o| o.found), "{name} {rule:?}");
         for o in outcomes.iter().filter(|o| o.found) {
             match rule {
                 Targets::Next => assert_eq!(o.prediction, (o.label + 1) % 10),

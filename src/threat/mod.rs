@@ -2,10 +2,12 @@
 //! the box [0, 1]. A norm is one file with a [`Geometry`] and one line in [`Norm::geometry`].
 
 mod l1;
+mod l1_box;
 mod l2;
 mod linf;
 mod patch;
 
+pub use l1_box::project_on_l1_ball_and_box;
 pub use patch::{Patch, Window};
 
 use crate::rng::Draw;

@@ -11,19 +11,17 @@ mod start;
 use candle_core::Tensor;
 
 use self::course::Course;
-use super::{Attack, Entry, Objective, Parameters, Search, Threats};
+use super::apgd::other_classes;
+use super::gradient::{ALL_NORMS, ball};
+use super::{Attack, Entry, Objective, Parameters, Search};
 use crate::error::Result;
-use crate::loss::descending;
-use crate::ops::with_slice;
 use crate::threat::{Norm, Threat};
-
-const NORMS: Threats = Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1]);
 
 /// Every class at once: one backward pass per class and iteration.
 pub(super) const FAB: Entry = Entry {
     name: "fab",
     about: "smallest perturbation by projections on linearised boundaries (Croce and Hein 2020)",
-    threats: NORMS,
+    threats: ALL_NORMS,
     control: false,
     build: |parameters, threat| Ok(Box::new(Fab::new(parameters, threat, None)?)),
 };
@@ -32,7 +30,7 @@ pub(super) const FAB: Entry = Entry {
 pub(super) const FAB_T: Entry = Entry {
     name: "fab-t",
     about: "FAB towards one likely class after the other (Croce and Hein 2020, in AutoAttack)",
-    threats: NORMS,
+    threats: ALL_NORMS,
     control: false,
     build: |parameters, threat| {
         let targets = parameters.count("n_target_classes", 9)?;
@@ -103,11 +101,7 @@ impl Fab {
         threat: &Threat,
         n_target_classes: Option<usize>,
     ) -> Result<Self> {
-        let (norm, eps) = match threat {
-            Threat::Ball { norm, eps } => (*norm, *eps),
-            // `configure` lets only balls through to these attacks.
-            Threat::Patch(_) => (Norm::Linf, 1.0),
-        };
+        let (norm, eps) = ball(threat);
         Ok(Self {
             norm,
             eps,
@@ -131,15 +125,7 @@ impl Fab {
         let Some(most) = self.n_target_classes else {
             return Ok(vec![image(vec![]); search.len()]);
         };
-        let clean = search.clean().clone();
-        let logits = search.logits(&clean)?;
-        with_slice::<f32, _>(&logits, |z| {
-            let rank = |(z, label): (&[f32], &u32)| {
-                let wrong = descending(z).into_iter().map(|class| class as u32);
-                image(wrong.filter(|class| class != label).take(most).collect())
-            };
-            Ok(z.chunks_exact(z.len() / search.len()).zip(search.labels()).map(rank).collect())
-        })
+        Ok(other_classes(search, most)?.into_iter().map(image).collect())
     }
 }
 

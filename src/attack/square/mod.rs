@@ -4,32 +4,28 @@
 //! never longer than the shorter side of the image, and the tiling that the L2 and L1 search begins
 //! with is cut at the border.
 
-mod ball;
 mod bump;
 mod redistribute;
 mod stripes;
 
 use candle_core::Tensor;
 
-use super::{Attack, Entry, Search, Threats};
+use super::gradient::{ALL_NORMS, ball};
+use super::{Attack, Entry, Search};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::ops::rows;
 use crate::rng::Randomness;
-use crate::threat::{Norm, Threat};
+use crate::threat::Norm;
 
 /// Defaults of AutoAttack.
 pub(super) const SQUARE: Entry = Entry {
     name: "square",
     about: "black-box random search over squares (Andriushchenko et al. 2020, in AutoAttack)",
-    threats: Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1]),
+    threats: ALL_NORMS,
     control: false,
     build: |parameters, threat| {
-        let (norm, eps) = match threat {
-            Threat::Ball { norm, eps } => (*norm, *eps),
-            // `configure` lets only balls through to this attack.
-            Threat::Patch(_) => (Norm::Linf, 1.0),
-        };
+        let (norm, eps) = ball(threat);
         Ok(Box::new(Square {
             norm,
             eps,

@@ -4,13 +4,12 @@
 
 use candle_core::Tensor;
 
-use super::ball;
 use super::bump::{Bump, length};
 use super::{Draws, Square, place};
 use crate::attack::Search;
 use crate::error::Result;
 use crate::ops::{rows, with_slice};
-use crate::threat::Norm;
+use crate::threat::{Norm, project_on_l1_ball_and_box};
 
 /// Keeps divisions by a length finite, as published.
 const TINY: f32 = 1e-12;
@@ -170,8 +169,14 @@ impl Square {
     /// where the box stops it.
     fn fit(&self, x: &mut [f32], x0: &[f32]) {
         if self.norm == Norm::L1 {
+            let mut correction = vec![0.0; x.len()];
             // A little inside, as published.
-            ball::project(x, x0, f64::from(self.eps) * (1.0 - 1e-6));
+            let eps = (f64::from(self.eps) * (1.0 - 1e-6)) as f32;
+            project_on_l1_ball_and_box(x0, x, eps, &mut correction);
+            for ((x, c), x0) in x.iter_mut().zip(&correction).zip(x0) {
+                // Corrections first: those that take a change back leave no residue of it.
+                *x = (x0 + (*x + c)).clamp(0.0, 1.0);
+            }
             return;
         }
         let length = length(self.norm, x.iter().copied()) + TINY;

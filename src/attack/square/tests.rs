@@ -7,7 +7,7 @@ use super::*;
 use crate::attack::tests::{linear, random_network, run, run_with};
 use crate::attack::{Goal, Request, Targets, attack, configure};
 use crate::data::Batch;
-use crate::rng::Stream;
+use crate::threat::Threat;
 
 fn square(p_init: f64, n_queries: usize, resc_schedule: bool) -> Square {
     Square { norm: Norm::Linf, eps: 0.1, n_queries, n_restarts: 1, p_init, resc_schedule }
@@ -144,35 +144,4 @@ fn with_a_target_it_is_reached() {
     let outcomes = run_with("square", &[("n_queries", "150")], threat, goal, &model, &batch);
     assert!(outcomes.iter().any(|o| o.found));
     assert!(outcomes.iter().all(|o| !o.found || o.prediction == (o.label + 1) % 10));
-}
-
-#[test]
-fn what_is_projected_is_the_closest_point_of_ball_and_box() {
-    // By hand: the second element stops at the box, the first one may keep the rest of eps.
-    let (mut x, x0) = (vec![0.625_f32, 1.0, 0.0], [0.25_f32, 0.75, 0.5]);
-    ball::project(&mut x, &x0, 0.5);
-    assert!((x[0] - 0.5).abs() < 1e-6 && x[1] == 1.0 && x[2] == 0.5, "{x:?}");
-    // Against a fine scan of lambda.
-    for case in 0..40 {
-        let mut numbers = [0.0; 24];
-        Stream::new(1, "ball").draw(case, 0).uniform(&mut numbers);
-        let (x0, y) = numbers.split_at(12);
-        let y: Vec<f32> = y.iter().map(|y| 3.0 * y - 1.5).collect();
-        let at = |lambda: f64| -> Vec<f64> {
-            let shrunk = |(x0, y): (&f32, &f32)| {
-                let size = (f64::from(y.abs()) - lambda).max(0.0).copysign(f64::from(*y));
-                (f64::from(*x0) + size).clamp(0.0, 1.0) - f64::from(*x0)
-            };
-            x0.iter().zip(&y).map(shrunk).collect()
-        };
-        for eps in [0.3, 1.0, 2.5, 20.0] {
-            let size = |d: &[f64]| d.iter().map(|d| d.abs()).sum::<f64>();
-            let lambda = (0..=30_000).map(|k| f64::from(k) * 5e-5).find(|l| size(&at(*l)) <= eps);
-            let mut x = y.clone();
-            ball::project(&mut x, x0, eps);
-            for ((x, x0), d) in x.iter().zip(x0).zip(at(lambda.unwrap())) {
-                assert!((f64::from(x - x0) - d).abs() < 2e-4, "eps {eps}: {} not {d}", x - x0);
-            }
-        }
-    }
 }
