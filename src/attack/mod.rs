@@ -6,11 +6,13 @@
 mod apgd;
 mod cw;
 mod driver;
+mod fab;
 mod gradient;
 mod noise;
 mod parameters;
 mod patch;
 mod search;
+mod square;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +20,7 @@ pub(crate) use driver::predictions;
 pub use driver::{Goal, Outcome, Request, Targets, attack};
 pub use parameters::{Parameters, parse_number};
 pub use patch::SUITE as PATCH_SUITE;
-pub use search::{Evaluation, Kept, Search};
+pub use search::{Evaluation, Kept, Linearisation, Search};
 
 use crate::error::{Error, Result};
 use crate::threat::Threat;
@@ -77,6 +79,9 @@ pub const ALL: &[Entry] = &[
     apgd::APGD_CE,
     apgd::APGD_DLR,
     apgd::APGD_T,
+    fab::FAB,
+    fab::FAB_T,
+    square::SQUARE,
     patch::PATCH_PGD,
     patch::ROA,
     patch::PATCH_RS,

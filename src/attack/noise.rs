@@ -33,6 +33,11 @@ impl Search<'_> {
         self.noise.stream.restart(restart).draw(self.ids[row], draw)
     }
 
+    /// Where the batch draws below come from.
+    pub fn randomness(&self) -> Randomness {
+        if self.noise.torch.is_some() { Randomness::Torch } else { Randomness::PerImage }
+    }
+
     /// A batch of the shape of the active set that `fill(draw, out)` fills row by row.
     ///
     /// # Errors

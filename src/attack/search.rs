@@ -9,7 +9,7 @@ use super::Objective;
 use super::noise::Noise;
 use crate::error::{Error, Result};
 use crate::loss::{Loss, argmax};
-use crate::model::Classifier;
+use crate::model::{Classifier, Pullback};
 use crate::ops::{rows, with_slice};
 use crate::threat::Threat;
 
@@ -47,6 +47,14 @@ pub struct Evaluation {
     pub losses: Vec<f32>,
     /// Gradient of each image's loss with respect to the image, `[N, C, H, W]`.
     pub gradient: Tensor,
+}
+
+/// The network around a batch of candidates, for attacks that need more than one gradient of the
+/// same forward pass; [`Search::pull`] takes them.
+pub struct Linearisation<'a> {
+    /// `[N, K]`.
+    pub logits: Tensor,
+    pullback: Pullback<'a>,
 }
 
 /// Which rows of the active set remain after a proposal.
@@ -215,6 +223,32 @@ impl<'a> Search<'a> {
         let evaluated = loss.evaluate(&logits, &labels, targets)?;
         let gradient = pullback.apply(&evaluated.cotangent)?;
         Ok(Evaluation { logits, losses: evaluated.values, gradient })
+    }
+
+    /// The network around one candidate per active row, from one forward pass.
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn linearise(&mut self, x: &Tensor) -> Result<Linearisation<'a>> {
+        for place in &self.places {
+            self.forwards[*place] += 1;
+        }
+        let (logits, pullback) = self.model.vjp(x)?;
+        let all: Vec<usize> = (0..self.len()).collect();
+        self.refuse_nan(&all, &logits)?;
+        Ok(Linearisation { logits, pullback })
+    }
+
+    /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)`, `cotangent` `[N, K]`, at the candidates
+    /// of a linearisation that was made since the last proposal; one backward pass.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn pull(&mut self, at: &Linearisation<'_>, cotangent: &Tensor) -> Result<Tensor> {
+        for place in &self.places {
+            self.backwards[*place] += 1;
+        }
+        at.pullback.apply(cotangent)
     }
 
     /// Judges one candidate per active row by its logits: one that succeeds inside the threat model

@@ -13,7 +13,7 @@ use crate::rng::{Randomness, Stream};
 use crate::threat::{Norm, Patch};
 use crate::zoo;
 
-fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
+pub(super) fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
     ModelInfo {
         name: "test".into(),
         architecture: "test".into(),
@@ -27,7 +27,7 @@ fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
 }
 
 /// Two classes: z0 - z1 = w . x + b.
-fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
+pub(super) fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
     let mut weight = w.iter().map(|v| v / 2.0).collect::<Vec<_>>();
     weight.extend(w.iter().map(|v| -v / 2.0));
     let weight = Tensor::from_vec(weight, (2, w.len()), &Device::Cpu).unwrap();
@@ -36,7 +36,7 @@ fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
 }
 
 /// A small convolutional network with random weights, and images it calls what their labels say.
-fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch) {
+pub(super) fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch) {
     let architecture = zoo::find("digits-cnn").unwrap();
     let mut fresh = zoo::Fresh::new(3);
     let tree = architecture.tree(&mut fresh, &architecture.plan()).unwrap();
@@ -57,7 +57,7 @@ fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch) {
     (model, Batch { ids: (0..n as u64).map(|i| 3 * i + 5).collect(), images, labels })
 }
 
-fn run_with(
+pub(super) fn run_with(
     name: &str,
     given: &[(&str, &str)],
     threat: Threat,
@@ -73,7 +73,7 @@ fn run_with(
     attack(configured.search.as_ref(), model, batch, &request).unwrap()
 }
 
-fn run(
+pub(super) fn run(
     name: &str,
     given: &[(&str, &str)],
     threat: Threat,
@@ -95,10 +95,13 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, Threat)> {
             ],
             "apgd-ce" | "apgd-dlr" => vec![("n_iter", "20"), ("n_restarts", "2")],
             "apgd-t" => vec![("n_iter", "12"), ("n_target_classes", "3")],
+            "fab" => vec![("n_iter", "15"), ("n_restarts", "2")],
+            "fab-t" => vec![("n_iter", "15"), ("n_target_classes", "3"), ("n_restarts", "2")],
             "patch-pgd" => vec![("steps", "10"), ("restarts", "2")],
             "roa" => vec![("steps", "10")],
             "patch-rs" => vec![("queries", "60")],
             "pgd" => vec![("steps", "10"), ("restarts", "2")],
+            "square" => vec![("n_queries", "60"), ("n_restarts", "2")],
             _ => vec![],
         };
         match entry.threats {
@@ -183,6 +186,7 @@ fn a_ball_of_radius_zero_holds_the_clean_image_only() {
             continue;
         }
         let mut given = given.clone();
+        // Their default step is a share of eps.
         if ["bim", "pgd"].contains(&name) {
             given.push(("alpha", "0.01"));
         }

@@ -187,7 +187,7 @@ impl Apgd {
 
 /// For each image the `n` classes other than its own with the largest clean logits, in that order;
 /// fewer if there are not so many.
-fn other_classes(search: &mut Search<'_>, n: usize) -> Result<Vec<Vec<u32>>> {
+pub(super) fn other_classes(search: &mut Search<'_>, n: usize) -> Result<Vec<Vec<u32>>> {
     let clean = search.clean().clone();
     let logits = search.logits(&clean)?;
     let classes = search.classes();

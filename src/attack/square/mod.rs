@@ -1,0 +1,156 @@
+//! Square (Andriushchenko et al., ECCV 2020), the attack of AutoAttack that asks for no gradient:
+//! random search over changes inside one square at a time, whose side shrinks on a schedule, each
+//! kept when the margin of the network falls. As published, and on images of any shape: a side is
+//! never longer than the shorter side of the image, and the tiling that the L2 and L1 search begins
+//! with is cut at the border.
+
+mod bump;
+mod redistribute;
+mod stripes;
+
+use candle_core::Tensor;
+
+use super::gradient::{ALL_NORMS, ball};
+use super::{Attack, Entry, Search};
+use crate::error::Result;
+use crate::loss::Loss;
+use crate::ops::rows;
+use crate::rng::Randomness;
+use crate::threat::Norm;
+
+/// Defaults of AutoAttack.
+pub(super) const SQUARE: Entry = Entry {
+    name: "square",
+    about: "black-box random search over squares (Andriushchenko et al. 2020, in AutoAttack)",
+    threats: ALL_NORMS,
+    control: false,
+    build: |parameters, threat| {
+        let (norm, eps) = ball(threat);
+        Ok(Box::new(Square {
+            norm,
+            eps,
+            n_queries: parameters.count("n_queries", 5000)?,
+            n_restarts: parameters.count("n_restarts", 1)?,
+            p_init: parameters.positive("p_init", 0.8)?,
+            resc_schedule: parameters.take("resc_schedule", false)?,
+        }))
+    },
+};
+
+struct Square {
+    norm: Norm,
+    eps: f32,
+    n_queries: usize,
+    n_restarts: usize,
+    p_init: f64,
+    resc_schedule: bool,
+}
+
+impl Attack for Square {
+    fn run(&self, search: &mut Search<'_>) -> Result<()> {
+        // With a target the published code climbs the cross-entropy.
+        let loss = if search.targets().is_some() { Loss::CrossEntropy } else { Loss::Margin };
+        for restart in 0..self.n_restarts as u32 {
+            let mut draws = Draws { restart, next: 0 };
+            let mut best = match self.norm {
+                Norm::Linf => stripes::start(self, search, &mut draws)?,
+                Norm::L2 | Norm::L1 => redistribute::start(self, search, &mut draws)?,
+            };
+            let logits = search.logits(&best)?;
+            let mut losses = loss.evaluate(&logits, search.labels(), search.targets())?.values;
+            let kept = search.propose(&best, &logits)?;
+            kept.shrink(&mut best)?;
+            kept.shrink_values(&mut losses);
+            for query in 0..self.n_queries {
+                if search.is_empty() {
+                    return Ok(());
+                }
+                let candidate = match self.norm {
+                    Norm::Linf => stripes::change(self, search, &mut draws, query, &best)?,
+                    Norm::L2 | Norm::L1 => {
+                        redistribute::change(self, search, &mut draws, query, &best)?
+                    }
+                };
+                let logits = search.logits(&candidate)?;
+                let reached = loss.evaluate(&logits, search.labels(), search.targets())?.values;
+                let better: Vec<bool> =
+                    reached.iter().zip(&losses).map(|(new, old)| new > old).collect();
+                if better.contains(&true) {
+                    best = rows::map([&best, &candidate], |row, [old, new], x| {
+                        x.copy_from_slice(if better[row] { new } else { old });
+                    })?;
+                    losses.iter_mut().zip(reached).for_each(|(old, new)| *old = old.max(new));
+                }
+                let kept = search.propose(&candidate, &logits)?;
+                kept.shrink(&mut best)?;
+                kept.shrink_values(&mut losses);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Square {
+    /// Side of the square whose area is the scheduled share of an `[C, H, W]` image, before it is
+    /// fitted to the image; halves are rounded to the even side.
+    fn side(&self, query: usize, [_, height, width]: [usize; 3]) -> usize {
+        (self.share(query) * (height * width) as f64).sqrt().round_ties_even() as usize
+    }
+
+    /// The share p of the pixels that a query changes, on the published schedule for 10,000 queries;
+    /// `resc_schedule` stretches it to the number of queries.
+    fn share(&self, query: usize) -> f64 {
+        const HALVED_AFTER: [usize; 9] = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000];
+        let query = if self.resc_schedule {
+            (query as f64 / self.n_queries as f64 * 10_000.0) as usize
+        } else {
+            query
+        };
+        let halvings = HALVED_AFTER.iter().filter(|after| query > **after).count();
+        self.p_init / f64::from(1_u32 << halvings)
+    }
+}
+
+/// The numbers of one restart, in order: the same ones for an image whatever the batch, or the next
+/// ones of the batch's sequence.
+struct Draws {
+    restart: u32,
+    next: u32,
+}
+
+impl Draws {
+    /// `count` numbers in [0, 1) for each image, `[N, count]`; one set for all where the published
+    /// attack has one.
+    fn shared(&mut self, search: &mut Search<'_>, count: usize) -> Result<Tensor> {
+        self.next += 1;
+        search.uniform_shared(self.restart, self.next, count)
+    }
+
+    /// A sign for each image and each element of `shape`.
+    fn signs(&mut self, search: &mut Search<'_>, shape: &[usize]) -> Result<Tensor> {
+        self.next += 1;
+        let uniform = search.uniform_batch(self.restart, self.next, shape)?;
+        rows::map([&uniform], |_, [u], signs| {
+            signs.iter_mut().zip(u).for_each(|(s, u)| *s = sign(*u));
+        })
+    }
+}
+
+/// 1 or -1 by a number in [0, 1), and 0 for its exact middle, as published.
+fn sign(uniform: f32) -> f32 {
+    let centred = 2.0 * uniform - 1.0;
+    if centred == 0.0 { 0.0 } else { centred.signum() }
+}
+
+/// Where a window of `side` begins along an axis of `length`, by a number in [0, 1). The published
+/// draw never returns the last place; with per-image randomness all places are equally likely.
+fn place(uniform: f32, side: usize, length: usize, randomness: Randomness) -> usize {
+    let places = match randomness {
+        Randomness::PerImage => length - side + 1,
+        Randomness::Torch => length - side,
+    };
+    ((uniform * places as f32) as usize).min(length - side)
+}
+
+#[cfg(test)]
+mod tests;
