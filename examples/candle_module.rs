@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device};
-use candle_nn::{Activation, Module, Sequential, VarBuilder, VarMap, linear, seq};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Linear, Module, VarBuilder, VarMap, linear};
 use epsball::attack::{Goal, Request, attack, configure};
 use epsball::data::{self, Dataset as _, Selection, Subset};
 use epsball::model::{CandleClassifier, ModelInfo};
@@ -15,18 +15,27 @@ use epsball::rng::Randomness;
 use epsball::threat::{Norm, Threat};
 
 /// Any module from images `[N, C, H, W]` in [0, 1] to logits `[N, K]`.
-fn network() -> candle_core::Result<Sequential> {
-    let weights = VarMap::new();
-    let vb = VarBuilder::from_varmap(&weights, DType::F32, &Device::Cpu);
-    Ok(seq()
-        .add_fn(|x| x.flatten_from(1))
-        .add(linear(64, 32, vb.pp("fc1"))?)
-        .add(Activation::Relu)
-        .add(linear(32, 10, vb.pp("fc2"))?))
+struct Network {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Network {
+    fn new() -> candle_core::Result<Self> {
+        let weights = VarMap::new();
+        let vb = VarBuilder::from_varmap(&weights, DType::F32, &Device::Cpu);
+        Ok(Self { fc1: linear(64, 32, vb.pp("fc1"))?, fc2: linear(32, 10, vb.pp("fc2"))? })
+    }
+}
+
+impl Module for Network {
+    fn forward(&self, images: &Tensor) -> candle_core::Result<Tensor> {
+        self.fc2.forward(&self.fc1.forward(&images.flatten_from(1)?)?.relu()?)
+    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let module = network()?;
+    let module = Network::new()?;
     let images = Subset::new(data::open("digits")?, &Selection::First(100))?;
     let mut batch = images.read(&(0..100).collect::<Vec<_>>())?;
     // This network is not trained: whatever it says counts as right.

@@ -42,7 +42,13 @@ fn attacks(c: &mut Criterion) {
         let given: BTreeMap<String, String> =
             given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let configured = configure(name, &threat, &given).unwrap();
-        let request = Request { threat, goal: Goal::Untargeted, seed: 0, purpose: name.into() };
+        let request = Request {
+            threat,
+            goal: Goal::Untargeted,
+            seed: 0,
+            randomness: epsball::rng::Randomness::PerImage,
+            purpose: name.into(),
+        };
         group.bench_function(format!("{name} {threat}"), |bench| {
             bench.iter(|| attack(configured.search.as_ref(), &model, &batch, &request).unwrap());
         });

@@ -89,6 +89,9 @@ pub struct Outcome {
     pub clean_prediction: u32,
     /// A verified adversarial image was found, or the clean image is already misclassified.
     pub found: bool,
+    /// The attack that found it, which may be a part of the one that ran; `clean` for a misclassified
+    /// clean image, empty if nothing was found.
+    pub by: String,
     /// The adversarial image, `[C, H, W]`; the clean one if nothing was found.
     pub image: Vec<f32>,
     /// Predicted class of `image`.
@@ -151,6 +154,7 @@ pub fn attack(
             label: batch.labels[i],
             clean_prediction: clean_predictions[i],
             found: clean_predictions[i] != batch.labels[i],
+            by: if clean_predictions[i] == batch.labels[i] { "" } else { "clean" }.into(),
             image: images[i * width..(i + 1) * width].to_vec(),
             prediction: clean_predictions[i],
             distance: if clean_predictions[i] == batch.labels[i] { f64::INFINITY } else { 0.0 },
@@ -170,7 +174,7 @@ pub fn attack(
         .zip(&attacked)
         .filter_map(|(found, i)| Some((*i, found?)))
         .collect();
-    verify(model, batch, &threat, targets.as_deref(), found, &mut outcomes)?;
+    verify(model, batch, request, &threat, targets.as_deref(), found, &mut outcomes)?;
     Ok(outcomes)
 }
 
@@ -178,6 +182,7 @@ pub fn attack(
 fn verify(
     model: &dyn Classifier,
     batch: &Batch,
+    request: &Request,
     threat: &Threat,
     targets: Option<&[u32]>,
     found: Vec<(usize, super::search::Found)>,
@@ -206,6 +211,7 @@ fn verify(
             continue;
         }
         outcome.found = true;
+        outcome.by = found.by.unwrap_or(&request.purpose).into();
         outcome.distance = threat.distance(&found.image, &outcome.image, shape[0]);
         outcome.image.clone_from(&found.image);
         outcome.prediction = exact;

@@ -6,6 +6,7 @@
 mod apgd;
 mod cw;
 mod driver;
+mod ensemble;
 mod fab;
 mod gradient;
 mod noise;
@@ -87,6 +88,8 @@ pub const ALL: &[Entry] = &[
     patch::PATCH_RS,
     patch::RANDOM_NOISE,
     patch::GREY,
+    ensemble::AUTOATTACK,
+    ensemble::ENSEMBLE,
 ];
 
 /// An attack with all its parameters decided.

@@ -10,6 +10,7 @@ use crate::rng::{Draw, Randomness, Stream, Torch};
 
 /// The sources of one call of one attack on one batch.
 pub(super) struct Noise {
+    seed: u64,
     stream: Stream,
     torch: Option<Torch>,
 }
@@ -17,11 +18,21 @@ pub(super) struct Noise {
 impl Noise {
     pub(super) fn new(request: &Request) -> Self {
         Self {
+            seed: request.seed,
             stream: Stream::new(request.seed, &request.purpose),
             torch: match request.randomness {
                 Randomness::PerImage => None,
                 Randomness::Torch => Some(Torch::new(request.seed)),
             },
+        }
+    }
+
+    /// The sources of a part of an ensemble on one batch: those it would have alone.
+    pub(super) fn part(&self, purpose: &str) -> Self {
+        Self {
+            seed: self.seed,
+            stream: Stream::new(self.seed, purpose),
+            torch: self.torch.is_some().then(|| Torch::new(self.seed)),
         }
     }
 }

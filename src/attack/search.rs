@@ -5,8 +5,8 @@
 
 use candle_core::Tensor;
 
-use super::Objective;
 use super::noise::Noise;
+use super::{Configured, Objective};
 use crate::error::{Error, Result};
 use crate::loss::{Loss, argmax};
 use crate::model::{Classifier, Pullback};
@@ -17,6 +17,8 @@ use crate::threat::Threat;
 pub(super) struct Found {
     pub(super) image: Vec<f32>,
     pub(super) distance: f64,
+    /// The part of an ensemble that found it.
+    pub(super) by: Option<&'static str>,
 }
 
 /// The images of one batch under attack.
@@ -289,7 +291,7 @@ impl<'a> Search<'a> {
                         let distance = threat.distance(image, clean, shape[0]);
                         let best = &mut self.found[self.places[row]];
                         if best.as_ref().is_none_or(|b| distance < b.distance) {
-                            *best = Some(Found { image: image.to_vec(), distance });
+                            *best = Some(Found { image: image.to_vec(), distance, by: None });
                         }
                         broken[row] = true;
                     }
@@ -301,6 +303,47 @@ impl<'a> Search<'a> {
             return Ok(Kept(None));
         }
         let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
+        self.keep(keep)
+    }
+
+    /// Runs `attack` on the active images, `size` at a time, as a search of its own with its own
+    /// random numbers; what it breaks leaves this search too.
+    ///
+    /// # Errors
+    /// If the attack fails.
+    pub(super) fn part(&mut self, attack: &Configured, size: usize) -> Result<()> {
+        let rows: Vec<usize> = (0..self.len()).collect();
+        let mut broken = vec![false; self.len()];
+        for chunk in rows.chunks(size.max(1)) {
+            let pick = |values: &[u32]| chunk.iter().map(|row| values[*row]).collect::<Vec<u32>>();
+            let mut part = Search::new(
+                self.model,
+                self.threat,
+                self.objective,
+                self.noise.part(attack.name),
+                rows::select(&self.clean, chunk)?,
+                pick(&self.labels),
+                self.targets.as_deref().map(pick),
+                chunk.iter().map(|row| self.ids[*row]).collect(),
+            )?;
+            attack.search.run(&mut part)?;
+            for (i, found) in part.found.into_iter().enumerate() {
+                let place = self.places[chunk[i]];
+                self.forwards[place] += part.forwards[i];
+                self.backwards[place] += part.backwards[i];
+                if let Some(found) = found {
+                    broken[chunk[i]] = true;
+                    self.found[place] = Some(Found { by: Some(attack.name), ..found });
+                }
+            }
+        }
+        let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
+        let _ = self.keep(keep)?;
+        Ok(())
+    }
+
+    /// Drops all other rows of the active set.
+    fn keep(&mut self, keep: Vec<usize>) -> Result<Kept> {
         let kept = Kept(Some(keep));
         kept.shrink(&mut self.clean)?;
         kept.shrink_values(&mut self.labels);

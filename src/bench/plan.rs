@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::suite::{AttackEntry, CertificateEntry, ModelEntry};
-use super::{Suite, bundled, preflight};
+use super::{Rng, Suite, bundled, preflight};
 use crate::attack::{self, Configured, Goal, Objective, PATCH_SUITE, Request};
 use crate::certify::Smoothing;
 use crate::data::{self, Dataset, Subset};
@@ -28,6 +28,7 @@ pub struct Plan {
     pub data: Vec<Box<dyn Dataset>>,
     /// The jobs, as in the record.
     pub jobs: Vec<PlannedJob>,
+    randomness: Randomness,
 }
 
 /// A job with what it needs at hand.
@@ -89,6 +90,10 @@ impl Plan {
             name: suite.name.clone(),
             epsball: env!("CARGO_PKG_VERSION").into(),
             seed: suite.seed,
+            rng: match suite.rng {
+                Rng::PerImage => "per-image".into(),
+                Rng::Torch => format!("torch, batches of {}", suite.batch),
+            },
             device: "cpu".into(),
             precision: "f32".into(),
             models: models.iter().zip(&cards).map(|(m, card)| model_record(m, card)).collect(),
@@ -100,7 +105,12 @@ impl Plan {
                 .collect(),
             jobs: Vec::new(),
         };
-        let mut plan = Self { record, batch: suite.batch, models, data, jobs: Vec::new() };
+        let randomness = match suite.rng {
+            Rng::PerImage => Randomness::PerImage,
+            Rng::Torch => Randomness::Torch,
+        };
+        let mut plan =
+            Self { record, batch: suite.batch, models, data, jobs: Vec::new(), randomness };
         refuse_twins("model", plan.record.models.iter().map(|m| &m.name))?;
         refuse_twins("data", plan.record.data.iter().map(|d| &d.name))?;
         for data in 0..plan.data.len() {
@@ -186,7 +196,7 @@ impl Plan {
             };
             // The purpose leaves out the budget: runs at several budgets share their random starts.
             let purpose = entry.attack.clone();
-            let randomness = Randomness::PerImage;
+            let randomness = self.randomness;
             let request = Request { threat, goal, seed, randomness, purpose };
             let task = Task::Attack(configured, request);
             self.add(model, data, format!("{label}{budget}"), "csv", work, task);

@@ -100,6 +100,7 @@ fn difference(found: &RunRecord, wanted: &RunRecord) -> Option<&'static str> {
     let parts = [
         ("epsball", found.epsball == wanted.epsball),
         ("seed", found.seed == wanted.seed),
+        ("rng", found.rng == wanted.rng),
         ("device", found.device == wanted.device),
         ("precision", found.precision == wanted.precision),
         ("model", found.models == wanted.models),
@@ -220,6 +221,7 @@ fn attack_row(outcome: &Outcome, seconds: f64) -> AttackRow {
         idx: outcome.id,
         label: outcome.label,
         clean: outcome.clean_prediction,
+        by: outcome.by.clone(),
         prediction: outcome.prediction,
         found: u8::from(outcome.found),
         distance: outcome.distance,

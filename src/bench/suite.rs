@@ -19,6 +19,10 @@ pub struct Suite {
     /// Seed of all per-image randomness.
     #[serde(default)]
     pub seed: u64,
+    /// Source of random numbers: `per-image` (the default), or `torch` to compare with published code
+    /// image by image; then batches matter.
+    #[serde(default)]
+    pub rng: Rng,
     /// Images per batch; results do not depend on it.
     #[serde(default = "default_batch")]
     pub batch: usize,
@@ -33,6 +37,17 @@ pub struct Suite {
     /// The certificates.
     #[serde(default, rename = "certificate")]
     pub certificates: Vec<CertificateEntry>,
+}
+
+/// A source of random numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rng {
+    /// Philox keyed by image: results depend on nothing but the seed
+    #[default]
+    PerImage,
+    /// As PyTorch's CPU generator draws, batch by batch
+    Torch,
 }
 
 fn default_batch() -> usize {

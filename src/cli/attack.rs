@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::run::{Common, run_suite};
-use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Suite};
+use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Rng, Suite};
 use crate::data::Selection;
 use crate::error::{Error, Result};
 
@@ -69,6 +69,7 @@ impl Subject {
         Suite {
             name: format!("{stem}--{name}"),
             seed: 0,
+            rng: Rng::default(),
             batch: 128,
             models: vec![ModelEntry { path, arch: self.arch.clone(), ..ModelEntry::default() }],
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::progress::Shown;
 use super::{exit, interrupt, report};
-use crate::bench::{BUNDLED_SUITE, Plan, RunOptions, Suite, run as run_plan};
+use crate::bench::{BUNDLED_SUITE, Plan, Rng, RunOptions, Suite, run as run_plan};
 use crate::error::Result;
 use crate::report::{Exporter as _, Leaderboard, Summary, Terminal, write_all};
 
@@ -29,6 +29,9 @@ pub(super) struct Common {
     /// Seed of all randomness
     #[arg(short, long, value_name = "SEED")]
     pub(super) seed: Option<u64>,
+    /// Source of random numbers; `torch` draws as published code does, and then batches matter
+    #[arg(long, value_enum)]
+    pub(super) rng: Option<Rng>,
     /// Check everything and list the jobs without running them
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -49,6 +52,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
     suite.batch = common.batch.unwrap_or(suite.batch);
     suite.seed = common.seed.unwrap_or(suite.seed);
+    suite.rng = common.rng.unwrap_or(suite.rng);
     let plan = Plan::new(&suite)?;
     if common.dry_run {
         for job in &plan.record.jobs {

@@ -114,26 +114,64 @@ fn average_pullback_cpu<T: Real>(g: &Tensor, window: Window, [h, w]: [usize; 2])
 }
 
 fn maximum_cpu<T: Real>(x: &Tensor, window: Window) -> Result<(Tensor, Vec<u32>)> {
-    let (n, h, w, c) = x.dims4()?;
+    let (_, h, w, c) = x.dims4()?;
     let shape = output_shape(x, window)?;
+    let [_, oh, ow, _] = shape;
     let (out, origin) = with_slice::<T, _>(x, |x| {
         let len = shape.iter().product();
-        let mut out = vec![T::neg_infinity(); len];
+        let mut out = vec![T::zero(); len];
         let mut origin = vec![0_u32; len];
-        window.for_each(n, [h, w], |o, i| {
-            let (out, origin) = (&mut out[o * c..][..c], &mut origin[o * c..][..c]);
-            let taken = &x[i * c..][..c];
-            // Branch-free, so that it runs on whole vectors; NaN wins over everything and stays.
-            for channel in 0..c {
-                let value = taken[channel];
-                let better = (value > out[channel]) | value.is_nan();
-                out[channel] = if better { value } else { out[channel] };
-                origin[channel] = if better { (i * c + channel) as u32 } else { origin[channel] };
+        for (o, (out, origin)) in out.chunks_mut(c).zip(origin.chunks_mut(c)).enumerate() {
+            let (line, ox) = (o / ow, o % ow);
+            let first = ((line / oh * h + line % oh * window.stride) * w + ox * window.stride) * c;
+            for start in (0..c).step_by(LANES) {
+                let lanes = start..c.min(start + LANES);
+                let at = first + start;
+                maximum_of(
+                    x,
+                    at,
+                    window.size,
+                    w * c,
+                    c,
+                    &mut out[lanes.clone()],
+                    &mut origin[lanes],
+                );
             }
-        });
+        }
         Ok((out, origin))
     })?;
     Ok((Tensor::from_vec(out, &shape, &Device::Cpu)?, origin))
+}
+
+/// Channels that are compared at a time, in registers.
+const LANES: usize = 16;
+
+/// The maxima of up to [`LANES`] neighbouring channels over a window whose upper left element is
+/// number `first`; NaN wins over everything and stays.
+fn maximum_of<T: Real>(
+    x: &[T],
+    first: usize,
+    size: usize,
+    line: usize,
+    pixel: usize,
+    out: &mut [T],
+    origin: &mut [u32],
+) {
+    let mut best = [T::neg_infinity(); LANES];
+    let mut place = [first as u32; LANES];
+    for tap in 0..size * size {
+        let at = first + tap / size * line + tap % size * pixel;
+        let taken = &x[at..at + out.len()];
+        for ((best, place), value) in best.iter_mut().zip(&mut place).zip(taken) {
+            let better = (*value > *best) | value.is_nan();
+            *best = if better { *value } else { *best };
+            *place = if better { at as u32 } else { *place };
+        }
+    }
+    out.copy_from_slice(&best[..out.len()]);
+    for (channel, (origin, place)) in origin.iter_mut().zip(place).enumerate() {
+        *origin = place + channel as u32;
+    }
 }
 
 fn maximum_pullback_cpu<T: Real>(g: &Tensor, origin: &[u32], shape: [usize; 4]) -> Result<Tensor> {

@@ -13,6 +13,10 @@ pub struct AttackRow {
     pub label: u32,
     /// Predicted class of the clean image.
     pub clean: u32,
+    /// The attack that found the adversarial image: the job's own, or the part of an ensemble that
+    /// did; `clean` for a misclassified clean image, empty if nothing was found.
+    #[serde(default)]
+    pub by: String,
     /// Predicted class of the image the attack returned (the clean image if it found nothing).
     pub prediction: u32,
     /// 1 if a verified adversarial image inside the threat model was found, or if the clean image is

@@ -30,6 +30,9 @@ pub struct RunRecord {
     pub epsball: String,
     /// Seed of all per-image randomness.
     pub seed: u64,
+    /// Source of the random numbers: `per-image`, or `torch` with the batch size it depends on.
+    #[serde(default)]
+    pub rng: String,
     /// Device as resolved: `cpu`, `cuda:0`.
     pub device: String,
     /// Number format of the network that was attacked: `f32`.
