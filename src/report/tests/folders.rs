@@ -126,7 +126,7 @@ fn data_sets_have_boards_of_their_own() {
 #[test]
 fn bad_folders() {
     let table = "jobs/plain--pgd-linf.csv";
-    let row = "7,0,0,0,0,inf,0,1,1,0.1\n";
+    let row = "7,0,0,,0,0,inf,0,1,1,0.1\n";
     let (message, hint) = error(&small(), |f| append(&f.join(table), row));
     assert_eq!(message, "jobs/plain--pgd-linf.csv: row 9: image 7 appears a second time");
     assert_eq!(hint, "delete the line: the run computes it again");
