@@ -64,6 +64,11 @@ pub struct Linearisation<'a> {
 pub struct Kept(Option<Vec<usize>>);
 
 impl Kept {
+    /// No row left.
+    pub(super) fn all() -> Self {
+        Self(None)
+    }
+
     /// Drops the rows of `x` that left the active set.
     ///
     /// # Errors

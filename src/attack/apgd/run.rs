@@ -161,66 +161,53 @@ impl Run {
         }
         if self.task.judged {
             // As published, the last of several evaluations is the one that is judged.
-            let kept = match self.task.norm {
-                Norm::Linf | Norm::L2 => search.propose(&self.x, &at.logits)?,
-                Norm::L1 => self.propose_tidy(search, &at.logits)?,
-            };
-            for x in [
-                &mut self.x,
-                &mut self.x_old,
-                &mut self.gradient,
-                &mut self.x_best,
-                &mut self.gradient_best,
-            ] {
-                kept.shrink(x)?;
-            }
-            kept.shrink_values(&mut self.loss_best);
-            kept.shrink_values(&mut self.controls);
-            kept.shrink_values(&mut at.losses);
-            if let Some(targets) = &mut self.targets {
-                kept.shrink_values(targets);
+            let kept = search.propose(&self.x, &at.logits)?;
+            kept.shrink(&mut at.logits)?;
+            self.shrink(&kept, &mut at.losses)?;
+            if self.task.norm == Norm::L1 {
+                let kept = self.propose_tidy(search, &at.logits)?;
+                self.shrink(&kept, &mut at.losses)?;
             }
         }
         Ok(at.losses)
     }
-}
 
-impl Run {
-    /// Proposes L1 iterates. One that succeeds but is outside the ball by rounding is tidied first,
-    /// and then it is the tidy one that has to succeed.
+    /// L1 iterates that succeed and are still active are outside the ball, by rounding. They are
+    /// proposed once more in tidy form, which has to succeed itself.
     fn propose_tidy(&self, search: &mut Search<'_>, logits: &Tensor) -> Result<Kept> {
         let all: Vec<usize> = (0..search.len()).collect();
         let success = search.successes(&all, logits)?;
-        let (threat, shape) = (*search.threat(), search.shape());
-        let outside: Vec<usize> =
-            rows::reduce([&self.x, search.clean()], |_, [x, x0]| !threat.allows(x, x0, shape))?
-                .into_iter()
-                .enumerate()
-                .filter_map(|(row, outside)| (outside && success[row]).then_some(row))
-                .collect();
+        let outside: Vec<usize> = all.into_iter().filter(|row| success[*row]).collect();
         if outside.is_empty() {
-            return search.propose(&self.x, logits);
+            return Ok(Kept::all());
         }
-        let mut is_outside = vec![false; all.len()];
-        outside.iter().for_each(|row| is_outside[*row] = true);
-        let x = rows::map([&self.x, search.clean()], |row, [x, x0], out| {
+        let x = rows::select(&self.x, &outside)?;
+        let clean = rows::select(search.clean(), &outside)?;
+        let x = rows::map([&x, &clean], |_, [x, x0], out| {
             out.copy_from_slice(x);
-            if is_outside[row] {
-                step::tidy_l1(x0, self.task.eps, out);
-            }
+            step::tidy_l1(x0, self.task.eps, out);
         })?;
-        let again = search.logits_of(&outside, &rows::select(&x, &outside)?)?;
-        // Row by row: that of the first evaluation, or the next one of the second.
-        let mut next = all.len();
-        let order: Vec<usize> = (is_outside.iter().enumerate())
-            .map(|(row, outside)| {
-                let tidied = next;
-                next += usize::from(*outside);
-                if *outside { tidied } else { row }
-            })
-            .collect();
-        let logits = rows::select(&Tensor::cat(&[logits, &again], 0)?, &order)?;
-        search.propose(&x, &logits)
+        let logits = search.logits_of(&outside, &x)?;
+        search.propose_for(&outside, &x, &logits)
+    }
+
+    fn shrink(&mut self, kept: &Kept, losses: &mut Vec<f32>) -> Result<()> {
+        for x in [
+            &mut self.x,
+            &mut self.x_old,
+            &mut self.gradient,
+            &mut self.x_best,
+            &mut self.gradient_best,
+        ] {
+            kept.shrink(x)?;
+        }
+        kept.shrink_values(&mut self.loss_best);
+        kept.shrink_values(&mut self.controls);
+        kept.shrink_values(losses);
+        if let Some(targets) = &mut self.targets {
+            kept.shrink_values(targets);
+        }
+        Ok(())
     }
 }
 
