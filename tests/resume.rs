@@ -72,10 +72,12 @@ fn a_folder_with_another_run_is_refused() {
 #[test]
 fn a_failing_job_does_not_take_down_the_others() {
     let sandbox = Sandbox::new();
-    sandbox.write("small.toml", SMALL_SUITE);
-    sandbox.write("x/jobs/digits-trades/roa.csv", "idx,label\n0,0\n");
+    let impossible = "[[attack]]\nattack = \"fgsm\"\nnorm = \"L2\"\neps = 1\ngoal = \"10\"\n";
+    sandbox.write("small.toml", format!("{SMALL_SUITE}\n{impossible}"));
     let ran = sandbox.run(&["run", "small.toml", "-o", "x"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
-    assert!(ran.stderr.contains("1 of 18 jobs failed:\ndigits-trades--roa\n"), "{}", ran.stderr);
+    let list =
+        "2 of 20 jobs failed:\ndigits-trades--fgsm-l2-1\nerror: goal: class 10 does not exist";
+    assert!(ran.stderr.contains(list), "{}", ran.stderr);
     assert!(ran.stdout.contains("digits-standard"));
 }

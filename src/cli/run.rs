@@ -68,8 +68,23 @@ pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
     progress.finish();
     let summary = ended?;
 
-    let leaderboard = Leaderboard::from_runs(std::slice::from_ref(&folder))?;
-    let files = write_all(&leaderboard, &folder)?;
+    let shown = show(&folder, common);
+    if summary.failures.is_empty() {
+        return shown.map(|()| exit::OK);
+    }
+    eprintln!("{} of {} jobs failed:", summary.failures.len(), plan.jobs.len());
+    for failure in &summary.failures {
+        eprintln!("{}", failure.job);
+        report(&failure.error);
+    }
+    // The failures are told first: they may be why there is no board.
+    shown.map(|()| exit::JOBS_FAILED)
+}
+
+/// Writes the leaderboard of a run into its folder and prints it.
+fn show(folder: &Path, common: &Common) -> Result<()> {
+    let leaderboard = Leaderboard::from_runs(&[folder.to_path_buf()])?;
+    let files = write_all(&leaderboard, folder)?;
     if common.json {
         println!("{}", Summary.export(&leaderboard)?);
     } else {
@@ -78,13 +93,5 @@ pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
     for file in files {
         eprintln!("wrote {}", file.display());
     }
-    if summary.failures.is_empty() {
-        return Ok(exit::OK);
-    }
-    eprintln!("{} of {} jobs failed:", summary.failures.len(), plan.jobs.len());
-    for failure in &summary.failures {
-        eprintln!("{}", failure.job);
-        report(&failure.error);
-    }
-    Ok(exit::JOBS_FAILED)
+    Ok(())
 }
