@@ -204,6 +204,9 @@ fn cw_l2_is_no_weaker_than_a_long_run_elsewhere() {
     assert!(mean <= 3.131, "{mean}");
 }
 
+/// Name, parameters and threat model.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Threat);
+
 /// The same rows from batches of 1, 7 and 100, for every attack.
 #[test]
 #[ignore = "needs the oracle files"]
@@ -212,7 +215,7 @@ fn batch_sizes_do_not_matter_on_a_real_network() {
     let batch = first(mnist(), 100);
     let linf = Threat::ball(Norm::Linf, 0.3);
     let patch = Threat::Patch(epsball::threat::Patch { height: 8, width: 8 });
-    let cases: [(&str, &[(&str, &str)], Threat); 9] = [
+    let cases: [Case; 9] = [
         ("fgsm", &[], linf),
         ("bim", &[("steps", "5")], linf),
         ("pgd", &[("steps", "5"), ("restarts", "2")], linf),

@@ -25,11 +25,14 @@ fn digits(n: usize) -> Batch {
     data::open("digits").unwrap().read(&(0..n).collect::<Vec<_>>()).unwrap()
 }
 
+/// Name, threat model and parameters of an attack.
+type Case<'a> = (&'a str, Threat, &'a [(&'a str, &'a str)]);
+
 fn attacks(c: &mut Criterion) {
     let (model, batch) = (model(), digits(120));
     let mut group = c.benchmark_group("attack");
     group.throughput(Throughput::Elements(batch.len() as u64));
-    let cases: [(&str, Threat, &[(&str, &str)]); 3] = [
+    let cases: [Case; 3] = [
         ("pgd", Threat::ball(Norm::Linf, 0.1), &[("steps", "40")]),
         ("pgd", Threat::ball(Norm::L2, 0.5), &[("steps", "40")]),
         (

@@ -286,7 +286,7 @@ fn check(model: &dyn Classifier, batch: &Batch, request: &Request) -> Result<()>
             format!("{patch} is larger than the image {:?}", info.input_shape),
             "choose a smaller patch",
         )),
-        (_, Threat::Ball { eps, .. }) if !(eps >= 0.0) => {
+        (_, Threat::Ball { eps, .. }) if eps.is_nan() || eps < 0.0 => {
             Err(Error::setting("eps", format!("{eps} is not a radius"), "give a number above 0"))
         }
         _ => Ok(()),

@@ -83,8 +83,11 @@ pub(super) fn run(
     run_with(name, given, threat, Goal::Untargeted, model, batch)
 }
 
+/// Name, parameters and threat model.
+type Case = (&'static str, Vec<(&'static str, &'static str)>, Threat);
+
 /// Every attack under every threat model it works under, with parameters that keep a test short.
-fn cases() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, Threat)> {
+fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for entry in ALL {
         let given = match entry.name {
@@ -102,6 +105,9 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, Threat)> {
             "patch-rs" => vec![("queries", "60")],
             "pgd" => vec![("steps", "10"), ("restarts", "2")],
             "square" => vec![("n_queries", "60"), ("n_restarts", "2")],
+            "ensemble" => vec![("attacks", "fgsm bim"), ("batch_size", "5")],
+            // It has no parameter that shortens it; it is an ensemble of attacks tested alone.
+            "autoattack" => continue,
             _ => vec![],
         };
         match entry.threats {
@@ -357,4 +363,39 @@ fn what_cannot_be_attacked_is_refused() {
     assert!(configure("pgd", &patch, &none).is_err());
     assert!(configure("cw-l2", &Threat::ball(Norm::Linf, 0.1), &none).is_err());
     assert!(configure("autoattak", &patch, &none).is_err());
+}
+
+#[test]
+fn an_ensemble_says_who_broke_an_image_and_leaves_the_rest_to_the_next() {
+    let (model, batch) = random_network(20, true);
+    let threat = Threat::ball(Norm::Linf, 0.2);
+    let both = run("ensemble", &[("attacks", "fgsm bim")], threat, &model, &batch);
+    let (fgsm, bim) =
+        (run("fgsm", &[], threat, &model, &batch), run("bim", &[], threat, &model, &batch));
+    for ((both, fgsm), bim) in both.iter().zip(&fgsm).zip(&bim) {
+        let by = if fgsm.found {
+            "fgsm"
+        } else if bim.found {
+            "bim"
+        } else {
+            ""
+        };
+        assert_eq!((both.by.as_str(), both.found), (by, !by.is_empty()), "image {}", both.id);
+        let second = if fgsm.found { 0 } else { bim.forwards };
+        assert_eq!(both.forwards, fgsm.forwards + second);
+    }
+}
+
+#[test]
+fn the_name_autoattack_is_for_its_published_versions() {
+    let threat = Threat::ball(Norm::Linf, 0.1);
+    let version = |name: &str| {
+        configure("autoattack", &threat, &BTreeMap::from([("version".into(), name.into())]))
+    };
+    for name in ["standard", "plus", "rand"] {
+        assert!(version(name).is_ok(), "{name}");
+    }
+    assert!(version("fast").is_err());
+    let given = BTreeMap::from([("attacks".into(), "pgd".into())]);
+    assert!(configure("autoattack", &threat, &given).is_err());
 }

@@ -46,7 +46,7 @@ fn product<T: Real>(x: &Tensor, right: &Tensor, bias: Option<&Tensor>) -> Result
             matmul(n, outputs, inputs, x, right, &mut out);
             if let Some(bias) = &bias {
                 for row in out.chunks_exact_mut(outputs) {
-                    row.iter_mut().zip(bias).for_each(|(o, b)| *o = *o + *b);
+                    row.iter_mut().zip(bias).for_each(|(o, b)| *o += *b);
                 }
             }
             Ok(out)

@@ -16,7 +16,7 @@ use candle_core::{Storage, Tensor, WithDType};
 use crate::error::Result;
 
 /// f32, in which networks run, and f64, in which their gradients are tested.
-pub trait Real: WithDType + num_traits::Float + Default + std::iter::Sum {}
+pub trait Real: WithDType + num_traits::Float + num_traits::NumAssignOps + Default {}
 
 impl Real for f32 {}
 impl Real for f64 {}

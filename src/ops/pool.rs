@@ -88,11 +88,11 @@ fn average_cpu<T: Real>(x: &Tensor, window: Window) -> Result<Tensor> {
         let mut out = vec![T::zero(); shape.iter().product()];
         window.for_each(n, [h, w], |o, i| {
             for (out, x) in out[o * c..][..c].iter_mut().zip(&x[i * c..]) {
-                *out = *out + *x;
+                *out += *x;
             }
         });
         let count = count::<T>(window);
-        out.iter_mut().for_each(|v| *v = *v / count);
+        out.iter_mut().for_each(|v| *v /= count);
         Ok(out)
     })?;
     Ok(Tensor::from_vec(out, &shape, &Device::Cpu)?)
@@ -105,7 +105,7 @@ fn average_pullback_cpu<T: Real>(g: &Tensor, window: Window, [h, w]: [usize; 2])
         let count = count::<T>(window);
         window.for_each(n, [h, w], |o, i| {
             for (grad, g) in grad[i * c..][..c].iter_mut().zip(&g[o * c..]) {
-                *grad = *grad + *g / count;
+                *grad += *g / count;
             }
         });
         Ok(grad)
@@ -178,7 +178,7 @@ fn maximum_pullback_cpu<T: Real>(g: &Tensor, origin: &[u32], shape: [usize; 4]) 
     let grad = with_slice::<T, _>(g, |g| {
         let mut grad = vec![T::zero(); shape.iter().product()];
         for (g, to) in g.iter().zip(origin) {
-            grad[*to as usize] = grad[*to as usize] + *g;
+            grad[*to as usize] += *g;
         }
         Ok(grad)
     })?;

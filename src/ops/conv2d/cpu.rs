@@ -189,7 +189,7 @@ fn scatter<T: Real>(g: &[T], weights: &[T], geo: &Geometry, view: View, grad: &m
                     for_taps(geo, view, first + row, |tap, pixel| {
                         let to = &mut grad[pixel * geo.inputs + offset..][..inputs];
                         for (to, from) in to.iter_mut().zip(&field[tap * inputs..]) {
-                            *to = *to + *from;
+                            *to += *from;
                         }
                     });
                 }
@@ -268,7 +268,7 @@ fn add_bias<T: Real>(out: &mut [T], bias: Option<&[T]>) {
     let Some(bias) = bias else { return };
     for pixel in out.chunks_exact_mut(bias.len()) {
         for (o, b) in pixel.iter_mut().zip(bias) {
-            *o = *o + *b;
+            *o += *b;
         }
     }
 }
