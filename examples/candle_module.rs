@@ -4,6 +4,8 @@
 //! cargo run --release --example candle_module
 //! ```
 
+#![allow(clippy::print_stdout)]
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
