@@ -56,13 +56,22 @@ struct Constant {
     upper: f64,
     /// f reached its goal with the present c.
     succeeded: bool,
-    /// Objective at the last check of `abort_early`.
+    /// Smallest objective so far.
+    smallest: f32,
+    /// The same at the last check of `abort_early`.
     checked: f32,
 }
 
 impl Constant {
     fn new(c: f64) -> Self {
-        Self { c, lower: 0.0, upper: UNBOUNDED, succeeded: false, checked: f32::INFINITY }
+        Self {
+            c,
+            lower: 0.0,
+            upper: UNBOUNDED,
+            succeeded: false,
+            smallest: f32::INFINITY,
+            checked: f32::INFINITY,
+        }
     }
 
     fn next(&mut self) {
@@ -76,6 +85,7 @@ impl Constant {
             (false, _) => self.c * 10.0,
         };
         self.succeeded = false;
+        self.smallest = f32::INFINITY;
         self.checked = f32::INFINITY;
     }
 }
@@ -175,15 +185,19 @@ impl CarliniWagner {
                     + constants[course.of[i]].c as f32 * (self.confidence - at.losses[i]).max(0.0)
             })?;
             for (i, row) in course.of.iter().enumerate() {
-                constants[*row].succeeded |= confident[i];
+                let k = &mut constants[*row];
+                k.succeeded |= confident[i];
+                k.smallest = k.smallest.min(objectives[i]);
             }
             self.step(&mut course, &x, &at.gradient, &weights, iteration)?;
 
             if self.abort_early && iteration % check_every == 0 {
+                // By the smallest objective so far: Adam's course swings, and the objective of the
+                // moment would stop images that still come closer.
                 let moving = |i: &usize| {
                     let k = &mut constants[course.of[*i]];
-                    let improves = objectives[*i] <= 0.9999 * k.checked;
-                    k.checked = objectives[*i];
+                    let improves = k.smallest <= 0.9999 * k.checked;
+                    k.checked = k.smallest;
                     improves
                 };
                 let keep: Vec<usize> = (0..course.of.len()).filter(moving).collect();
