@@ -1,8 +1,11 @@
 //! Square (Andriushchenko et al., ECCV 2020), the attack of AutoAttack that asks for no gradient:
 //! random search over changes inside one square at a time, whose side shrinks on a schedule, each
-//! kept when the margin of the network falls. As published, and on images of any shape: a side is
-//! never longer than the shorter side of the image, and the tiling that the L2 and L1 search begins
-//! with is cut at the border.
+//! kept when the margin of the network falls. With PyTorch's random numbers its course is that of
+//! the published code; otherwise every image has squares of its own.
+//!
+//! The published code needs square images of at least five pixels a side. Here no side is longer
+//! than the shorter side of the image, and the bumps that the L2 and L1 search begins with are at
+//! least a pixel wide and cut at the border.
 
 mod bump;
 mod redistribute;
