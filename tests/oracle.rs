@@ -186,7 +186,8 @@ fn pgd_40_leaves_the_published_images() {
     assert!(different.len() <= 3, "{different:?}");
 }
 
-/// A long-run CW of another library (9 x 1000 iterations) reaches a mean of 3.131 on these images.
+/// A long-run CW of another library (9 x 1000 iterations, the same settings) reaches a mean of 3.131
+/// on these images. Without the abort, which gives up some of the last per cent for half the time.
 #[test]
 #[ignore = "needs the oracle files; a few minutes"]
 fn cw_l2_is_no_weaker_than_a_long_run_elsewhere() {
@@ -195,6 +196,7 @@ fn cw_l2_is_no_weaker_than_a_long_run_elsewhere() {
         ("max_iterations", "1000"),
         ("learning_rate", "0.05"),
         ("initial_const", "0.1"),
+        ("abort_early", "false"),
     ];
     let batch = first(mnist(), 100);
     let outcomes = run("cw-l2", &given, Threat::ball(Norm::L2, 1.0), &trades(), &batch);
