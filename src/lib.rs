@@ -19,6 +19,7 @@ pub mod loss;
 pub mod model;
 pub mod nn;
 pub mod ops;
+mod persist;
 pub mod record;
 pub mod report;
 pub mod rng;

@@ -88,11 +88,7 @@ fn claim(record: &RunRecord, folder: &Path) -> Result<()> {
     }
     let text = toml::to_string(record)
         .map_err(|e| Error::file(&path, "run record", e.to_string(), "report this as a bug"))?;
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write to", folder))?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(Error::io("write", &path))?;
-    file.persist(&path).map_err(|e| Error::io("create", &path)(e.error))?;
-    Ok(())
+    crate::persist::replace(&path, text.as_bytes())
 }
 
 /// The first part in which two records differ.

@@ -2,7 +2,6 @@
 //! its metadata. Plain weights work too when the caller names the architecture.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write as _;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -91,15 +90,7 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, card: &ModelCard) -
     let metadata = HashMap::from([(CARD_KEY.to_string(), card)]);
     let bytes = safetensors::serialize(tensors, Some(metadata))
         .map_err(|e| Error::file(path, "weights", e.to_string(), "report this as a bug"))?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write to", folder))?;
-    file.write_all(&bytes).map_err(Error::io("write", path))?;
-    file.persist(path).map_err(|e| Error::io("replace", path)(e.error))?;
-    Ok(())
+    crate::persist::replace(path, &bytes)
 }
 
 /// The card, if the file has one, and the tensors under their published keys.

@@ -10,7 +10,6 @@ mod format;
 mod gather;
 mod grid;
 mod html;
-mod interval;
 mod leaderboard;
 mod legend;
 mod markdown;
@@ -26,7 +25,6 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 pub use attack_result::{AttackResult, Budget, Cost};
@@ -34,7 +32,6 @@ pub use certificate_result::{CertificateResult, CertifiedAccuracy};
 pub use csv::Csv;
 pub use gather::RunInfo;
 pub use html::Html;
-pub use interval::wilson;
 pub use leaderboard::{AttackColumn, Board, Leaderboard, SUMMARY_VERSION, ThreatColumn};
 pub use markdown::Markdown;
 pub use proportion::Proportion;
@@ -44,6 +41,7 @@ pub use terminal::Terminal;
 pub use worst_case::WorstCase;
 
 use crate::error::{Error, Result};
+use crate::persist;
 
 /// A format a leaderboard can be written in.
 pub trait Exporter {
@@ -70,31 +68,8 @@ pub fn write_all(leaderboard: &Leaderboard, folder: &Path) -> Result<Vec<PathBuf
     let mut paths = Vec::new();
     for (name, format) in formats {
         let path = folder.join(name);
-        replace(&path, format.export(leaderboard)?.as_bytes())?;
+        persist::replace(&path, format.export(leaderboard)?.as_bytes())?;
         paths.push(path);
     }
     Ok(paths)
-}
-
-/// Puts `content` into the file `path` in one step, so that no reader ever sees half of it.
-fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write in", folder))?;
-    file.write_all(content).map_err(Error::io("write", path))?;
-    open_to_readers(file.as_file()).map_err(Error::io("write", path))?;
-    file.persist(path).map_err(|e| Error::io("replace", path)(e.error))?;
-    Ok(())
-}
-
-/// Temporary files are private; a report is to be read by whoever may read the folder.
-fn open_to_readers(file: &std::fs::File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::interval::wilson;
+use crate::stats::wilson;
 
 /// `count` of `total` images, with the 95 % Wilson interval. Rates are in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -22,7 +22,7 @@ pub struct Proportion {
 impl Proportion {
     /// `count` of `total`; `None` of nothing.
     pub fn new(count: usize, total: usize) -> Option<Self> {
-        let (low, high) = wilson(count, total);
+        let (low, high) = wilson::interval(count as u64, total as u64, 0.95);
         (total > 0).then(|| Self { count, total, rate: count as f64 / total as f64, low, high })
     }
 
