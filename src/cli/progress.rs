@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::bench::Progress;
 use crate::error::Error;
@@ -32,10 +32,13 @@ impl Shown {
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal { ProgressBar::new(total) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template(
-            "{prefix:>7} {wide_bar} {pos}/{len} images  {per_sec}  eta {eta}\n        {msg}",
+            "{prefix:>7} {wide_bar} {pos}/{len} images  {rate}  eta {eta}\n        {msg}",
         );
         if let Ok(style) = style {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{:.1} images/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.enable_steady_tick(Duration::from_millis(250));
         Self { bar, terminal, jobs: jobs.len(), job: None, started: 0 }
