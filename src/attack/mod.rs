@@ -17,7 +17,8 @@ mod square;
 
 use std::collections::BTreeMap;
 
-pub(crate) use driver::predictions;
+#[cfg(test)]
+use driver::predictions;
 pub use driver::{Goal, Outcome, Request, Targets, attack};
 pub use parameters::{Parameters, parse_number};
 pub use patch::SUITE as PATCH_SUITE;

@@ -12,6 +12,4 @@ mod suite;
 pub use bundled::{BUNDLED_SUITE, bundled_models};
 pub use plan::{Plan, PlannedJob, Task};
 pub use runner::{Failure, Progress, RunOptions, Summary, run};
-pub use suite::{
-    AttackEntry, CertificateEntry, DataEntry, ModelEntry, Number, OneOrMany, Rng, Suite,
-};
+pub use suite::{AttackEntry, CertificateEntry, DataEntry, ModelEntry, Number, OneOrMany, Suite};

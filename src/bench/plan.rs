@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::suite::{AttackEntry, CertificateEntry, ModelEntry};
-use super::{Rng, Suite, bundled, preflight};
+use super::{Suite, bundled, preflight};
 use crate::attack::{self, Configured, Goal, Objective, PATCH_SUITE, Request};
 use crate::certify::Smoothing;
 use crate::data::{self, Dataset, Subset};
@@ -91,8 +91,8 @@ impl Plan {
             epsball: env!("CARGO_PKG_VERSION").into(),
             seed: suite.seed,
             rng: match suite.rng {
-                Rng::PerImage => "per-image".into(),
-                Rng::Torch => format!("torch, batches of {}", suite.batch),
+                Randomness::PerImage => suite.rng.to_string(),
+                Randomness::Torch => format!("{}, batches of {}", suite.rng, suite.batch),
             },
             device: "cpu".into(),
             precision: "f32".into(),
@@ -105,12 +105,14 @@ impl Plan {
                 .collect(),
             jobs: Vec::new(),
         };
-        let randomness = match suite.rng {
-            Rng::PerImage => Randomness::PerImage,
-            Rng::Torch => Randomness::Torch,
+        let mut plan = Self {
+            record,
+            batch: suite.batch,
+            models,
+            data,
+            jobs: Vec::new(),
+            randomness: suite.rng,
         };
-        let mut plan =
-            Self { record, batch: suite.batch, models, data, jobs: Vec::new(), randomness };
         refuse_twins("model", plan.record.models.iter().map(|m| &m.name))?;
         refuse_twins("data", plan.record.data.iter().map(|d| &d.name))?;
         for data in 0..plan.data.len() {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::attack::parse_number;
 use crate::data::Selection;
 use crate::error::{Error, Result};
+use crate::rng::Randomness;
 
 /// A benchmark: every model meets every attack and every certificate on every data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub struct Suite {
     /// Source of random numbers: `per-image` (the default), or `torch` to compare with published code
     /// image by image; then batches matter.
     #[serde(default)]
-    pub rng: Rng,
+    pub rng: Randomness,
     /// Images per batch; results do not depend on it.
     #[serde(default = "default_batch")]
     pub batch: usize,
@@ -37,17 +38,6 @@ pub struct Suite {
     /// The certificates.
     #[serde(default, rename = "certificate")]
     pub certificates: Vec<CertificateEntry>,
-}
-
-/// A source of random numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rng {
-    /// Philox keyed by image: results depend on nothing but the seed
-    #[default]
-    PerImage,
-    /// As PyTorch's CPU generator draws, batch by batch
-    Torch,
 }
 
 fn default_batch() -> usize {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::run::{Common, run_suite};
-use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Rng, Suite};
+use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Suite};
 use crate::data::Selection;
 use crate::error::{Error, Result};
+use crate::rng::Randomness;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: epsball attack --model model.safetensors --data \
@@ -69,7 +70,7 @@ impl Subject {
         Suite {
             name: format!("{stem}--{name}"),
             seed: 0,
-            rng: Rng::default(),
+            rng: Randomness::default(),
             batch: 128,
             models: vec![ModelEntry { path, arch: self.arch.clone(), ..ModelEntry::default() }],
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],

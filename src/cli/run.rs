@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::progress::Shown;
 use super::{exit, interrupt, report};
-use crate::bench::{BUNDLED_SUITE, Plan, Rng, RunOptions, Suite, run as run_plan};
+use crate::bench::{BUNDLED_SUITE, Plan, RunOptions, Suite, run as run_plan};
 use crate::error::Result;
 use crate::report::{Exporter as _, Leaderboard, Summary, Terminal, write_all};
+use crate::rng::Randomness;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,8 +31,8 @@ pub(super) struct Common {
     #[arg(short, long, value_name = "SEED")]
     pub(super) seed: Option<u64>,
     /// Source of random numbers; `torch` draws as published code does, and then batches matter
-    #[arg(long, value_enum)]
-    pub(super) rng: Option<Rng>,
+    #[arg(long, value_name = "per-image|torch")]
+    pub(super) rng: Option<Randomness>,
     /// Check everything and list the jobs without running them
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -155,6 +155,11 @@ pub trait Dataset: Send + Sync {
     /// Size, shape and identity.
     fn info(&self) -> &DataInfo;
 
+    /// The id of the image at `index`, without reading it.
+    fn id(&self, index: usize) -> u64 {
+        index as u64
+    }
+
     /// The images at `indices` (each below `info().len`, any order), f32 NCHW in [0, 1] on the CPU.
     ///
     /// # Errors

@@ -111,6 +111,10 @@ impl Dataset for Subset {
         &self.info
     }
 
+    fn id(&self, index: usize) -> u64 {
+        self.whole.id(self.indices[index])
+    }
+
     fn read(&self, indices: &[usize]) -> Result<Batch> {
         self.info.check(indices)?;
         self.whole.read(&indices.iter().map(|&index| self.indices[index]).collect::<Vec<_>>())

@@ -10,7 +10,8 @@ pub use philox::philox4x32;
 pub use torch::Torch;
 
 /// Where attacks get their random numbers from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Randomness {
     /// Every image has its own numbers ([`Stream`]).
     #[default]
