@@ -75,6 +75,12 @@ pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> 
             ));
         }
     }
+    for standing in &board.standings {
+        for (finding, titles) in standing.findings() {
+            let (name, seen, titles) = (&standing.model.name, &finding.seen, titles.join(", "));
+            lines.push(format!("‡ {name}: {seen} ({titles}). {}", finding.meaning));
+        }
+    }
     let ranked = board.standings.iter().filter(|s| s.rank.is_some());
     let mut totals: Vec<usize> =
         ranked.filter_map(|s| s.worst.as_ref()?.robust.map(|r| r.total)).collect();
