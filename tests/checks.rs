@@ -132,15 +132,15 @@ fn findings_survive_a_resumed_run() {
 fn a_warning_comes_once_per_network_and_square_is_recorded_once() {
     let sandbox = Sandbox::new();
     network(&sandbox, "plain", |_, tensor| tensor.clone());
-    sandbox.write("suite.toml", suite("plain.safetensors", "fgsm square", "[0.05, 0.06]"));
+    sandbox.write("suite.toml", suite("plain.safetensors", "fgsm square", "[0.15, 0.2]"));
     let run = ["run", "suite.toml", "-o", "run"];
     for _ in 0..2 {
         let ran = sandbox.run(&run);
         assert_eq!(count(&ran, "as declared. The network optimises"), 1, "{}", ran.stderr);
-        assert_eq!(count(&ran, "warning: plain--ensemble-linf-0.05: square broke "), 1);
+        assert_eq!(count(&ran, "warning: plain--ensemble-linf-0.15: square broke "), 1);
         assert_eq!(count(&ran, "warning: "), 2, "{}", ran.stderr);
         assert!(ran.stdout.contains("‡ plain: square broke "), "{}", ran.stdout);
-        for eps in ["0.05", "0.06"] {
+        for eps in ["0.15", "0.2"] {
             let file = format!("run/jobs/plain/ensemble-linf-{eps}.checks.toml");
             let record = std::fs::read_to_string(sandbox.path(&file)).unwrap();
             assert_eq!(record.matches("check = \"square\"").count(), 1, "{record}");

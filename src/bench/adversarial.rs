@@ -113,8 +113,7 @@ impl AdversarialImages {
             self.file.seek(SeekFrom::Start(self.ids_at))?;
             self.file.write_all(&numbers)?;
             self.file.seek(SeekFrom::Start(self.found_at))?;
-            self.file.write_all(&found)?;
-            self.file.sync_all()
+            self.file.write_all(&found)
         })();
         written.map_err(Error::io("write", &self.part))?;
         drop(self.file);

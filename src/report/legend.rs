@@ -2,6 +2,7 @@
 
 use super::format;
 use super::leaderboard::{Board, Leaderboard};
+use crate::record::Finding;
 
 /// One line on what was run: data, images, seeds, devices.
 pub(super) fn headline(leaderboard: &Leaderboard, board: &Board) -> String {
@@ -76,9 +77,17 @@ pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> 
         }
     }
     for standing in &board.standings {
+        let mut checks: Vec<(&Finding, Vec<String>)> = Vec::new();
         for (finding, titles) in standing.findings() {
-            let (name, seen, titles) = (&standing.model.name, &finding.seen, titles.join(", "));
-            lines.push(format!("‡ {name}: {seen} ({titles}). {}", finding.meaning));
+            let seen = format!("{} ({})", finding.seen, titles.join(", "));
+            match checks.iter_mut().find(|(known, _)| known.check == finding.check) {
+                Some((_, all)) => all.push(seen),
+                None => checks.push((finding, vec![seen])),
+            }
+        }
+        for (finding, seen) in checks {
+            let name = &standing.model.name;
+            lines.push(format!("‡ {name}: {}. {}", seen.join("; "), finding.meaning));
         }
     }
     let ranked = board.standings.iter().filter(|s| s.rank.is_some());
