@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn luck_breaks_no_image_of_a_randomised_network() {
         let moody = Moody::new(true, &[false, true, false, false, false]);
-        let pgd = [("steps", "10"), ("restarts", "2")];
+        let pgd = [("steps", "10"), ("alpha", "0.1"), ("restarts", "2")];
         let small = run("pgd", &pgd, Threat::ball(Norm::Linf, 0.1), &moody, &batch());
         assert_eq!((small[0].clean_prediction, small[0].found), (0, false));
         // It went on after the lucky draws, which cost a vote each.
