@@ -1,4 +1,4 @@
-//! A run that is killed, stopped or repeated ends with the same tables, bit by bit.
+//! A run that is killed, stopped or repeated ends with the same tables and images, bit by bit.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -6,17 +6,19 @@ mod support;
 use std::time::{Duration, Instant};
 
 use epsball::rng::Stream;
-use support::{SMALL_SUITE, Sandbox, tables};
+use support::{SMALL_SUITE, Sandbox, adversarial, tables};
 
 #[test]
 fn a_killed_run_resumes_to_the_same_tables() {
     let sandbox = Sandbox::new();
-    sandbox.write("small.toml", SMALL_SUITE);
+    sandbox.write("small.toml", format!("save_adversarial = true\n{SMALL_SUITE}"));
     let started = Instant::now();
     assert_eq!(sandbox.run(&["run", "small.toml", "-o", "whole"]).code, 0);
     let duration = started.elapsed().as_secs_f64();
     let whole = tables(&sandbox.path("whole"));
     assert_eq!(whole.len(), 18);
+    let images = adversarial(&sandbox.path("whole"));
+    assert_eq!(images.len(), 16);
     for trial in 0..10 {
         let folder = format!("killed-{trial}");
         let run = ["run", "small.toml", "-o", &folder];
@@ -28,6 +30,8 @@ fn a_killed_run_resumes_to_the_same_tables() {
         let resumed = sandbox.run(&run);
         assert_eq!(resumed.code, 0, "{}", resumed.stderr);
         assert_eq!(tables(&sandbox.path(&folder)), whole, "killed after {moment:.3} s");
+        let same = adversarial(&sandbox.path(&folder)) == images;
+        assert!(same, "images of a run killed after {moment:.3} s");
     }
 }
 

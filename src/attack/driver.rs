@@ -4,6 +4,7 @@
 use candle_core::{Device, Tensor};
 
 use super::noise::Noise;
+use super::vote::predicted;
 use super::{Attack, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -107,7 +108,8 @@ pub struct Outcome {
 }
 
 /// Attacks a batch: one outcome per image, in order. An image's outcome does not depend on the
-/// others.
+/// others. A network that declares itself randomised is asked 11 times for every prediction, clean or
+/// adversarial, and the most frequent answer counts; its outcomes are those of this vote.
 ///
 /// # Errors
 /// If shapes or labels do not fit the network, or the network fails.
@@ -120,7 +122,7 @@ pub fn attack(
     check(model, batch, request)?;
     let (n, c, h, w) = batch.images.dims4()?;
     let clean_logits = model.logits(&batch.images)?;
-    let clean_predictions = predictions(&clean_logits)?;
+    let clean_predictions = predicted(model, &batch.images, &clean_logits)?;
     let targets = match request.goal {
         Goal::Untargeted => None,
         Goal::Targeted(rule) => Some(choose_targets(rule, batch, &clean_logits, request)?),
@@ -196,7 +198,7 @@ fn verify(
         let data: Vec<f32> = found.iter().flat_map(|(_, f)| image(&f.image)).collect();
         let [c, h, w] = shape;
         let images = Tensor::from_vec(data, (found.len(), c, h, w), &Device::Cpu)?;
-        predictions(&model.logits(&images)?)
+        predicted(model, &images, &model.logits(&images)?)
     };
     let exact = predict(&|image| image.to_vec())?;
     let rounded = predict(&|image| image.iter().map(|v| (v * 255.0).round() / 255.0).collect())?;

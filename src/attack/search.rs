@@ -6,6 +6,7 @@
 use candle_core::Tensor;
 
 use super::noise::Noise;
+use super::vote::{VOTES, predicted};
 use super::{Configured, Objective};
 use crate::error::{Error, Result};
 use crate::loss::{Loss, argmax};
@@ -282,6 +283,7 @@ impl<'a> Search<'a> {
             .enumerate()
             .filter_map(|(i, success)| success.then_some(i))
             .collect();
+        let candidates = self.outvoted(of, candidates, x)?;
         if !candidates.is_empty() {
             let width = shape.iter().product::<usize>();
             with_slice::<f32, _>(x, |x| {
@@ -373,6 +375,25 @@ impl<'a> Search<'a> {
             };
             Ok(logits.chunks_exact(classes).zip(of).map(success).collect())
         })
+    }
+
+    /// Of the `candidates`, rows of `x` that succeeded in one forward of a randomised network, those
+    /// that the vote of several confirms: a lucky draw must not end the attack on an image.
+    fn outvoted(&mut self, of: &[usize], candidates: Vec<usize>, x: &Tensor) -> Result<Vec<usize>> {
+        if !self.model.info().randomised || candidates.is_empty() {
+            return Ok(candidates);
+        }
+        for i in &candidates {
+            self.forwards[self.places[of[*i]]] += VOTES as u64;
+        }
+        let images = rows::select(x, &candidates)?;
+        let votes = predicted(self.model, &images, &self.model.logits(&images)?)?;
+        let wanted = |i: usize, class: u32| match &self.targets {
+            None => class != self.labels[of[i]],
+            Some(targets) => class == targets[of[i]],
+        };
+        let confirmed = candidates.into_iter().zip(votes);
+        Ok(confirmed.filter(|(i, class)| wanted(*i, *class)).map(|(i, _)| i).collect())
     }
 
     fn refuse_nan(&self, of: &[usize], logits: &Tensor) -> Result<()> {

@@ -96,6 +96,7 @@ impl Plan {
             },
             device: "cpu".into(),
             precision: "f32".into(),
+            save_adversarial: suite.save_adversarial,
             models: models.iter().zip(&cards).map(|(m, card)| model_record(m, card)).collect(),
             data: suite
                 .data

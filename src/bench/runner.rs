@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::adversarial::AdversarialImages;
+use super::checks::JobChecks;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
 use crate::attack::{Configured, Outcome, Request, attack};
@@ -11,7 +13,7 @@ use crate::certify::{Smoothing, certify_batch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::record::{AttackRow, CertificateRow, JobRecord, RunRecord};
+use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, RunRecord};
 
 /// What a caller hears while jobs run.
 pub trait Progress {
@@ -19,6 +21,8 @@ pub trait Progress {
     fn job(&mut self, job: &JobRecord, done: usize);
     /// So many more images are in the table.
     fn images(&mut self, count: usize);
+    /// A safety check fired, now or when the job was begun; once per job and check.
+    fn finding(&mut self, job: &JobRecord, finding: &Finding);
     /// A job failed.
     fn failed(&mut self, job: &JobRecord, error: &Error);
 }
@@ -99,6 +103,7 @@ fn difference(found: &RunRecord, wanted: &RunRecord) -> Option<&'static str> {
         ("rng", found.rng == wanted.rng),
         ("device", found.device == wanted.device),
         ("precision", found.precision == wanted.precision),
+        ("save_adversarial", found.save_adversarial == wanted.save_adversarial),
         ("model", found.models == wanted.models),
         ("data", found.data == wanted.data),
         ("job", found.jobs == wanted.jobs),
@@ -122,7 +127,7 @@ fn run_job(
             let (journal, rows) = Journal::open::<AttackRow>(&path)?;
             let done = rows.iter().map(|r| r.idx).collect();
             let work = Remaining { plan, record, data, journal, path: &path, done };
-            work.attack(model, configured, request, options, progress)
+            work.attack(model, (configured, request), rows, options, progress)
         }
         Task::Certificate(settings) => {
             let (journal, rows) = Journal::open::<CertificateRow>(&path)?;
@@ -165,25 +170,41 @@ impl Remaining<'_> {
     fn attack(
         mut self,
         model: &dyn Classifier,
-        configured: &Configured,
-        request: &Request,
+        (configured, request): (&Configured, &Request),
+        mut rows: Vec<AttackRow>,
         options: &RunOptions<'_>,
         progress: &mut dyn Progress,
     ) -> Result<()> {
         self.announce(progress)?;
+        let (data, batch) = (self.data, self.plan.batch);
+        let what = (configured, request);
+        let mut checks = JobChecks::before(self.path, what, model, data, &rows, batch)?;
+        checks.findings().iter().for_each(|finding| progress.finding(self.record, finding));
+        let mut images = match self.plan.record.save_adversarial {
+            true => AdversarialImages::open(self.path, self.record, data.info().shape, rows.len())?,
+            false => None,
+        };
         let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
-        for indices in remaining.chunks(self.plan.batch) {
+        for indices in remaining.chunks(batch) {
             if (options.stop)() {
                 return Err(Error::Interrupted);
             }
             let started = Instant::now();
-            let batch = self.data.read(indices)?;
+            let batch = data.read(indices)?;
             let outcomes = attack(configured.search.as_ref(), model, &batch, request)?;
             let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
-            let rows: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
-            self.journal.append(&rows)?;
-            progress.images(rows.len());
+            let new: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
+            if let Some(images) = &mut images {
+                images.append(&outcomes)?;
+            }
+            self.journal.append(&new)?;
+            progress.images(new.len());
+            rows.extend(new);
         }
+        if let Some(images) = images {
+            images.finish(&rows)?;
+        }
+        checks.after(&rows)?.iter().for_each(|finding| progress.finding(self.record, finding));
         Ok(())
     }
 

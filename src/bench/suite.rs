@@ -27,6 +27,9 @@ pub struct Suite {
     /// Images per batch; results do not depend on it.
     #[serde(default = "default_batch")]
     pub batch: usize,
+    /// Keeps the adversarial images of every attack job in a safetensors file beside its table.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub save_adversarial: bool,
     /// The networks.
     #[serde(rename = "model")]
     pub models: Vec<ModelEntry>,

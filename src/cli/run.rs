@@ -14,6 +14,9 @@ use crate::rng::Randomness;
 pub(super) struct Args {
     /// Suite file; without it the bundled suite runs
     suite: Option<PathBuf>,
+    /// Keep the adversarial images of every attack in a safetensors file beside its table
+    #[arg(long)]
+    save_adversarial: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -42,10 +45,11 @@ pub(super) struct Common {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let suite = match &args.suite {
+    let mut suite = match &args.suite {
         Some(path) => Suite::read(path)?,
         None => Suite::parse(BUNDLED_SUITE, Path::new("the bundled suite"))?,
     };
+    suite.save_adversarial |= args.save_adversarial;
     run_suite(suite, &args.common)
 }
 
