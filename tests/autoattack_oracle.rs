@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
 use epsball::attack::{Goal, Outcome, Request, attack, configure};
-use epsball::data::{self, Batch, Dataset};
+use epsball::data::{self, Batch};
 use epsball::model::FrozenNetwork;
 use epsball::model::file::{Declared, load};
 use epsball::rng::Randomness;

@@ -119,6 +119,20 @@ pub fn attack(
     batch: &Batch,
     request: &Request,
 ) -> Result<Vec<Outcome>> {
+    attack_until(attack, model, batch, request, &|| false)
+}
+
+/// As [`attack()`], given up as soon as `stop` says so, which is asked before every pass.
+///
+/// # Errors
+/// As [`attack()`]; [`Error::Interrupted`] if it was stopped.
+pub fn attack_until(
+    attack: &dyn Attack,
+    model: &dyn Classifier,
+    batch: &Batch,
+    request: &Request,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<Outcome>> {
     check(model, batch, request)?;
     let (n, c, h, w) = batch.images.dims4()?;
     let clean_logits = model.logits(&batch.images)?;
@@ -136,7 +150,7 @@ pub fn attack(
         (threat, _) => threat,
     };
     let mut search = Search::new(
-        model,
+        (model, stop),
         threat,
         attack.objective(),
         Noise::new(request),

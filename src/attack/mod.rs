@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 #[cfg(test)]
 use driver::predictions;
-pub use driver::{Goal, Outcome, Request, Targets, attack};
+pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
 pub use parameters::{Parameters, parse_number};
 pub use patch::SUITE as PATCH_SUITE;
 pub use search::{Evaluation, Kept, Linearisation, Search};

@@ -25,6 +25,7 @@ pub(super) struct Found {
 /// The images of one batch under attack.
 pub struct Search<'a> {
     model: &'a dyn Classifier,
+    stop: &'a (dyn Fn() -> bool + Sync),
     threat: Threat,
     objective: Objective,
     pub(super) noise: Noise,
@@ -93,7 +94,7 @@ impl<'a> Search<'a> {
     /// A search over `clean` `[N, C, H, W]`, all correctly classified.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
-        model: &'a dyn Classifier,
+        (model, stop): (&'a dyn Classifier, &'a (dyn Fn() -> bool + Sync)),
         threat: Threat,
         objective: Objective,
         noise: Noise,
@@ -105,6 +106,7 @@ impl<'a> Search<'a> {
         let (n, c, h, w) = clean.dims4()?;
         Ok(Self {
             model,
+            stop,
             threat,
             objective,
             noise,
@@ -181,6 +183,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn logits_of(&mut self, of: &[usize], x: &Tensor) -> Result<Tensor> {
+        self.heed()?;
         for row in of {
             self.forwards[self.places[*row]] += 1;
         }
@@ -221,6 +224,7 @@ impl<'a> Search<'a> {
         loss: Loss,
         targets: Option<&[u32]>,
     ) -> Result<Evaluation> {
+        self.heed()?;
         for row in of {
             self.forwards[self.places[*row]] += 1;
             self.backwards[self.places[*row]] += 1;
@@ -238,6 +242,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn linearise(&mut self, x: &Tensor) -> Result<Linearisation<'a>> {
+        self.heed()?;
         for place in &self.places {
             self.forwards[*place] += 1;
         }
@@ -321,10 +326,11 @@ impl<'a> Search<'a> {
     pub(super) fn part(&mut self, attack: &Configured, size: usize) -> Result<()> {
         let rows: Vec<usize> = (0..self.len()).collect();
         let mut broken = vec![false; self.len()];
+        tracing::debug!(attack = attack.name, images = self.len(), "begins");
         for chunk in rows.chunks(size.max(1)) {
             let pick = |values: &[u32]| chunk.iter().map(|row| values[*row]).collect::<Vec<u32>>();
             let mut part = Search::new(
-                self.model,
+                (self.model, self.stop),
                 self.threat,
                 self.objective,
                 self.noise.part(attack.name),
@@ -345,6 +351,7 @@ impl<'a> Search<'a> {
             }
         }
         let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
+        tracing::debug!(attack = attack.name, left = keep.len(), "ends");
         let _ = self.keep(keep)?;
         Ok(())
     }
@@ -394,6 +401,11 @@ impl<'a> Search<'a> {
         };
         let confirmed = candidates.into_iter().zip(votes);
         Ok(confirmed.filter(|(i, class)| wanted(*i, *class)).map(|(i, _)| i).collect())
+    }
+
+    /// Ends the search if the caller wants to stop.
+    fn heed(&self) -> Result<()> {
+        if (self.stop)() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     fn refuse_nan(&self, of: &[usize], logits: &Tensor) -> Result<()> {

@@ -1,5 +1,5 @@
 //! Runs the jobs of a plan. A job that fails does not stop the others; a job whose table is complete
-//! is not run again; a stop request is honoured between batches, and the same call goes on later.
+//! is not run again; a stop request gives up the batch in flight, and the same call goes on behind the last finished one.
 
 use std::path::Path;
 use std::time::Instant;
@@ -8,12 +8,13 @@ use super::adversarial::AdversarialImages;
 use super::checks::JobChecks;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
-use crate::attack::{Configured, Outcome, Request, attack};
+use crate::attack::{Configured, Outcome, Request, attack_until};
 use crate::certify::{Smoothing, certify_batch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, RunRecord};
+use crate::rng::Randomness;
 
 /// What a caller hears while jobs run.
 pub trait Progress {
@@ -31,8 +32,8 @@ pub trait Progress {
 pub struct RunOptions<'a> {
     /// The run folder.
     pub folder: &'a Path,
-    /// Asked between batches: whether to stop.
-    pub stop: &'a dyn Fn() -> bool,
+    /// Whether to stop: asked before every pass of an attack and every image of a certificate.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// How a run ended.
@@ -167,6 +168,17 @@ impl Remaining<'_> {
         Ok(())
     }
 
+    /// How many images an attack gets at a time.
+    fn images_at_once(&self, configured: &Configured, request: &Request) -> usize {
+        let ensemble = !configured.search.parts().is_empty();
+        match (ensemble, request.randomness) {
+            // The published AutoAttack packs into batches what an attack left of the whole set.
+            (true, Randomness::Torch) => self.record.images.max(1),
+            (true, Randomness::PerImage) => self.plan.batch.unwrap_or(ENSEMBLE_BATCH),
+            _ => self.plan.batch.unwrap_or(BATCH),
+        }
+    }
+
     fn attack(
         mut self,
         model: &dyn Classifier,
@@ -176,7 +188,7 @@ impl Remaining<'_> {
         progress: &mut dyn Progress,
     ) -> Result<()> {
         self.announce(progress)?;
-        let (data, batch) = (self.data, self.plan.batch);
+        let (data, batch) = (self.data, self.images_at_once(configured, request));
         let what = (configured, request);
         let mut checks = JobChecks::before(self.path, what, model, data, &rows, batch)?;
         checks.findings().iter().for_each(|finding| progress.finding(self.record, finding));
@@ -186,12 +198,10 @@ impl Remaining<'_> {
         };
         let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
         for indices in remaining.chunks(batch) {
-            if (options.stop)() {
-                return Err(Error::Interrupted);
-            }
             let started = Instant::now();
             let batch = data.read(indices)?;
-            let outcomes = attack(configured.search.as_ref(), model, &batch, request)?;
+            let search = configured.search.as_ref();
+            let outcomes = attack_until(search, model, &batch, request, options.stop)?;
             let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
             let new: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
             if let Some(images) = &mut images {
@@ -217,7 +227,7 @@ impl Remaining<'_> {
     ) -> Result<()> {
         self.announce(progress)?;
         let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
-        for indices in remaining.chunks(self.plan.batch) {
+        for indices in remaining.chunks(self.plan.batch.unwrap_or(BATCH)) {
             let batch = self.data.read(indices)?;
             let journal = &mut self.journal;
             certify_batch(model, &batch, settings, SAMPLES_PER_PASS, options.stop, &mut |row| {
@@ -229,6 +239,13 @@ impl Remaining<'_> {
         Ok(())
     }
 }
+
+/// Images at a time of a single attack or a certificate.
+pub(super) const BATCH: usize = 128;
+
+/// Images at a time of an ensemble: enough to fill two threads' caches, few enough that little work
+/// is lost when a run is killed in the middle of one.
+const ENSEMBLE_BATCH: usize = 48;
 
 /// Noisy images per call of the network; counts do not depend on it.
 const SAMPLES_PER_PASS: usize = 1024;

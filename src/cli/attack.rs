@@ -74,7 +74,7 @@ impl Subject {
             name: format!("{stem}--{name}"),
             seed: 0,
             rng: Randomness::default(),
-            batch: 128,
+            batch: None,
             save_adversarial: false,
             models: vec![ModelEntry { path, arch: self.arch.clone(), ..ModelEntry::default() }],
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 
 /// Plans and runs a suite, writes its leaderboard into the run folder and prints it.
 pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
-    suite.batch = common.batch.unwrap_or(suite.batch);
+    suite.batch = common.batch.or(suite.batch);
     suite.seed = common.seed.unwrap_or(suite.seed);
     suite.rng = common.rng.unwrap_or(suite.rng);
     let plan = Plan::new(&suite)?;
