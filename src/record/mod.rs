@@ -4,6 +4,7 @@
 
 mod attack_row;
 mod certificate_row;
+mod patch_row;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attack_row::AttackRow;
 pub use certificate_row::CertificateRow;
+pub use patch_row::PatchRow;
 
 use crate::error::{Error, Result};
 
