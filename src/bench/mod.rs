@@ -3,6 +3,7 @@
 //! a row per image that is also its journal.
 
 mod bundled;
+mod certificates;
 mod journal;
 mod plan;
 mod preflight;
@@ -10,6 +11,7 @@ mod runner;
 mod suite;
 
 pub use bundled::{BUNDLED_SUITE, bundled_models};
+pub use certificates::CERTIFICATES;
 pub use plan::{Plan, PlannedJob, Task};
 pub use runner::{Failure, Progress, RunOptions, Summary, run};
 pub use suite::{AttackEntry, CertificateEntry, DataEntry, ModelEntry, Number, OneOrMany, Suite};

@@ -7,11 +7,12 @@ use std::time::Instant;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
 use crate::attack::{Configured, Outcome, Request, attack};
+use crate::certify::patch::{PatchCertificate, certify_patches};
 use crate::certify::{Smoothing, certify_batch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::record::{AttackRow, CertificateRow, JobRecord, RunRecord};
+use crate::record::{AttackRow, CertificateRow, JobRecord, PatchRow, RunRecord};
 
 /// What a caller hears while jobs run.
 pub trait Progress {
@@ -130,6 +131,12 @@ fn run_job(
             let work = Remaining { plan, record, data, journal, path: &path, done };
             work.certify(model, settings, options, progress)
         }
+        Task::Patch(certificate) => {
+            let (journal, rows) = Journal::open::<PatchRow>(&path)?;
+            let done = rows.iter().map(|r| r.idx).collect();
+            let work = Remaining { plan, record, data, journal, path: &path, done };
+            work.certify_patches(model, certificate.as_ref(), options, progress)
+        }
     }
 }
 
@@ -207,9 +214,37 @@ impl Remaining<'_> {
         }
         Ok(())
     }
+
+    fn certify_patches(
+        mut self,
+        model: &dyn Classifier,
+        certificate: &dyn PatchCertificate,
+        options: &RunOptions<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        self.announce(progress)?;
+        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
+        for indices in remaining.chunks(self.plan.batch) {
+            let batch = self.data.read(indices)?;
+            let journal = &mut self.journal;
+            certify_patches(
+                model,
+                &batch,
+                certificate,
+                SAMPLES_PER_PASS,
+                options.stop,
+                &mut |row| {
+                    journal.append(&[row])?;
+                    progress.images(1);
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(())
+    }
 }
 
-/// Noisy images per call of the network; counts do not depend on it.
+/// Noisy or masked images per call of the network; counts do not depend on it.
 const SAMPLES_PER_PASS: usize = 1024;
 
 fn attack_row(outcome: &Outcome, seconds: f64) -> AttackRow {
