@@ -227,6 +227,50 @@ fn suites() {
 }
 
 #[test]
+fn certificates() {
+    let sandbox = Sandbox::new();
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&[], "sigma: gaussian noise needs a standard deviation", "0.25"),
+        (&["--sigma", "0.25", "--n", "9"], "with 9 samples every image abstains", "10"),
+        (
+            &["--certificate", "patchclenser"],
+            "unknown certificate",
+            "did you mean `patchcleanser`?",
+        ),
+        (&["--sigma", "1", "--noise", "laplac"], "unknown noise `laplac`", "laplace"),
+        (&["--sigma", "1", "--norm", "L3"], "unknown norm `L3`", "L2"),
+        (
+            &["--sigma", "1", "--noise", "laplace", "--norm", "L2"],
+            "norm: laplace noise certifies nothing in L2",
+            "choose L1",
+        ),
+        (&["--sigma", "1", "--noise", "ablation"], "ablation has no standard deviation", "k"),
+        (&["--noise", "ablation", "--set", "k=65"], "k: 65 of 64 pixels", ""),
+        (&["--sigma", "1", "--set", "k=5"], "unknown parameter `k` of `certificate cohen`", ""),
+        (&["--sigma", "1", "--noise", "lattice"], "is not on the grid of 1/255", "levels"),
+        (&["--sigma", "1", "--patch", "2x2"], "proves nothing about patches", "patchcleanser"),
+        (&["--sigma", "1", "--radii=-1"], "radii: -1 is not a radius", ""),
+        (&["-c", "patchcleanser"], "has no size of the patch", "5x5"),
+        (&["-c", "patchcleanser", "--patch", "0"], "patch: `0` is not a size", "2%"),
+        (&["-c", "patchcleanser", "--patch", "9x2"], "9x2 pixels do not fit", ""),
+        (&["-c", "patchcleanser", "--patch", "2", "--sigma", "1"], "has no use for sigma", ""),
+        (&["-c", "patchcleanser", "--patch", "2", "--set", "k=0"], "k: `0`", ""),
+        (&["-c", "patchcleanser", "--patch", "2", "--set", "K=6"], "unknown parameter `K`", "k"),
+        (&["-c", "patchcleanser", "--patch", "2", "--set", "fill=2"], "fill: `2`", "neutral"),
+        (&["-c", "patchcleanser", "--patch", "2,2x2"], "occurs twice", ""),
+        (&["-c", "column-smoothing", "--patch", "2", "--set", "size=9"], "size: a window of 9", ""),
+        (&["-c", "row-smoothing", "--patch", "2", "--set", "wrap=so"], "wrap: `so`", ""),
+        (&["-c", "block-smoothing", "--patch", "2", "--set", "threshold=1.5"], "threshold", "none"),
+    ];
+    for (change, message, hint) in cases {
+        let mut arguments = vec!["certify", "-m", "bundled:digits-pgd", "-d", "digits"];
+        arguments.extend(*change);
+        assert_refused(&sandbox.run(&arguments), message, hint);
+    }
+    assert!(!sandbox.path("results").exists());
+}
+
+#[test]
 fn folders_that_cannot_be_used() {
     let sandbox = Sandbox::new();
     sandbox.write("file", "not a folder");

@@ -4,7 +4,7 @@
 mod support;
 
 use insta::assert_snapshot;
-use support::{SMALL_SUITE, Sandbox};
+use support::{SMALL_SUITE, Sandbox, tables};
 
 #[test]
 fn lists() {
@@ -97,4 +97,62 @@ fn a_checkpoint_becomes_a_model_file() {
         "10",
     ]);
     assert_eq!(ran.code, 0, "{}", ran.all());
+}
+
+/// Every certificate and noise, through to the board; the tables do not depend on batches.
+#[test]
+fn certificates_of_every_kind() {
+    let sandbox = Sandbox::new();
+    let smoothing = "[[certificate]]\ncertificate = \"cohen\"\nn0 = 20\nn = 100\n";
+    let noises = [
+        "sigma = 0.25\nnorm = \"Linf\"",
+        "sigma = 0.25\nnoise = \"uniform\"",
+        "sigma = 0.25\nnoise = \"laplace\"",
+        "sigma = 0.25\nnoise = \"lattice\"\nparameters = { levels = 16 }",
+        "noise = \"ablation\"\nparameters = { k = 20 }",
+    ];
+    let mut suite = String::from(
+        r#"name = "proofs"
+
+[[model]]
+path = "bundled:digits-pgd"
+
+[[data]]
+spec = "digits"
+images = { first = 20 }
+
+[[certificate]]
+certificate = "patchcleanser"
+patch = ["2x2", "3x1", "20%"]
+parameters = { k = 3 }
+
+[[certificate]]
+certificate = "column-smoothing"
+patch = 2
+parameters = { size = 4, threshold = 0.3 }
+
+[[certificate]]
+certificate = "row-smoothing"
+patch = "12.5%x25%"
+
+[[certificate]]
+certificate = "block-smoothing"
+patch = "1x1"
+parameters = { size = 6, fill = 0.5 }
+"#,
+    );
+    noises.iter().for_each(|noise| suite += &format!("{smoothing}{noise}\n"));
+    sandbox.write("proofs.toml", &suite);
+    assert_snapshot!(sandbox.run(&["run", "proofs.toml", "--dry-run"]).all());
+    let ran = sandbox.run(&["run", "proofs.toml", "-o", "a"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let again = sandbox.run(&["run", "proofs.toml", "-o", "b", "--batch", "7", "--threads", "1"]);
+    assert_eq!(again.code, 0, "{}", again.all());
+    let (a, b) = (tables(&sandbox.path("a")), tables(&sandbox.path("b")));
+    assert_eq!(a, b);
+    assert_eq!(a.len(), 11);
+    let text = std::fs::read_to_string(sandbox.path("a/leaderboard.md")).unwrap();
+    for threat in ["Linf", "L1", "L2", "L0", "patch 2x2"] {
+        assert!(text.contains(&format!("certified {threat}")), "{threat}: {text}");
+    }
 }

@@ -22,7 +22,8 @@ const PUBLISHED: [f64; 2] = [7856.0, 1910.0];
 
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let bundled = concat!(env!("CARGO_MANIFEST_DIR"), "/benchmarks/models/digits-trades.safetensors");
+    let bundled =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/benchmarks/models/digits-trades.safetensors");
     let (path, architecture, images, count, eps) = match given.as_slice() {
         [path, architecture, images, count, eps] => (
             path.as_str(),

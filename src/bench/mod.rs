@@ -4,6 +4,7 @@
 
 mod adversarial;
 mod bundled;
+mod certificates;
 mod checks;
 mod journal;
 mod plan;
@@ -12,6 +13,7 @@ mod runner;
 mod suite;
 
 pub use bundled::{BUNDLED_SUITE, bundled_models};
+pub use certificates::CERTIFICATES;
 pub use plan::{Plan, PlannedJob, Task};
 pub use runner::{Failure, Progress, RunOptions, Summary, run};
 pub use suite::{AttackEntry, CertificateEntry, DataEntry, ModelEntry, Number, OneOrMany, Suite};

@@ -4,18 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::certificates::{self, Resolved};
 use super::runner::BATCH;
 use super::suite::{AttackEntry, CertificateEntry, ModelEntry};
 use super::{Suite, bundled, preflight};
 use crate::attack::{self, Configured, Goal, Objective, PATCH_SUITE, Request};
 use crate::certify::Smoothing;
+use crate::certify::patch::PatchCertificate;
 use crate::data::{self, Dataset, Subset};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
 use crate::model::{Classifier, FrozenNetwork, ModelCard};
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work};
 use crate::rng::Randomness;
-use crate::threat::{Norm, Patch, Threat};
+use crate::threat::{Norm, PatchSize, Threat};
 
 /// A resolved suite.
 pub struct Plan {
@@ -48,6 +50,8 @@ pub enum Task {
     Attack(Configured, Request),
     /// CERTIFY.
     Certificate(Smoothing),
+    /// A certificate against patches.
+    Patch(Box<dyn PatchCertificate>),
 }
 
 impl Plan {
@@ -173,7 +177,7 @@ impl Plan {
         }
         let goal: Goal = entry.goal.as_deref().unwrap_or("untargeted").parse()?;
         let given = entry.parameters.iter().map(|(k, v)| (k.clone(), plain(v))).collect();
-        let threats = threats(entry)?;
+        let threats = threats(entry, self.models[model].info().input_shape)?;
         let minimal = attack::configure(&entry.attack, &threats[0].0, &given)?.search.objective()
             == Objective::Minimal;
         // A search for the smallest perturbation serves every budget with one table.
@@ -218,9 +222,6 @@ impl Plan {
         entry: &CertificateEntry,
         seed: u64,
     ) -> Result<()> {
-        if entry.certificate != "cohen" {
-            return Err(Error::unknown("certificate", &entry.certificate, ["cohen"]));
-        }
         if let Some(unknown) =
             entry.models.iter().find(|m| !self.record.models.iter().any(|known| known.name == **m))
         {
@@ -230,42 +231,11 @@ impl Plan {
         if !entry.models.is_empty() && !entry.models.contains(&self.record.models[model].name) {
             return Ok(());
         }
-        let sigma = entry.sigma.positive("sigma")?;
-        let settings = Smoothing {
-            n0: entry.n0,
-            n: entry.n,
-            alpha: entry.alpha,
-            seed,
-            ..Smoothing::new(sigma)
-        };
-        settings.validate()?;
-        if let Some(bad) = entry.radii.iter().find(|r| !(r.is_finite() && **r >= 0.0)) {
-            return Err(Error::setting(
-                "radii",
-                format!("{bad} is not a radius"),
-                "give numbers of at least 0",
-            ));
+        let resolved =
+            certificates::resolve(entry, seed, &self.models[model], self.data[data].as_ref())?;
+        for Resolved { label, work, task } in resolved {
+            self.add(model, data, label, "tsv", work, task);
         }
-        let label = entry.label.clone().unwrap_or_else(|| format!("smoothing-{sigma}"));
-        let mut radii = if entry.radii.is_empty() {
-            vec![0.0, 0.25, 0.5, 0.75, 1.0]
-        } else {
-            entry.radii.clone()
-        };
-        radii.sort_by(f64::total_cmp);
-        let parameters = BTreeMap::from([
-            ("N0".to_string(), entry.n0.to_string()),
-            ("N".to_string(), entry.n.to_string()),
-            ("alpha".to_string(), entry.alpha.to_string()),
-        ]);
-        let work = Work::Certificate {
-            label: label.clone(),
-            certificate: entry.certificate.clone(),
-            sigma,
-            radii,
-            parameters,
-        };
-        self.add(model, data, label, "tsv", work, Task::Certificate(settings));
         Ok(())
     }
 
@@ -324,7 +294,7 @@ fn data_record(name: Option<&str>, data: &dyn Dataset) -> DataRecord {
 }
 
 /// The threat models of an entry, with the budget of each if it has one.
-fn threats(entry: &AttackEntry) -> Result<Vec<(Threat, Option<f64>)>> {
+fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option<f64>)>> {
     let subject = format!("attack {}", entry.attack);
     if let Some(size) = &entry.patch {
         if entry.norm.is_some() || !entry.eps.values().is_empty() {
@@ -334,7 +304,8 @@ fn threats(entry: &AttackEntry) -> Result<Vec<(Threat, Option<f64>)>> {
                 "choose one of them",
             ));
         }
-        return Ok(vec![(Threat::Patch(parse_patch(size)?), None)]);
+        let patch = size.parse::<PatchSize>()?.resolve(shape)?;
+        return Ok(vec![(Threat::Patch(patch), None)]);
     }
     let Some(norm) = &entry.norm else {
         return Err(Error::setting(
@@ -363,20 +334,6 @@ fn threats(entry: &AttackEntry) -> Result<Vec<(Threat, Option<f64>)>> {
     Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
 }
 
-/// `5x5` or `5`.
-fn parse_patch(size: &str) -> Result<Patch> {
-    let side = |text: &str| text.trim().parse::<usize>().ok().filter(|n| *n > 0);
-    let (height, width) = size.split_once('x').unwrap_or((size, size));
-    match (side(height), side(width)) {
-        (Some(height), Some(width)) => Ok(Patch { height, width }),
-        _ => Err(Error::setting(
-            "patch",
-            format!("`{size}` is not a size in pixels"),
-            "write HEIGHTxWIDTH, such as 5x5",
-        )),
-    }
-}
-
 /// `pgd-linf`; the name alone where it already says the norm or the threat is a patch.
 fn default_label(attack: &str, threat: &Threat) -> String {
     match threat {
@@ -389,7 +346,7 @@ fn default_label(attack: &str, threat: &Threat) -> String {
 }
 
 /// A TOML value as the text a user would type for it.
-fn plain(value: &toml::Value) -> String {
+pub(super) fn plain(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
         other => other.to_string(),

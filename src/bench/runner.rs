@@ -9,11 +9,12 @@ use super::checks::JobChecks;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
 use crate::attack::{Configured, Outcome, Request, attack_until};
+use crate::certify::patch::{PatchCertificate, certify_patches};
 use crate::certify::{Smoothing, certify_batch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, RunRecord};
+use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, PatchRow, RunRecord};
 use crate::rng::Randomness;
 
 /// What a caller hears while jobs run.
@@ -136,6 +137,12 @@ fn run_job(
             let work = Remaining { plan, record, data, journal, path: &path, done };
             work.certify(model, settings, options, progress)
         }
+        Task::Patch(certificate) => {
+            let (journal, rows) = Journal::open::<PatchRow>(&path)?;
+            let done = rows.iter().map(|r| r.idx).collect();
+            let work = Remaining { plan, record, data, journal, path: &path, done };
+            work.certify_patches(model, certificate.as_ref(), options, progress)
+        }
     }
 }
 
@@ -238,6 +245,34 @@ impl Remaining<'_> {
         }
         Ok(())
     }
+
+    fn certify_patches(
+        mut self,
+        model: &dyn Classifier,
+        certificate: &dyn PatchCertificate,
+        options: &RunOptions<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        self.announce(progress)?;
+        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
+        for indices in remaining.chunks(self.plan.batch.unwrap_or(BATCH)) {
+            let batch = self.data.read(indices)?;
+            let journal = &mut self.journal;
+            certify_patches(
+                model,
+                &batch,
+                certificate,
+                SAMPLES_PER_PASS,
+                options.stop,
+                &mut |row| {
+                    journal.append(&[row])?;
+                    progress.images(1);
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// Images at a time of a single attack or a certificate.
@@ -247,7 +282,7 @@ pub(super) const BATCH: usize = 128;
 /// is lost when a run is killed in the middle of one.
 const ENSEMBLE_BATCH: usize = 48;
 
-/// Noisy images per call of the network; counts do not depend on it.
+/// Noisy or masked images per call of the network; counts do not depend on it.
 const SAMPLES_PER_PASS: usize = 1024;
 
 fn attack_row(outcome: &Outcome, seconds: f64) -> AttackRow {

@@ -90,7 +90,7 @@ pub struct AttackEntry {
     /// Radius or radii of the ball: `0.3`, `"8/255"`, `[0.1, 0.2]`.
     #[serde(default)]
     pub eps: OneOrMany,
-    /// Size of the patch in pixels: `"5x5"`.
+    /// Size of the patch: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
     #[serde(default)]
     pub patch: Option<String>,
     /// `untargeted` (the default), `least-likely`, `random`, `next`, or a class number.
@@ -105,13 +105,27 @@ pub struct AttackEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateEntry {
-    /// `cohen`: CERTIFY of Cohen et al. 2019.
+    /// `cohen`, or against patches `patchcleanser`, `column-smoothing`, `row-smoothing`,
+    /// `block-smoothing`.
     pub certificate: String,
-    /// Column title; otherwise `smoothing-SIGMA`.
+    /// Column title; otherwise `smoothing-SIGMA`, `patchcleanser-SIZE`, ..
     #[serde(default)]
     pub label: Option<String>,
-    /// Standard deviation of the Gaussian noise.
-    pub sigma: Number,
+    /// Standard deviation of the noise.
+    #[serde(default)]
+    pub sigma: Option<Number>,
+    /// `gaussian` (the default), `uniform`, `laplace`, `lattice` or `ablation`.
+    #[serde(default)]
+    pub noise: Option<String>,
+    /// Norm of the radii; otherwise the noise's own.
+    #[serde(default)]
+    pub norm: Option<String>,
+    /// Size of the patch, or several: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
+    #[serde(default)]
+    pub patch: OneOrMany,
+    /// Parameters of the noise or the defence by name.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, toml::Value>,
     /// N0.
     #[serde(default = "default_n0")]
     pub n0: u64,

@@ -5,7 +5,7 @@
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use super::noise::{Gaussian, Noise};
+use super::noise::Noise;
 use super::{ABSTAIN, Counts, Job, Sampler, Smoothing, cohen, format_time};
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -50,15 +50,17 @@ pub fn certify_batch(
     on_row: &mut dyn FnMut(CertificateRow) -> Result<()>,
 ) -> Result<()> {
     settings.validate()?;
-    let Smoothing { sigma, n0, n, alpha, seed } = *settings;
+    let Smoothing { norm, sigma, n0, n, alpha, seed, .. } = *settings;
     let model_hash: String = model.info().sha256.chars().take(16).collect();
     // The two counts must be independent: the class was chosen by looking at the first.
     let plan =
         [(Stream::new(seed, "smoothing-select"), n0), (Stream::new(seed, "smoothing-estimate"), n)];
-    let noise = Gaussian { sigma };
-    sample_batch(model, batch, &noise, &plan, batch_size, stop, &mut |image, counts| {
+    let shape = model.info().input_shape;
+    let (noise, dimension) = (settings.noise(shape)?, shape.iter().product());
+    let radius = |p_low| noise.radius(norm, p_low, dimension);
+    sample_batch(model, batch, noise.as_ref(), &plan, batch_size, stop, &mut |image, counts| {
         let [counts0, counts] = counts;
-        let found = cohen::certify(&counts0.classes, &counts.classes, sigma, alpha);
+        let found = cohen::certify(&counts0.classes, &counts.classes, alpha, radius);
         let label = batch.labels[image];
         on_row(CertificateRow {
             idx: batch.ids[image],
@@ -95,8 +97,8 @@ pub fn predict_batch(
 ) -> Result<()> {
     settings.validate_predict()?;
     let plan = [(Stream::new(settings.seed, "smoothing-predict"), settings.n)];
-    let noise = Gaussian { sigma: settings.sigma };
-    sample_batch(model, batch, &noise, &plan, batch_size, stop, &mut |image, [counts]| {
+    let noise = settings.noise(model.info().input_shape)?;
+    sample_batch(model, batch, noise.as_ref(), &plan, batch_size, stop, &mut |image, [counts]| {
         let prediction = cohen::predict(&counts.classes, settings.alpha);
         let label = batch.labels[image];
         on_row(PredictRow {
@@ -133,6 +135,13 @@ fn sample_batch<const JOBS: usize>(
         while sampler.pending() < batch_size as u64
             && let Some((id, pixels)) = waiting.next()
         {
+            if let Some(problem) = noise.refuses(pixels) {
+                return Err(Error::setting(
+                    format!("image {id}"),
+                    problem,
+                    "choose images that the noise was made for, or another noise",
+                ));
+            }
             for (stream, samples) in *plan {
                 sampler.submit(Job { image: *id, pixels, stream, samples: 0..samples as u32 })?;
             }
@@ -154,7 +163,7 @@ fn sample_batch<const JOBS: usize>(
 }
 
 /// The images are what the network takes, and each has its name and label.
-fn check(model: &dyn Classifier, batch: &Batch) -> Result<()> {
+pub(super) fn check(model: &dyn Classifier, batch: &Batch) -> Result<()> {
     let expected = [&[batch.len()], model.info().input_shape.as_slice()].concat();
     if batch.images.dims() != expected || batch.labels.len() != batch.len() {
         return Err(Error::setting(
@@ -240,6 +249,50 @@ mod tests {
             }
         }
         assert!((10..=17).contains(&certified), "{certified} certified");
+    }
+
+    /// Class 0 where the first pixel is bright: the boundary is as far away in every norm.
+    #[test]
+    fn no_family_certifies_beyond_the_boundary_in_any_norm() {
+        use crate::certify::noise::{CertifiedNorm, Family};
+        let network = Linear::new(SHAPE, &[1.0, 0.0, 0.0, 0.0], -0.5);
+        let batch = images(&(0..17).collect::<Vec<u64>>());
+        let pixels = batch.images.flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
+        for (family, norm, expected) in [
+            (Family::Gaussian, CertifiedNorm::L1, 10),
+            (Family::Gaussian, CertifiedNorm::Linf, 10),
+            (Family::Uniform, CertifiedNorm::L1, 10),
+            (Family::Uniform, CertifiedNorm::Linf, 10),
+            (Family::Laplace, CertifiedNorm::L1, 10),
+            (Family::Lattice { levels: 16 }, CertifiedNorm::L2, 10),
+        ] {
+            let settings = Smoothing { family, norm, n: 1000, ..settings() };
+            let (mut certified, mut tight) = (0, 0.0f64);
+            certify_batch(&network, &batch, &settings, 1000, &never, &mut |row| {
+                let distance = network.distance(&pixels[row.idx as usize]);
+                assert!(row.radius <= distance.abs(), "{family:?} {norm}: {row:?} {distance}");
+                if row.predict != ABSTAIN {
+                    certified += 1;
+                    tight = tight.max(row.radius / distance.abs());
+                }
+                Ok(())
+            })
+            .unwrap();
+            assert!(certified >= expected, "{family:?} {norm}: {certified}");
+            // A single pixel is not where an Linf ball is worst.
+            let least = if norm == CertifiedNorm::Linf { 0.1 } else { 0.8 };
+            assert!(tight > least, "{family:?} {norm}: {tight}");
+        }
+    }
+
+    #[test]
+    fn images_off_the_grid_are_refused_by_lattice_noise() {
+        use crate::certify::noise::Family;
+        let settings = Smoothing { family: Family::Lattice { levels: 255 }, ..settings() };
+        let error =
+            certify_batch(&network(), &images(&[3]), &settings, 10, &never, &mut |_| Ok(()))
+                .unwrap_err();
+        assert!(error.to_string().starts_with("image 3: the pixel "), "{error}");
     }
 
     #[test]

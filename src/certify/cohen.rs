@@ -15,8 +15,8 @@ pub const ABSTAIN: i64 = -1;
 pub struct Certificate {
     /// Class of the smoothed classifier; `None` is ABSTAIN.
     pub prediction: Option<u32>,
-    /// R, the L2 radius inside which `prediction` does not change, in the unit of sigma; 0 if it
-    /// abstained. An f64 rounded down.
+    /// R, the radius inside which `prediction` does not change, in the norm and unit of the noise; 0 if
+    /// it abstained. An f64 rounded down.
     pub radius: f64,
     /// cA, the class that the N0 samples selected.
     pub selected: u32,
@@ -32,18 +32,24 @@ pub struct Certificate {
 /// cA = argmax counts0                      a tie goes to the lowest class
 /// nA = counts[cA]
 /// pA = LowerConfBound(nA, N, 1 - alpha)    one-sided Clopper-Pearson
-/// if pA < 1/2 abstain, else (cA, sigma Phi^-1(pA))
+/// if pA < 1/2 abstain, else (cA, R(pA))    for Gaussian noise R = sigma Phi^-1(pA)
 /// ```
 ///
-/// The runner-up's probability is bounded by 1 - pA.
-pub fn certify(counts0: &[u64], counts: &[u64], sigma: f64, alpha: f64) -> Certificate {
+/// The runner-up's probability is bounded by 1 - pA. `radius` is R, `None` where the noise proves
+/// nothing after all; it is not asked below 1/2.
+pub fn certify(
+    counts0: &[u64],
+    counts: &[u64],
+    alpha: f64,
+    radius: impl Fn(f64) -> Option<f64>,
+) -> Certificate {
     let c_a = argmax(counts0);
     let n_a = counts.get(c_a).copied().unwrap_or(0);
     let p_low = clopper_pearson::lower(n_a, counts.iter().sum(), alpha);
-    let abstain = p_low < 0.5;
+    let radius = if p_low < 0.5 { None } else { radius(p_low) };
     Certificate {
-        prediction: (!abstain).then_some(c_a as u32),
-        radius: if abstain { 0.0 } else { radius(p_low, sigma) },
+        prediction: radius.map(|_| c_a as u32),
+        radius: radius.unwrap_or(0.0),
         selected: c_a as u32,
         n_a,
         p_low,
@@ -69,13 +75,17 @@ pub fn radius(p_low: f64, sigma: f64) -> f64 {
 }
 
 /// Index of the largest count, the lowest one in a tie.
-fn argmax(counts: &[u64]) -> usize {
+pub(super) fn argmax(counts: &[u64]) -> usize {
     (0..counts.len()).max_by_key(|c| (counts[*c], Reverse(*c))).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn certify(counts0: &[u64], counts: &[u64], sigma: f64, alpha: f64) -> Certificate {
+        super::certify(counts0, counts, alpha, |p_low| Some(radius(p_low, sigma)))
+    }
 
     /// `(nA, N, R / sigma)` at alpha = 0.001, from SciPy 1.17 and statsmodels 0.15.
     const RADII: [(u64, u64, f64); 11] = [

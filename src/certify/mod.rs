@@ -9,14 +9,17 @@
 //! Afterwards [`log`] reads such tables, and those of the paper's own scripts, and [`analysis`]
 //! computes certified accuracies from them. [`limits`] says beforehand what settings can reach.
 //!
+//! Against patches there are deterministic certificates of their own, in [`patch`].
+//!
 //! Room for more: a noise family is one file in [`noise`]; another rule from counts to certificate
 //! (adaptive sample sizes, Bonferroni looks) is one file beside [`cohen`] that submits its own jobs
 //! to the [`Sampler`]; a further statistic of tables goes beside [`analysis`].
 //!
-//! What a certificate says: with probability at least 1 - alpha over the noise, *per image*, no
-//! perturbation of smaller L2 norm (in pixel units of [0, 1]) changes g. It is about g and not about
-//! f, and about real numbers: f32 arithmetic inside f is not accounted for (Voracek and Hein, "Sound
-//! randomized smoothing in floating-point arithmetic", ICLR 2023).
+//! What a certificate by smoothing says: with probability at least 1 - alpha over the noise, *per
+//! image*, no perturbation of smaller norm (L2 for Gaussian noise, in pixel units of [0, 1]) changes
+//! g. It is about g and not about f, and about real numbers: the rounding of noisy pixels to f32 is
+//! accounted for by [`noise::Lattice`] only (Voracek and Hein, "Sound randomized smoothing in
+//! floating-point arithmetic", ICLR 2023).
 
 pub mod analysis;
 mod batch;
@@ -26,6 +29,7 @@ pub mod limits;
 mod linear;
 pub mod log;
 pub mod noise;
+pub mod patch;
 mod sampler;
 mod settings;
 mod time;

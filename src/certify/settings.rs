@@ -1,12 +1,18 @@
 //! The settings of randomized smoothing, by their names in Cohen et al. 2019.
 
 use super::limits;
+use super::noise::{CertifiedNorm, Family, Noise};
 use crate::error::{Error, Result};
 
 /// CERTIFY's and PREDICT's parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Smoothing {
-    /// Standard deviation of the Gaussian noise, in pixel units of [0, 1].
+    /// The noise.
+    pub family: Family,
+    /// The norm of the radii.
+    pub norm: CertifiedNorm,
+    /// Standard deviation of the noise, per value and in pixel units of [0, 1]; 0 for noise without
+    /// one.
     pub sigma: f64,
     /// N0, the samples that select the class. PREDICT has no use for it.
     pub n0: u64,
@@ -14,15 +20,24 @@ pub struct Smoothing {
     pub n: u64,
     /// One minus the confidence, per image.
     pub alpha: f64,
-    /// Seed of the noise. Runs with the same seed see the same standard normal numbers, whatever
-    /// the network and sigma.
+    /// Seed of the noise. Runs with the same seed see the same random numbers, whatever the network
+    /// and sigma.
     pub seed: u64,
 }
 
 impl Smoothing {
-    /// The paper's defaults: N0 = 100, N = 100 000, alpha = 0.001; seed 0.
+    /// The paper's defaults: Gaussian noise, L2, N0 = 100, N = 100 000, alpha = 0.001; seed 0.
     pub fn new(sigma: f64) -> Self {
-        Self { sigma, n0: 100, n: 100_000, alpha: 0.001, seed: 0 }
+        let (family, norm) = (Family::Gaussian, CertifiedNorm::L2);
+        Self { family, norm, sigma, n0: 100, n: 100_000, alpha: 0.001, seed: 0 }
+    }
+
+    /// The noise for images `shape`, `[C, H, W]`, which is sure to know radii in [`Self::norm`].
+    ///
+    /// # Errors
+    /// If a parameter of the family is out of its range or it knows nothing about the norm.
+    pub fn noise(&self, shape: [usize; 3]) -> Result<Box<dyn Noise>> {
+        self.family.noise_for(self.norm, self.sigma, shape)
     }
 
     /// Checks the settings for CERTIFY.
@@ -55,8 +70,8 @@ impl Smoothing {
     }
 
     fn validate_ranges(&self) -> Result<()> {
-        let Self { sigma, n, alpha, .. } = *self;
-        if !(sigma > 0.0 && sigma.is_finite()) {
+        let Self { family, sigma, n, alpha, .. } = *self;
+        if family.has_sigma() && !(sigma > 0.0 && sigma.is_finite()) {
             return Err(Error::setting(
                 "sigma",
                 format!("{sigma} is not a standard deviation"),

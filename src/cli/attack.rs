@@ -1,5 +1,6 @@
 //! `epsball attack`: one model, one attack, from the command line.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::run::{Common, run_suite};
@@ -23,7 +24,7 @@ pub(super) struct Args {
     /// Radius of the ball, or several: `0.3`, `8/255`, `0.1,0.2`
     #[arg(long, value_delimiter = ',')]
     eps: Vec<String>,
-    /// Size of the patch in pixels, such as 5x5
+    /// Size of the patch: 5x5 pixels, 2% of the area, 20%x10% of the sides
     #[arg(long)]
     patch: Option<String>,
     /// untargeted, least-likely, random, next, or a class number
@@ -84,9 +85,10 @@ impl Subject {
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
-    let mut parameters = std::collections::BTreeMap::new();
-    for pair in &args.parameters {
+/// The `NAME=VALUE` pairs of `--set`.
+pub(super) fn named(pairs: &[String]) -> Result<BTreeMap<String, toml::Value>> {
+    let mut parameters = BTreeMap::new();
+    for pair in pairs {
         let Some((name, value)) = pair.split_once('=') else {
             return Err(Error::setting(
                 "--set",
@@ -96,6 +98,11 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         };
         parameters.insert(name.trim().to_string(), toml::Value::String(value.trim().into()));
     }
+    Ok(parameters)
+}
+
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let parameters = named(&args.parameters)?;
     let eps = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
     let mut suite = args.subject.suite(&args.attack);
     suite.save_adversarial = args.save_adversarial;

@@ -1,17 +1,31 @@
-//! `epsball certify`: CERTIFY of Cohen et al. 2019 for one model.
+//! `epsball certify`: one certificate for one model. Randomized smoothing unless another is named.
 
-use super::attack::Subject;
+use super::attack::{Subject, named};
 use super::run::{Common, run_suite};
-use crate::bench::{CertificateEntry, Number};
+use crate::bench::{CertificateEntry, Number, OneOrMany};
 use crate::error::Result;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  epsball certify -m model.safetensors -d \
+idx:t10k-images-idx3-ubyte.gz --sigma 0.25\n  epsball certify -m bundled:digits-pgd -d digits \
+--noise uniform --sigma 0.5 --radii 0.25,0.5\n  epsball certify -m bundled:digits-pgd -d digits \
+--certificate patchcleanser --patch 2x2,10%")]
 pub(super) struct Args {
     #[command(flatten)]
     subject: Subject,
-    /// Standard deviation of the Gaussian noise, in pixel units of [0, 1]
+    /// The certificate; see `epsball list certificates`
+    #[arg(short, long, default_value = "cohen")]
+    certificate: String,
+    /// Noise: gaussian (L2), uniform or laplace (L1), lattice (L2, sound in floating point), ablation
+    /// (L0)
     #[arg(long)]
-    sigma: String,
+    noise: Option<String>,
+    /// Norm of the radii, if not the noise's own: gaussian also certifies L1 and Linf
+    #[arg(long)]
+    norm: Option<String>,
+    /// Standard deviation of the noise, in pixel units of [0, 1]
+    #[arg(long)]
+    sigma: Option<String>,
     /// N0, the samples that select the class
     #[arg(long, default_value_t = 100)]
     n0: u64,
@@ -24,6 +38,13 @@ pub(super) struct Args {
     /// Radii of the report
     #[arg(long, value_delimiter = ',')]
     radii: Vec<f64>,
+    /// Size of the patch, or several: 5x5 pixels, 2% of the area, 20%x10% of the sides
+    #[arg(long, value_delimiter = ',')]
+    patch: Vec<String>,
+    /// A parameter of the noise or the defence (k, fill, size, stride, threshold, levels); may be
+    /// repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -31,9 +52,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<u8> {
     let mut suite = args.subject.suite("certify");
     suite.certificates.push(CertificateEntry {
-        certificate: "cohen".into(),
+        certificate: args.certificate.clone(),
         label: None,
-        sigma: Number::Text(args.sigma.clone()),
+        sigma: args.sigma.clone().map(Number::Text),
+        noise: args.noise.clone(),
+        norm: args.norm.clone(),
+        patch: OneOrMany::Many(args.patch.iter().cloned().map(Number::Text).collect()),
+        parameters: named(&args.parameters)?,
         n0: args.n0,
         n: args.n,
         alpha: args.alpha,

@@ -2,7 +2,7 @@
 
 use super::exit;
 use crate::attack::{self, Threats};
-use crate::bench::bundled_models;
+use crate::bench::{CERTIFICATES, bundled_models};
 use crate::error::Result;
 use crate::{data, zoo};
 
@@ -17,6 +17,8 @@ pub(super) struct Args {
 enum What {
     /// Attacks with their threat models
     Attacks,
+    /// Certificates with what they are about
+    Certificates,
     /// Architectures of the zoo
     Architectures,
     /// Forms of a data specification
@@ -41,6 +43,11 @@ pub(super) fn run(args: &Args) -> Result<u8> {
                 "{:<14} {:<12} the three patch attacks and their two controls",
                 "patch-suite", "patch"
             );
+        }
+        What::Certificates => {
+            for (name, threats, about) in CERTIFICATES {
+                println!("{name:<17} {threats:<14} {about}");
+            }
         }
         What::Architectures => {
             for a in zoo::ALL {

@@ -51,7 +51,7 @@ enum Command {
     Run(run::Args),
     /// Attack one model with one attack
     Attack(attack::Args),
-    /// Certify one model by randomized smoothing
+    /// Certify one model: randomized smoothing, or proofs against patches
     Certify(certify::Args),
     /// Make leaderboards of finished runs
     Leaderboard(leaderboard::Args),
@@ -59,7 +59,7 @@ enum Command {
     Convert(convert::Args),
     /// Show what a model file or checkpoint holds
     Inspect(inspect::Args),
-    /// List attacks, architectures, data formats or bundled models
+    /// List attacks, certificates, architectures, data formats or bundled models
     List(list::Args),
     /// Train a small network: standard, PGD, TRADES or with Gaussian noise
     Train(train::Args),

@@ -44,6 +44,24 @@ impl FrozenNetwork {
         self.tree.summary(Shape::of_image([h, w], c))
     }
 
+    /// The pixel value of each channel that the network's normalisation maps to 0: what hidden pixels
+    /// show in published defences. 0 for a network without a normalisation at its beginning.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn neutral(&self) -> Result<Vec<f32>> {
+        let mut first = &self.tree;
+        while let Layer::Seq(_) = first
+            && let Some(inner) = first.inner().first()
+        {
+            first = inner;
+        }
+        match first {
+            Layer::Normalise(normalise) => normalise.mean(),
+            _ => Ok(vec![0.0; self.info.input_shape[0]]),
+        }
+    }
+
     /// Multiply-adds of one forward pass of one image.
     pub fn multiply_adds(&self) -> u64 {
         let [c, h, w] = self.info.input_shape;

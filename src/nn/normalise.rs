@@ -21,6 +21,14 @@ impl Normalise {
         Self { mean, std }
     }
 
+    /// The mean of each channel.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn mean(&self) -> Result<Vec<f32>> {
+        Ok(self.mean.to_dtype(candle_core::DType::F32)?.to_vec1()?)
+    }
+
     /// As a [`Layer`].
     pub fn layer(self) -> Layer {
         Layer::Normalise(self)

@@ -13,13 +13,14 @@ pub struct CertificateRow {
     pub label: u32,
     /// Predicted class of the smoothed classifier, -1 for ABSTAIN.
     pub predict: i64,
-    /// Certified L2 radius in pixel units of [0, 1], rounded down to six decimals; 0 if it abstained.
+    /// Certified radius in the norm of the job (L2 in the published logs) and pixel units of [0, 1],
+    /// rounded down to six decimals; 0 if it abstained.
     pub radius: f64,
     /// 1 if `predict` is `label`.
     pub correct: u8,
     /// Wall time of the image as `h:mm:ss.ffffff`. Not reproducible.
     pub time: String,
-    /// Standard deviation of the Gaussian noise.
+    /// Standard deviation of the noise; 0 for noise without one.
     pub sigma: f64,
     /// N0, the samples that select the class.
     pub n0: u64,

@@ -6,6 +6,7 @@
 mod attack_row;
 mod certificate_row;
 mod check_record;
+mod patch_row;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use attack_row::AttackRow;
 pub use certificate_row::CertificateRow;
 pub use check_record::{CheckRecord, Finding};
+pub use patch_row::PatchRow;
 
 use crate::error::{Error, Result};
 
@@ -133,13 +135,31 @@ pub enum Work {
         label: String,
         /// Name of the certificate: `cohen`.
         certificate: String,
-        /// Standard deviation of the noise, in pixel units of [0, 1].
+        /// Norm of the radii: `L2`, which runs before it was written down had.
+        #[serde(default = "l2")]
+        norm: String,
+        /// Standard deviation of the noise, in pixel units of [0, 1]; 0 for noise without one.
         sigma: f64,
-        /// Radii of the report, in L2 pixel units, ascending.
+        /// Radii of the report, in the norm, ascending.
         radii: Vec<f64>,
         /// Every parameter by its name in the paper (N0, N, alpha).
         parameters: BTreeMap<String, String>,
     },
+    /// A certificate against patches; its table holds [`PatchRow`]s (`.tsv`).
+    PatchCertificate {
+        /// Column title, unique per model: `patchcleanser-2x2`.
+        label: String,
+        /// Name of the certificate: `patchcleanser`.
+        certificate: String,
+        /// Threat model in words, in pixels: `patch 2x2`.
+        patch: String,
+        /// Every parameter by its name in the paper, the size of the patch as it was stated.
+        parameters: BTreeMap<String, String>,
+    },
+}
+
+fn l2() -> String {
+    "L2".into()
 }
 
 impl RunRecord {

@@ -18,7 +18,9 @@ pub struct CertificateResult {
     pub label: String,
     /// Name of the certificate.
     pub certificate: String,
-    /// Standard deviation of the noise, in pixel units of [0, 1].
+    /// Norm of the radii.
+    pub norm: String,
+    /// Standard deviation of the noise, in pixel units of [0, 1]; 0 for noise without one.
     pub sigma: f64,
     /// Parameters by their names in the paper.
     pub parameters: BTreeMap<String, String>,
@@ -47,7 +49,7 @@ pub struct CertificateResult {
 /// 2019, section 4).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CertifiedAccuracy {
-    /// L2 radius in pixel units.
+    /// Radius in the norm of the certificate.
     pub radius: f64,
     /// The share; `None` before the first image.
     pub accuracy: Option<Proportion>,

@@ -5,6 +5,7 @@
 use super::Exporter;
 use super::format::{self, Cell};
 use super::leaderboard::{Board, Leaderboard};
+use super::proportion::Proportion;
 use super::standing::Standing;
 use crate::error::{Error, Result};
 
@@ -85,6 +86,12 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
         let radius =
             certificate.average_radius.map_or(String::new(), |r| format!("{:.6}", down(r)));
         put(&format!("{label} average radius"), radius);
+    }
+    for patch in standing.patches.iter().filter(|c| c.finished()) {
+        let share = |p: Option<Proportion>| p.map_or(String::new(), |p| number(p.rate));
+        put(&format!("{} clean", patch.label), share(patch.accuracy));
+        put(&format!("{} certified {}", patch.label, patch.patch), share(patch.certified));
+        put(&format!("{} forwards per image", patch.label), number(patch.forwards));
     }
     put("forwards per image", number(standing.cost.forwards));
     put("backwards per image", number(standing.cost.backwards));

@@ -81,13 +81,14 @@ fn security_curve(board: &Board, threat: &str) -> Option<Figure> {
     Figure::new(caption, series.collect(), &format!("{threat} budget eps"))
 }
 
-/// Certified accuracy against the radius, a step curve per finished certificate.
-pub(super) fn certified_curve(board: &Board) -> Option<Figure> {
+/// Certified accuracy against the radius in `norm`, a step curve per finished certificate.
+pub(super) fn certified_curve(board: &Board, norm: &str) -> Option<Figure> {
     let standings = board.standings.iter().take(MOST).enumerate();
     let series: Vec<Series> = standings
         .flat_map(|(at, standing)| {
-            let several = standing.certificates.len() > 1;
-            let finished = standing.certificates.iter().filter(|c| c.finished());
+            let own = || standing.certificates.iter().filter(|c| c.norm == norm);
+            let several = own().count() > 1;
+            let finished = own().filter(|c| c.finished());
             finished.enumerate().map(move |(number, certificate)| Series {
                 name: match several {
                     true => format!("{}, {}", standing.model.name, certificate.label),
@@ -99,19 +100,19 @@ pub(super) fn certified_curve(board: &Board) -> Option<Figure> {
             })
         })
         .collect();
-    let mut sigmas: Vec<f64> =
-        board.standings.iter().flat_map(|s| &s.certificates).map(|c| c.sigma).collect();
+    let all = board.standings.iter().flat_map(|s| &s.certificates);
+    let mut sigmas: Vec<f64> = all.filter(|c| c.norm == norm).map(|c| c.sigma).collect();
     sigmas.dedup();
     let sigma = match sigmas[..] {
-        [sigma] => format!(" Noise sigma {}.", format::eps(sigma)),
+        [sigma] if sigma > 0.0 => format!(" Noise sigma {}.", format::eps(sigma)),
         _ => String::new(),
     };
     let caption = format!(
-        "Certified accuracy against the L2 radius: share of images classified correctly and certified \
+        "Certified accuracy against the {norm} radius: share of images classified correctly and certified \
          at least that far.{sigma}{}",
         only_best(board)
     );
-    Figure::new(caption, series, "L2 radius")
+    Figure::new(caption, series, &format!("{norm} radius"))
 }
 
 /// Corners of a curve that falls right after each radius.

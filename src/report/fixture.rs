@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::record::{
     AttackRow, CertificateRow, CheckRecord, DataRecord, FORMAT_VERSION, Finding, JobRecord,
-    ModelRecord, RunRecord, Work,
+    ModelRecord, PatchRow, RunRecord, Work,
 };
 
 /// A row of image `idx`, label 0: `correct` on the clean image, broken at `distance` if there is one.
@@ -107,6 +107,36 @@ impl Fixture {
         self.job(model, work, "tsv", writer.into_inner().unwrap())
     }
 
+    /// Adds a job of a certificate against patches: a character per image, `c` certified, `.` right,
+    /// `x` wrong.
+    pub(super) fn patches(self, model: &str, certificate: &str, size: &str, rows: &str) -> Self {
+        let mut writer = csv::WriterBuilder::new().delimiter(b'\t').from_writer(vec![]);
+        let known = self.record.models.iter().find(|m| m.name == model).unwrap();
+        let start = known.sha256[..16].to_owned();
+        for (idx, outcome) in (0..).zip(rows.chars()) {
+            let row = PatchRow {
+                idx,
+                label: 0,
+                predict: u32::from(outcome == 'x'),
+                certified: u8::from(outcome == 'c'),
+                correct: u8::from(outcome != 'x'),
+                time: "0:00:00.250000".into(),
+                votes: 30,
+                runner_up: 6,
+                forwards: if outcome == 'c' { 666 } else { 70 },
+                model: start.clone(),
+            };
+            writer.serialize(row).unwrap();
+        }
+        let work = Work::PatchCertificate {
+            label: format!("{certificate}-{size}"),
+            certificate: certificate.into(),
+            patch: format!("patch {size}"),
+            parameters: BTreeMap::from([("k".to_owned(), "6".to_owned())]),
+        };
+        self.job(model, work, "tsv", writer.into_inner().unwrap())
+    }
+
     fn job(mut self, model: &str, work: Work, extension: &str, table: Vec<u8>) -> Self {
         let id = format!("{model}--{}", super::format::label(&work));
         // Names may hold what file systems do not.
@@ -178,6 +208,7 @@ pub(super) fn smoothing(radii: &[f64]) -> Work {
     Work::Certificate {
         label: "smoothing-0.25".into(),
         certificate: "cohen".into(),
+        norm: "L2".into(),
         sigma: 0.25,
         radii: radii.to_vec(),
         parameters: BTreeMap::from([

@@ -88,10 +88,9 @@ pub(super) fn columns(board: &Board) -> Vec<Column> {
         columns.push(shares(Kind::Worst, "worst case", cells));
         columns.push(column(Kind::Interval, "95 % interval", intervals));
     }
-    if let Some(radius) = board.radius {
-        let cells = standings.iter().map(|s| board.certified_cell(s)).collect();
-        let title = format!("certified L2 {}", format::eps(radius));
-        columns.push(shares(Kind::Certified, &title, cells));
+    for certified in &board.certified {
+        let cells = standings.iter().map(|s| certified.cell(s)).collect();
+        columns.push(shares(Kind::Certified, &certified.title, cells));
     }
     columns
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::certified::{self, CertifiedColumn};
 use super::format::{self, Cell};
 use super::gather::{Gathered, Job, RunInfo};
 use super::standing::{Standing, rank};
@@ -38,9 +39,8 @@ pub struct Board {
     pub threats: Vec<ThreatColumn>,
     /// Columns of single attacks.
     pub attacks: Vec<AttackColumn>,
-    /// The radius of the certified accuracy beside the ranking: the smallest positive one that any
-    /// certificate of the board reports.
-    pub radius: Option<f64>,
+    /// Columns of the certified accuracy beside the ranking.
+    pub certified: Vec<CertifiedColumn>,
     /// The networks, best first; those without a comparable worst case follow unranked.
     pub standings: Vec<Standing>,
 }
@@ -112,16 +112,7 @@ impl Board {
     fn new(data: DataRecord, models: &[ModelRecord], jobs: &[&Job]) -> Self {
         let attacks = attack_columns(jobs);
         let threats = threat_columns(&attacks);
-        let radius = jobs
-            .iter()
-            .filter_map(|job| match &job.work {
-                Work::Certificate { radii, .. } => Some(radii),
-                Work::Attack { .. } => None,
-            })
-            .flatten()
-            .copied()
-            .filter(|radius| *radius > 0.0)
-            .min_by(f64::total_cmp);
+        let certified = certified::columns(jobs);
         let mut standings: Vec<Standing> = models
             .iter()
             .enumerate()
@@ -131,7 +122,7 @@ impl Board {
             })
             .collect();
         rank(&mut standings);
-        Self { data, threats, attacks, radius, standings }
+        Self { data, threats, attacks, certified, standings }
     }
 
     /// Jobs that have not finished: model, label, images done, images of the job.
@@ -142,7 +133,8 @@ impl Board {
             let attacks = standing.attacks.iter().map(|a| (a.label.as_str(), a.done, a.images));
             let certificates =
                 standing.certificates.iter().map(|c| (c.label.as_str(), c.done, c.images));
-            for (label, done, images) in attacks.chain(certificates) {
+            let patches = standing.patches.iter().map(|c| (c.label.as_str(), c.done, c.images));
+            for (label, done, images) in attacks.chain(certificates).chain(patches) {
                 if done < images {
                     jobs.push((name, label, done, images));
                 }
@@ -160,9 +152,21 @@ impl Board {
         labels.len()
     }
 
-    /// Radii that any certificate of the board reports, ascending.
-    pub fn radii(&self) -> Vec<f64> {
+    /// Norms that any certificate of the board has radii in, in the order of the jobs.
+    pub fn norms(&self) -> Vec<&str> {
+        let mut norms: Vec<&str> = Vec::new();
+        for certificate in self.standings.iter().flat_map(|s| &s.certificates) {
+            if !norms.contains(&certificate.norm.as_str()) {
+                norms.push(&certificate.norm);
+            }
+        }
+        norms
+    }
+
+    /// Radii that any certificate of the board reports in `norm`, ascending.
+    pub fn radii(&self, norm: &str) -> Vec<f64> {
         let certificates = self.standings.iter().flat_map(|s| &s.certificates);
+        let certificates = certificates.filter(|c| c.norm == norm);
         let mut radii: Vec<f64> =
             certificates.flat_map(|c| &c.accuracy).map(|a| a.radius).collect();
         radii.sort_by(f64::total_cmp);
@@ -175,11 +179,6 @@ impl Board {
         standing.attack(column).map_or(Cell::Absent, |(attack, budget)| {
             Cell::of(budget.robust, attack.done, attack.images)
         })
-    }
-
-    /// Field of a model's certified accuracy at [`Self::radius`].
-    pub(super) fn certified_cell(&self, standing: &Standing) -> Cell {
-        self.radius.map_or(Cell::Absent, |radius| standing.certified_cell(radius))
     }
 }
 

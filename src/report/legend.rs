@@ -1,6 +1,5 @@
 //! The sentences under the tables: what a number means, and what keeps it from meaning more.
 
-use super::format;
 use super::leaderboard::{Board, Leaderboard};
 use crate::record::Finding;
 
@@ -40,13 +39,8 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
             board.attacks.iter().filter(|a| a.control).map(|a| a.title.as_str()).collect();
         lines.push(format!("Controls, not part of any worst case: {}.", names.join(", ")));
     }
-    if let Some(radius) = board.radius {
-        let sigmas = board.standings.iter().any(|s| s.certificates.len() > 1);
-        lines.push(format!(
-            "Certified: correct, and proved not to change within an L2 ball of radius {}{}.",
-            format::eps(radius),
-            if sigmas { ", by the model's best certificate" } else { "" },
-        ));
+    for column in &board.certified {
+        lines.push(column.reading(&board.standings, board.certified.len() == 1));
     }
     lines
 }

@@ -25,8 +25,12 @@ impl Exporter for Markdown {
                 text += &format!("\n### Robust accuracy by attack\n\n{}", attacks(board));
                 text += "\nIn brackets: attack success rate, of the correctly classified images.\n";
             }
-            if board.standings.iter().any(|s| !s.certificates.is_empty()) {
-                text += &format!("\n### Certified accuracy\n\n{}", certificates(board));
+            for norm in board.norms() {
+                let ball = if norm == "L2" { String::new() } else { format!(" in {norm}") };
+                text += &format!("\n### Certified accuracy{ball}\n\n{}", certificates(board, norm));
+            }
+            if board.standings.iter().any(|s| !s.patches.is_empty()) {
+                text += &format!("\n### Certified accuracy against patches\n\n{}", patches(board));
             }
         }
         Ok(text)
@@ -78,16 +82,16 @@ fn attacks(board: &Board) -> String {
     table(&header, &rows)
 }
 
-/// A row per network and certificate.
-fn certificates(board: &Board) -> String {
-    let radii = board.radii();
+/// A row per network and certificate in `norm`.
+fn certificates(board: &Board, norm: &str) -> String {
+    let radii = board.radii(norm);
     let mut header = vec![("model".to_owned(), false), ("certificate".to_owned(), false)];
     header.extend(radii.iter().map(|radius| (format!("r = {}", format::eps(*radius)), true)));
     header.push(("abstained".to_owned(), true));
     header.push(("average radius".to_owned(), true));
     let mut rows = Vec::new();
     for standing in &board.standings {
-        for certificate in &standing.certificates {
+        for certificate in standing.certificates.iter().filter(|c| c.norm == norm) {
             let cell = |p| Cell::of(p, certificate.done, certificate.images).to_string();
             let mut row = vec![escape(&standing.model.name), escape(&certificate.label)];
             row.extend(radii.iter().map(|radius| cell(certificate.at(*radius))));
@@ -95,6 +99,34 @@ fn certificates(board: &Board) -> String {
             let radius = certificate.average_radius.filter(|_| certificate.finished());
             row.push(radius.map_or("–".into(), format::radius_down));
             rows.push(row);
+        }
+    }
+    table(&header, &rows)
+}
+
+/// A row per network and certificate against patches.
+fn patches(board: &Board) -> String {
+    let header = [
+        ("model", false),
+        ("certificate", false),
+        ("threat", false),
+        ("clean", true),
+        ("certified", true),
+        ("forwards", true),
+    ]
+    .map(|(title, right)| (title.to_owned(), right));
+    let mut rows = Vec::new();
+    for standing in &board.standings {
+        for patch in &standing.patches {
+            let cell = |p| Cell::of(p, patch.done, patch.images).to_string();
+            rows.push(vec![
+                escape(&standing.model.name),
+                escape(&patch.label),
+                escape(&patch.patch),
+                cell(patch.accuracy),
+                cell(patch.certified),
+                format::count(patch.forwards),
+            ]);
         }
     }
     table(&header, &rows)

@@ -4,6 +4,7 @@
 
 mod attack_result;
 mod certificate_result;
+mod certified;
 mod csv;
 mod figure;
 mod format;
@@ -13,6 +14,7 @@ mod html;
 mod leaderboard;
 mod legend;
 mod markdown;
+mod patch_result;
 mod proportion;
 mod standing;
 mod summary;
@@ -29,11 +31,13 @@ use std::path::{Path, PathBuf};
 
 pub use attack_result::{AttackResult, Budget, Cost};
 pub use certificate_result::{CertificateResult, CertifiedAccuracy};
+pub use certified::CertifiedColumn;
 pub use csv::Csv;
 pub use gather::RunInfo;
 pub use html::Html;
 pub use leaderboard::{AttackColumn, Board, Leaderboard, SUMMARY_VERSION, ThreatColumn};
 pub use markdown::Markdown;
+pub use patch_result::PatchResult;
 pub use proportion::Proportion;
 pub use standing::{Standing, ThreatResult};
 pub use summary::Summary;

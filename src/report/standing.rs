@@ -11,6 +11,7 @@ use super::certificate_result::{self, CertificateResult};
 use super::format::{self, Cell};
 use super::gather::Job;
 use super::leaderboard::{AttackColumn, ThreatColumn, budgets};
+use super::patch_result::PatchResult;
 use super::proportion::Proportion;
 use super::table::Table;
 use super::worst_case::{Trial, WorstCase, worst_case};
@@ -38,6 +39,8 @@ pub struct Standing {
     pub attacks: Vec<AttackResult>,
     /// Results of the certificates.
     pub certificates: Vec<CertificateResult>,
+    /// Results of the certificates against patches.
+    pub patches: Vec<PatchResult>,
     /// Mean cost of an image under all attacks together.
     pub cost: Cost,
 }
@@ -102,6 +105,7 @@ impl Standing {
                 })
                 .collect(),
             certificates: jobs.iter().filter_map(|job| certificate(job)).collect(),
+            patches: jobs.iter().filter_map(|job| PatchResult::of(job)).collect(),
             cost,
             model,
             attacks: attacked.into_iter().map(|a| a.result).collect(),
@@ -137,12 +141,12 @@ impl Standing {
         all
     }
 
-    /// The finished certificate that certifies the most images at `radius`, as in Cohen et al. 2019,
-    /// where the best sigma is taken for each radius.
-    pub fn certified(&self, radius: f64) -> Option<(&CertificateResult, Proportion)> {
+    /// The finished certificate that certifies the most images at `radius` in `norm`, as in Cohen et
+    /// al. 2019, where the best sigma is taken for each radius.
+    pub fn certified(&self, norm: &str, radius: f64) -> Option<(&CertificateResult, Proportion)> {
         self.certificates
             .iter()
-            .filter(|c| c.finished())
+            .filter(|c| c.norm == norm && c.finished())
             .filter_map(|c| Some((c, c.at(radius)?)))
             .max_by(|a, b| a.1.rate.total_cmp(&b.1.rate))
     }
@@ -152,15 +156,6 @@ impl Standing {
         // Without attacks nothing was said about clean predictions.
         let images = self.attacks.iter().map(|a| a.images).max().unwrap_or(0);
         Cell::of(self.clean, self.done, images)
-    }
-
-    /// Field of [`Self::certified`].
-    pub(super) fn certified_cell(&self, radius: f64) -> Cell {
-        if let Some((_, accuracy)) = self.certified(radius) {
-            return Cell::Value(accuracy, false);
-        }
-        let running = self.certificates.iter().find(|c| !c.finished());
-        running.map_or(Cell::Absent, |c| Cell::Unfinished(c.done, c.images))
     }
 }
 
@@ -262,7 +257,7 @@ fn attack(job: &Job) -> Option<Attacked<'_>> {
 fn certificate(job: &Job) -> Option<CertificateResult> {
     use certificate_result::{abstained, accuracy, curve, mean, seconds};
     let (
-        Work::Certificate { label, certificate, sigma, radii, parameters },
+        Work::Certificate { label, certificate, norm, sigma, radii, parameters },
         Table::Certificate(rows),
     ) = (&job.work, &job.table)
     else {
@@ -271,6 +266,7 @@ fn certificate(job: &Job) -> Option<CertificateResult> {
     Some(CertificateResult {
         label: label.clone(),
         certificate: certificate.clone(),
+        norm: norm.clone(),
         sigma: *sigma,
         parameters: parameters.clone(),
         images: job.images,

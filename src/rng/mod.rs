@@ -108,6 +108,15 @@ impl Draw {
         }
     }
 
+    /// Fills `out` with `map` of uniform f64 numbers in (0, 1), 2^32 different ones.
+    pub fn mapped(self, out: &mut [f32], map: impl Fn(f64) -> f32) {
+        for (block, four) in out.chunks_mut(4).enumerate() {
+            for (o, word) in four.iter_mut().zip(self.block(block as u32)) {
+                *o = map(unit(word));
+            }
+        }
+    }
+
     /// Uniform f64 number number `element` in (0, 1).
     pub fn uniform_f64(self, element: u32) -> f64 {
         unit(self.block(element / 4)[(element % 4) as usize])

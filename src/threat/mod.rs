@@ -6,9 +6,11 @@ mod l1_box;
 mod l2;
 mod linf;
 mod patch;
+mod patch_size;
 
 pub use l1_box::project_on_l1_ball_and_box;
 pub use patch::{Patch, Window};
+pub use patch_size::PatchSize;
 
 use crate::rng::Draw;
 

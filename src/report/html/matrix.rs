@@ -87,7 +87,8 @@ pub(super) fn costs(board: &Board) -> Matrix {
     let attacks = || board.standings.iter().flat_map(|s| &s.attacks).map(|a| a.label.as_str());
     let certificates =
         || board.standings.iter().flat_map(|s| &s.certificates).map(|c| c.label.as_str());
-    for label in attacks().chain(certificates()) {
+    let patches = || board.standings.iter().flat_map(|s| &s.patches).map(|c| c.label.as_str());
+    for label in attacks().chain(certificates()).chain(patches()) {
         if !labels.contains(&label) {
             labels.push(label);
         }
@@ -97,10 +98,12 @@ pub(super) fn costs(board: &Board) -> Matrix {
         for standing in &board.standings {
             let attack = standing.attacks.iter().find(|a| a.label == label && a.done > 0);
             let certificate = standing.certificates.iter().find(|c| c.label == label && c.done > 0);
-            let (passes, seconds) = match (attack, certificate) {
-                (Some(a), _) => (passes(a.cost.forwards, a.cost.backwards), Some(a.cost.seconds)),
-                (None, Some(c)) => (passes(c.samples, 0.0), Some(c.seconds)),
-                (None, None) => ("–".into(), None),
+            let patch = standing.patches.iter().find(|c| c.label == label && c.done > 0);
+            let (passes, seconds) = match (attack, certificate, patch) {
+                (Some(a), ..) => (passes(a.cost.forwards, a.cost.backwards), Some(a.cost.seconds)),
+                (None, Some(c), _) => (passes(c.samples, 0.0), Some(c.seconds)),
+                (None, None, Some(c)) => (passes(c.forwards, 0.0), Some(c.seconds)),
+                (None, None, None) => ("–".into(), None),
             };
             fields.push(Field::text(passes));
             notes.push(seconds.map_or(String::new(), format::duration));

@@ -7,7 +7,7 @@ mod settings;
 
 use askama::Template;
 
-use certificates::{Certificate, certificates};
+use certificates::{Certificates, Patch, certificates, patches};
 use matrix::{Matrix, attacks, costs, passes};
 use settings::{Setting, settings};
 
@@ -65,12 +65,14 @@ struct Section<'a> {
     /// Over the threat columns: threat, its titles of second order, columns it spans.
     groups: Vec<Group>,
     standings: Vec<Row>,
-    certified: Option<String>,
+    /// Titles of the certified columns, without that word.
+    certified: Vec<String>,
     has_attacks: bool,
     attacks: Matrix,
     settings: Vec<Setting>,
-    radii: Vec<String>,
-    certificates: Vec<Certificate>,
+    /// A table per norm.
+    certificates: Vec<Certificates>,
+    patches: Vec<Patch>,
     figures: Vec<Figure>,
     costs: Matrix,
     reading: Vec<String>,
@@ -93,24 +95,28 @@ struct Row {
     threats: Vec<Field>,
     worst: Option<Field>,
     interval: String,
-    certified: Option<Field>,
+    certified: Vec<Field>,
     passes: String,
 }
 
 impl<'a> Section<'a> {
     fn new(leaderboard: &'a Leaderboard, board: &'a Board) -> Self {
         let mut figures = figure::security_curves(board);
-        figures.extend(figure::certified_curve(board));
+        figures.extend(board.norms().iter().filter_map(|n| figure::certified_curve(board, n)));
         Self {
             data: &board.data,
             groups: groups(board),
             standings: standings(board),
-            certified: board.radius.map(format::eps),
+            certified: board
+                .certified
+                .iter()
+                .map(|column| column.title.replacen("certified ", "", 1))
+                .collect(),
             has_attacks: !board.attacks.is_empty(),
             attacks: attacks(board),
             settings: settings(board),
-            radii: board.radii().into_iter().map(format::eps).collect(),
-            certificates: certificates(board),
+            certificates: board.norms().iter().map(|n| certificates(board, n)).collect(),
+            patches: patches(board),
             figures,
             costs: costs(board),
             reading: legend::reading(board),
@@ -193,7 +199,11 @@ fn standings(board: &Board) -> Vec<Row> {
             threats: threats.map(|c| c.fields[at].clone()).collect(),
             worst: field(Kind::Worst, at),
             interval: field(Kind::Interval, at).map_or(String::new(), |f| f.text),
-            certified: field(Kind::Certified, at),
+            certified: columns
+                .iter()
+                .filter(|c| c.kind == Kind::Certified)
+                .map(|c| c.fields[at].clone())
+                .collect(),
             passes: passes(standing.cost.forwards, standing.cost.backwards),
         }
     };

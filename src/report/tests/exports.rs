@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{board, rows, small};
-use crate::report::fixture::{Fixture, attack, digits};
+use crate::record::Work;
+use crate::report::fixture::{Fixture, attack, certificate_row, digits, smoothing};
 use crate::report::{Csv, Exporter, Html, Markdown, Summary, Terminal, write_all};
 
 #[test]
@@ -92,6 +93,67 @@ fn markdown_tables() {
     | robust | smoothing-0.25 |  87.5 |     75.0 |    75.0 |      12.5 |          0.500 |
     | plain  | smoothing-0.25 |  75.0 |     37.5 |     0.0 |      25.0 |          0.175 |
     ");
+}
+
+/// Two norms and two sizes of a patch, one of them unfinished.
+fn certified() -> Fixture {
+    let in_l1 = match smoothing(&[0.0, 0.5]) {
+        Work::Certificate { certificate, sigma, radii, parameters, .. } => Work::Certificate {
+            label: "uniform-0.25".into(),
+            norm: "L1".into(),
+            certificate,
+            sigma,
+            radii,
+            parameters,
+        },
+        other => other,
+    };
+    let rows: Vec<_> = (0..4).map(|i| certificate_row(i, 0, 0.25 * i as f64)).collect();
+    Fixture::new("proofs", 4)
+        .model("plain", "aa", "")
+        .certificate("plain", smoothing(&[0.0, 0.25]), &rows)
+        .certificate("plain", in_l1, &rows)
+        .patches("plain", "patchcleanser", "2x2", "cc.x")
+        .patches("plain", "column-smoothing", "2x2", "c..x")
+        .patches("plain", "patchcleanser", "3x3", "c.")
+}
+
+#[test]
+fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
+    let leaderboard = board(&[("run", certified())]);
+    let text = Markdown.export(&leaderboard).unwrap();
+    let squeezed: Vec<String> =
+        text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in [
+        "| \\# | model | clean | certified L2 0.25 | certified L1 0.5 | certified patch 2x2 | certified patch 3x3 |",
+        "| – | plain | – | 75.0 | 50.0 | 50.0 | 2/4 |",
+        "- Certified L1 0.5: correct, and proved not to change within an L1 ball of radius 0.5.",
+        "- Certified patch 2x2: correct with the defence in front, and proved not to change whatever a patch 2x2 shows, wherever it is, by the model's best certificate.",
+        "### Certified accuracy",
+        "### Certified accuracy in L1",
+        "| plain | uniform-0.25 | 100.0 | 50.0 | 0.0 | 0.375 |",
+        "### Certified accuracy against patches",
+        "| plain | patchcleanser-2x2 | patch 2x2 | 75.0 | 50.0 | 368 |",
+        "| plain | patchcleanser-3x3 | patch 3x3 | 2/4 | 2/4 | 368 |",
+        "- Unfinished: plain under patchcleanser-3x3 2/4 images.",
+    ] {
+        assert!(squeezed.iter().any(|l| l == line), "{line}\nin\n{text}");
+    }
+    let html = Html.export(&leaderboard).unwrap();
+    assert_balanced(&html);
+    assert!(html.contains("certified<br />patch 2x2"));
+    assert!(html.contains("<h2>Certified accuracy in L1"));
+    // A curve for each norm.
+    assert_eq!(html.matches("<figure>").count(), 2);
+    let csv = Csv.export(&leaderboard).unwrap();
+    assert!(csv.contains(",patchcleanser-2x2 certified patch 2x2,"), "{csv}");
+    let terminal = Terminal { width: 100, colour: false }.export(&leaderboard).unwrap();
+    assert!(terminal.contains("patch 2x2"), "{terminal}");
+    let json: serde_json::Value =
+        serde_json::from_str(&Summary.export(&leaderboard).unwrap()).unwrap();
+    let patches = &json["boards"][0]["standings"][0]["patches"];
+    assert_eq!(patches[0]["certified"]["count"], 2);
+    assert_eq!(json["boards"][0]["certified"][2]["threat"], "patch 2x2");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn numbers_by_hand() {
     let patch = robust.attacks.iter().find(|a| a.label == "patch-rs").unwrap();
     assert_eq!(counts(patch.budgets[0].success), (1, 7));
     assert_eq!(robust.attacks[1].median_distance, Some(0.9));
-    let (certificate, accuracy) = robust.certified(0.25).unwrap();
+    let (certificate, accuracy) = robust.certified("L2", 0.25).unwrap();
     assert_eq!((accuracy.count, accuracy.total), (6, 8));
     assert_eq!(counts(certificate.abstained), (1, 8));
     assert!((certificate.average_radius.unwrap() - 4.0 / 8.0).abs() < 1e-12);
