@@ -65,7 +65,7 @@ pub fn load_bytes(
     }
     let parameters = count_parameters(&tensors);
     let tree = zoo::find(&card.architecture)?
-        .tree(&mut Stored::new(tensors), &card.plan())
+        .tree(&mut Stored::new(tensors), &card.plan()?)
         .map_err(|error| name_file(error, path))?;
     let info = ModelInfo {
         name: card.name.clone(),

@@ -12,10 +12,13 @@ mod branch;
 mod conv2d;
 mod linear;
 mod normalise;
+mod per_image;
 mod pool;
 mod print;
 mod reshape;
 mod shape;
+mod standardise;
+mod unit_length;
 
 use candle_core::Tensor;
 
@@ -28,6 +31,8 @@ pub use normalise::Normalise;
 pub use pool::{AvgPool, GlobalAvgPool, MaxPool};
 pub use reshape::{Flatten, PadChannels, Subsample};
 pub use shape::Shape;
+pub use standardise::Standardise;
+pub use unit_length::UnitLength;
 
 use crate::error::Result;
 use crate::ops::activation::Bits;
@@ -62,6 +67,10 @@ pub enum Layer {
     Subsample(Subsample),
     /// Zero channels before and after.
     PadChannels(PadChannels),
+    /// Subtracts an image's mean and divides by its standard deviation.
+    Standardise(Standardise),
+    /// A vector divided by its L2 length.
+    UnitLength(UnitLength),
     /// Layers one after the other.
     Seq(Seq),
     /// Branches on the same input, added.
@@ -151,6 +160,8 @@ impl Layer {
             Self::Flatten(layer) => layer,
             Self::Subsample(layer) => layer,
             Self::PadChannels(layer) => layer,
+            Self::Standardise(layer) => layer,
+            Self::UnitLength(layer) => layer,
             Self::Seq(layer) => layer,
             Self::Sum(layer) => layer,
             Self::Concat(layer) => layer,

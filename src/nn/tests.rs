@@ -46,6 +46,8 @@ fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
             Normalise::new(random(&[6], 14), random(&[6], 15).exp().unwrap()).layer(),
             image,
         ),
+        ("standardise", Standardise.layer(), image),
+        ("unit length", seq([global_avg_pool(), UnitLength.layer()]), image),
         ("relu", relu(), image),
         ("silu", silu(), image),
         ("average pool", avg_pool(2, 2), even),
