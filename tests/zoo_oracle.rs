@@ -40,6 +40,21 @@ const CASES: &[Case] = &[
         &[("per_image_standardisation", Value::Flag(true))],
     ),
     ("wrn_d10_w1_cosine_head", "wide-resnet", &[]),
+    ("dm_wrn_d10_w2_swish", "dm-wide-resnet", &[]),
+    ("dm_wrn_d10_w1_silu_c100", "dm-wide-resnet", &[]),
+    ("meansparse_dm_wrn_d10_w1", "dm-wide-resnet", &[]),
+    ("dm_preact_rn18_swish", "dm-preact-resnet-18", &[]),
+    ("smoothing_cifar_rn20", "smoothing-resnet-110", &[]),
+    ("tv_rn18_normalised", "imagenet-resnet", &[]),
+    ("tv_rn50_bare_keys", "imagenet-resnet", &[]),
+    ("robust_wrn_34r_style", "wrn-34-r", &[]),
+    ("robust_resnet_a4_style", "wrn-a4", &[]),
+    ("ra_wrn_se", "ra-wide-resnet", &[]),
+    ("pssilu_wrn_d10_w1", "pssilu-wide-resnet", &[]),
+    ("resnext_d11_grouped", "cifar-resnext-29", &[]),
+    ("card_lrr_rn18", "card-lrr-resnet-18", &[]),
+    ("card_wide_preact_no_affine", "card-wide-preact-resnet-18", &[]),
+    ("ensemble_three_bottleneck_probabilities", "pretrained-ensemble", &[]),
 ];
 
 /// Its weights as a checkpoint, read the way `convert` reads one, and what was recorded.
@@ -113,6 +128,8 @@ fn families_give_the_recorded_logits_and_gradients() {
         let file = format!("{name}.safetensors");
         entries.iter().find(|entry| entry["file"] == file.as_str()).unwrap()
     };
+    let convolutional = entries.iter().filter(|entry| entry["tier"] != "transformer");
+    assert_eq!(convolutional.count(), CASES.len());
     for case in CASES {
         let entry = entry(case.0);
         let (network, recorded) = network(case, entry);

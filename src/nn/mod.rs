@@ -10,13 +10,19 @@ mod activation;
 mod affine;
 mod branch;
 mod conv2d;
+mod gate;
 mod linear;
+mod mean_sparse;
 mod normalise;
+mod pad_pixels;
 mod per_image;
 mod pool;
 mod print;
+mod pssilu;
 mod reshape;
 mod shape;
+mod sigmoid;
+mod softmax;
 mod standardise;
 mod unit_length;
 
@@ -26,11 +32,17 @@ pub use activation::{Relu, Silu};
 pub use affine::Affine;
 pub use branch::{Concat, Seq, Sum};
 pub use conv2d::Conv2d;
+pub use gate::Gate;
 pub use linear::Linear;
+pub use mean_sparse::MeanSparse;
 pub use normalise::Normalise;
+pub use pad_pixels::PadPixels;
 pub use pool::{AvgPool, GlobalAvgPool, MaxPool};
+pub use pssilu::PsSilu;
 pub use reshape::{Flatten, PadChannels, Subsample};
 pub use shape::Shape;
+pub use sigmoid::Sigmoid;
+pub use softmax::Softmax;
 pub use standardise::Standardise;
 pub use unit_length::UnitLength;
 
@@ -71,6 +83,18 @@ pub enum Layer {
     Standardise(Standardise),
     /// A vector divided by its L2 length.
     UnitLength(UnitLength),
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid(Sigmoid),
+    /// Probabilities from logits.
+    Softmax(Softmax),
+    /// `x (sigmoid(alpha x) - beta) / (1 - beta)`.
+    PsSilu(PsSilu),
+    /// Values close to their channel's mean become the mean.
+    MeanSparse(MeanSparse),
+    /// Zero pixels around the image.
+    PadPixels(PadPixels),
+    /// Channels times numbers that a branch computes from the whole image.
+    Gate(Gate),
     /// Layers one after the other.
     Seq(Seq),
     /// Branches on the same input, added.
@@ -162,6 +186,12 @@ impl Layer {
             Self::PadChannels(layer) => layer,
             Self::Standardise(layer) => layer,
             Self::UnitLength(layer) => layer,
+            Self::Sigmoid(layer) => layer,
+            Self::Softmax(layer) => layer,
+            Self::PsSilu(layer) => layer,
+            Self::MeanSparse(layer) => layer,
+            Self::PadPixels(layer) => layer,
+            Self::Gate(layer) => layer,
             Self::Seq(layer) => layer,
             Self::Sum(layer) => layer,
             Self::Concat(layer) => layer,
@@ -226,6 +256,21 @@ pub fn relu() -> Layer {
 /// `x * sigmoid(x)`, also called swish.
 pub fn silu() -> Layer {
     Layer::Silu(Silu)
+}
+
+/// `1 / (1 + exp(-x))`.
+pub fn sigmoid() -> Layer {
+    Layer::Sigmoid(Sigmoid)
+}
+
+/// Probabilities from logits.
+pub fn softmax() -> Layer {
+    Layer::Softmax(Softmax)
+}
+
+/// Every channel times the number that `branch`, which ends in one number per channel, gives for it.
+pub fn gate(branch: impl Into<Vec<Layer>>) -> Layer {
+    Layer::Gate(Gate(Box::new(seq(branch))))
 }
 
 /// Mean over windows of `size` pixels, `stride` apart, without padding.

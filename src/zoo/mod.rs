@@ -2,14 +2,24 @@
 //! one file here and one line in [`ALL`]; its keys are those of the published checkpoints.
 
 mod abc_cnn_a;
+mod card_resnet;
 mod cifar_resnet;
 mod constants;
 mod digits;
+mod dm_preact_resnet;
+mod dm_wide_resnet;
 mod parameters;
 mod preact_resnet;
+mod pretrained_ensemble;
+mod pssilu_wide_resnet;
+mod ra_wide_resnet;
 mod recognise;
 mod residual;
 mod resnet_cifar;
+mod resnet_imagenet;
+mod resnet_smoothing;
+mod resnext_cifar;
+mod robust_wide_resnet;
 mod trades_cnn;
 mod weights;
 mod wide_resnet;
@@ -105,6 +115,24 @@ pub const ALL: &[Architecture] = &[
     wide_resnet::WRN_28_10,
     wide_resnet::WRN_34_10,
     wide_resnet::WRN_70_16,
+    dm_wide_resnet::DM_WIDE_RESNET,
+    dm_wide_resnet::DM_WRN_28_10,
+    dm_wide_resnet::DM_WRN_70_16,
+    dm_preact_resnet::DM_PREACT_RESNET18,
+    resnet_smoothing::RESNET110,
+    resnet_imagenet::RESNET,
+    resnet_imagenet::RESNET18,
+    resnet_imagenet::RESNET50,
+    resnet_imagenet::WIDE_RESNET50_2,
+    resnet_imagenet::RESNEXT50_32X4D,
+    robust_wide_resnet::WRN_34_R,
+    robust_wide_resnet::WRN_A4,
+    ra_wide_resnet::RA_WIDE_RESNET,
+    pssilu_wide_resnet::PSSILU_WIDE_RESNET,
+    resnext_cifar::RESNEXT29,
+    card_resnet::LRR_RESNET18,
+    card_resnet::WIDE_PREACT_RESNET,
+    pretrained_ensemble::PRETRAINED_ENSEMBLE,
 ];
 
 /// The architecture of this name.

@@ -20,7 +20,7 @@ pub(super) struct Stages<'a> {
 }
 
 /// How many times as many channels a bottleneck block gives as the stage has.
-const EXPANSION: usize = 4;
+pub(super) const EXPANSION: usize = 4;
 
 impl Stages<'_> {
     /// The layers, under the names `layer1.0`, `layer1.1`, ..., and the channels of the last one.

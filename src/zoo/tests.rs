@@ -67,6 +67,26 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
         "wide-resnet",
         &[("depth", "10"), ("widen_factor", "1"), ("per_image_standardisation", "true")],
     ),
+    ("dm-wide-resnet", &[("depth", "10"), ("widen_factor", "1")]),
+    ("dm-wide-resnet", &[("depth", "10"), ("widen_factor", "1"), ("mean_sparse", "true")]),
+    ("dm-preact-resnet-18", &[("blocks", "1,2,1,1")]),
+    ("smoothing-resnet-110", &[("depth", "8")]),
+    ("imagenet-resnet-18", &[("bottleneck_width", "3")]),
+    (
+        "imagenet-resnet",
+        &[("blocks", "1,2,1,1"), ("width", "2"), ("bottleneck_width", "4"), ("groups", "2")],
+    ),
+    ("wrn-34-r", &[("stem", "3"), ("blocks", "1,2,1"), ("widths", "4,4,2")]),
+    ("wrn-a4", &[("stem", "4"), ("blocks", "1,2,1"), ("widths", "4,4,3")]),
+    ("ra-wide-resnet", &[("stem", "4"), ("blocks", "1,2,1"), ("widths", "6,8,10")]),
+    ("pssilu-wide-resnet", &[("depth", "10"), ("widen_factor", "1")]),
+    (
+        "cifar-resnext-29",
+        &[("depth", "11"), ("width", "2"), ("bottleneck_width", "4"), ("groups", "2")],
+    ),
+    ("card-lrr-resnet-18", &[]),
+    ("card-wide-preact-resnet-18", &[]),
+    ("pretrained-ensemble", &[("members", "2"), ("blocks", "1,2,1,1"), ("width", "2")]),
 ];
 
 /// 8 x 8 images and 3 classes, no normalisation.
@@ -149,6 +169,13 @@ fn published_sizes_have_the_published_numbers_of_weights() {
         ("wrn-28-10", 36_479_194),
         ("wrn-34-10", 46_160_474),
         ("wrn-70-16", 266_796_506),
+        ("dm-wrn-28-10", 36_479_194),
+        ("smoothing-resnet-110", 1_730_714),
+        ("imagenet-resnet-18", 11_689_512),
+        ("imagenet-resnet-50", 25_557_032),
+        ("imagenet-wide-resnet-50-2", 68_883_240),
+        ("imagenet-resnext-50-32x4d", 25_028_904),
+        ("cifar-resnext-29", 6_856_586),
     ] {
         let architecture = find(name).unwrap();
         let mut counted = Counted::default();

@@ -215,6 +215,36 @@ impl<'a> Weights<'a> {
         Ok(Linear::new(weight, Some(bias)).layer())
     }
 
+    /// A fully connected layer that is published as a 1 x 1 convolution of a 1 x 1 image:
+    /// `name.weight` `[outputs, inputs, 1, 1]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn pointwise(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        bias: bool,
+    ) -> Result<Layer> {
+        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?;
+        let bias = match bias {
+            true => Some(self.tensor(&format!("{name}.bias"), &[outputs])?),
+            false => None,
+        };
+        Ok(Linear::new(weight.squeeze(3)?.squeeze(2)?, bias).layer())
+    }
+
+    /// A batch norm without weights of its own: only the running statistics, epsilon 1e-5.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn batch_norm_fixed(&mut self, name: &str, channels: usize) -> Result<Layer> {
+        let [mean, var] = ["running_mean", "running_var"]
+            .map(|part| self.tensor(&format!("{name}.{part}"), &[channels]));
+        Ok(Affine::batch_norm(&mean?, &var?, None, None, 1e-5)?.layer())
+    }
+
     /// An evaluation-mode batch norm with its running statistics, epsilon 1e-5.
     ///
     /// # Errors

@@ -55,49 +55,66 @@ pub(super) const WRN_70_16: Architecture = Architecture {
 };
 
 fn measure(keys: &Keys<'_>) -> Option<Measured> {
-    let blocks = keys.blocks(&["block1.layer.", "block2.layer.", "block3.layer."])?;
-    let width = keys.size("block1.layer.0.conv1.weight", 0)?;
-    let regular = blocks.iter().all(|n| *n == blocks[0]) && width.is_multiple_of(STEM);
-    if !regular || keys.any("activation.") {
+    if keys.has("activation.alpha") {
         return None;
     }
+    let (depth, widen_factor) = measure_sizes(keys)?;
     let parameters = [
-        ("depth", (6 * blocks[0] + 4).into()),
-        ("widen_factor", (width / STEM).into()),
+        ("depth", depth.into()),
+        ("widen_factor", widen_factor.into()),
         ("cosine_head", (!keys.has("fc.bias")).into()),
         ("per_image_standardisation", false.into()),
     ];
     Some(Measured::new(keys.size("fc.weight", 0)?, parameters))
 }
 
+/// Depth and widening factor.
+pub(super) fn measure_sizes(keys: &Keys<'_>) -> Option<(usize, usize)> {
+    let blocks = keys.blocks(&["block1.layer.", "block2.layer.", "block3.layer."])?;
+    let width = keys.size("block1.layer.0.conv1.weight", 0)?;
+    let regular = blocks.iter().all(|n| *n == blocks[0]) && width.is_multiple_of(STEM);
+    regular.then_some((6 * blocks[0] + 4, width / STEM))
+}
+
 /// Channels of the stem.
 const STEM: usize = 16;
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (blocks, width) = (blocks_per_stage(plan)?, STEM * plan.number("widen_factor")?);
-    let mut layers = Vec::new();
+    let (mut layers, features) = stages(w, plan, &|_| Ok(relu()))?;
     if plan.flag("per_image_standardisation")? {
-        layers.push(Standardise.layer());
+        layers.insert(0, Standardise.layer());
     }
-    layers.push(w.conv("conv1", STEM, plan.input_shape[0], 3)?.padding(1).layer());
+    layers.extend([w.batch_norm("bn1", features)?, relu(), global_avg_pool()]);
+    if plan.flag("cosine_head")? {
+        let rows = UnitLength.of_rows(&w.tensor("fc.weight", &[plan.classes, features])?)?;
+        layers.extend([UnitLength.layer(), Linear::new(rows, None).layer()]);
+    } else {
+        layers.push(w.linear("fc", plan.classes, features)?);
+    }
+    Ok(layers)
+}
+
+/// Everything up to the last norm, and the channels there; `activation` makes the activations, which
+/// may have weights.
+pub(super) fn stages(
+    w: &mut Weights<'_>,
+    plan: &Plan,
+    activation: Activation<'_>,
+) -> Result<(Vec<Layer>, usize)> {
+    let (blocks, width) = (blocks_per_stage(plan)?, STEM * plan.number("widen_factor")?);
+    let mut layers = vec![w.conv("conv1", STEM, plan.input_shape[0], 3)?.padding(1).layer()];
     let mut inputs = STEM;
     for stage in 0..3 {
         let outputs = width << stage;
         for index in 0..blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let mut at = w.at(format_args!("block{}.layer.{index}", stage + 1));
-            layers.extend(block(&mut at, [inputs, outputs], stride, &|_| Ok(relu()))?);
+            let block = Block { inputs, outputs, stride, shortcut: "convShortcut" };
+            layers.extend(block.build(&mut at, activation)?);
             inputs = outputs;
         }
     }
-    layers.extend([w.batch_norm("bn1", inputs)?, relu(), global_avg_pool()]);
-    if plan.flag("cosine_head")? {
-        let rows = UnitLength.of_rows(&w.tensor("fc.weight", &[plan.classes, inputs])?)?;
-        layers.extend([UnitLength.layer(), Linear::new(rows, None).layer()]);
-    } else {
-        layers.push(w.linear("fc", plan.classes, inputs)?);
-    }
-    Ok(layers)
+    Ok((layers, inputs))
 }
 
 /// n of a depth of 6n + 4.
@@ -113,24 +130,37 @@ pub(super) fn blocks_per_stage(plan: &Plan) -> Result<usize> {
     }
 }
 
-/// One block; `activation` makes the activations, which may have weights.
-pub(super) fn block(
-    w: &mut Weights<'_>,
-    [inputs, outputs]: [usize; 2],
-    stride: usize,
-    activation: &dyn Fn(&mut Weights<'_>) -> Result<Layer>,
-) -> Result<Vec<Layer>> {
-    let activate = [w.batch_norm("bn1", inputs)?, activation(w)?];
-    let residual = [
-        w.conv("conv1", outputs, inputs, 3)?.stride(stride).padding(1).layer(),
-        w.batch_norm("bn2", outputs)?,
-        activation(w)?,
-        w.conv("conv2", outputs, outputs, 3)?.padding(1).layer(),
-    ];
-    if inputs == outputs {
-        let residual = seq(activate.into_iter().chain(residual).collect::<Vec<_>>());
-        return Ok(vec![sum([residual, Layer::Identity])]);
+/// Makes an activation from the weights of the place it stands in.
+pub(super) type Activation<'a> = &'a dyn Fn(&mut Weights<'_>) -> Result<Layer>;
+
+/// One block.
+pub(super) struct Block<'a> {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) stride: usize,
+    /// Name of the shortcut convolution.
+    pub(super) shortcut: &'a str,
+}
+
+impl Block<'_> {
+    pub(super) fn build(
+        &self,
+        w: &mut Weights<'_>,
+        activation: Activation<'_>,
+    ) -> Result<Vec<Layer>> {
+        let Self { inputs, outputs, stride, shortcut } = *self;
+        let activate = [w.batch_norm("bn1", inputs)?, activation(w)?];
+        let residual = [
+            w.conv("conv1", outputs, inputs, 3)?.stride(stride).padding(1).layer(),
+            w.batch_norm("bn2", outputs)?,
+            activation(w)?,
+            w.conv("conv2", outputs, outputs, 3)?.padding(1).layer(),
+        ];
+        if stride == 1 && inputs == outputs {
+            let residual = activate.into_iter().chain(residual).collect::<Vec<_>>();
+            return Ok(vec![sum([seq(residual), Layer::Identity])]);
+        }
+        let shortcut = w.conv(shortcut, outputs, inputs, 1)?.stride(stride).layer();
+        Ok(activate.into_iter().chain([sum([seq(residual), shortcut])]).collect())
     }
-    let shortcut = w.conv("convShortcut", outputs, inputs, 1)?.stride(stride).layer();
-    Ok(activate.into_iter().chain([sum([seq(residual), shortcut])]).collect())
 }
