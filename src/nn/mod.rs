@@ -20,6 +20,7 @@ mod pool;
 mod print;
 mod pssilu;
 mod reshape;
+mod scale;
 mod shape;
 mod sigmoid;
 mod softmax;
@@ -40,6 +41,7 @@ pub use pad_pixels::PadPixels;
 pub use pool::{AvgPool, GlobalAvgPool, MaxPool};
 pub use pssilu::PsSilu;
 pub use reshape::{Flatten, PadChannels, Subsample};
+pub use scale::Scale;
 pub use shape::Shape;
 pub use sigmoid::Sigmoid;
 pub use softmax::Softmax;
@@ -95,6 +97,8 @@ pub enum Layer {
     PadPixels(PadPixels),
     /// Channels times numbers that a branch computes from the whole image.
     Gate(Gate),
+    /// A constant factor.
+    Scale(Scale),
     /// Layers one after the other.
     Seq(Seq),
     /// Branches on the same input, added.
@@ -192,6 +196,7 @@ impl Layer {
             Self::MeanSparse(layer) => layer,
             Self::PadPixels(layer) => layer,
             Self::Gate(layer) => layer,
+            Self::Scale(layer) => layer,
             Self::Seq(layer) => layer,
             Self::Sum(layer) => layer,
             Self::Concat(layer) => layer,
@@ -241,6 +246,13 @@ pub fn seq(layers: impl Into<Vec<Layer>>) -> Layer {
 /// Branches on the same input, added: `sum([residual, Layer::Identity])`.
 pub fn sum(branches: impl Into<Vec<Layer>>) -> Layer {
     Layer::Sum(Sum(branches.into()))
+}
+
+/// Branches on the same input, averaged.
+pub fn mean(branches: impl Into<Vec<Layer>>) -> Layer {
+    let branches = branches.into();
+    let share = 1.0 / branches.len().max(1) as f64;
+    seq([sum(branches), Layer::Scale(Scale(share))])
 }
 
 /// Branches on the same input, side by side along the channels.

@@ -79,6 +79,7 @@ fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
             ]),
             image,
         ),
+        ("mean", mean([conv(4, 6, [1, 1]).layer(), conv(4, 6, [3, 3]).padding(1).layer()]), image),
         ("concat", concat([conv(4, 6, [1, 1]).layer(), relu(), Layer::Identity]), image),
     ]
 }

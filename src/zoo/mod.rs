@@ -25,7 +25,7 @@ mod weights;
 mod wide_resnet;
 
 pub use parameters::{Parameters, Value};
-pub use recognise::{Keys, Measured, Recognised, recognise, take_normalisation};
+pub use recognise::{Doubt, Keys, Measured, Recognised, candidates, recognise, take_normalisation};
 pub use weights::{Fresh, Source, Stored, Weights};
 
 use crate::error::{Error, Result};

@@ -52,12 +52,15 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
         ("activated_shortcut", norm.into()),
         ("norm_before_head", norm.into()),
     ];
-    let reads = if norm { "activated" } else { "raw" };
-    Some(Measured::new(keys.size("linear.weight", 0)?, parameters).doubt(format!(
-        "names and shapes do not tell what the shortcut convolutions read; the {reads} input, as \
-         usual {} a norm before the head, is assumed",
-        if norm { "with" } else { "without" },
-    )))
+    let assumed = if norm {
+        "the activated input is assumed, as usual with a norm before the head"
+    } else {
+        "the raw input is assumed, as usual without a norm before the head"
+    };
+    let text =
+        format!("names and shapes do not tell what the shortcut convolutions read; {assumed}");
+    let measured = Measured::new(keys.size("linear.weight", 0)?, parameters);
+    Some(measured.doubt("activated_shortcut", text))
 }
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {

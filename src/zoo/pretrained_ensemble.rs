@@ -2,14 +2,12 @@
 //! ResNet-50s in one file. Its output is the mean of their probabilities, which attacks take for
 //! logits, as the published evaluation does.
 
-use candle_core::{Device, Tensor};
-
 use super::constants::IMAGENET;
 use super::parameters::list;
 use super::residual::EXPANSION;
 use super::{Architecture, Keys, Measured, Plan, Value, Weights};
 use crate::error::Result;
-use crate::nn::{Affine, Layer, global_avg_pool, relu, seq, softmax, sum};
+use crate::nn::{Layer, global_avg_pool, mean, relu, seq, softmax, sum};
 
 /// Three ResNet-50s unless the sizes say otherwise.
 pub(super) const PRETRAINED_ENSEMBLE: Architecture = Architecture {
@@ -40,17 +38,14 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
 }
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let members = plan.number("members")?;
-    let each = (0..members)
+    let each = (0..plan.number("members")?)
         .map(|i| {
             let mut layers = member(&mut w.at(format_args!("models.{i}")), plan)?;
             layers.push(softmax());
             Ok(seq(layers))
         })
         .collect::<Result<Vec<_>>>()?;
-    let share = Tensor::full(1.0 / members as f32, plan.classes, &Device::Cpu)?;
-    let nothing = share.zeros_like()?;
-    Ok(vec![sum(each), Affine::new(share, nothing).layer()])
+    Ok(vec![mean(each)])
 }
 
 fn member(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {

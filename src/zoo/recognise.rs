@@ -11,6 +11,7 @@ use super::constants::for_classes;
 use super::parameters::{Parameters, Value};
 use super::{ALL, Architecture, Normalisation, Plan, Stored};
 use crate::error::Result;
+use crate::nn::Layer;
 
 /// One way to read the tensors.
 #[derive(Debug, Clone)]
@@ -20,7 +21,16 @@ pub struct Recognised {
     /// Its parameters and everything else its builder needs.
     pub plan: Plan,
     /// What names and shapes do not tell and was assumed; empty if nothing was.
-    pub doubts: Vec<String>,
+    pub doubts: Vec<Doubt>,
+}
+
+/// Something that was assumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The parameter it is about, or `normalisation`.
+    pub about: &'static str,
+    /// What was assumed, as a sentence for the user.
+    pub text: String,
 }
 
 /// Names and shapes of the tensors of a file.
@@ -34,7 +44,7 @@ pub struct Measured {
     /// Number of classes.
     pub classes: usize,
     /// What was assumed.
-    pub doubts: Vec<String>,
+    pub doubts: Vec<Doubt>,
 }
 
 impl Measured {
@@ -45,8 +55,8 @@ impl Measured {
     }
 
     /// Adds a doubt.
-    pub(super) fn doubt(mut self, text: impl Into<String>) -> Self {
-        self.doubts.push(text.into());
+    pub(super) fn doubt(mut self, about: &'static str, text: impl Into<String>) -> Self {
+        self.doubts.push(Doubt { about, text: text.into() });
         self
     }
 }
@@ -113,22 +123,34 @@ pub fn take_normalisation(tensors: &mut BTreeMap<String, Tensor>) -> Result<Opti
     Ok(None)
 }
 
-/// The architectures that the tensors fit. `normalisation` is what [`take_normalisation`] found.
-///
-/// # Errors
-/// If the device fails.
+/// The architectures that the tensors fit, with none missing and none left over. `normalisation` is
+/// what [`take_normalisation`] found.
 pub fn recognise(
     tensors: &BTreeMap<String, Tensor>,
     normalisation: Option<&Normalisation>,
 ) -> Vec<Recognised> {
+    let mut found = candidates(tensors, normalisation);
+    found.retain(|candidate| candidate.tree(tensors).is_ok());
+    found
+}
+
+/// The architectures that the tensors may belong to by some of their names.
+pub fn candidates(
+    tensors: &BTreeMap<String, Tensor>,
+    normalisation: Option<&Normalisation>,
+) -> Vec<Recognised> {
     let families = ALL.iter().filter(|a| a.name == a.family);
-    families
-        .filter_map(|family| family.recognise(tensors, normalisation))
-        .filter(|found| {
-            let mut stored = Stored::new(tensors.clone());
-            found.architecture.tree(&mut stored, &found.plan).is_ok()
-        })
-        .collect()
+    families.filter_map(|family| family.recognise(tensors, normalisation)).collect()
+}
+
+impl Recognised {
+    /// The network.
+    ///
+    /// # Errors
+    /// As [`Architecture::tree`].
+    pub fn tree(&self, tensors: &BTreeMap<String, Tensor>) -> Result<Layer> {
+        self.architecture.tree(&mut Stored::new(tensors.clone()), &self.plan)
+    }
 }
 
 impl Architecture {
@@ -139,40 +161,44 @@ impl Architecture {
         tensors: &BTreeMap<String, Tensor>,
         normalisation: Option<&Normalisation>,
     ) -> Option<Recognised> {
-        let mut plan = self.plan();
-        let mut architecture = find_in_family(self.family, None)?;
-        let mut doubts = Vec::new();
-        if let Some(measure) = self.measure {
-            let measured = measure(&Keys(tensors))?;
-            architecture = find_in_family(self.family, Some(&measured.parameters))?;
-            let usual = architecture.normalisation.map(|c| for_classes(c, measured.classes));
-            plan = Plan {
-                input_shape: architecture.input_shape,
-                classes: measured.classes,
-                normalisation: usual.map(Normalisation::from),
-                parameters: measured.parameters,
-            };
-            doubts = measured.doubts;
-            if normalisation.is_none() {
-                doubts.push(match &plan.normalisation {
-                    Some(n) => format!(
-                        "the file holds no input normalisation; mean {:?} and std {:?} are assumed",
-                        n.mean, n.std
-                    ),
-                    None => "the file holds no input normalisation; none is assumed".into(),
-                });
+        let Some(measure) = self.measure else {
+            let mut plan = self.plan();
+            plan.normalisation = normalisation.cloned().or(plan.normalisation);
+            let architecture = find_in_family(self.family, &plan.parameters)?;
+            return Some(Recognised { architecture, plan, doubts: Vec::new() });
+        };
+        let Measured { mut parameters, classes, mut doubts } = measure(&Keys(tensors))?;
+        if self.name != self.family {
+            // Who names this architecture and not the family has said what the tensors do not tell.
+            for doubt in std::mem::take(&mut doubts) {
+                if let Some((name, value)) = self.parameters.iter().find(|(n, _)| *n == doubt.about)
+                {
+                    parameters.insert((*name).to_string(), value.clone());
+                }
             }
         }
-        if let Some(normalisation) = normalisation {
-            plan.normalisation = Some(normalisation.clone());
+        let architecture = find_in_family(self.family, &parameters)?;
+        let usual = architecture.normalisation.map(|usual| for_classes(usual, classes).into());
+        if normalisation.is_none() {
+            let assumed = usual.as_ref().map_or("none is assumed".into(), |n: &Normalisation| {
+                format!("mean {:?} and std {:?} are assumed", n.mean, n.std)
+            });
+            let text = format!("the file holds no input normalisation; {assumed}");
+            doubts.push(Doubt { about: "normalisation", text });
         }
+        let plan = Plan {
+            input_shape: architecture.input_shape,
+            classes,
+            normalisation: normalisation.cloned().or(usual),
+            parameters,
+        };
         Some(Recognised { architecture, plan, doubts })
     }
 }
 
 /// The member of a family with these parameters, or the one of the family's own name.
-fn find_in_family(family: &str, parameters: Option<&Parameters>) -> Option<&'static Architecture> {
+fn find_in_family(family: &str, parameters: &Parameters) -> Option<&'static Architecture> {
     let members = || ALL.iter().filter(|a| a.family == family);
-    let exact = members().find(|a| a.name != family && Some(&a.parameters()) == parameters);
+    let exact = members().find(|a| a.name != family && a.parameters() == *parameters);
     exact.or_else(|| members().find(|a| a.name == family))
 }
