@@ -135,7 +135,7 @@ fn convert_says_what_it_is_not_sure_of() {
 fn a_checkpoint_becomes_a_model_file() {
     let sandbox = Sandbox::new();
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/benchmarks/models/digits-pgd.safetensors");
-    let tensors = candle_core::safetensors::load(model, &candle_core::Device::Cpu).unwrap();
+    let tensors = candle_core::safetensors::load(model, &Device::Cpu).unwrap();
     candle_core::safetensors::save(&tensors, sandbox.path("plain.safetensors")).unwrap();
     let ran = sandbox.run(&["convert", "plain.safetensors", "-o", "model.safetensors"]);
     assert_snapshot!(ran.all());

@@ -1,8 +1,8 @@
 //! RaWideResNet (Peng et al., BMVC 2023): the Wide ResNet with SiLU of [`super::dm_wide_resnet`] with
-//! stages of free depth and width and squeeze-excitation.
+//! stages of free depth and width and squeeze-excitation; with MeanSparse too.
 
 use super::constants::CIFAR10;
-use super::dm_wide_resnet::{Body, measure_stages};
+use super::dm_wide_resnet::{Body, DM_WIDE_RESNET, measure_stages};
 use super::parameters::list;
 use super::{Architecture, Keys, Measured, Plan, Value, Weights};
 use crate::error::Result;
@@ -18,8 +18,10 @@ pub(super) const RA_WIDE_RESNET: Architecture = Architecture {
         ("stem", Value::Number(96)),
         ("blocks", list(&[30, 31, 10])),
         ("widths", list(&[216, 432, 864])),
+        ("mean_sparse", Value::Flag(false)),
     ],
     measure: Some(measure),
+    unused: DM_WIDE_RESNET.unused,
     build,
     ..Architecture::FIXED
 };
@@ -30,7 +32,12 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     }
     let (blocks, widths) = measure_stages(keys)?;
     let stem = keys.size("init_conv.weight", 0)?;
-    let parameters = [("stem", stem.into()), ("blocks", blocks.into()), ("widths", widths.into())];
+    let parameters = [
+        ("stem", stem.into()),
+        ("blocks", blocks.into()),
+        ("widths", widths.into()),
+        ("mean_sparse", keys.has("meansparse_end.threshold").into()),
+    ];
     Some(Measured::new(keys.size("logits.weight", 0)?, parameters))
 }
 
@@ -39,7 +46,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         stem: plan.number("stem")?,
         blocks: plan.numbers("blocks")?,
         widths: plan.numbers("widths")?,
-        mean_sparse: false,
+        mean_sparse: plan.flag("mean_sparse")?,
         squeeze: true,
     };
     body.build(w, plan)

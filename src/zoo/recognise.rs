@@ -101,7 +101,8 @@ const NORMALISATION: [(&str, &str); 4] = [
     ("normalizer.mean", "normalizer.std"),
 ];
 
-/// Removes the constants of an input normalisation from the tensors, if they hold one.
+/// Removes the constants of an input normalisation from the tensors, if they hold one; constants that
+/// cannot be one stay, and fit no architecture.
 ///
 /// # Errors
 /// If the device fails.
@@ -116,6 +117,10 @@ pub fn take_normalisation(tensors: &mut BTreeMap<String, Tensor>) -> Result<Opti
         let values =
             |t: &Tensor| t.to_dtype(DType::F64).and_then(|t| t.flatten_all()?.to_vec1::<f64>());
         let found = Normalisation { mean: values(m)?, std: values(s)? };
+        let all = |values: &[f64], good: fn(f64) -> bool| values.iter().all(|v| good(*v));
+        if !all(&found.mean, f64::is_finite) || !all(&found.std, |s| s.is_finite() && s > 0.0) {
+            continue;
+        }
         tensors.remove(mean);
         tensors.remove(std);
         return Ok(Some(found));

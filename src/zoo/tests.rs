@@ -79,6 +79,10 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
     ("wrn-34-r", &[("stem", "3"), ("blocks", "1,2,1"), ("widths", "4,4,2")]),
     ("wrn-a4", &[("stem", "4"), ("blocks", "1,2,1"), ("widths", "4,4,3")]),
     ("ra-wide-resnet", &[("stem", "4"), ("blocks", "1,2,1"), ("widths", "6,8,10")]),
+    (
+        "ra-wide-resnet",
+        &[("stem", "4"), ("blocks", "1,1,1"), ("widths", "6,8,10"), ("mean_sparse", "true")],
+    ),
     ("pssilu-wide-resnet", &[("depth", "10"), ("widen_factor", "1")]),
     (
         "cifar-resnext-29",
