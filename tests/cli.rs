@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor, Var};
+use epsball::zoo;
 use insta::assert_snapshot;
 use support::{SMALL_SUITE, Sandbox, tables};
 
@@ -73,11 +77,65 @@ fn json_goes_to_stdout_and_nothing_else_does() {
     assert!(ran.stderr.contains("leaderboard.html"));
 }
 
+/// Random weights of a small network of this family, saved as a training run would, and what convert
+/// says about them.
+fn converted(sandbox: &Sandbox, family: &str, sizes: &[(&str, &str)], more: &[&str]) -> String {
+    let architecture = zoo::find(family).unwrap();
+    let mut plan = architecture.plan();
+    for (name, value) in sizes {
+        plan.parameters.insert((*name).into(), value.parse().unwrap());
+    }
+    let mut fresh = zoo::Fresh::new(0);
+    architecture.tree(&mut fresh, &plan).unwrap();
+    let named = |(name, v): (&String, &Var)| (format!("module.{name}"), v.as_tensor().clone());
+    let mut tensors: HashMap<String, Tensor> = fresh.variables.iter().map(named).collect();
+    if family == "wide-resnet" {
+        for (name, value) in [("mu", 0.25_f32), ("sigma", 0.5), ("sub_block1.layer.0.x", 1.0)] {
+            let constant = Tensor::full(value, (1, 3, 1, 1), &Device::Cpu).unwrap();
+            tensors.insert(format!("module.{name}"), constant);
+        }
+    }
+    candle_core::safetensors::save(&tensors, sandbox.path("plain.safetensors")).unwrap();
+    let mut arguments = vec!["convert", "plain.safetensors", "-o", "model.safetensors"];
+    arguments.extend(more);
+    let ran = sandbox.run(&arguments);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    ran.stderr
+}
+
+#[test]
+fn sizes_and_normalisation_come_from_the_checkpoint() {
+    let sandbox = Sandbox::new();
+    let sizes = [("depth", "10"), ("widen_factor", "1")];
+    assert_eq!(
+        converted(&sandbox, "wide-resnet", &sizes, &[]),
+        "keys and shapes fit wide-resnet and no other architecture\n\
+         wrote model.safetensors (wide-resnet, depth 10, widen_factor 1)\n"
+    );
+    let ran = sandbox.run(&["inspect", "model.safetensors"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let normalise = "normalise mean [0.2500, 0.2500, 0.2500] std [0.5000, 0.5000, 0.5000]";
+    assert!(ran.stdout.contains(normalise), "{}", ran.stdout);
+}
+
+#[test]
+fn convert_says_what_it_is_not_sure_of() {
+    let sandbox = Sandbox::new();
+    let said = converted(&sandbox, "preact-resnet-18", &[("width", "4")], &[]);
+    assert_eq!(said.matches("not sure: ").count(), 2, "{said}");
+    assert!(said.contains("the raw input is assumed"), "{said}");
+    assert!(said.contains("no input normalisation; none is assumed"), "{said}");
+    let told = ["--parameter", "activated_shortcut=true", "--mean", "0.5,0.5,0.5", "--std=1,1,1"];
+    let said = converted(&sandbox, "preact-resnet-18", &[("width", "4")], &told);
+    assert!(!said.contains("not sure"), "{said}");
+    assert!(said.contains("(preact-resnet-18, activated_shortcut true, width 4)"), "{said}");
+}
+
 #[test]
 fn a_checkpoint_becomes_a_model_file() {
     let sandbox = Sandbox::new();
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/benchmarks/models/digits-pgd.safetensors");
-    let tensors = candle_core::safetensors::load(model, &candle_core::Device::Cpu).unwrap();
+    let tensors = candle_core::safetensors::load(model, &Device::Cpu).unwrap();
     candle_core::safetensors::save(&tensors, sandbox.path("plain.safetensors")).unwrap();
     let ran = sandbox.run(&["convert", "plain.safetensors", "-o", "model.safetensors"]);
     assert_snapshot!(ran.all());

@@ -1,12 +1,15 @@
 //! `epsball convert`: a checkpoint becomes a model file that says everything about itself. Pickles
 //! are read, never run.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use candle_core::Tensor;
 
 use super::exit;
 use crate::error::{Error, Result};
 use crate::model::{ModelCard, checkpoint, file};
-use crate::zoo::{self, Architecture, Stored};
+use crate::zoo::{self, Normalisation, Recognised, Value};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -18,6 +21,19 @@ pub(super) struct Args {
     /// Architecture; otherwise the one whose keys and shapes fit
     #[arg(long)]
     arch: Option<String>,
+    /// A size or choice of the architecture, such as activated_shortcut=true; may be repeated.
+    /// Sizes are measured from the weights
+    #[arg(long, value_name = "NAME=VALUE")]
+    parameter: Vec<String>,
+    /// Mean per channel that the network subtracts from [0, 1] pixels: 0.4914,0.4822,0.4465
+    #[arg(long, value_delimiter = ',', requires = "std")]
+    mean: Vec<f64>,
+    /// Standard deviation per channel that the network divides by
+    #[arg(long, value_delimiter = ',', requires = "mean")]
+    std: Vec<f64>,
+    /// Channels, height and width of the images: 3,32,32
+    #[arg(long, value_delimiter = ',', value_name = "C,H,W")]
+    input_shape: Vec<usize>,
     /// Which weights, if the file holds several sets: state_dict, ema, ...
     #[arg(long)]
     set: Option<String>,
@@ -36,58 +52,32 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let set = checkpoint::read_set(&args.checkpoint, args.set.as_deref())?;
+    let mut set = checkpoint::read_set(&args.checkpoint, args.set.as_deref())?;
     for warning in &set.warnings {
         eprintln!("warning: {}: {warning}", args.checkpoint.display());
     }
-    let fits = |architecture: &Architecture| {
-        let mut stored = Stored::new(set.tensors.clone());
-        architecture.tree(&mut stored, &architecture.plan()).map(|_| ())
+    let stored = zoo::take_normalisation(&mut set.tensors)?;
+    let mut found = match &args.arch {
+        Some(name) => named(name, &set.tensors, stored.as_ref())?,
+        None => recognised(args, &set.tensors, stored.as_ref())?,
     };
-    let architecture = match &args.arch {
-        Some(name) => {
-            let architecture = zoo::find(name)?;
-            fits(architecture).map_err(|error| match error {
-                Error::Setting { field, problem, remedy } => {
-                    Error::file(&args.checkpoint, field, problem, remedy)
-                }
-                other => other,
-            })?;
-            architecture
+    args.correct(&mut found)?;
+    found.tree(&set.tensors).map_err(|error| match error {
+        Error::Setting { field, problem, remedy } => {
+            Error::file(&args.checkpoint, field, problem, remedy)
         }
-        None => {
-            let fitting: Vec<&'static Architecture> =
-                zoo::ALL.iter().filter(|a| fits(a).is_ok()).collect();
-            match fitting.as_slice() {
-                [one] => {
-                    eprintln!("keys and shapes fit {} and no other architecture", one.name);
-                    *one
-                }
-                [] => {
-                    let keys: Vec<&str> = set.tensors.keys().map(String::as_str).take(8).collect();
-                    return Err(Error::file(
-                        &args.checkpoint,
-                        "keys",
-                        format!("fit no known architecture ({}, ...)", keys.join(", ")),
-                        "`epsball list architectures` shows the known ones; name one with --arch \
-                         to see what does not fit",
-                    ));
-                }
-                several => {
-                    let names: Vec<&str> = several.iter().map(|a| a.name).collect();
-                    return Err(Error::file(
-                        &args.checkpoint,
-                        "keys",
-                        format!("fit several architectures: {}", names.join(", ")),
-                        "name one of them with --arch",
-                    ));
-                }
-            }
-        }
-    };
+        other => other,
+    })?;
+    for doubt in &found.doubts {
+        eprintln!("not sure: {}", doubt.text);
+    }
+    let Recognised { architecture, plan, .. } = found;
+    set.tensors
+        .retain(|name, _| !(architecture.unused)(name) && !name.ends_with("num_batches_tracked"));
+
     let stem =
         args.output.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
-    let mut card = ModelCard::new(args.name.clone().unwrap_or(stem), architecture);
+    let mut card = ModelCard::of_plan(args.name.clone().unwrap_or(stem), architecture, plan);
     card.source.clone_from(&args.source);
     card.licence.clone_from(&args.licence);
     for pair in &args.published {
@@ -103,6 +93,108 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         card.published.insert(name.trim().into(), value);
     }
     file::save(&args.output, &set.tensors, &card)?;
-    eprintln!("wrote {} ({})", args.output.display(), architecture.name);
+    eprintln!("wrote {} ({})", args.output.display(), describe(architecture.name, &card));
     Ok(exit::OK)
+}
+
+/// `wide-resnet, depth 10, widen_factor 2`.
+fn describe(name: &str, card: &ModelCard) -> String {
+    let parameters = card.parameters.iter().map(|(name, value)| format!(", {name} {value}"));
+    std::iter::once(name.to_string()).chain(parameters).collect()
+}
+
+/// The architecture that the user named, with what the weights tell about it.
+fn named(
+    name: &str,
+    tensors: &BTreeMap<String, Tensor>,
+    stored: Option<&Normalisation>,
+) -> Result<Recognised> {
+    let architecture = zoo::find(name)?;
+    Ok(architecture.recognise(tensors, stored).unwrap_or_else(|| Recognised {
+        architecture,
+        plan: architecture.plan(),
+        doubts: Vec::new(),
+    }))
+}
+
+/// The only architecture that fits.
+fn recognised(
+    args: &Args,
+    tensors: &BTreeMap<String, Tensor>,
+    stored: Option<&Normalisation>,
+) -> Result<Recognised> {
+    let mut fitting = zoo::recognise(tensors, stored);
+    if fitting.len() == 1 {
+        let one = fitting.remove(0);
+        eprintln!("keys and shapes fit {} and no other architecture", one.architecture.name);
+        return Ok(one);
+    }
+    if fitting.is_empty() {
+        let keys: Vec<&str> = tensors.keys().map(String::as_str).take(8).collect();
+        let mut problem = format!("fit no known architecture ({}, ...)", keys.join(", "));
+        let measured = |c: &Recognised| c.architecture.measure.is_some();
+        if let Some(near) = zoo::candidates(tensors, stored).into_iter().find(measured)
+            && let Err(error) = near.tree(tensors)
+        {
+            problem += &format!("; nearly {}: {error}", near.architecture.name);
+        }
+        return Err(Error::file(
+            &args.checkpoint,
+            "keys",
+            problem,
+            "`epsball list architectures` shows the known ones; name one with --arch to see what \
+             does not fit",
+        ));
+    }
+    let names: Vec<&str> = fitting.iter().map(|found| found.architecture.name).collect();
+    Err(Error::file(
+        &args.checkpoint,
+        "keys",
+        format!("fit several architectures: {}", names.join(", ")),
+        "name one of them with --arch",
+    ))
+}
+
+impl Args {
+    /// What the user says goes before what was measured or assumed.
+    fn correct(&self, found: &mut Recognised) -> Result<()> {
+        for pair in &self.parameter {
+            let Some((name, value)) = pair.split_once('=') else {
+                return Err(Error::setting(
+                    "--parameter",
+                    format!("`{pair}` is not NAME=VALUE"),
+                    "write for example --parameter activated_shortcut=true",
+                ));
+            };
+            found.plan.parameters.insert(name.trim().into(), value.trim().parse::<Value>()?);
+            found.doubts.retain(|doubt| doubt.about != name.trim());
+        }
+        if !self.mean.is_empty() {
+            let channels = found.plan.input_shape[0];
+            let right =
+                |values: &[f64]| values.len() == channels && values.iter().all(|v| v.is_finite());
+            if !right(&self.mean) || !right(&self.std) || self.std.iter().any(|s| *s <= 0.0) {
+                return Err(Error::setting(
+                    "--mean, --std",
+                    format!("have to be {channels} numbers each, one per channel, std above 0"),
+                    "write for example --mean 0.4914,0.4822,0.4465 --std 0.2471,0.2435,0.2616",
+                ));
+            }
+            let (mean, std) = (self.mean.clone(), self.std.clone());
+            found.plan.normalisation = Some(Normalisation { mean, std });
+            found.doubts.retain(|doubt| doubt.about != "normalisation");
+        }
+        match *self.input_shape.as_slice() {
+            [] => {}
+            [c, h, w] => found.plan.input_shape = [c, h, w],
+            _ => {
+                return Err(Error::setting(
+                    "--input-shape",
+                    "is not three numbers",
+                    "write for example --input-shape 3,32,32",
+                ));
+            }
+        }
+        Ok(())
+    }
 }

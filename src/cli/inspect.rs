@@ -29,6 +29,9 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let info = network.info();
     println!("name          {}", info.name);
     println!("architecture  {}", info.architecture);
+    for (name, value) in &card.parameters {
+        println!("parameter     {name} {value}");
+    }
     println!("input         {:?} in [0, 1]", info.input_shape);
     println!("classes       {}", info.classes);
     println!("weights       {}", info.parameters);

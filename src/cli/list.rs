@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         }
         What::Architectures => {
             for a in zoo::ALL {
-                println!("{:<18} {:?} {:<3} {}", a.name, a.input_shape, a.classes, a.about);
+                println!("{:<26} {:?} {:<4} {}", a.name, a.input_shape, a.classes, a.about);
             }
         }
         What::Data => data::usages().for_each(|usage| println!("{usage}")),

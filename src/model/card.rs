@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::zoo::{Architecture, Normalisation, Plan};
+use crate::error::Result;
+use crate::zoo::{self, Architecture, Normalisation, Parameters, Plan};
 
 /// Version of the card's format.
 pub const CARD_VERSION: u32 = 1;
@@ -24,6 +25,9 @@ pub struct ModelCard {
     pub input_shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
+    /// Sizes and choices in which the network differs from the architecture's defaults.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
     /// Mean per channel that the network subtracts; empty for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mean: Vec<f64>,
@@ -53,7 +57,13 @@ pub struct ModelCard {
 impl ModelCard {
     /// A card with nothing but the architecture's defaults.
     pub fn new(name: impl Into<String>, architecture: &Architecture) -> Self {
-        let plan = architecture.plan();
+        Self::of_plan(name, architecture, architecture.plan())
+    }
+
+    /// A card for an architecture with everything its builder was told.
+    pub fn of_plan(name: impl Into<String>, architecture: &Architecture, plan: Plan) -> Self {
+        let defaults = architecture.parameters();
+        let differs = |(name, value): &(String, _)| defaults.get(name) != Some(value);
         let (mean, std) = plan.normalisation.map_or_else(Default::default, |n| (n.mean, n.std));
         Self {
             format_version: CARD_VERSION,
@@ -61,6 +71,7 @@ impl ModelCard {
             architecture: architecture.name.into(),
             input_shape: plan.input_shape,
             classes: plan.classes,
+            parameters: plan.parameters.into_iter().filter(differs).collect(),
             mean,
             std,
             source: String::new(),
@@ -73,9 +84,14 @@ impl ModelCard {
     }
 
     /// What the architecture's builder needs to know.
-    pub fn plan(&self) -> Plan {
+    ///
+    /// # Errors
+    /// If there is no such architecture.
+    pub fn plan(&self) -> Result<Plan> {
+        let mut parameters = zoo::find(&self.architecture)?.parameters();
+        parameters.extend(self.parameters.clone());
         let normalisation = (!self.mean.is_empty())
             .then(|| Normalisation { mean: self.mean.clone(), std: self.std.clone() });
-        Plan { input_shape: self.input_shape, classes: self.classes, normalisation }
+        Ok(Plan { input_shape: self.input_shape, classes: self.classes, normalisation, parameters })
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::card::{CARD_VERSION, ModelCard};
 use super::{FrozenNetwork, ModelInfo};
 use crate::error::{Error, Result};
-use crate::zoo::{self, Stored};
+use crate::zoo::{self, Architecture, Stored};
 
 /// Key of the card in the safetensors metadata.
 const CARD_KEY: &str = "epsball";
@@ -44,11 +44,11 @@ pub fn load_bytes(
     bytes: &[u8],
     declared: &Declared,
 ) -> Result<(FrozenNetwork, ModelCard)> {
-    let (stored, tensors) = read_tensors(path, bytes)?;
+    let (stored, mut tensors) = read_tensors(path, bytes)?;
     let stem = || path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     let mut card = match (&declared.architecture, stored) {
         (Some(name), Some(card)) if card.architecture == *name => card,
-        (Some(name), _) => ModelCard::new(stem(), zoo::find(name)?),
+        (Some(name), _) => card_of_weights(path, stem(), zoo::find(name)?, &mut tensors)?,
         (None, Some(card)) => card,
         (None, None) => {
             let names = zoo::ALL.iter().map(|a| a.name).collect::<Vec<_>>().join(", ");
@@ -65,7 +65,7 @@ pub fn load_bytes(
     }
     let parameters = count_parameters(&tensors);
     let tree = zoo::find(&card.architecture)?
-        .tree(&mut Stored::new(tensors), &card.plan())
+        .tree(&mut Stored::new(tensors), &card.plan()?)
         .map_err(|error| name_file(error, path))?;
     let info = ModelInfo {
         name: card.name.clone(),
@@ -78,6 +78,23 @@ pub fn load_bytes(
         optimises_in_forward: card.optimises_in_forward,
     };
     Ok((FrozenNetwork::new(info, tree), card))
+}
+
+/// A card for plain weights of this architecture, its parameters measured from their shapes.
+fn card_of_weights(
+    path: &Path,
+    name: String,
+    architecture: &'static Architecture,
+    tensors: &mut BTreeMap<String, Tensor>,
+) -> Result<ModelCard> {
+    let normalisation = zoo::take_normalisation(tensors)?;
+    let Some(found) = architecture.recognise(tensors, normalisation.as_ref()) else {
+        return Ok(ModelCard::new(name, architecture));
+    };
+    for doubt in &found.doubts {
+        tracing::warn!("{}: {}", path.display(), doubt.text);
+    }
+    Ok(ModelCard::of_plan(name, found.architecture, found.plan))
 }
 
 /// Writes weights with their card, replacing the file at once when it is complete.

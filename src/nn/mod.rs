@@ -11,12 +11,22 @@ mod affine;
 mod branch;
 mod conv2d;
 mod fuse;
+mod gate;
 mod linear;
+mod mean_sparse;
 mod normalise;
+mod pad_pixels;
+mod per_image;
 mod pool;
 mod print;
+mod pssilu;
 mod reshape;
+mod scale;
 mod shape;
+mod sigmoid;
+mod softmax;
+mod standardise;
+mod unit_length;
 
 use candle_core::Tensor;
 
@@ -25,11 +35,20 @@ pub use affine::Affine;
 pub use branch::{Concat, Seq, Sum};
 pub use conv2d::Conv2d;
 pub use fuse::fuse;
+pub use gate::Gate;
 pub use linear::Linear;
+pub use mean_sparse::MeanSparse;
 pub use normalise::Normalise;
+pub use pad_pixels::PadPixels;
 pub use pool::{AvgPool, GlobalAvgPool, MaxPool};
+pub use pssilu::PsSilu;
 pub use reshape::{Flatten, PadChannels, Subsample};
+pub use scale::Scale;
 pub use shape::Shape;
+pub use sigmoid::Sigmoid;
+pub use softmax::Softmax;
+pub use standardise::Standardise;
+pub use unit_length::UnitLength;
 
 use crate::error::Result;
 use crate::ops::activation::Bits;
@@ -64,6 +83,24 @@ pub enum Layer {
     Subsample(Subsample),
     /// Zero channels before and after.
     PadChannels(PadChannels),
+    /// Subtracts an image's mean and divides by its standard deviation.
+    Standardise(Standardise),
+    /// A vector divided by its L2 length.
+    UnitLength(UnitLength),
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid(Sigmoid),
+    /// Probabilities from logits.
+    Softmax(Softmax),
+    /// `x (sigmoid(alpha x) - beta) / (1 - beta)`.
+    PsSilu(PsSilu),
+    /// Values close to their channel's mean become the mean.
+    MeanSparse(MeanSparse),
+    /// Zero pixels around the image.
+    PadPixels(PadPixels),
+    /// Channels times numbers that a branch computes from the whole image.
+    Gate(Gate),
+    /// A constant factor.
+    Scale(Scale),
     /// Layers one after the other.
     Seq(Seq),
     /// Branches on the same input, added.
@@ -155,6 +192,15 @@ impl Layer {
             Self::Flatten(layer) => layer,
             Self::Subsample(layer) => layer,
             Self::PadChannels(layer) => layer,
+            Self::Standardise(layer) => layer,
+            Self::UnitLength(layer) => layer,
+            Self::Sigmoid(layer) => layer,
+            Self::Softmax(layer) => layer,
+            Self::PsSilu(layer) => layer,
+            Self::MeanSparse(layer) => layer,
+            Self::PadPixels(layer) => layer,
+            Self::Gate(layer) => layer,
+            Self::Scale(layer) => layer,
             Self::Seq(layer) => layer,
             Self::Sum(layer) => layer,
             Self::Concat(layer) => layer,
@@ -206,6 +252,13 @@ pub fn sum(branches: impl Into<Vec<Layer>>) -> Layer {
     Layer::Sum(Sum(branches.into()))
 }
 
+/// Branches on the same input, averaged.
+pub fn mean(branches: impl Into<Vec<Layer>>) -> Layer {
+    let branches = branches.into();
+    let share = 1.0 / branches.len().max(1) as f64;
+    seq([sum(branches), Layer::Scale(Scale(share))])
+}
+
 /// Branches on the same input, side by side along the channels.
 pub fn concat(branches: impl Into<Vec<Layer>>) -> Layer {
     Layer::Concat(Concat(branches.into()))
@@ -219,6 +272,21 @@ pub fn relu() -> Layer {
 /// `x * sigmoid(x)`, also called swish.
 pub fn silu() -> Layer {
     Layer::Silu(Silu)
+}
+
+/// `1 / (1 + exp(-x))`.
+pub fn sigmoid() -> Layer {
+    Layer::Sigmoid(Sigmoid)
+}
+
+/// Probabilities from logits.
+pub fn softmax() -> Layer {
+    Layer::Softmax(Softmax)
+}
+
+/// Every channel times the number that `branch`, which ends in one number per channel, gives for it.
+pub fn gate(branch: impl Into<Vec<Layer>>) -> Layer {
+    Layer::Gate(Gate(Box::new(seq(branch))))
 }
 
 /// Mean over windows of `size` pixels, `stride` apart, without padding.

@@ -24,6 +24,8 @@ fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
     let even = [2, 6, 6, 4];
     let wide = [2, 16, 5, 6];
     let asymmetric = Padding { top: 0, bottom: 1, left: 0, right: 1 };
+    let gates = Linear::new(random(&[6, 6], 19), Some(random(&[6], 20))).layer();
+    let sparse = MeanSparse::new(random(&[6], 21), random(&[6], 22).abs().unwrap()).layer();
     vec![
         ("identity", Layer::Identity, image),
         ("conv 1x1", conv(4, 6, [1, 1]).layer(), image),
@@ -46,8 +48,16 @@ fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
             Normalise::new(random(&[6], 14), random(&[6], 15).exp().unwrap()).layer(),
             image,
         ),
+        ("standardise", Standardise.layer(), image),
+        ("unit length", seq([global_avg_pool(), UnitLength.layer()]), image),
         ("relu", relu(), image),
         ("silu", silu(), image),
+        ("pssilu", PsSilu::new(-1.2, 0.2).layer(), image),
+        ("sigmoid", sigmoid(), image),
+        ("softmax", seq([global_avg_pool(), softmax()]), image),
+        ("mean sparse", sparse, image),
+        ("gate", gate([global_avg_pool(), gates, sigmoid()]), image),
+        ("pad pixels", PadPixels(1).layer(), image),
         ("average pool", avg_pool(2, 2), even),
         ("average pool, stride 2 with a rest", avg_pool(2, 2), image),
         ("average pool overlapping", avg_pool(3, 2), image),
@@ -69,6 +79,7 @@ fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
             ]),
             image,
         ),
+        ("mean", mean([conv(4, 6, [1, 1]).layer(), conv(4, 6, [3, 3]).padding(1).layer()]), image),
         ("concat", concat([conv(4, 6, [1, 1]).layer(), relu(), Layer::Identity]), image),
     ]
 }

@@ -9,6 +9,7 @@ use crate::nn::{Layer, flatten, relu};
 /// sequential module.
 pub(super) const CNN_A: Architecture = Architecture {
     name: "cifar-cnn-a",
+    family: "cifar-cnn-a",
     about: "CNN-A of the verification literature for CIFAR-10",
     input_shape: [3, 32, 32],
     classes: 10,
@@ -17,6 +18,7 @@ pub(super) const CNN_A: Architecture = Architecture {
         &[63.0 / 255.0, 62.1 / 255.0, 66.7 / 255.0],
     )),
     build,
+    ..Architecture::FIXED
 };
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {

@@ -8,11 +8,13 @@ use crate::nn::{Layer, PadChannels, Subsample, global_avg_pool, relu, seq, sum};
 /// n = 3. The normalisation is ImageNet's, as in the published checkpoints of this form.
 pub(super) const RESNET20_A: Architecture = Architecture {
     name: "cifar-resnet20-a",
+    family: "cifar-resnet20-a",
     about: "CIFAR ResNet-20 with option-A shortcuts",
     input_shape: [3, 32, 32],
     classes: 10,
     normalisation: Some((&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])),
     build,
+    ..Architecture::FIXED
 };
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {

@@ -8,21 +8,25 @@ use crate::nn::{Layer, flatten, relu};
 /// Three convolutions and two fully connected layers.
 pub(super) const CNN: Architecture = Architecture {
     name: "digits-cnn",
+    family: "digits-cnn",
     about: "three convolutions and two fully connected layers for 8 x 8 digits",
     input_shape: [1, 8, 8],
     classes: 10,
     normalisation: None,
     build: cnn,
+    ..Architecture::FIXED
 };
 
 /// Two hidden layers.
 pub(super) const MLP: Architecture = Architecture {
     name: "digits-mlp",
+    family: "digits-mlp",
     about: "two hidden layers of 128 for 8 x 8 digits",
     input_shape: [1, 8, 8],
     classes: 10,
     normalisation: None,
     build: mlp,
+    ..Architecture::FIXED
 };
 
 fn cnn(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {

@@ -2,11 +2,30 @@
 //! one file here and one line in [`ALL`]; its keys are those of the published checkpoints.
 
 mod abc_cnn_a;
+mod card_resnet;
 mod cifar_resnet;
+mod constants;
 mod digits;
+mod dm_preact_resnet;
+mod dm_wide_resnet;
+mod parameters;
+mod preact_resnet;
+mod pretrained_ensemble;
+mod pssilu_wide_resnet;
+mod ra_wide_resnet;
+mod recognise;
+mod residual;
+mod resnet_cifar;
+mod resnet_imagenet;
+mod resnet_smoothing;
+mod resnext_cifar;
+mod robust_wide_resnet;
 mod trades_cnn;
 mod weights;
+mod wide_resnet;
 
+pub use parameters::{Parameters, Value};
+pub use recognise::{Doubt, Keys, Measured, Recognised, candidates, recognise, take_normalisation};
 pub use weights::{Fresh, Source, Stored, Weights};
 
 use crate::error::{Error, Result};
@@ -21,10 +40,19 @@ pub struct Normalisation {
     pub std: Vec<f64>,
 }
 
+impl From<(&[f64], &[f64])> for Normalisation {
+    fn from((mean, std): (&[f64], &[f64])) -> Self {
+        Self { mean: mean.to_vec(), std: std.to_vec() }
+    }
+}
+
 /// One architecture: what it is called, what it looks like by default and how it is built.
+#[derive(Debug)]
 pub struct Architecture {
     /// Name on the command line and in model files.
     pub name: &'static str,
+    /// Name of the architecture that this one is with other defaults; its own name if it is none.
+    pub family: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
     /// `[C, H, W]` unless the model file says otherwise.
@@ -33,6 +61,13 @@ pub struct Architecture {
     pub classes: usize,
     /// Input normalisation of the published checkpoint, if it has one: mean and std per channel.
     pub normalisation: Option<(&'static [f64], &'static [f64])>,
+    /// Sizes and choices with their defaults.
+    pub parameters: &'static [(&'static str, Value)],
+    /// Reads the parameters from the names and shapes of a file's tensors; `None` from tensors that
+    /// belong to something else. Without it the defaults are tried.
+    pub measure: Option<fn(&Keys<'_>) -> Option<Measured>>,
+    /// Whether published files hold a tensor of this name that the network never uses.
+    pub unused: fn(&str) -> bool,
     /// Builds the tree after the normalisation.
     pub build: fn(&mut Weights<'_>, &Plan) -> Result<Vec<Layer>>,
 }
@@ -46,11 +81,59 @@ pub struct Plan {
     pub classes: usize,
     /// Input normalisation, if any.
     pub normalisation: Option<Normalisation>,
+    /// Sizes and choices, all that the architecture names.
+    pub parameters: Parameters,
+}
+
+impl Plan {
+    fn number(&self, name: &str) -> Result<usize> {
+        parameters::number(&self.parameters, name)
+    }
+
+    fn numbers(&self, name: &str) -> Result<&[usize]> {
+        parameters::numbers(&self.parameters, name)
+    }
+
+    fn flag(&self, name: &str) -> Result<bool> {
+        parameters::flag(&self.parameters, name)
+    }
 }
 
 /// Every architecture.
-pub const ALL: &[Architecture] =
-    &[digits::CNN, digits::MLP, trades_cnn::SMALL_CNN, cifar_resnet::RESNET20_A, abc_cnn_a::CNN_A];
+pub const ALL: &[Architecture] = &[
+    digits::CNN,
+    digits::MLP,
+    trades_cnn::SMALL_CNN,
+    cifar_resnet::RESNET20_A,
+    abc_cnn_a::CNN_A,
+    preact_resnet::PREACT_RESNET18,
+    preact_resnet::PREACT_RESNET18_V2,
+    resnet_cifar::RESNET,
+    resnet_cifar::RESNET18,
+    resnet_cifar::RESNET50,
+    wide_resnet::WIDE_RESNET,
+    wide_resnet::WRN_28_10,
+    wide_resnet::WRN_34_10,
+    wide_resnet::WRN_70_16,
+    dm_wide_resnet::DM_WIDE_RESNET,
+    dm_wide_resnet::DM_WRN_28_10,
+    dm_wide_resnet::DM_WRN_70_16,
+    dm_preact_resnet::DM_PREACT_RESNET18,
+    resnet_smoothing::RESNET110,
+    resnet_imagenet::RESNET,
+    resnet_imagenet::RESNET18,
+    resnet_imagenet::RESNET50,
+    resnet_imagenet::WIDE_RESNET50_2,
+    resnet_imagenet::RESNEXT50_32X4D,
+    robust_wide_resnet::WRN_34_R,
+    robust_wide_resnet::WRN_A4,
+    ra_wide_resnet::RA_WIDE_RESNET,
+    pssilu_wide_resnet::PSSILU_WIDE_RESNET,
+    resnext_cifar::RESNEXT29,
+    card_resnet::LRR_RESNET18,
+    card_resnet::WIDE_PREACT_RESNET,
+    pretrained_ensemble::PRETRAINED_ENSEMBLE,
+];
 
 /// The architecture of this name.
 ///
@@ -63,31 +146,54 @@ pub fn find(name: &str) -> Result<&'static Architecture> {
 }
 
 impl Architecture {
+    /// What an architecture without parameters leaves open, for `..Architecture::FIXED`.
+    const FIXED: Self = Self {
+        name: "",
+        family: "",
+        about: "",
+        input_shape: [3, 32, 32],
+        classes: 10,
+        normalisation: None,
+        parameters: &[],
+        measure: None,
+        unused: |_| false,
+        build: |_, _| Ok(Vec::new()),
+    };
+
     /// The plan of the published checkpoint.
     pub fn plan(&self) -> Plan {
         Plan {
             input_shape: self.input_shape,
             classes: self.classes,
-            normalisation: self
-                .normalisation
-                .map(|(mean, std)| Normalisation { mean: mean.to_vec(), std: std.to_vec() }),
+            normalisation: self.normalisation.map(Normalisation::from),
+            parameters: self.parameters(),
         }
+    }
+
+    /// The defaults by name.
+    pub fn parameters(&self) -> Parameters {
+        self.parameters.iter().map(|(name, value)| ((*name).to_string(), value.clone())).collect()
     }
 
     /// The network as a tree, with its normalisation as the first layer. The shapes of all layers
     /// are checked against the plan.
     ///
     /// # Errors
-    /// If weights are missing, left over, of another shape or not finite (all of them listed), or
-    /// if the input size does not fit.
+    /// If weights are missing, left over, of another shape or not finite (all of them listed), if a
+    /// parameter is missing or out of bounds, or if the input size does not fit.
     pub fn tree(&self, source: &mut dyn Source, plan: &Plan) -> Result<Layer> {
+        let named = |name: &String| self.parameters.iter().any(|(known, _)| known == name);
+        if let Some(name) = plan.parameters.keys().find(|name| !named(name)) {
+            let known = self.parameters.iter().map(|(name, _)| *name);
+            return Err(Error::unknown("parameter", name, known));
+        }
         let mut weights = Weights::new(source);
         let mut layers = Vec::new();
         if let Some(normalisation) = &plan.normalisation {
             layers.push(weights.normalise(normalisation)?);
         }
         layers.extend((self.build)(&mut weights, plan)?);
-        weights.finish(self.name)?;
+        weights.finish(self)?;
         let tree = crate::nn::seq(layers);
         let [c, h, w] = plan.input_shape;
         let output = crate::nn::Node::shape(&tree, Shape::of_image([h, w], c))?;
@@ -101,3 +207,6 @@ impl Architecture {
         Ok(tree)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,11 +9,13 @@ use crate::nn::{Layer, flatten, max_pool, relu};
 /// is the identity in evaluation.
 pub(super) const SMALL_CNN: Architecture = Architecture {
     name: "trades-small-cnn",
+    family: "trades-small-cnn",
     about: "SmallCNN of TRADES for MNIST",
     input_shape: [1, 28, 28],
     classes: 10,
     normalisation: None,
     build,
+    ..Architecture::FIXED
 };
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {

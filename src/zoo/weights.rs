@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::Normalisation;
+use super::{Architecture, Normalisation};
 use crate::error::{Error, Result};
 use crate::nn::{Affine, Conv2d, Layer, Linear, Normalise};
 use crate::rng::Stream;
@@ -20,8 +20,9 @@ pub trait Source {
     /// If the device fails.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Option<Tensor>>;
 
-    /// What did not fit, once everything was taken: one line per key.
-    fn problems(&self) -> Vec<String>;
+    /// What did not fit, once everything was taken: one line per key. Keys that are `unused` may be
+    /// left over.
+    fn problems(&self, unused: fn(&str) -> bool) -> Vec<String>;
 }
 
 /// Weights that were read from a file.
@@ -59,19 +60,20 @@ impl Source for Stored {
         Ok(Some(tensor))
     }
 
-    fn problems(&self) -> Vec<String> {
+    fn problems(&self, unused: fn(&str) -> bool) -> Vec<String> {
         let left_over = self
             .tensors
             .keys()
             .filter(|name| !self.taken.contains(*name) && !name.ends_with("num_batches_tracked"))
+            .filter(|name| !unused(name))
             .map(|name| format!("unexpected: {name}"));
         self.problems.iter().cloned().chain(left_over).collect()
     }
 }
 
 /// Variables for training, made when they are first asked for: uniform in +-1/sqrt(fan in), a function
-/// of the seed and the names. Asked again, it gives the same variables, so a tree built later shares
-/// them.
+/// of the seed and the names; norms start as the identity. Asked again, it gives the same variables,
+/// so a tree built later shares them.
 pub struct Fresh {
     seed: u64,
     /// The variables by name, in the order of the names.
@@ -93,21 +95,29 @@ impl Source for Fresh {
         // A bias has the fan in of the weight it belongs to, which was asked for just before it.
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let weight = self.variables.get(&format!("{stem}.weight"));
-        let fan_in: usize = match weight {
-            Some(weight) if shape.len() == 1 => weight.dims()[1..].iter().product(),
-            _ => shape[1..].iter().product(),
-        };
-        let bound = 1.0 / (fan_in.max(1) as f32).sqrt();
+        let weight = if shape.len() == 1 { weight.map(|w| w.dims()) } else { Some(shape) };
+        let fan_in: Option<usize> =
+            weight.filter(|w| w.len() > 1).map(|weight| weight[1..].iter().product());
         let mut values = vec![0.0_f32; shape.iter().product()];
-        Stream::new(self.seed, name).draw(0, 0).uniform(&mut values);
-        values.iter_mut().for_each(|v| *v = (2.0 * *v - 1.0) * bound);
+        match fan_in {
+            Some(fan_in) => {
+                let bound = 1.0 / (fan_in.max(1) as f32).sqrt();
+                Stream::new(self.seed, name).draw(0, 0).uniform(&mut values);
+                values.iter_mut().for_each(|v| *v = (2.0 * *v - 1.0) * bound);
+            }
+            // Of a norm: weight and variance are 1, bias and mean 0.
+            None => {
+                let one = name.ends_with("weight") || name.ends_with("var");
+                values.fill(if one { 1.0 } else { 0.0 });
+            }
+        }
         let variable = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
         let tensor = variable.as_tensor().clone();
         self.variables.insert(name.to_string(), variable);
         Ok(Some(tensor))
     }
 
-    fn problems(&self) -> Vec<String> {
+    fn problems(&self, _: fn(&str) -> bool) -> Vec<String> {
         Vec::new()
     }
 }
@@ -135,7 +145,8 @@ impl<'a> Weights<'a> {
     pub fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         match self.source.take(&format!("{}{name}", self.scope), shape)? {
             Some(tensor) => Ok(tensor),
-            None => Ok(Tensor::zeros(shape, DType::F32, &Device::Cpu)?),
+            // One zero seen many times: the shape may come from a damaged file.
+            None => Ok(Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?),
         }
     }
 
@@ -154,6 +165,28 @@ impl<'a> Weights<'a> {
             self.tensor(&format!("{name}.weight"), &[outputs, inputs, kernel, kernel])?,
             None,
         )
+    }
+
+    /// A convolution without bias in groups: `name.weight` `[outputs, inputs / groups, kernel, kernel]`.
+    ///
+    /// # Errors
+    /// If the device fails or the channels cannot be shared out evenly.
+    pub fn conv_groups(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        kernel: usize,
+        groups: usize,
+    ) -> Result<Conv2d> {
+        if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
+            return Err(Error::setting(
+                "groups",
+                format!("{inputs} and {outputs} channels cannot be shared out to {groups} groups"),
+                "correct the parameters of the model file or convert the checkpoint again",
+            ));
+        }
+        Ok(self.conv(name, outputs, inputs / groups, kernel)?.groups(groups))
     }
 
     /// A convolution with `name.bias` `[outputs]`.
@@ -182,6 +215,36 @@ impl<'a> Weights<'a> {
         Ok(Linear::new(weight, Some(bias)).layer())
     }
 
+    /// A fully connected layer that is published as a 1 x 1 convolution of a 1 x 1 image:
+    /// `name.weight` `[outputs, inputs, 1, 1]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn pointwise(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        bias: bool,
+    ) -> Result<Layer> {
+        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?;
+        let bias = match bias {
+            true => Some(self.tensor(&format!("{name}.bias"), &[outputs])?),
+            false => None,
+        };
+        Ok(Linear::new(weight.squeeze(3)?.squeeze(2)?, bias).layer())
+    }
+
+    /// A batch norm without weights of its own: only the running statistics, epsilon 1e-5.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn batch_norm_fixed(&mut self, name: &str, channels: usize) -> Result<Layer> {
+        let [mean, var] = ["running_mean", "running_var"]
+            .map(|part| self.tensor(&format!("{name}.{part}"), &[channels]));
+        Ok(Affine::batch_norm(&mean?, &var?, None, None, 1e-5)?.layer())
+    }
+
     /// An evaluation-mode batch norm with its running statistics, epsilon 1e-5.
     ///
     /// # Errors
@@ -205,8 +268,8 @@ impl<'a> Weights<'a> {
     }
 
     /// One error for everything that did not fit.
-    pub(super) fn finish(self, architecture: &str) -> Result<()> {
-        let problems = self.source.problems();
+    pub(super) fn finish(self, architecture: &Architecture) -> Result<()> {
+        let problems = self.source.problems(architecture.unused);
         if problems.is_empty() {
             return Ok(());
         }
@@ -215,7 +278,7 @@ impl<'a> Weights<'a> {
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         Err(Error::setting(
             "weights",
-            format!("do not fit {architecture}: {shown}{more}"),
+            format!("do not fit {}: {shown}{more}", architecture.name),
             "name the architecture the weights belong to, or export them again",
         ))
     }

@@ -1,0 +1,46 @@
+//! Zero pixels around an image, for layers that do not pad themselves.
+
+use candle_core::Tensor;
+
+use super::{Layer, Node, Saved, Shape};
+use crate::error::Result;
+
+/// See [`Layer::PadPixels`].
+#[derive(Debug, Clone, Copy)]
+pub struct PadPixels(pub usize);
+
+impl PadPixels {
+    /// As a [`Layer`].
+    pub fn layer(self) -> Layer {
+        Layer::PadPixels(self)
+    }
+}
+
+impl Node for PadPixels {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.pad_with_zeros(1, self.0, self.0)?.pad_with_zeros(2, self.0, self.0)?)
+    }
+
+    fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        Ok((self.forward(x)?, Saved::Nothing))
+    }
+
+    fn pullback(&self, _: &Saved, g: &Tensor) -> Result<Tensor> {
+        let (_, h, w, _) = g.dims4()?;
+        let inside = g.narrow(1, self.0, h - 2 * self.0)?.narrow(2, self.0, w - 2 * self.0)?;
+        Ok(inside.contiguous()?)
+    }
+
+    fn reference(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.pad_with_zeros(2, self.0, self.0)?.pad_with_zeros(3, self.0, self.0)?)
+    }
+
+    fn shape(&self, input: Shape) -> Result<Shape> {
+        let [height, width, channels] = input.image("pad pixels")?;
+        Ok(Shape::of_image([height + 2 * self.0, width + 2 * self.0], channels))
+    }
+
+    fn describe(&self) -> String {
+        format!("pad pixels {}", self.0)
+    }
+}

@@ -1,0 +1,175 @@
+//! Small random instances of the published network families against logits and input gradients that
+//! their original definitions gave: from the file through recognition to the tree. The files cannot be
+//! distributed with the project; CONTRIBUTING.md says where they are looked for.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use epsball::loss::Loss;
+use epsball::model::{Classifier, FrozenNetwork, ModelInfo, checkpoint};
+use epsball::zoo::{self, Normalisation, Stored, Value};
+
+fn oracle(file: &str) -> PathBuf {
+    let root = std::env::var_os("EPSBALL_ORACLE").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/oracle"),
+        PathBuf::from,
+    );
+    let path = root.join(file);
+    assert!(path.exists(), "{} is missing", path.display());
+    path
+}
+
+/// File, the architecture that it has to be recognised as, and what names and shapes cannot tell.
+type Case = (&'static str, &'static str, &'static [(&'static str, Value)]);
+
+const CASES: &[Case] = &[
+    ("preact_rn18_v1", "preact-resnet-18", &[]),
+    ("preact_rn18_v2_bn_before_fc", "preact-resnet-18", &[]),
+    ("preact_rn18_out_shortcut_bn_before_fc", "preact-resnet-18", &[]),
+    ("cifar_rn18", "cifar-resnet", &[]),
+    ("cifar_rn50_bottleneck", "cifar-resnet", &[]),
+    ("wrn_d10_w2", "wide-resnet", &[]),
+    ("wrn_d10_w1_sub_block1", "wide-resnet", &[]),
+    ("wrn_d10_w1_mu_sigma", "wide-resnet", &[]),
+    ("wrn_d10_w1_2x_minus_1", "wide-resnet", &[]),
+    (
+        "wrn_d10_w1_per_image_standardise",
+        "wide-resnet",
+        &[("per_image_standardisation", Value::Flag(true))],
+    ),
+    ("wrn_d10_w1_cosine_head", "wide-resnet", &[]),
+    ("dm_wrn_d10_w2_swish", "dm-wide-resnet", &[]),
+    ("dm_wrn_d10_w1_silu_c100", "dm-wide-resnet", &[]),
+    ("meansparse_dm_wrn_d10_w1", "dm-wide-resnet", &[]),
+    ("dm_preact_rn18_swish", "dm-preact-resnet-18", &[]),
+    ("smoothing_cifar_rn20", "smoothing-resnet-110", &[]),
+    ("tv_rn18_normalised", "imagenet-resnet", &[]),
+    ("tv_rn50_bare_keys", "imagenet-resnet", &[]),
+    ("robust_wrn_34r_style", "wrn-34-r", &[]),
+    ("robust_resnet_a4_style", "wrn-a4", &[]),
+    ("ra_wrn_se", "ra-wide-resnet", &[]),
+    ("pssilu_wrn_d10_w1", "pssilu-wide-resnet", &[]),
+    ("resnext_d11_grouped", "cifar-resnext-29", &[]),
+    ("card_lrr_rn18", "card-lrr-resnet-18", &[]),
+    ("card_wide_preact_no_affine", "card-wide-preact-resnet-18", &[]),
+    ("ensemble_three_bottleneck_probabilities", "pretrained-ensemble", &[]),
+];
+
+/// Its weights as a checkpoint, read the way `convert` reads one, and what was recorded.
+fn golden(name: &str) -> (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>) {
+    let file = oracle(&format!("zoo/{name}.safetensors"));
+    let all = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let (recorded, weights): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        all.into_iter().partition(|(name, _)| name.starts_with("__"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    std::fs::write(&path, safetensors::serialize(&weights, None).unwrap()).unwrap();
+    (checkpoint::read_set(&path, None).unwrap().tensors, recorded)
+}
+
+fn numbers(value: &serde_json::Value) -> Option<Vec<f64>> {
+    value.as_array().map(|list| list.iter().map(|v| v.as_f64().unwrap()).collect())
+}
+
+fn flat(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn network(case: &Case, entry: &serde_json::Value) -> (FrozenNetwork, BTreeMap<String, Tensor>) {
+    let (name, architecture, told) = case;
+    let (mut tensors, recorded) = golden(name);
+    let stored = zoo::take_normalisation(&mut tensors).unwrap();
+    let mut found = zoo::recognise(&tensors, stored.as_ref());
+    assert_eq!(found.len(), 1, "{name}: {found:?}");
+    let mut found = found.remove(0);
+    assert_eq!(found.architecture.name, *architecture, "{name}");
+    let plan = &mut found.plan;
+    let shape = numbers(&entry["input_size"]).unwrap();
+    plan.input_shape = [shape[0] as usize, shape[1] as usize, shape[2] as usize];
+    for (parameter, value) in *told {
+        assert!(plan.parameters.insert((*parameter).into(), value.clone()).is_some(), "{name}");
+    }
+    // Constants that the file holds have to be found there; others are told.
+    let normalisation = &entry["normalization"];
+    let constants = numbers(&normalisation["mean"]).zip(numbers(&normalisation["std"]));
+    let constants = constants.map(|(mean, std)| Normalisation { mean, std });
+    if normalisation["stored"].as_str().is_some_and(|text| text.starts_with("state_dict")) {
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-7);
+        let (stored, told) = (stored.unwrap(), constants.unwrap());
+        assert!(close(&stored.mean, &told.mean) && close(&stored.std, &told.std), "{name}");
+    } else {
+        plan.normalisation = constants;
+    }
+    let tree = found.architecture.tree(&mut Stored::new(tensors), plan).unwrap();
+    let info = ModelInfo {
+        name: (*name).into(),
+        architecture: found.architecture.name.into(),
+        input_shape: plan.input_shape,
+        classes: plan.classes,
+        parameters: 0,
+        sha256: String::new(),
+        randomised: false,
+        optimises_in_forward: false,
+    };
+    (FrozenNetwork::new(info, tree), recorded)
+}
+
+/// Derivative of `-log(p[y])` by the probabilities, for a network that ends in them.
+fn of_log_probability(p: &Tensor, labels: &[u32]) -> Tensor {
+    let mut g = p.to_vec2::<f32>().unwrap();
+    for (row, label) in g.iter_mut().zip(labels) {
+        for (class, value) in row.iter_mut().enumerate() {
+            *value = if class == *label as usize { -1.0 / *value } else { 0.0 };
+        }
+    }
+    Tensor::new(g, &Device::Cpu).unwrap()
+}
+
+/// Absolute differences of logits and the relative L2 difference of gradients stay below what the
+/// recording states as the limits of f32 arithmetic.
+#[test]
+#[ignore = "needs the oracle files"]
+fn families_give_the_recorded_logits_and_gradients() {
+    let index = std::fs::read_to_string(oracle("zoo/index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+    let entries = index["entries"].as_array().unwrap();
+    let entry = |name: &str| {
+        let file = format!("{name}.safetensors");
+        entries.iter().find(|entry| entry["file"] == file.as_str()).unwrap()
+    };
+    let convolutional = entries.iter().filter(|entry| entry["tier"] != "transformer");
+    assert_eq!(convolutional.count(), CASES.len());
+    for case in CASES {
+        let entry = entry(case.0);
+        let (network, recorded) = network(case, entry);
+        let labels = recorded["__y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
+        let (logits, pullback) = network.vjp(&recorded["__x"]).unwrap();
+        assert_eq!(flat(&logits), flat(&network.logits(&recorded["__x"]).unwrap()));
+        let g = if entry["loss"].as_str().unwrap().contains("-log(p[y])") {
+            of_log_probability(&logits, &labels)
+        } else {
+            Loss::CrossEntropy.evaluate(&logits, &labels, None).unwrap().cotangent
+        };
+        let gradient = flat(&pullback.apply(&g).unwrap());
+
+        let of_logits = flat(&logits)
+            .iter()
+            .zip(flat(&recorded["__logits"]))
+            .fold(0.0_f64, |most, (a, b)| most.max((a - b).abs()));
+        let want = flat(&recorded["__grad"]);
+        let norm =
+            |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let of_gradient = norm(&mut gradient.iter().zip(&want).map(|(a, b)| a - b))
+            / norm(&mut want.iter().copied());
+        let limit = |name: &str| entry["tolerance"][name].as_f64().unwrap();
+        let limits = (limit("suggested_logits_atol"), limit("suggested_grad_rel_l2"));
+        eprintln!(
+            "{:<40} logits {of_logits:.1e} of {:.1e}, gradient {of_gradient:.1e} of {:.1e}",
+            case.0, limits.0, limits.1
+        );
+        assert!(of_logits <= limits.0, "{}: logits differ by {of_logits}", case.0);
+        assert!(of_gradient <= limits.1, "{}: gradients differ by {of_gradient}", case.0);
+    }
+}
