@@ -1,22 +1,26 @@
-//! A run that is killed, stopped or repeated ends with the same tables, bit by bit.
+//! A run that is killed, stopped or repeated ends with the same tables and images, bit by bit.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
+use std::io::{BufRead, BufReader};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use epsball::rng::Stream;
-use support::{SMALL_SUITE, Sandbox, tables};
+use support::{SMALL_SUITE, Sandbox, adversarial, tables};
 
 #[test]
 fn a_killed_run_resumes_to_the_same_tables() {
     let sandbox = Sandbox::new();
-    sandbox.write("small.toml", SMALL_SUITE);
+    sandbox.write("small.toml", format!("save_adversarial = true\n{SMALL_SUITE}"));
     let started = Instant::now();
     assert_eq!(sandbox.run(&["run", "small.toml", "-o", "whole"]).code, 0);
     let duration = started.elapsed().as_secs_f64();
     let whole = tables(&sandbox.path("whole"));
     assert_eq!(whole.len(), 18);
+    let images = adversarial(&sandbox.path("whole"));
+    assert_eq!(images.len(), 16);
     for trial in 0..10 {
         let folder = format!("killed-{trial}");
         let run = ["run", "small.toml", "-o", &folder];
@@ -28,6 +32,8 @@ fn a_killed_run_resumes_to_the_same_tables() {
         let resumed = sandbox.run(&run);
         assert_eq!(resumed.code, 0, "{}", resumed.stderr);
         assert_eq!(tables(&sandbox.path(&folder)), whole, "killed after {moment:.3} s");
+        let same = adversarial(&sandbox.path(&folder)) == images;
+        assert!(same, "images of a run killed after {moment:.3} s");
     }
 }
 
@@ -80,4 +86,38 @@ fn a_failing_job_does_not_take_down_the_others() {
         "2 of 20 jobs failed:\ndigits-trades--fgsm-l2-1\nerror: goal: class 10 does not exist";
     assert!(ran.stderr.contains(list), "{}", ran.stderr);
     assert!(ran.stdout.contains("digits-standard"));
+}
+
+/// AutoAttack on a few images, killed and stopped by Ctrl-C in the middle of each of its attacks.
+#[test]
+fn autoattack_resumes_in_the_middle_of_any_of_its_attacks() {
+    let sandbox = Sandbox::new();
+    let run = |folder: &str| {
+        let attack =
+            "attack -m bundled:digits-trades -d digits:test -n 8 -a autoattack --norm Linf";
+        let rest = format!("--eps 0.1 -b 4 -o {folder}");
+        sandbox.command(&attack.split(' ').chain(rest.split(' ')).collect::<Vec<_>>())
+    };
+    assert!(run("whole").output().unwrap().status.success());
+    let whole = tables(&sandbox.path("whole"));
+    assert_eq!(whole.len(), 1);
+    let trials = [("KILL", "apgd-ce"), ("INT", "apgd-t"), ("KILL", "fab-t"), ("KILL", "square")];
+    for (signal, part) in trials {
+        let folder = format!("{signal}-{part}");
+        let mut child = run(&folder).env("EPSBALL_LOG", "epsball=debug").spawn().unwrap();
+        // The second batch, so that there is something to go on behind.
+        let begins = |line: &String| line.contains("begins") && line.contains(part);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert_eq!(lines.by_ref().filter(begins).take(2).count(), 2, "{part}");
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{signal}")).arg(child.id().to_string());
+        assert!(kill.status().unwrap().success());
+        lines.for_each(drop);
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, if signal == "INT" { Some(130) } else { None }, "{part}");
+        let stopped = tables(&sandbox.path(&folder));
+        assert_ne!(stopped, whole, "{signal} in {part} came too late to test anything");
+        assert!(run(&folder).output().unwrap().status.success());
+        assert_eq!(tables(&sandbox.path(&folder)), whole, "{signal} in {part}");
+    }
 }

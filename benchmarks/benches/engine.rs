@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use epsball::loss::Loss;
 use epsball::model::{Classifier, FrozenNetwork, ModelInfo};
 use epsball::nn::{Conv2d, Layer, Node, Shape, max_pool, relu};
-use epsball::ops::gemm::matmul;
+use epsball::ops::product::{Finish, Rows, Weights, product};
 use epsball::rng::Stream;
 use epsball::zoo;
 
@@ -20,18 +20,59 @@ fn random(shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// What the matrix product reaches on one thread, to hold the layers against.
-fn gemm(c: &mut Criterion) {
-    let mut group = c.benchmark_group("gemm");
-    for (m, n, k) in [(1024, 64, 576), (256, 128, 1152), (576, 32, 288), (676, 32, 9)] {
+/// What a matrix product reaches on one thread: the `gemm` crate's, to hold the layers against, and
+/// the engine's own.
+fn products(c: &mut Criterion) {
+    let mut group = c.benchmark_group("product");
+    for (m, n, k) in
+        [(1024, 64, 576), (256, 128, 1152), (576, 32, 288), (676, 32, 9), (512, 64, 64)]
+    {
         let (a, b) = (vec![0.5_f32; m * k], vec![0.25_f32; k * n]);
         let mut out = vec![0.0_f32; m * n];
         group.throughput(Throughput::Elements((2 * m * n * k) as u64));
-        group.bench_function(format!("{m}x{n}x{k}"), |bench| {
-            bench.iter(|| matmul(m, n, k, &a, &b, &mut out));
+        group.bench_function(BenchmarkId::new("gemm crate", format!("{m}x{n}x{k}")), |bench| {
+            bench.iter(|| gemm_crate(m, n, k, &a, &b, &mut out));
+        });
+        let weights = Weights::pack(k, n, |k, o| b[k * n + o]);
+        let starts: Vec<usize> = (0..m).map(|row| row * k).collect();
+        group.bench_function(BenchmarkId::new("engine", format!("{m}x{n}x{k}")), |bench| {
+            bench.iter(|| {
+                let rows = Rows { values: &a, starts: &starts, offsets: &[0], run: k };
+                product(rows, &weights, Finish::default(), &mut out, n);
+            });
         });
     }
     group.finish();
+}
+
+#[allow(unsafe_code)]
+fn gemm_crate(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+    assert!(a.len() >= m * k && b.len() >= k * n && c.len() >= m * n);
+    let (k_stride, n_stride) = (k as isize, n as isize);
+    // SAFETY: row-major matrices of the asserted sizes; `c` overlaps neither input.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            n_stride,
+            false,
+            a.as_ptr(),
+            1,
+            k_stride,
+            b.as_ptr(),
+            1,
+            n_stride,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
 }
 
 /// One layer on one thread, forward and pullback.
@@ -111,6 +152,6 @@ fn networks(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).measurement_time(std::time::Duration::from_secs(1)).warm_up_time(std::time::Duration::from_millis(300));
-    targets = gemm, layers, networks
+    targets = products, layers, networks
 }
 criterion_main!(benches);

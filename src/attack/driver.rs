@@ -4,6 +4,7 @@
 use candle_core::{Device, Tensor};
 
 use super::noise::Noise;
+use super::vote::predicted;
 use super::{Attack, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -107,7 +108,8 @@ pub struct Outcome {
 }
 
 /// Attacks a batch: one outcome per image, in order. An image's outcome does not depend on the
-/// others.
+/// others. A network that declares itself randomised is asked 11 times for every prediction, clean or
+/// adversarial, and the most frequent answer counts; its outcomes are those of this vote.
 ///
 /// # Errors
 /// If shapes or labels do not fit the network, or the network fails.
@@ -117,10 +119,24 @@ pub fn attack(
     batch: &Batch,
     request: &Request,
 ) -> Result<Vec<Outcome>> {
+    attack_until(attack, model, batch, request, &|| false)
+}
+
+/// As [`attack()`], given up as soon as `stop` says so, which is asked before every pass.
+///
+/// # Errors
+/// As [`attack()`]; [`Error::Interrupted`] if it was stopped.
+pub fn attack_until(
+    attack: &dyn Attack,
+    model: &dyn Classifier,
+    batch: &Batch,
+    request: &Request,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<Outcome>> {
     check(model, batch, request)?;
     let (n, c, h, w) = batch.images.dims4()?;
     let clean_logits = model.logits(&batch.images)?;
-    let clean_predictions = predictions(&clean_logits)?;
+    let clean_predictions = predicted(model, &batch.images, &clean_logits)?;
     let targets = match request.goal {
         Goal::Untargeted => None,
         Goal::Targeted(rule) => Some(choose_targets(rule, batch, &clean_logits, request)?),
@@ -134,7 +150,7 @@ pub fn attack(
         (threat, _) => threat,
     };
     let mut search = Search::new(
-        model,
+        (model, stop),
         threat,
         attack.objective(),
         Noise::new(request),
@@ -196,7 +212,7 @@ fn verify(
         let data: Vec<f32> = found.iter().flat_map(|(_, f)| image(&f.image)).collect();
         let [c, h, w] = shape;
         let images = Tensor::from_vec(data, (found.len(), c, h, w), &Device::Cpu)?;
-        predictions(&model.logits(&images)?)
+        predicted(model, &images, &model.logits(&images)?)
     };
     let exact = predict(&|image| image.to_vec())?;
     let rounded = predict(&|image| image.iter().map(|v| (v * 255.0).round() / 255.0).collect())?;

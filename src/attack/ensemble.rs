@@ -96,6 +96,10 @@ struct Ensemble {
 }
 
 impl Attack for Ensemble {
+    fn parts(&self) -> &[Configured] {
+        &self.parts
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         for part in &self.parts {
             if search.is_empty() {

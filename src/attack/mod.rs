@@ -4,6 +4,7 @@
 //! in [`ALL`].
 
 mod apgd;
+pub mod check;
 mod cw;
 mod driver;
 mod ensemble;
@@ -14,12 +15,13 @@ mod parameters;
 mod patch;
 mod search;
 mod square;
+mod vote;
 
 use std::collections::BTreeMap;
 
 #[cfg(test)]
 use driver::predictions;
-pub use driver::{Goal, Outcome, Request, Targets, attack};
+pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
 pub use parameters::{Parameters, parse_number};
 pub use patch::SUITE as PATCH_SUITE;
 pub use search::{Evaluation, Kept, Linearisation, Search};
@@ -41,6 +43,12 @@ pub trait Attack: Send + Sync {
     /// What the search looks for.
     fn objective(&self) -> Objective {
         Objective::Budget
+    }
+
+    /// The attacks that this one consists of; none if it is a single one. An ensemble is preceded and
+    /// followed by safety checks ([`check`]).
+    fn parts(&self) -> &[Configured] {
+        &[]
     }
 
     /// Searches, proposing candidates to `search` on the way.

@@ -164,7 +164,7 @@ mod tests {
         };
         let clean = Tensor::zeros((n, 1, 2, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
         let mut search = Search::new(
-            &network,
+            (&network, &|| false),
             threat,
             Objective::Budget,
             Noise::new(&request),

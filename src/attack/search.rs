@@ -6,6 +6,7 @@
 use candle_core::Tensor;
 
 use super::noise::Noise;
+use super::vote::{VOTES, predicted};
 use super::{Configured, Objective};
 use crate::error::{Error, Result};
 use crate::loss::{Loss, argmax};
@@ -24,6 +25,7 @@ pub(super) struct Found {
 /// The images of one batch under attack.
 pub struct Search<'a> {
     model: &'a dyn Classifier,
+    stop: &'a (dyn Fn() -> bool + Sync),
     threat: Threat,
     objective: Objective,
     pub(super) noise: Noise,
@@ -92,7 +94,7 @@ impl<'a> Search<'a> {
     /// A search over `clean` `[N, C, H, W]`, all correctly classified.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
-        model: &'a dyn Classifier,
+        (model, stop): (&'a dyn Classifier, &'a (dyn Fn() -> bool + Sync)),
         threat: Threat,
         objective: Objective,
         noise: Noise,
@@ -104,6 +106,7 @@ impl<'a> Search<'a> {
         let (n, c, h, w) = clean.dims4()?;
         Ok(Self {
             model,
+            stop,
             threat,
             objective,
             noise,
@@ -180,6 +183,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn logits_of(&mut self, of: &[usize], x: &Tensor) -> Result<Tensor> {
+        self.heed()?;
         for row in of {
             self.forwards[self.places[*row]] += 1;
         }
@@ -220,6 +224,7 @@ impl<'a> Search<'a> {
         loss: Loss,
         targets: Option<&[u32]>,
     ) -> Result<Evaluation> {
+        self.heed()?;
         for row in of {
             self.forwards[self.places[*row]] += 1;
             self.backwards[self.places[*row]] += 1;
@@ -237,6 +242,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn linearise(&mut self, x: &Tensor) -> Result<Linearisation<'a>> {
+        self.heed()?;
         for place in &self.places {
             self.forwards[*place] += 1;
         }
@@ -282,6 +288,7 @@ impl<'a> Search<'a> {
             .enumerate()
             .filter_map(|(i, success)| success.then_some(i))
             .collect();
+        let candidates = self.outvoted(of, candidates, x)?;
         if !candidates.is_empty() {
             let width = shape.iter().product::<usize>();
             with_slice::<f32, _>(x, |x| {
@@ -319,10 +326,11 @@ impl<'a> Search<'a> {
     pub(super) fn part(&mut self, attack: &Configured, size: usize) -> Result<()> {
         let rows: Vec<usize> = (0..self.len()).collect();
         let mut broken = vec![false; self.len()];
+        tracing::debug!(attack = attack.name, images = self.len(), "begins");
         for chunk in rows.chunks(size.max(1)) {
             let pick = |values: &[u32]| chunk.iter().map(|row| values[*row]).collect::<Vec<u32>>();
             let mut part = Search::new(
-                self.model,
+                (self.model, self.stop),
                 self.threat,
                 self.objective,
                 self.noise.part(attack.name),
@@ -343,6 +351,7 @@ impl<'a> Search<'a> {
             }
         }
         let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
+        tracing::debug!(attack = attack.name, left = keep.len(), "ends");
         let _ = self.keep(keep)?;
         Ok(())
     }
@@ -373,6 +382,30 @@ impl<'a> Search<'a> {
             };
             Ok(logits.chunks_exact(classes).zip(of).map(success).collect())
         })
+    }
+
+    /// Of the `candidates`, rows of `x` that succeeded in one forward of a randomised network, those
+    /// that the vote of several confirms: a lucky draw must not end the attack on an image.
+    fn outvoted(&mut self, of: &[usize], candidates: Vec<usize>, x: &Tensor) -> Result<Vec<usize>> {
+        if !self.model.info().randomised || candidates.is_empty() {
+            return Ok(candidates);
+        }
+        for i in &candidates {
+            self.forwards[self.places[of[*i]]] += VOTES as u64;
+        }
+        let images = rows::select(x, &candidates)?;
+        let votes = predicted(self.model, &images, &self.model.logits(&images)?)?;
+        let wanted = |i: usize, class: u32| match &self.targets {
+            None => class != self.labels[of[i]],
+            Some(targets) => class == targets[of[i]],
+        };
+        let confirmed = candidates.into_iter().zip(votes);
+        Ok(confirmed.filter(|(i, class)| wanted(*i, *class)).map(|(i, _)| i).collect())
+    }
+
+    /// Ends the search if the caller wants to stop.
+    fn heed(&self) -> Result<()> {
+        if (self.stop)() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     fn refuse_nan(&self, of: &[usize], logits: &Tensor) -> Result<()> {

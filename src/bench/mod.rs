@@ -2,7 +2,9 @@
 //! checked ([`Plan`]), and the jobs are run one after the other ([`run`]), each leaving a table with
 //! a row per image that is also its journal.
 
+mod adversarial;
 mod bundled;
+mod checks;
 mod journal;
 mod plan;
 mod preflight;

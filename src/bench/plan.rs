@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::runner::BATCH;
 use super::suite::{AttackEntry, CertificateEntry, ModelEntry};
 use super::{Suite, bundled, preflight};
 use crate::attack::{self, Configured, Goal, Objective, PATCH_SUITE, Request};
@@ -20,8 +21,8 @@ use crate::threat::{Norm, Patch, Threat};
 pub struct Plan {
     /// What goes into `run.toml`.
     pub record: RunRecord,
-    /// Images per batch.
-    pub batch: usize,
+    /// Images at a time, if the user decided.
+    pub batch: Option<usize>,
     /// The networks, as in the record.
     pub models: Vec<FrozenNetwork>,
     /// The data sets, as in the record.
@@ -55,7 +56,7 @@ impl Plan {
     /// # Errors
     /// If a file, a name or a setting cannot be used, or models and data do not fit each other.
     pub fn new(suite: &Suite) -> Result<Self> {
-        if suite.batch == 0 {
+        if suite.batch == Some(0) {
             return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
         }
         if suite.models.is_empty() || suite.data.is_empty() {
@@ -92,10 +93,14 @@ impl Plan {
             seed: suite.seed,
             rng: match suite.rng {
                 Randomness::PerImage => suite.rng.to_string(),
-                Randomness::Torch => format!("{}, batches of {}", suite.rng, suite.batch),
+                Randomness::Torch => {
+                    let batch = suite.batch.unwrap_or(BATCH);
+                    format!("{}, batches of {batch}", suite.rng)
+                }
             },
             device: "cpu".into(),
             precision: "f32".into(),
+            save_adversarial: suite.save_adversarial,
             models: models.iter().zip(&cards).map(|(m, card)| model_record(m, card)).collect(),
             data: suite
                 .data
@@ -132,7 +137,7 @@ impl Plan {
         }
         for data in &plan.data {
             let classes = plan.models.iter().map(|m| m.info().classes).min().unwrap_or(0);
-            preflight::readable(data.as_ref(), classes, plan.batch)?;
+            preflight::readable(data.as_ref(), classes, plan.batch.unwrap_or(BATCH))?;
         }
         Ok(plan)
     }

@@ -1,6 +1,7 @@
 //! What can be found out before the work starts: that models and data fit, that networks return
 //! logits, that every image and label can be used.
 
+use crate::attack::check::like_probabilities;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, FrozenNetwork};
@@ -36,7 +37,6 @@ pub(super) fn returns_logits(
 ) -> Result<()> {
     let first: Vec<usize> = (0..data.info().len.min(16)).collect();
     let logits = model.logits(&data.read(&first)?.images)?;
-    let (rows, classes) = logits.dims2()?;
     let subject = || format!("model {}", model.info().name);
     with_slice::<f32, _>(&logits, |z| {
         if !z.iter().all(|v| v.is_finite()) {
@@ -46,17 +46,16 @@ pub(super) fn returns_logits(
                 "check the weights and the normalisation",
             ));
         }
-        let like_probabilities = z.iter().all(|v| (-1e-5..=1.0 + 1e-5).contains(v))
-            && z.chunks_exact(classes).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        if like_probabilities && rows > 0 && !probabilities_declared {
-            return Err(Error::setting(
-                subject(),
-                "returns probabilities: gradients vanish there and attacks look weaker than they are",
-                "remove the softmax at the end, or set probabilities = true to attack it as it is",
-            ));
-        }
         Ok(())
-    })
+    })?;
+    if like_probabilities(&logits)? && !probabilities_declared {
+        return Err(Error::setting(
+            subject(),
+            "returns probabilities: gradients vanish there and attacks look weaker than they are",
+            "remove the softmax at the end, or set probabilities = true to attack it as it is",
+        ));
+    }
+    Ok(())
 }
 
 /// Every image can be read and every label is a class; the readers check the pixels.

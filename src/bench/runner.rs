@@ -1,17 +1,20 @@
 //! Runs the jobs of a plan. A job that fails does not stop the others; a job whose table is complete
-//! is not run again; a stop request is honoured between batches, and the same call goes on later.
+//! is not run again; a stop request gives up the batch in flight, and the same call goes on behind the last finished one.
 
 use std::path::Path;
 use std::time::Instant;
 
+use super::adversarial::AdversarialImages;
+use super::checks::JobChecks;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
-use crate::attack::{Configured, Outcome, Request, attack};
+use crate::attack::{Configured, Outcome, Request, attack_until};
 use crate::certify::{Smoothing, certify_batch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::record::{AttackRow, CertificateRow, JobRecord, RunRecord};
+use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, RunRecord};
+use crate::rng::Randomness;
 
 /// What a caller hears while jobs run.
 pub trait Progress {
@@ -19,6 +22,8 @@ pub trait Progress {
     fn job(&mut self, job: &JobRecord, done: usize);
     /// So many more images are in the table.
     fn images(&mut self, count: usize);
+    /// A safety check fired, now or when the job was begun; once per job and check.
+    fn finding(&mut self, job: &JobRecord, finding: &Finding);
     /// A job failed.
     fn failed(&mut self, job: &JobRecord, error: &Error);
 }
@@ -27,8 +32,8 @@ pub trait Progress {
 pub struct RunOptions<'a> {
     /// The run folder.
     pub folder: &'a Path,
-    /// Asked between batches: whether to stop.
-    pub stop: &'a dyn Fn() -> bool,
+    /// Whether to stop: asked before every pass of an attack and every image of a certificate.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// How a run ended.
@@ -99,6 +104,7 @@ fn difference(found: &RunRecord, wanted: &RunRecord) -> Option<&'static str> {
         ("rng", found.rng == wanted.rng),
         ("device", found.device == wanted.device),
         ("precision", found.precision == wanted.precision),
+        ("save_adversarial", found.save_adversarial == wanted.save_adversarial),
         ("model", found.models == wanted.models),
         ("data", found.data == wanted.data),
         ("job", found.jobs == wanted.jobs),
@@ -122,7 +128,7 @@ fn run_job(
             let (journal, rows) = Journal::open::<AttackRow>(&path)?;
             let done = rows.iter().map(|r| r.idx).collect();
             let work = Remaining { plan, record, data, journal, path: &path, done };
-            work.attack(model, configured, request, options, progress)
+            work.attack(model, (configured, request), rows, options, progress)
         }
         Task::Certificate(settings) => {
             let (journal, rows) = Journal::open::<CertificateRow>(&path)?;
@@ -162,28 +168,53 @@ impl Remaining<'_> {
         Ok(())
     }
 
+    /// How many images an attack gets at a time.
+    fn images_at_once(&self, configured: &Configured, request: &Request) -> usize {
+        let ensemble = !configured.search.parts().is_empty();
+        match (ensemble, request.randomness) {
+            // The published AutoAttack packs into batches what an attack left of the whole set.
+            (true, Randomness::Torch) => self.record.images.max(1),
+            (true, Randomness::PerImage) => self.plan.batch.unwrap_or(ENSEMBLE_BATCH),
+            _ => self.plan.batch.unwrap_or(BATCH),
+        }
+    }
+
     fn attack(
         mut self,
         model: &dyn Classifier,
-        configured: &Configured,
-        request: &Request,
+        (configured, request): (&Configured, &Request),
+        mut rows: Vec<AttackRow>,
         options: &RunOptions<'_>,
         progress: &mut dyn Progress,
     ) -> Result<()> {
         self.announce(progress)?;
+        let (data, batch) = (self.data, self.images_at_once(configured, request));
+        let what = (configured, request);
+        let mut checks = JobChecks::before(self.path, what, model, data, &rows, batch)?;
+        checks.findings().iter().for_each(|finding| progress.finding(self.record, finding));
+        let mut images = match self.plan.record.save_adversarial {
+            true => AdversarialImages::open(self.path, self.record, data.info().shape, rows.len())?,
+            false => None,
+        };
         let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
-        for indices in remaining.chunks(self.plan.batch) {
-            if (options.stop)() {
-                return Err(Error::Interrupted);
-            }
+        for indices in remaining.chunks(batch) {
             let started = Instant::now();
-            let batch = self.data.read(indices)?;
-            let outcomes = attack(configured.search.as_ref(), model, &batch, request)?;
+            let batch = data.read(indices)?;
+            let search = configured.search.as_ref();
+            let outcomes = attack_until(search, model, &batch, request, options.stop)?;
             let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
-            let rows: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
-            self.journal.append(&rows)?;
-            progress.images(rows.len());
+            let new: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
+            if let Some(images) = &mut images {
+                images.append(&outcomes)?;
+            }
+            self.journal.append(&new)?;
+            progress.images(new.len());
+            rows.extend(new);
         }
+        if let Some(images) = images {
+            images.finish(&rows)?;
+        }
+        checks.after(&rows)?.iter().for_each(|finding| progress.finding(self.record, finding));
         Ok(())
     }
 
@@ -196,7 +227,7 @@ impl Remaining<'_> {
     ) -> Result<()> {
         self.announce(progress)?;
         let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
-        for indices in remaining.chunks(self.plan.batch) {
+        for indices in remaining.chunks(self.plan.batch.unwrap_or(BATCH)) {
             let batch = self.data.read(indices)?;
             let journal = &mut self.journal;
             certify_batch(model, &batch, settings, SAMPLES_PER_PASS, options.stop, &mut |row| {
@@ -208,6 +239,13 @@ impl Remaining<'_> {
         Ok(())
     }
 }
+
+/// Images at a time of a single attack or a certificate.
+pub(super) const BATCH: usize = 128;
+
+/// Images at a time of an ensemble: enough to fill two threads' caches, few enough that little work
+/// is lost when a run is killed in the middle of one.
+const ENSEMBLE_BATCH: usize = 48;
 
 /// Noisy images per call of the network; counts do not depend on it.
 const SAMPLES_PER_PASS: usize = 1024;

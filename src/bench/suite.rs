@@ -24,9 +24,13 @@ pub struct Suite {
     /// image by image; then batches matter.
     #[serde(default)]
     pub rng: Randomness,
-    /// Images per batch; results do not depend on it.
-    #[serde(default = "default_batch")]
-    pub batch: usize,
+    /// Images at a time; results do not depend on it. Otherwise few for an ensemble, whose images take
+    /// long, and more for anything else.
+    #[serde(default)]
+    pub batch: Option<usize>,
+    /// Keeps the adversarial images of every attack job in a safetensors file beside its table.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub save_adversarial: bool,
     /// The networks.
     #[serde(rename = "model")]
     pub models: Vec<ModelEntry>,
@@ -38,10 +42,6 @@ pub struct Suite {
     /// The certificates.
     #[serde(default, rename = "certificate")]
     pub certificates: Vec<CertificateEntry>,
-}
-
-fn default_batch() -> usize {
-    128
 }
 
 /// A `[[model]]` of a suite.

@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// A hyper-parameter by its name in the paper; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
+    /// Keep the adversarial images in a safetensors file beside the table of results
+    #[arg(long)]
+    save_adversarial: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -71,7 +74,8 @@ impl Subject {
             name: format!("{stem}--{name}"),
             seed: 0,
             rng: Randomness::default(),
-            batch: 128,
+            batch: None,
+            save_adversarial: false,
             models: vec![ModelEntry { path, arch: self.arch.clone(), ..ModelEntry::default() }],
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],
             attacks: Vec::new(),
@@ -94,6 +98,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     }
     let eps = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
     let mut suite = args.subject.suite(&args.attack);
+    suite.save_adversarial = args.save_adversarial;
     suite.attacks.push(AttackEntry {
         attack: args.attack.clone(),
         label: None,

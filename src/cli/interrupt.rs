@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one lets the batch in flight finish, the second one ends the program.
+//! Ctrl-C: the first one gives up the batch in flight and ends in order, the second one ends at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,9 @@ pub(super) fn listen() {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(exit::INTERRUPTED.into());
         }
-        eprintln!("\nstopping after this batch; press Ctrl-C again to stop at once");
+        eprintln!(
+            "\nstopping; finished batches are saved, and the same command goes on behind them"
+        );
     });
     if let Err(error) = installed {
         tracing::warn!(%error, "Ctrl-C will stop at once; finished batches are saved anyway");

@@ -1,5 +1,6 @@
 //! Progress on stderr: a bar on a terminal, a line per job elsewhere.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::bench::Progress;
 use crate::error::Error;
-use crate::record::JobRecord;
+use crate::record::{Finding, JobRecord};
 
 /// Shows a run over `total` images (every job counts its own).
 pub(super) struct Shown {
@@ -16,6 +17,8 @@ pub(super) struct Shown {
     jobs: usize,
     job: Option<Job>,
     started: usize,
+    /// Network and check of every finding that was told.
+    told: BTreeSet<(String, String)>,
 }
 
 struct Job {
@@ -41,7 +44,7 @@ impl Shown {
             bar.set_style(style.with_key("rate", rate));
         }
         bar.enable_steady_tick(Duration::from_millis(250));
-        Self { bar, terminal, jobs: jobs.len(), job: None, started: 0 }
+        Self { bar, terminal, jobs: jobs.len(), job: None, started: 0, told: BTreeSet::new() }
     }
 
     pub(super) fn finish(&self) {
@@ -90,6 +93,14 @@ impl Progress for Shown {
                 self.started, self.jobs, job.id, job.images
             );
             self.line(&text);
+        }
+    }
+
+    /// Told once per network; the leaderboard names every job.
+    fn finding(&mut self, job: &JobRecord, finding: &Finding) {
+        if self.told.insert((job.model.clone(), finding.check.clone())) {
+            self.line(&format!("warning: {}: {}. {}", job.id, finding.seen, finding.meaning));
+            self.line(&format!("hint: {}", finding.remedy));
         }
     }
 

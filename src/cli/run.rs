@@ -14,6 +14,9 @@ use crate::rng::Randomness;
 pub(super) struct Args {
     /// Suite file; without it the bundled suite runs
     suite: Option<PathBuf>,
+    /// Keep the adversarial images of every attack in a safetensors file beside its table
+    #[arg(long)]
+    save_adversarial: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -42,16 +45,17 @@ pub(super) struct Common {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let suite = match &args.suite {
+    let mut suite = match &args.suite {
         Some(path) => Suite::read(path)?,
         None => Suite::parse(BUNDLED_SUITE, Path::new("the bundled suite"))?,
     };
+    suite.save_adversarial |= args.save_adversarial;
     run_suite(suite, &args.common)
 }
 
 /// Plans and runs a suite, writes its leaderboard into the run folder and prints it.
 pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
-    suite.batch = common.batch.unwrap_or(suite.batch);
+    suite.batch = common.batch.or(suite.batch);
     suite.seed = common.seed.unwrap_or(suite.seed);
     suite.rng = common.rng.unwrap_or(suite.rng);
     let plan = Plan::new(&suite)?;

@@ -16,7 +16,8 @@ pub struct CandleClassifier<M> {
 }
 
 impl<M: Module + Send + Sync> CandleClassifier<M> {
-    /// Wraps a module; says once that this path is slow.
+    /// Wraps a module; says once that this path is slow. A module that draws random numbers or
+    /// optimises in its forward has to declare it in `info`.
     pub fn new(info: ModelInfo, module: M) -> Self {
         tracing::warn!(
             model = info.name,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Classifier, ModelInfo, Pullback};
 use crate::error::{Error, Result};
-use crate::nn::{Layer, Node, Saved, Shape};
+use crate::nn::{Layer, Node, Saved, Shape, fuse};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 
 /// Bytes of the largest activation of a chunk: what stays in an L2 cache beside the weights.
@@ -18,6 +18,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 pub struct FrozenNetwork {
     info: ModelInfo,
     tree: Layer,
+    /// The tree that runs.
+    fused: Layer,
     images_per_chunk: usize,
 }
 
@@ -27,10 +29,11 @@ impl FrozenNetwork {
         let [c, h, w] = info.input_shape;
         let largest = largest_activation(&tree, Shape::of_image([h, w], c));
         let images_per_chunk = (CHUNK_BYTES / (largest * size_of::<f32>()).max(1)).clamp(1, 256);
-        Self { info, tree, images_per_chunk }
+        let fused = fuse(&tree);
+        Self { info, tree, fused, images_per_chunk }
     }
 
-    /// The tree.
+    /// The tree as it was given; what runs is its [`fuse`]d form.
     pub fn tree(&self) -> &Layer {
         &self.tree
     }
@@ -92,7 +95,7 @@ impl Classifier for FrozenNetwork {
             .chunks(images)?
             .into_par_iter()
             .map(|(first, count)| {
-                self.tree.forward(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)
+                self.fused.forward(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)
             })
             .collect::<Result<Vec<_>>>()?;
         join(logits, [0, self.info.classes])
@@ -103,7 +106,7 @@ impl Classifier for FrozenNetwork {
         let (logits, saved): (Vec<Tensor>, Vec<Saved>) = chunks
             .par_iter()
             .map(|(first, count)| {
-                self.tree.save(&nchw_to_nhwc(&images.narrow(0, *first, *count)?)?)
+                self.fused.save(&nchw_to_nhwc(&images.narrow(0, *first, *count)?)?)
             })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
@@ -115,7 +118,7 @@ impl Classifier for FrozenNetwork {
                 .zip(&saved)
                 .map(|((first, count), saved)| {
                     let g = g.narrow(0, *first, *count)?;
-                    nhwc_to_nchw(&self.tree.pullback(saved, &g)?)
+                    nhwc_to_nchw(&self.fused.pullback(saved, &g)?)
                 })
                 .collect::<Result<Vec<_>>>()?;
             join(grads, [0, c, h, w])

@@ -31,9 +31,11 @@ pub struct ModelInfo {
     pub parameters: usize,
     /// Lower-case hex SHA-256 of the weight file; empty if there is none.
     pub sha256: String,
-    /// The forward pass draws random numbers, by the author's declaration.
+    /// The forward pass draws random numbers, by the author's declaration. Predictions are then the
+    /// most frequent of several.
     pub randomised: bool,
-    /// The forward pass runs an optimisation, by the author's declaration.
+    /// The forward pass runs an optimisation (purification, adaptation), by the author's declaration:
+    /// nothing finds it out from outside.
     pub optimises_in_forward: bool,
 }
 

@@ -5,19 +5,21 @@ use candle_core::Tensor;
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
-use crate::ops::affine;
+use crate::ops::{activation, affine};
 
 /// See [`Layer::Affine`].
 #[derive(Debug, Clone)]
 pub struct Affine {
     scale: Tensor,
     shift: Tensor,
+    /// A ReLU is part of it.
+    relu: bool,
 }
 
 impl Affine {
     /// `x * scale + shift`, both `[C]`.
     pub fn new(scale: Tensor, shift: Tensor) -> Self {
-        Self { scale, shift }
+        Self { scale, shift, relu: false }
     }
 
     /// An evaluation-mode batch norm: `(x - mean) / sqrt(var + eps) * weight + bias`, all `[C]`;
@@ -42,7 +44,27 @@ impl Affine {
             Some(bias) => (bias + minus)?,
             None => minus,
         };
-        Ok(Self { scale, shift })
+        Ok(Self::new(scale, shift))
+    }
+
+    /// Factors, `[C]`.
+    pub(super) fn scale(&self) -> &Tensor {
+        &self.scale
+    }
+
+    /// Summands, `[C]`.
+    pub(super) fn shift(&self) -> &Tensor {
+        &self.shift
+    }
+
+    /// This layer and a ReLU after it as one.
+    pub(super) fn cut(&self) -> Self {
+        Self { relu: true, ..self.clone() }
+    }
+
+    /// Whether a ReLU is part of it.
+    pub(super) fn cuts(&self) -> bool {
+        self.relu
     }
 
     /// As a [`Layer`].
@@ -53,15 +75,21 @@ impl Affine {
 
 impl Node for Affine {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        affine::scale_shift(x, &self.scale, Some(&self.shift))
+        affine::scale_shift(x, &self.scale, Some(&self.shift), self.relu)
     }
 
     fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
-        Ok((self.forward(x)?, Saved::Nothing))
+        let y = self.forward(x)?;
+        let saved = if self.relu { Saved::Bits(activation::positive(&y)?) } else { Saved::Nothing };
+        Ok((y, saved))
     }
 
-    fn pullback(&self, _: &Saved, g: &Tensor) -> Result<Tensor> {
-        affine::scale_shift(g, &self.scale, None)
+    fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
+        let g = match saved {
+            Saved::Bits(positive) if self.relu => &activation::relu_pullback(g, positive)?,
+            _ => g,
+        };
+        affine::scale_shift(g, &self.scale, None, false)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {
@@ -69,7 +97,8 @@ impl Node for Affine {
             4 => t.reshape((1, (), 1, 1)),
             _ => t.reshape((1, ())),
         };
-        Ok(x.broadcast_mul(&along(&self.scale)?)?.broadcast_add(&along(&self.shift)?)?)
+        let y = x.broadcast_mul(&along(&self.scale)?)?.broadcast_add(&along(&self.shift)?)?;
+        Ok(if self.relu { y.relu()? } else { y })
     }
 
     fn shape(&self, input: Shape) -> Result<Shape> {

@@ -4,12 +4,13 @@
 
 use std::sync::OnceLock;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::shape::misfit;
-use super::{Layer, Node, Saved, Shape, foreign};
+use super::{Affine, Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
-use crate::ops::conv2d::{self, Geometry, Padding};
+use crate::ops::activation;
+use crate::ops::conv2d::{self, Geometry, Packed, Padding};
 
 /// See [`Layer::Conv2d`].
 #[derive(Debug, Clone)]
@@ -17,8 +18,9 @@ pub struct Conv2d {
     weight: Tensor,
     bias: Option<Tensor>,
     geometry: Geometry,
-    forward: OnceLock<Tensor>,
-    backward: OnceLock<Tensor>,
+    relu: bool,
+    forward: OnceLock<Packed>,
+    backward: OnceLock<Packed>,
 }
 
 impl Conv2d {
@@ -37,7 +39,8 @@ impl Conv2d {
             inputs,
             outputs,
         };
-        Ok(Self { weight, bias, geometry, forward: OnceLock::new(), backward: OnceLock::new() })
+        let (forward, backward) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { weight, bias, geometry, relu: false, forward, backward })
     }
 
     /// Steps of `stride` pixels.
@@ -75,25 +78,53 @@ impl Conv2d {
         self
     }
 
+    /// This convolution and the affine layer after it as one: the weights of every output are scaled,
+    /// in f64.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub(super) fn followed_by(&self, affine: &Affine) -> Result<Self> {
+        let kind = self.weight.dtype();
+        let double = |t: &Tensor| t.to_dtype(DType::F64);
+        let (scale, shift) = (double(affine.scale())?, double(affine.shift())?);
+        let weight = double(&self.weight)?.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?;
+        let bias = match &self.bias {
+            Some(bias) => ((double(bias)? * scale)? + shift)?,
+            None => shift,
+        };
+        let bias = Some(bias.to_dtype(kind)?);
+        let mut folded = Self::new(weight.to_dtype(kind)?, bias)?;
+        folded.geometry = self.geometry;
+        folded.relu = affine.cuts();
+        Ok(folded)
+    }
+
+    /// This convolution and a ReLU after it as one.
+    pub(super) fn cut(&self) -> Self {
+        Self { relu: true, ..self.clone() }
+    }
+
+    /// Whether a ReLU is part of it.
+    pub(super) fn cuts(&self) -> bool {
+        self.relu
+    }
+
     /// As a [`Layer`].
     pub fn layer(self) -> Layer {
         Layer::Conv2d(self)
     }
 
-    fn packed_forward(&self) -> Result<&Tensor> {
+    fn packed_forward(&self) -> Result<&Packed> {
         fill(&self.forward, || conv2d::pack_forward(&self.weight, &self.geometry))
     }
 
-    fn packed_backward(&self) -> Result<&Tensor> {
+    fn packed_backward(&self) -> Result<&Packed> {
         fill(&self.backward, || conv2d::pack_backward(&self.weight, &self.geometry))
     }
 }
 
 /// The value of a cell, made on first use; two threads may both make it, one of them wins.
-pub(super) fn fill(
-    cell: &OnceLock<Tensor>,
-    make: impl FnOnce() -> Result<Tensor>,
-) -> Result<&Tensor> {
+pub(super) fn fill<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     match cell.get() {
         Some(value) => Ok(value),
         None => {
@@ -105,26 +136,39 @@ pub(super) fn fill(
 
 impl Node for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        conv2d::forward(x, self.packed_forward()?, self.bias.as_ref(), &self.geometry)
+        let packed = self.packed_forward()?;
+        conv2d::forward(x, packed, self.bias.as_ref(), self.relu, &self.geometry)
     }
 
     fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
-        Ok((self.forward(x)?, Saved::Shape(x.dims().to_vec())))
+        let y = self.forward(x)?;
+        let shape = x.dims().to_vec();
+        let saved = if self.relu {
+            Saved::Cut(shape, activation::positive(&y)?)
+        } else {
+            Saved::Shape(shape)
+        };
+        Ok((y, saved))
     }
 
     fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
-        let Saved::Shape(shape) = saved else { return Err(foreign("conv")) };
-        conv2d::pullback(g, self.packed_backward()?, [shape[1], shape[2]], &self.geometry)
+        let (shape, g) = match saved {
+            Saved::Shape(shape) if !self.relu => (shape, g.clone()),
+            Saved::Cut(shape, positive) => (shape, activation::relu_pullback(g, positive)?),
+            _ => return Err(foreign("conv")),
+        };
+        conv2d::pullback(&g, self.packed_backward()?, [shape[1], shape[2]], &self.geometry)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {
         let (geo, p) = (&self.geometry, self.geometry.padding);
         let x = x.pad_with_zeros(2, p.top, p.bottom)?.pad_with_zeros(3, p.left, p.right)?;
         let y = x.conv2d(&self.weight, 0, geo.stride[0], geo.dilation[0], geo.groups)?;
-        match &self.bias {
-            Some(bias) => Ok(y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?),
-            None => Ok(y),
-        }
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?,
+            None => y,
+        };
+        Ok(if self.relu { y.relu()? } else { y })
     }
 
     fn shape(&self, input: Shape) -> Result<Shape> {
@@ -162,6 +206,9 @@ impl Node for Conv2d {
         }
         if groups > 1 {
             text += &format!(" groups {groups}");
+        }
+        if self.relu {
+            text += ", relu";
         }
         text
     }

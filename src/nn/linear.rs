@@ -2,27 +2,28 @@
 
 use std::sync::OnceLock;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::conv2d::fill;
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
-use crate::ops::gemm::matmul;
-use crate::ops::{Real, for_real, with_slice};
+use crate::ops::product::{Finish, Rows, Weights, product};
+use crate::ops::with_slice;
 
 /// See [`Layer::Linear`].
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
-    transposed: OnceLock<Tensor>,
+    forward: OnceLock<Factor>,
+    backward: OnceLock<Factor>,
 }
 
 impl Linear {
     /// `x W^T + b` with weights `[O, I]` and bias `[O]`.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias, transposed: OnceLock::new() }
+        Self { weight, bias, forward: OnceLock::new(), backward: OnceLock::new() }
     }
 
     /// As a [`Layer`].
@@ -31,34 +32,71 @@ impl Linear {
     }
 }
 
-/// `x` `[N, I]` times a row-major right factor `[I, O]`, plus `bias` `[O]`.
-fn product<T: Real>(x: &Tensor, right: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (n, inputs) = x.dims2()?;
-    let outputs = right.dim(1)?;
-    if right.dim(0)? != inputs {
-        let problem = format!("takes {} values, gets {inputs}", right.dim(0)?);
-        return Err(misfit("linear", problem));
-    }
-    let bias = bias.map(Tensor::to_vec1::<T>).transpose()?;
-    let out = with_slice::<T, _>(x, |x| {
-        with_slice::<T, _>(right, |right| {
-            let mut out = vec![T::zero(); n * outputs];
-            matmul(n, outputs, inputs, x, right, &mut out);
-            if let Some(bias) = &bias {
-                for row in out.chunks_exact_mut(outputs) {
-                    row.iter_mut().zip(bias).for_each(|(o, b)| *o += *b);
-                }
-            }
-            Ok(out)
+/// The right factor of one direction, packed on first use.
+#[derive(Debug, Clone)]
+enum Factor {
+    Packed(Weights),
+    Plain(Vec<f64>),
+}
+
+impl Factor {
+    /// From weights `[O, I]`; for the pullback `transposed`.
+    fn new(weight: &Tensor, transposed: bool) -> Result<Self> {
+        let (outputs, inputs) = weight.dims2()?;
+        if weight.dtype() == DType::F64 {
+            let factor = if transposed { weight.clone() } else { weight.t()? };
+            return Ok(Self::Plain(factor.flatten_all()?.to_vec1()?));
+        }
+        with_slice::<f32, _>(weight, |w| {
+            Ok(Self::Packed(if transposed {
+                Weights::pack(outputs, inputs, |o, i| w[o * inputs + i])
+            } else {
+                Weights::pack(inputs, outputs, |i, o| w[o * inputs + i])
+            }))
         })
-    })?;
-    Ok(Tensor::from_vec(out, (n, outputs), &Device::Cpu)?)
+    }
+
+    /// `x` `[N, from]` times this factor, plus `bias` `[to]`; gives `[N, to]`.
+    fn product(&self, x: &Tensor, to: usize, bias: Option<&Tensor>) -> Result<Tensor> {
+        let (n, from) = x.dims2()?;
+        match self {
+            Self::Packed(weights) => {
+                if weights.depth() != from {
+                    return Err(takes(weights.depth(), from));
+                }
+                let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
+                let finish = Finish { bias: bias.as_deref(), relu: false };
+                let starts: Vec<usize> = (0..n).map(|row| row * from).collect();
+                let mut out = vec![0.0; n * to];
+                with_slice::<f32, _>(x, |values| {
+                    let rows = Rows { values, starts: &starts, offsets: &[0], run: from };
+                    product(rows, weights, finish, &mut out, to);
+                    Ok(())
+                })?;
+                Ok(Tensor::from_vec(out, (n, to), &Device::Cpu)?)
+            }
+            Self::Plain(factor) => {
+                if factor.len() != from * to {
+                    return Err(takes(factor.len() / to.max(1), from));
+                }
+                let y = x.matmul(&Tensor::from_slice(factor, (from, to), &Device::Cpu)?)?;
+                Ok(match bias {
+                    Some(bias) => y.broadcast_add(bias)?,
+                    None => y,
+                })
+            }
+        }
+    }
+}
+
+fn takes(inputs: usize, got: usize) -> crate::Error {
+    misfit("linear", format!("takes {inputs} values, gets {got}"))
 }
 
 impl Node for Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let right = fill(&self.transposed, || Ok(self.weight.t()?.contiguous()?))?;
-        for_real!(x, product(x, right, self.bias.as_ref()))
+        let factor = fill(&self.forward, || Factor::new(&self.weight, false))?;
+        factor.product(x, self.weight.dim(0)?, self.bias.as_ref())
     }
 
     fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
@@ -66,7 +104,8 @@ impl Node for Linear {
     }
 
     fn pullback(&self, _: &Saved, g: &Tensor) -> Result<Tensor> {
-        for_real!(g, product(g, &self.weight, None))
+        let factor = fill(&self.backward, || Factor::new(&self.weight, true))?;
+        factor.product(g, self.weight.dim(1)?, None)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {

@@ -10,6 +10,7 @@ mod activation;
 mod affine;
 mod branch;
 mod conv2d;
+mod fuse;
 mod gate;
 mod linear;
 mod mean_sparse;
@@ -33,6 +34,7 @@ pub use activation::{Relu, Silu};
 pub use affine::Affine;
 pub use branch::{Concat, Seq, Sum};
 pub use conv2d::Conv2d;
+pub use fuse::fuse;
 pub use gate::Gate;
 pub use linear::Linear;
 pub use mean_sparse::MeanSparse;
@@ -118,6 +120,8 @@ pub enum Saved {
     Tensor(Tensor),
     /// Which elements passed.
     Bits(Bits),
+    /// The shape of the input, and which elements of the output were not cut at 0.
+    Cut(Vec<usize>, Bits),
     /// Where each element of a maximum came from, and the shape of the input.
     Origin(Vec<u32>, [usize; 4]),
     /// What each of several inner layers keeps.

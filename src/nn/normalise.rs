@@ -37,7 +37,7 @@ impl Node for Normalise {
     }
 
     fn pullback(&self, _: &Saved, g: &Tensor) -> Result<Tensor> {
-        affine::scale_shift(g, &self.std.recip()?, None)
+        affine::scale_shift(g, &self.std.recip()?, None, false)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {

@@ -200,3 +200,29 @@ fn an_image_has_the_same_bits_in_any_batch() {
         }
     }
 }
+
+#[test]
+fn a_fused_tree_is_the_same_function() {
+    let norm = || Affine::new(random(&[6], 20), random(&[6], 21)).layer();
+    let block = || conv(6, 6, [3, 3]).padding(1).layer();
+    let network = seq([
+        Normalise::new(random(&[6], 14), random(&[6], 15).exp().unwrap()).layer(),
+        seq([block(), norm()]),
+        relu(),
+        sum([seq([norm(), relu(), block(), norm(), relu(), block()]), Layer::Identity]),
+        concat([seq([block(), relu(), norm()]), norm()]),
+        global_avg_pool(),
+        Linear::new(random(&[3, 12], 17), None).layer(),
+    ]);
+    let fused = fuse(&network);
+    let text = fused.summary(Shape::of_image([7, 5], 6));
+    assert_eq!(text.matches("affine").count(), 3, "{text}");
+    assert_eq!(text.lines().filter(|line| line.trim().starts_with("relu")).count(), 0, "{text}");
+    let x = random(&[2, 6, 7, 5], 1);
+    let (plain, small) = (tree(&network, &x), tree(&fused, &x));
+    assert_close("logits", &values(&small), &values(&plain), 1e-12);
+    let g = random(plain.dims(), 2);
+    let gradients = [&network, &fused].map(|tree| tree_gradient(tree, &x, &g));
+    assert_close("gradient", &gradients[1], &gradients[0], 1e-12);
+    assert_close("reference", &values(&fused.reference(&x).unwrap()), &values(&plain), 1e-12);
+}

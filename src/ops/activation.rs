@@ -1,6 +1,7 @@
 //! Elementwise activations and their pullbacks. ReLU keeps one bit per element.
 
 use candle_core::{Device, Tensor};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
 use crate::ops::{Real, for_real, with_slice};
@@ -23,6 +24,14 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// If the tensor is not on the CPU.
 pub fn relu_saving(x: &Tensor) -> Result<(Tensor, Bits)> {
     for_real!(x, relu_saving_cpu(x))
+}
+
+/// Where x > 0.
+///
+/// # Errors
+/// If the tensor is not on the CPU.
+pub fn positive(x: &Tensor) -> Result<Bits> {
+    for_real!(x, positive_cpu(x))
 }
 
 /// The cotangent where the bit is set, 0 elsewhere.
@@ -54,21 +63,39 @@ fn relu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
 }
 
 fn relu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Bits)> {
-    let (out, bits) = with_slice::<T, _>(x, |x| {
-        let mut out = Vec::with_capacity(x.len());
-        let mut bits = Vec::with_capacity(x.len().div_ceil(64));
-        for chunk in x.chunks(64) {
-            // Bytes first: comparing and packing in two steps lets both run on whole vectors.
+    Ok((relu_cpu::<T>(x)?, positive_cpu::<T>(x)?))
+}
+
+fn positive_cpu<T: Real>(x: &Tensor) -> Result<Bits> {
+    with_slice::<T, _>(x, |x| Ok(Bits(Arch::new().dispatch(Positive(x)))))
+}
+
+/// The loops below are written for whole vectors; dispatching lets them use this machine's.
+struct Positive<'a, T>(&'a [T]);
+
+impl<T: Real> WithSimd for Positive<'_, T> {
+    type Output = Vec<u64>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<u64> {
+        let mut bits = Vec::with_capacity(self.0.len().div_ceil(64));
+        let (words, rest) = self.0.as_chunks::<64>();
+        for word in words {
             let mut positive = [0_u8; 64];
-            for (byte, v) in positive.iter_mut().zip(chunk) {
+            for i in 0..64 {
+                positive[i] = u8::from(word[i] > T::zero());
+            }
+            bits.push(pack(&positive));
+        }
+        if !rest.is_empty() {
+            let mut positive = [0_u8; 64];
+            for (byte, v) in positive.iter_mut().zip(rest) {
                 *byte = u8::from(*v > T::zero());
             }
             bits.push(pack(&positive));
-            out.extend(chunk.iter().map(|v| if *v > T::zero() { *v } else { T::zero() }));
         }
-        Ok((out, bits))
-    })?;
-    Ok((Tensor::from_vec(out, x.dims(), &Device::Cpu)?, Bits(bits)))
+        bits
+    }
 }
 
 /// The lowest bits of 64 bytes, byte i becoming bit i.
@@ -83,18 +110,29 @@ fn pack(bytes: &[u8; 64]) -> u64 {
 }
 
 fn relu_pullback_cpu<T: Real>(g: &Tensor, positive: &Bits) -> Result<Tensor> {
-    let out = with_slice::<T, _>(g, |g| {
-        let mut out = Vec::with_capacity(g.len());
-        for (chunk, word) in g.chunks(64).zip(&positive.0) {
-            let mut keep = [0_u8; 64];
-            for (i, byte) in keep.iter_mut().enumerate() {
-                *byte = (word >> i) as u8 & 1;
-            }
-            out.extend(chunk.iter().zip(keep).map(|(g, k)| if k == 1 { *g } else { T::zero() }));
-        }
-        Ok(out)
-    })?;
+    let out = with_slice::<T, _>(g, |g| Ok(Arch::new().dispatch(Masked(g, &positive.0))))?;
     Ok(Tensor::from_vec(out, g.dims(), &Device::Cpu)?)
+}
+
+/// Numbers where their bit is set.
+struct Masked<'a, T>(&'a [T], &'a [u64]);
+
+impl<T: Real> WithSimd for Masked<'_, T> {
+    type Output = Vec<T>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
+        let Self(g, bits) = self;
+        let mut out = Vec::with_capacity(g.len());
+        for (chunk, word) in g.chunks(64).zip(bits) {
+            let mut kept = [T::zero(); 64];
+            for (i, (kept, g)) in kept.iter_mut().zip(chunk).enumerate() {
+                *kept = if (word >> i) & 1 == 1 { *g } else { T::zero() };
+            }
+            out.extend_from_slice(&kept[..chunk.len()]);
+        }
+        out
+    }
 }
 
 fn silu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {

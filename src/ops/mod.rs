@@ -6,10 +6,11 @@
 pub mod activation;
 pub mod affine;
 pub mod conv2d;
-pub mod gemm;
 pub mod layout;
 pub mod pool;
+pub mod product;
 pub mod rows;
+pub mod scratch;
 
 use candle_core::{Storage, Tensor, WithDType};
 

@@ -1,6 +1,7 @@
 //! Average and maximum over windows of NHWC images, and their pullbacks.
 
-use candle_core::{Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
 use crate::ops::{Real, for_real, with_slice};
@@ -58,7 +59,10 @@ pub fn average_pullback(g: &Tensor, window: Window, size: [usize; 2]) -> Result<
 /// # Errors
 /// If the window does not fit or the tensor is not on the CPU.
 pub fn maximum(x: &Tensor, window: Window) -> Result<(Tensor, Vec<u32>)> {
-    for_real!(x, maximum_cpu(x, window))
+    match (x.dtype(), x.dim(D::Minus1)?) {
+        (DType::F32, channels) if channels % LANES == 0 => maximum_vectors(x, window),
+        _ => for_real!(x, maximum_cpu(x, window)),
+    }
 }
 
 /// Pullback of [`maximum`]; `shape` is the input's.
@@ -117,60 +121,102 @@ fn maximum_cpu<T: Real>(x: &Tensor, window: Window) -> Result<(Tensor, Vec<u32>)
     let (_, h, w, c) = x.dims4()?;
     let shape = output_shape(x, window)?;
     let [_, oh, ow, _] = shape;
-    let (out, origin) = with_slice::<T, _>(x, |x| {
-        let len = shape.iter().product();
-        let mut out = vec![T::zero(); len];
-        let mut origin = vec![0_u32; len];
-        for (o, (out, origin)) in out.chunks_mut(c).zip(origin.chunks_mut(c)).enumerate() {
+    let len = shape.iter().product();
+    let (mut out, mut origin) = (vec![T::zero(); len], vec![0_u32; len]);
+    with_slice::<T, _>(x, |x| {
+        let corner = |o: usize| {
             let (line, ox) = (o / ow, o % ow);
-            let first = ((line / oh * h + line % oh * window.stride) * w + ox * window.stride) * c;
-            for start in (0..c).step_by(LANES) {
-                let lanes = start..c.min(start + LANES);
-                let at = first + start;
-                maximum_of(
-                    x,
-                    at,
-                    window.size,
-                    w * c,
-                    c,
-                    &mut out[lanes.clone()],
-                    &mut origin[lanes],
-                );
+            ((line / oh * h + line % oh * window.stride) * w + ox * window.stride) * c
+        };
+        for (o, (out, origin)) in out.chunks_mut(c).zip(origin.chunks_mut(c)).enumerate() {
+            for (channel, (out, origin)) in out.iter_mut().zip(origin).enumerate() {
+                let first = corner(o) + channel;
+                (*out, *origin) = (T::neg_infinity(), first as u32);
+                for tap in 0..window.size * window.size {
+                    let at = first + (tap / window.size * w + tap % window.size) * c;
+                    if x[at] > *out || x[at].is_nan() {
+                        (*out, *origin) = (x[at], at as u32);
+                    }
+                }
             }
         }
-        Ok((out, origin))
+        Ok(())
     })?;
     Ok((Tensor::from_vec(out, &shape, &Device::Cpu)?, origin))
 }
 
-/// Channels that are compared at a time, in registers.
+/// [`maximum`] of f32 images whose channels fill whole vectors.
+fn maximum_vectors(x: &Tensor, window: Window) -> Result<(Tensor, Vec<u32>)> {
+    let (_, height, width, channels) = x.dims4()?;
+    let shape = output_shape(x, window)?;
+    let len = shape.iter().product();
+    let (mut out, mut origin) = (vec![0.0; len], vec![0; len]);
+    with_slice::<f32, _>(x, |x| {
+        Arch::new().dispatch(Maximum {
+            x,
+            window,
+            size: [height, width],
+            out_size: [shape[1], shape[2]],
+            channels,
+            out: &mut out,
+            origin: &mut origin,
+        });
+        Ok(())
+    })?;
+    Ok((Tensor::from_vec(out, &shape, &Device::Cpu)?, origin))
+}
+
+/// Channels that fill whole vectors on every machine.
 const LANES: usize = 16;
 
-/// The maxima of up to [`LANES`] neighbouring channels over a window whose upper left element is
-/// number `first`; NaN wins over everything and stays.
-fn maximum_of<T: Real>(
-    x: &[T],
-    first: usize,
-    size: usize,
-    line: usize,
-    pixel: usize,
-    out: &mut [T],
-    origin: &mut [u32],
-) {
-    let mut best = [T::neg_infinity(); LANES];
-    let mut place = [first as u32; LANES];
-    for tap in 0..size * size {
-        let at = first + tap / size * line + tap % size * pixel;
-        let taken = &x[at..at + out.len()];
-        for ((best, place), value) in best.iter_mut().zip(&mut place).zip(taken) {
-            let better = (*value > *best) | value.is_nan();
-            *best = if better { *value } else { *best };
-            *place = if better { at as u32 } else { *place };
+struct Maximum<'a> {
+    x: &'a [f32],
+    window: Window,
+    size: [usize; 2],
+    out_size: [usize; 2],
+    channels: usize,
+    out: &'a mut [f32],
+    origin: &'a mut [u32],
+}
+
+impl WithSimd for Maximum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, window, size: [h, w], out_size: [oh, ow], channels, out, origin } = self;
+        let lanes = S::F32_LANES;
+        let vectors = channels / lanes;
+        let (x, _) = S::as_simd_f32s(x);
+        let (out, _) = S::as_mut_simd_f32s(out);
+        let (origin, _) = S::as_mut_simd_u32s(origin);
+        let mut counting = [0; LANES];
+        for (lane, count) in counting.iter_mut().enumerate() {
+            *count = lane as u32;
         }
-    }
-    out.copy_from_slice(&best[..out.len()]);
-    for (channel, (origin, place)) in origin.iter_mut().zip(place).enumerate() {
-        *origin = place + channel as u32;
+        let counting = simd.partial_load_u32s(&counting[..lanes]);
+        let outputs = out.chunks_exact_mut(vectors).zip(origin.chunks_exact_mut(vectors));
+        for (pixel, (out, origin)) in outputs.enumerate() {
+            let (line, ox) = (pixel / ow, pixel % ow);
+            let first = (line / oh * h + line % oh * window.stride) * w + ox * window.stride;
+            for (vector, (out, origin)) in out.iter_mut().zip(origin).enumerate() {
+                let mut best = simd.splat_f32s(f32::NEG_INFINITY);
+                let mut place = simd.splat_u32s((first * channels + vector * lanes) as u32);
+                for tap in 0..window.size * window.size {
+                    let at = first + tap / window.size * w + tap % window.size;
+                    let value = x[at * vectors + vector];
+                    // NaN wins over everything and stays.
+                    let number = simd.equal_f32s(value, value);
+                    let worse =
+                        simd.and_m32s(simd.not_m32s(simd.greater_than_f32s(value, best)), number);
+                    let here = simd.splat_u32s((at * channels + vector * lanes) as u32);
+                    best = simd.select_f32s(worse, best, value);
+                    place = simd.select_u32s(worse, place, here);
+                }
+                *out = best;
+                *origin = simd.add_u32s(place, counting);
+            }
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a run leaves on disk: `run.toml` with everything that was decided, and one table per job with
-//! a row per image, which is also the journal. The runner writes these types and the reports read
-//! them; a leaderboard is derived from them and from nothing else.
+//! a row per image, which is also the journal, with what the safety checks found beside it. The runner
+//! writes these types and the reports read them; a leaderboard is derived from them and from nothing
+//! else.
 
 mod attack_row;
 mod certificate_row;
+mod check_record;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attack_row::AttackRow;
 pub use certificate_row::CertificateRow;
+pub use check_record::{CheckRecord, Finding};
 
 use crate::error::{Error, Result};
 
@@ -37,6 +40,9 @@ pub struct RunRecord {
     pub device: String,
     /// Number format of the network that was attacked: `f32`.
     pub precision: String,
+    /// Attack jobs leave their adversarial images beside their tables.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub save_adversarial: bool,
     /// The networks.
     #[serde(rename = "model")]
     pub models: Vec<ModelRecord>,

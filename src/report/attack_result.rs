@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::proportion::Proportion;
-use crate::record::AttackRow;
+use crate::record::{AttackRow, CheckRecord};
 
 /// One attack job, summed up.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,6 +23,9 @@ pub struct AttackResult {
     pub control: bool,
     /// Hyper-parameters by their names in the paper.
     pub parameters: BTreeMap<String, String>,
+    /// What the safety checks found; `None` if the attack has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks: Option<CheckRecord>,
     /// Images of the job.
     pub images: usize,
     /// Images finished. All numbers below are over these.

@@ -98,6 +98,12 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
     put("unfinished", unfinished.join("; "));
     let missing = standing.worst.as_ref().map_or(&[][..], |w| &w.missing[..]);
     put("not run", missing.join("; "));
+    let findings: Vec<String> = standing
+        .findings()
+        .into_iter()
+        .map(|(finding, titles)| format!("{} ({})", finding.seen, titles.join(", ")))
+        .collect();
+    put("checks", findings.join("; "));
     row
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::record::{
-    AttackRow, CertificateRow, DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work,
+    AttackRow, CertificateRow, CheckRecord, DataRecord, FORMAT_VERSION, Finding, JobRecord,
+    ModelRecord, RunRecord, Work,
 };
 
 /// A row of image `idx`, label 0: `correct` on the clean image, broken at `distance` if there is one.
@@ -51,6 +52,8 @@ pub(super) fn certificate_row(idx: u64, predict: i64, radius: f64) -> Certificat
 pub(super) struct Fixture {
     record: RunRecord,
     tables: Vec<(String, Vec<u8>)>,
+    /// By the table of the job.
+    checks: Vec<(String, CheckRecord)>,
 }
 
 impl Fixture {
@@ -66,11 +69,12 @@ impl Fixture {
             rng: "per-image".into(),
             device: "cpu".into(),
             precision: "f32".into(),
+            save_adversarial: false,
             models: vec![],
             data: vec![data],
             jobs: vec![],
         };
-        Self { record, tables: vec![] }
+        Self { record, tables: vec![], checks: vec![] }
     }
 
     /// Adds a network whose hash starts with `sha`.
@@ -120,6 +124,20 @@ impl Fixture {
         self
     }
 
+    /// Adds what a safety check found around the job added last.
+    pub(super) fn finding(mut self, check: &str, seen: &str) -> Self {
+        let finding = Finding {
+            check: check.into(),
+            seen: seen.into(),
+            meaning: format!("What {check} means."),
+            remedy: "Do something.".into(),
+        };
+        let format_version = FORMAT_VERSION;
+        let record = CheckRecord { format_version, images: 8, findings: vec![finding] };
+        self.checks.push((self.record.jobs.last().unwrap().file.clone(), record));
+        self
+    }
+
     /// The record, to be changed before writing.
     pub(super) fn change(mut self, change: impl FnOnce(&mut RunRecord)) -> Self {
         change(&mut self.record);
@@ -132,6 +150,9 @@ impl Fixture {
         std::fs::write(folder.join("run.toml"), toml::to_string(&self.record).unwrap()).unwrap();
         for (file, table) in &self.tables {
             std::fs::write(folder.join(file), table).unwrap();
+        }
+        for (file, checks) in &self.checks {
+            checks.write(&folder.join(file)).unwrap();
         }
     }
 }

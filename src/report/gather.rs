@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::format;
 use super::table::Table;
 use crate::error::{Error, Result};
-use crate::record::{DataRecord, ModelRecord, RunRecord, Work};
+use crate::record::{CheckRecord, DataRecord, ModelRecord, RunRecord, Work};
 
 /// Where a part of a leaderboard comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,6 +51,8 @@ pub(super) struct Job {
     pub(super) images: usize,
     pub(super) work: Work,
     pub(super) table: Table,
+    /// What the safety checks found, if the job has any.
+    pub(super) checks: Option<CheckRecord>,
 }
 
 impl Job {
@@ -109,6 +111,7 @@ impl Gathered {
                 images: job.images,
                 work: job.work.clone(),
                 table: Table::read(folder, job, &model.sha256)?,
+                checks: CheckRecord::read(&folder.join(&job.file))?,
             };
             self.insert(job, &name);
         }

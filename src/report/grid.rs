@@ -2,6 +2,10 @@
 
 use super::format::{self, Cell};
 use super::leaderboard::Board;
+use super::standing::Standing;
+
+/// Stands behind the name of a network at which a safety check fired.
+pub(super) const MARK: &str = " ‡";
 
 /// One column of a board, with one field per standing.
 #[derive(Debug, Clone)]
@@ -34,7 +38,7 @@ pub(super) struct Field {
     pub(super) rate: Option<f64>,
     /// Highest of its column.
     pub(super) best: bool,
-    /// Unfinished, or over fewer attacks than others.
+    /// Unfinished, over fewer attacks than others, or marked by a safety check.
     pub(super) warn: bool,
 }
 
@@ -68,11 +72,7 @@ pub(super) fn columns(board: &Board) -> Vec<Column> {
     let rank = |rank: Option<usize>| Field::text(rank.map_or("–".into(), |r| r.to_string()));
     let mut columns = vec![
         column(Kind::Rank, "#", standings.iter().map(|s| rank(s.rank)).collect()),
-        column(
-            Kind::Model,
-            "model",
-            standings.iter().map(|s| Field::text(&s.model.name)).collect(),
-        ),
+        column(Kind::Model, "model", standings.iter().map(name).collect()),
         shares(Kind::Clean, "clean", standings.iter().map(|s| s.clean_cell()).collect()),
     ];
     for (at, threat) in board.threats.iter().enumerate() {
@@ -94,6 +94,13 @@ pub(super) fn columns(board: &Board) -> Vec<Column> {
         columns.push(shares(Kind::Certified, &title, cells));
     }
     columns
+}
+
+/// Name of a network, with a mark if a safety check fired.
+fn name(standing: &Standing) -> Field {
+    let warn = !standing.findings().is_empty();
+    let mark = if warn { MARK } else { "" };
+    Field { warn, ..Field::text(format!("{}{mark}", standing.model.name)) }
 }
 
 /// Marks the highest share of a column, if there is something to be higher than.

@@ -2,6 +2,7 @@
 
 use super::format;
 use super::leaderboard::{Board, Leaderboard};
+use crate::record::Finding;
 
 /// One line on what was run: data, images, seeds, devices.
 pub(super) fn headline(leaderboard: &Leaderboard, board: &Board) -> String {
@@ -73,6 +74,20 @@ pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> 
                 standing.model.name,
                 worst.missing.join(", "),
             ));
+        }
+    }
+    for standing in &board.standings {
+        let mut checks: Vec<(&Finding, Vec<String>)> = Vec::new();
+        for (finding, titles) in standing.findings() {
+            let seen = format!("{} ({})", finding.seen, titles.join(", "));
+            match checks.iter_mut().find(|(known, _)| known.check == finding.check) {
+                Some((_, all)) => all.push(seen),
+                None => checks.push((finding, vec![seen])),
+            }
+        }
+        for (finding, seen) in checks {
+            let name = &standing.model.name;
+            lines.push(format!("‡ {name}: {}. {}", seen.join("; "), finding.meaning));
         }
     }
     let ranked = board.standings.iter().filter(|s| s.rank.is_some());

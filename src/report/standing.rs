@@ -14,7 +14,7 @@ use super::leaderboard::{AttackColumn, ThreatColumn, budgets};
 use super::proportion::Proportion;
 use super::table::Table;
 use super::worst_case::{Trial, WorstCase, worst_case};
-use crate::record::{AttackRow, ModelRecord, Work};
+use crate::record::{AttackRow, Finding, ModelRecord, Work};
 
 /// All results of one network on one data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -119,6 +119,22 @@ impl Standing {
             let budget = attack.budgets.iter().find(|b| b.title == column.title)?;
             Some((attack, budget))
         })
+    }
+
+    /// What safety checks found at this network, each with the titles of the attacks around which it
+    /// was found.
+    pub fn findings(&self) -> Vec<(&Finding, Vec<&str>)> {
+        let mut all: Vec<(&Finding, Vec<&str>)> = Vec::new();
+        for attack in &self.attacks {
+            let title = attack.budgets.last().map_or(&*attack.label, |budget| &*budget.title);
+            for finding in attack.checks.iter().flat_map(|checks| &checks.findings) {
+                match all.iter_mut().find(|(known, _)| *known == finding) {
+                    Some((_, titles)) => titles.push(title),
+                    None => all.push((finding, vec![title])),
+                }
+            }
+        }
+        all
     }
 
     /// The finished certificate that certifies the most images at `radius`, as in Cohen et al. 2019,
@@ -232,6 +248,7 @@ fn attack(job: &Job) -> Option<Attacked<'_>> {
         minimal: *minimal,
         control: *control,
         parameters: parameters.clone(),
+        checks: job.checks.clone(),
         images: job.images,
         done: rows.len(),
         budgets: budgets(eps, *minimal).into_iter().map(budget).collect(),

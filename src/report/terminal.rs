@@ -154,8 +154,13 @@ fn header(column: &Column) -> String {
 
 fn shorten(column: &mut Column) {
     for field in &mut column.fields {
-        if field.text.chars().count() > NAME {
-            field.text = field.text.chars().take(NAME - 1).chain(['…']).collect();
+        let (name, mark) = match field.text.strip_suffix(grid::MARK) {
+            Some(name) => (name, grid::MARK),
+            None => (&*field.text, ""),
+        };
+        if name.chars().count() > NAME {
+            let name: String = name.chars().take(NAME - 1).chain(['…']).collect();
+            field.text = format!("{name}{mark}");
         }
     }
 }

@@ -68,7 +68,11 @@ pub fn tables(run: &Path) -> Vec<(String, String)> {
     for model in std::fs::read_dir(run.join("jobs")).unwrap() {
         for table in std::fs::read_dir(model.unwrap().path()).unwrap() {
             let path = table.unwrap().path();
-            let delimiter = if path.extension().unwrap() == "tsv" { '\t' } else { ',' };
+            let delimiter = match path.extension().and_then(|ending| ending.to_str()) {
+                Some("csv") => ',',
+                Some("tsv") => '\t',
+                _ => continue,
+            };
             let text = std::fs::read_to_string(&path).unwrap();
             let header: Vec<&str> = text.lines().next().unwrap().split(delimiter).collect();
             let timing =
@@ -84,6 +88,22 @@ pub fn tables(run: &Path) -> Vec<(String, String)> {
     }
     tables.sort();
     tables
+}
+
+/// The files of adversarial images below `run/jobs` by name.
+pub fn adversarial(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for model in std::fs::read_dir(run.join("jobs")).unwrap() {
+        for file in std::fs::read_dir(model.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.strip_prefix(run).unwrap().display().to_string();
+            if name.contains(".adversarial.") {
+                files.push((name, std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 /// A suite over every kind of job, small enough for a second.

@@ -15,6 +15,7 @@ use std::sync::Once;
 use candle_core::Tensor;
 
 use self::run::{Run, Task};
+pub(super) use self::step::start as random_start;
 use super::gradient::{ALL_NORMS, ball};
 use super::{Attack, Entry, Parameters, Search};
 use crate::error::Result;

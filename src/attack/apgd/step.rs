@@ -7,7 +7,7 @@ const TINY: f32 = 1e-12;
 
 /// The random start `x` that noise `t` makes: uniform noise in [0, 1) for Linf, normal noise for
 /// the others. Linf and L2 starts lie on the sphere before they are clipped to the box.
-pub(super) fn start(norm: Norm, x0: &[f32], t: &[f32], eps: f32, x: &mut [f32]) {
+pub(in crate::attack) fn start(norm: Norm, x0: &[f32], t: &[f32], eps: f32, x: &mut [f32]) {
     match norm {
         Norm::Linf => {
             let largest = t.iter().map(|t| (2.0 * t - 1.0).abs()).fold(0.0, f32::max);

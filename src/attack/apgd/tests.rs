@@ -56,7 +56,8 @@ fn search<'a>(
     let labels = file["y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
     let (clean, noise) = (file["x"].clone(), Noise::new(&request));
     let ids = (0..16).collect();
-    Search::new(network, threat, Objective::Minimal, noise, clean, labels, None, ids).unwrap()
+    Search::new((network, &|| false), threat, Objective::Minimal, noise, clean, labels, None, ids)
+        .unwrap()
 }
 
 fn apgd(name: &str, given: &[(&str, &str)], threat: Threat, loss: Loss) -> Apgd {

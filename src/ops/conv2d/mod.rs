@@ -1,13 +1,17 @@
 //! Convolution of NHWC images with fixed weights: the forward pass and its pullback to the images.
-//! There is no weight gradient: a network under test is frozen. Weights come packed for the matrix
-//! product ([`pack_forward`], [`pack_backward`]), once per network.
+//! There is no weight gradient: a network under test is frozen. Weights are packed once per network and
+//! direction ([`pack_forward`], [`pack_backward`]), for the form that is fastest for them.
 
-mod cpu;
+mod depthwise;
+mod direct;
+mod plain;
+mod winograd;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
-use crate::error::Result;
-use crate::ops::for_real;
+use crate::error::{Error, Result};
+use crate::ops::product::{Finish, Weights};
+use crate::ops::{Real, scratch, with_slice};
 
 /// Zero padding of the four sides, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,12 +64,12 @@ impl Geometry {
     }
 
     /// Input channels of one group.
-    pub(crate) fn group_inputs(&self) -> usize {
+    fn group_inputs(&self) -> usize {
         self.inputs / self.groups
     }
 
     /// Output channels of one group.
-    pub(crate) fn group_outputs(&self) -> usize {
+    fn group_outputs(&self) -> usize {
         self.outputs / self.groups
     }
 
@@ -76,12 +80,14 @@ impl Geometry {
 
     /// Whether the pullback is computed as a convolution of the cotangent with the turned kernel. It
     /// needs stride 1; with very few input channels the other form has the better-shaped product.
-    pub(crate) fn pullback_is_convolution(&self) -> bool {
-        self.stride == [1, 1] && self.group_inputs() >= 8 && self.turned().is_some()
+    fn pullback_is_convolution(&self) -> bool {
+        self.stride == [1, 1]
+            && (self.group_inputs() >= 8 || depthwise::is(self))
+            && self.turned().is_some()
     }
 
     /// The convolution that maps the cotangent to the gradient, for stride 1.
-    pub(crate) fn turned(&self) -> Option<Self> {
+    fn turned(&self) -> Option<Self> {
         let p = self.padding;
         let reach = [0, 1].map(|axis| self.dilation[axis] * (self.kernel[axis] - 1));
         Some(Self {
@@ -98,47 +104,235 @@ impl Geometry {
     }
 }
 
-/// Packs weights `[O, I / groups, kh, kw]` for [`forward`].
-///
-/// # Errors
-/// If the tensor is not on the CPU.
-pub fn pack_forward(weight: &Tensor, geometry: &Geometry) -> Result<Tensor> {
-    for_real!(weight, pack_forward_cpu(weight, geometry))
+/// Weights, packed for one direction.
+#[derive(Debug, Clone)]
+pub struct Packed(Form);
+
+#[derive(Debug, Clone)]
+enum Form {
+    /// A convolution by minimal filtering.
+    Winograd(Vec<Weights>),
+    /// A convolution by the definition, a factor per group.
+    Direct(Vec<Weights>),
+    /// A convolution of every channel with itself.
+    Depthwise(Vec<f32>),
+    /// The pullback of a convolution with stride, a factor per group.
+    Scatter(Vec<Weights>),
+    /// Either direction in f64.
+    Plain(Vec<f64>),
 }
 
-/// Packs weights `[O, I / groups, kh, kw]` for [`pullback`].
-///
-/// # Errors
-/// If the tensor is not on the CPU.
-pub fn pack_backward(weight: &Tensor, geometry: &Geometry) -> Result<Tensor> {
-    for_real!(weight, pack_backward_cpu(weight, geometry))
+/// The form and the packed weights of a convolution.
+fn pack(geo: &Geometry, at: impl Fn(usize, usize, usize, usize) -> f32) -> Form {
+    if depthwise::is(geo) {
+        Form::Depthwise(depthwise::pack(geo, at))
+    } else if winograd::pays(geo) {
+        Form::Winograd(winograd::pack(geo, |tap, i, o| at(0, tap, i, o)))
+    } else {
+        Form::Direct(direct::pack(geo, at))
+    }
 }
 
-/// Convolves `x` `[N, H, W, I]` with packed weights and adds `bias` `[O]`; gives `[N, H', W', O]`.
+/// Reads weights `[O, I / groups, kh, kw]` as (group, tap, input, output).
+fn reader<T: Real>(w: &[T], geo: &Geometry) -> impl Fn(usize, usize, usize, usize) -> T {
+    let (depth, outputs, taps) = (geo.depth(), geo.group_outputs(), geo.kernel[0] * geo.kernel[1]);
+    move |group, tap, i, o| w[(group * outputs + o) * depth + i * taps + tap]
+}
+
+/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`forward`].
 ///
 /// # Errors
-/// If the kernel does not fit into the padded image or a tensor is not on the CPU.
+/// If the tensor is not on the CPU or of another type.
+pub fn pack_forward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
+    Ok(Packed(match weight.dtype() {
+        DType::F64 => {
+            with_slice::<f64, _>(weight, |w| Ok(Form::Plain(plain::pack(geo, reader(w, geo)))))?
+        }
+        _ => with_slice::<f32, _>(weight, |w| Ok(pack(geo, reader(w, geo))))?,
+    }))
+}
+
+/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`pullback`].
+///
+/// # Errors
+/// If the tensor is not on the CPU or of another type.
+pub fn pack_backward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
+    if weight.dtype() == DType::F64 {
+        return pack_forward(weight, geo);
+    }
+    Ok(Packed(with_slice::<f32, _>(weight, |w| {
+        let at = reader(w, geo);
+        Ok(match geo.turned() {
+            Some(turned) if geo.pullback_is_convolution() => {
+                let last = geo.kernel[0] * geo.kernel[1] - 1;
+                pack(&turned, |group, tap, o, i| at(group, last - tap, i, o))
+            }
+            _ if depthwise::is(geo) => Form::Depthwise(depthwise::pack(geo, at)),
+            _ => Form::Scatter(direct::pack_scatter(geo, at)),
+        })
+    })?))
+}
+
+/// Convolves `x` `[N, H, W, I]` with packed weights, adds `bias` `[O]` and, with `relu`, cuts at 0;
+/// gives `[N, H', W', O]`.
+///
+/// # Errors
+/// If the kernel does not fit into the padded image, or a tensor is not on the CPU or of another type
+/// than the weights.
 pub fn forward(
     x: &Tensor,
-    packed: &Tensor,
+    packed: &Packed,
     bias: Option<&Tensor>,
-    geometry: &Geometry,
+    relu: bool,
+    geo: &Geometry,
 ) -> Result<Tensor> {
-    for_real!(x, forward_cpu(x, packed, bias, geometry))
+    let (n, height, width, _) = x.dims4()?;
+    let Some([out_height, out_width]) = geo.output(height, width) else {
+        return Err(kernel_too_large(geo, height, width));
+    };
+    let view = View { height, width, out_height, out_width };
+    let shape = (n, out_height, out_width, geo.outputs);
+    let len = n * view.pixels() * geo.outputs;
+    if let Form::Plain(weights) = &packed.0 {
+        let bias = bias.map(Tensor::to_vec1::<f64>).transpose()?;
+        let mut out = vec![0.0; len];
+        with_slice::<f64, _>(x, |x| {
+            plain::convolve(x, weights, bias.as_deref(), relu, geo, view, &mut out);
+            Ok(())
+        })?;
+        return Ok(Tensor::from_vec(out, shape, &Device::Cpu)?);
+    }
+    let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
+    let finish = Finish { bias: bias.as_deref(), relu };
+    let mut out = vec![0.0; len];
+    with_slice::<f32, _>(x, |x| {
+        convolve(x, packed, finish, geo, view, &mut out);
+        Ok(())
+    })?;
+    Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
 }
 
 /// Gradient `[N, height, width, I]` for a cotangent `g` `[N, H', W', O]`; `size` is the input's
 /// height and width, `packed` comes from [`pack_backward`].
 ///
 /// # Errors
-/// If a tensor is not on the CPU.
+/// If a tensor is not on the CPU or of another type than the weights.
 pub fn pullback(
     g: &Tensor,
-    packed: &Tensor,
-    size: [usize; 2],
-    geometry: &Geometry,
+    packed: &Packed,
+    [height, width]: [usize; 2],
+    geo: &Geometry,
 ) -> Result<Tensor> {
-    for_real!(g, pullback_cpu(g, packed, size, geometry))
+    let (n, out_height, out_width, _) = g.dims4()?;
+    let view = View { height, width, out_height, out_width };
+    let shape = (n, height, width, geo.inputs);
+    let len = n * height * width * geo.inputs;
+    if let Form::Plain(weights) = &packed.0 {
+        let mut grad = vec![0.0; len];
+        with_slice::<f64, _>(g, |g| {
+            plain::pullback(g, weights, geo, view, &mut grad);
+            Ok(())
+        })?;
+        return Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?);
+    }
+    let mut grad = vec![0.0; len];
+    with_slice::<f32, _>(g, |g| {
+        match (&packed.0, geo.turned()) {
+            (_, Some(turned)) if geo.pullback_is_convolution() => {
+                convolve(g, packed, Finish::default(), &turned, view.turned(), &mut grad);
+            }
+            (Form::Scatter(weights), _) => {
+                scratch::with(|s| direct::scatter(g, weights, geo, view, s, &mut grad));
+            }
+            (Form::Depthwise(weights), _) => depthwise::scatter(g, weights, geo, view, &mut grad),
+            _ => return Err(foreign_weights()),
+        }
+        Ok(())
+    })?;
+    Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?)
 }
 
-use cpu::{forward_cpu, pack_backward_cpu, pack_forward_cpu, pullback_cpu};
+fn convolve(
+    x: &[f32],
+    packed: &Packed,
+    finish: Finish<'_>,
+    geo: &Geometry,
+    view: View,
+    out: &mut [f32],
+) {
+    match &packed.0 {
+        Form::Winograd(weights) => {
+            scratch::with(|s| winograd::convolve(x, weights, finish, geo, view, s, out));
+        }
+        Form::Direct(weights) => {
+            scratch::with(|s| direct::convolve(x, weights, finish, geo, view, s, out));
+        }
+        Form::Depthwise(weights) => depthwise::convolve(x, weights, finish, geo, view, out),
+        Form::Scatter(_) | Form::Plain(_) => {}
+    }
+}
+
+/// Sizes of the images on both sides of a convolution.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    height: usize,
+    width: usize,
+    out_height: usize,
+    out_width: usize,
+}
+
+impl View {
+    /// Output pixels of an image.
+    fn pixels(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    /// The other direction.
+    fn turned(self) -> Self {
+        Self {
+            height: self.out_height,
+            width: self.out_width,
+            out_height: self.height,
+            out_width: self.width,
+        }
+    }
+
+    /// Image, line and column of an output pixel.
+    fn place(&self, pixel: usize) -> [usize; 3] {
+        let (line, ox) = (pixel / self.out_width, pixel % self.out_width);
+        [line / self.out_height, line % self.out_height, ox]
+    }
+
+    /// Calls `visit(tap, input pixel)` for the taps of an output pixel that fall inside the image.
+    fn for_taps(&self, geo: &Geometry, pixel: usize, mut visit: impl FnMut(usize, usize)) {
+        let [image, oy, ox] = self.place(pixel);
+        for ky in 0..geo.kernel[0] {
+            let iy = (oy * geo.stride[0] + ky * geo.dilation[0]).wrapping_sub(geo.padding.top);
+            if iy >= self.height {
+                continue;
+            }
+            for kx in 0..geo.kernel[1] {
+                let ix = (ox * geo.stride[1] + kx * geo.dilation[1]).wrapping_sub(geo.padding.left);
+                if ix < self.width {
+                    visit(ky * geo.kernel[1] + kx, (image * self.height + iy) * self.width + ix);
+                }
+            }
+        }
+    }
+}
+
+fn foreign_weights() -> Error {
+    candle_core::Error::Msg("convolution: the weights are packed for the other direction".into())
+        .into()
+}
+
+fn kernel_too_large(geo: &Geometry, height: usize, width: usize) -> Error {
+    Error::setting(
+        "convolution",
+        format!("kernel {:?} does not fit into an image of {height} x {width}", geo.kernel),
+        "check the input size of the network",
+    )
+}
+
+#[cfg(test)]
+mod tests;

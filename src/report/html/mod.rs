@@ -183,7 +183,7 @@ fn standings(board: &Board) -> Vec<Row> {
         let threats = columns.iter().filter(|c| matches!(c.kind, Kind::Threat(_)));
         Row {
             rank: field(Kind::Rank, at).unwrap_or_default(),
-            model: model.name.clone(),
+            model: field(Kind::Model, at).map_or(String::new(), |f| f.text),
             about: format!(
                 "{}, {} weights",
                 model.architecture,

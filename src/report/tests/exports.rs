@@ -147,6 +147,7 @@ fn csv_table() {
     seconds per image: 0.040000 | 0.040000
     unfinished: (empty) | (empty)
     not run: (empty) | (empty)
+    checks: (empty) | (empty)
     ");
 }
 
@@ -237,4 +238,46 @@ fn files_are_replaced_as_a_whole() {
     std::fs::write(folder.path().join("file"), "").unwrap();
     let error = write_all(&leaderboard, &folder.path().join("file")).unwrap_err();
     assert!(error.to_string().starts_with("cannot create "), "{error}");
+}
+
+#[test]
+fn every_format_shows_what_safety_checks_found() {
+    let (long, seen) = ("n".repeat(40), "zero gradients on 12 of 100 images");
+    let work = |eps: f64| attack(&format!("autoattack-{eps}"), "Linf", &[eps]);
+    let mut run = Fixture::new("checked", 4).model(&long, "aa", "").model("calm", "bb", "");
+    for eps in [0.1, 0.2] {
+        run = run.attack(&long, work(eps), &rows("1...")).finding("zero-gradients", seen);
+        run = run.attack("calm", work(eps), &rows("1..."));
+    }
+    let leaderboard = board(&[("run", run)]);
+    let footnote =
+        format!("‡ {long}: {seen} (autoattack-0.1, autoattack-0.2). What zero-gradients means.");
+
+    let text = Terminal { width: 200, colour: false }.export(&leaderboard).unwrap();
+    assert!(text.contains(&format!("{}… ‡", "n".repeat(27))), "{text}");
+    assert!(text.contains(&footnote) && !text.contains("calm ‡"), "{text}");
+    let coloured = Terminal { width: 200, colour: true }.export(&leaderboard).unwrap();
+    assert!(coloured.contains("\u{1b}[33m") && coloured.contains("… ‡"), "{coloured}");
+
+    let markdown = Markdown.export(&leaderboard).unwrap();
+    assert!(markdown.contains(&format!("| {long} ‡ |")), "{markdown}");
+    assert!(markdown.contains(&format!("- {footnote}")), "{markdown}");
+
+    let html = Html.export(&leaderboard).unwrap();
+    assert_balanced(&html);
+    assert!(html.contains(&format!("{long} ‡<small>")) && html.contains(&footnote), "{html}");
+
+    let csv = Csv.export(&leaderboard).unwrap();
+    let mut reader = ::csv::Reader::from_reader(csv.as_bytes());
+    let at = reader.headers().unwrap().iter().position(|title| title == "checks").unwrap();
+    let found: Vec<String> =
+        reader.records().map(|record| record.unwrap()[at].to_owned()).collect();
+    let expected = format!("{seen} (autoattack-0.1, autoattack-0.2)");
+    assert_eq!(found, ["", &expected]);
+
+    let json: serde_json::Value =
+        serde_json::from_str(&Summary.export(&leaderboard).unwrap()).unwrap();
+    let attacks = &json["boards"][0]["standings"][1]["attacks"];
+    assert_eq!(attacks[1]["checks"]["findings"][0]["seen"], seen);
+    assert!(json["boards"][0]["standings"][0]["attacks"][0].get("checks").is_none());
 }

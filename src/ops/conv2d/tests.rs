@@ -1,0 +1,134 @@
+//! The f32 forms against the definition in f64, and their bits in batches.
+
+use super::*;
+use crate::rng::Stream;
+
+fn random(shape: &[usize], draw: u32) -> Tensor {
+    let mut values = vec![0.0_f32; shape.iter().product()];
+    Stream::new(2, "convolution test").draw(0, draw).normal(&mut values);
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn geometry(inputs: usize, outputs: usize, kernel: [usize; 2]) -> Geometry {
+    Geometry {
+        kernel,
+        stride: [1, 1],
+        padding: Padding::default(),
+        dilation: [1, 1],
+        groups: 1,
+        inputs,
+        outputs,
+    }
+}
+
+/// Convolutions of every form, with the size of the images and the form of each direction.
+fn cases() -> Vec<(Geometry, [usize; 2], &'static str, &'static str)> {
+    let padding = Padding::all(1);
+    let uneven = Padding { top: 0, bottom: 1, left: 2, right: 0 };
+    let three = |inputs, outputs| geometry(inputs, outputs, [3, 3]);
+    let stride = |geo| Geometry { stride: [2, 2], ..geo };
+    vec![
+        (geometry(5, 7, [1, 1]), [4, 3], "direct", "scatter"),
+        (geometry(16, 80, [1, 1]), [4, 3], "direct", "direct"),
+        (three(1, 32), [9, 7], "direct", "scatter"),
+        (Geometry { padding, ..three(3, 16) }, [6, 7], "direct", "scatter"),
+        (Geometry { padding, ..three(16, 16) }, [6, 7], "direct", "direct"),
+        (three(32, 64), [8, 8], "winograd", "winograd"),
+        (Geometry { padding, ..three(48, 32) }, [5, 7], "winograd", "winograd"),
+        (Geometry { padding: uneven, ..three(64, 48) }, [4, 5], "winograd", "winograd"),
+        (Geometry { padding: Padding::all(3), ..three(32, 48) }, [4, 4], "winograd", "scatter"),
+        (stride(Geometry { padding, ..three(32, 64) }), [7, 8], "direct", "scatter"),
+        (stride(geometry(32, 64, [1, 1])), [7, 8], "direct", "scatter"),
+        (Geometry { dilation: [2, 2], padding, ..three(16, 10) }, [7, 8], "direct", "direct"),
+        (geometry(3, 12, [7, 5]), [9, 9], "direct", "scatter"),
+        (Geometry { groups: 2, padding, ..three(16, 12) }, [5, 5], "direct", "direct"),
+        (Geometry { groups: 4, padding, ..stride(three(8, 8)) }, [5, 5], "direct", "scatter"),
+        (Geometry { groups: 12, padding, ..three(12, 12) }, [5, 6], "depthwise", "depthwise"),
+        (Geometry { groups: 5, ..stride(three(5, 5)) }, [7, 6], "depthwise", "depthwise"),
+    ]
+}
+
+fn form(packed: &Packed) -> &'static str {
+    match packed.0 {
+        Form::Winograd(_) => "winograd",
+        Form::Direct(_) => "direct",
+        Form::Depthwise(_) => "depthwise",
+        Form::Scatter(_) => "scatter",
+        Form::Plain(_) => "plain",
+    }
+}
+
+struct Case {
+    geo: Geometry,
+    weight: Tensor,
+    bias: Tensor,
+    x: Tensor,
+}
+
+fn built(geo: Geometry, [h, w]: [usize; 2], images: usize) -> Case {
+    Case {
+        geo,
+        weight: random(&[geo.outputs, geo.group_inputs(), geo.kernel[0], geo.kernel[1]], 0),
+        bias: random(&[geo.outputs], 1),
+        x: random(&[images, h, w, geo.inputs], 2),
+    }
+}
+
+impl Case {
+    /// Output and gradient, computed in the type of `x`.
+    fn run(&self, x: &Tensor, relu: bool) -> [Tensor; 2] {
+        let kind = |t: &Tensor| t.to_dtype(x.dtype()).unwrap();
+        let (weight, bias) = (kind(&self.weight), kind(&self.bias));
+        let forward_weights = pack_forward(&weight, &self.geo).unwrap();
+        let y = forward(x, &forward_weights, Some(&bias), relu, &self.geo).unwrap();
+        let g = kind(&random(y.dims(), 3));
+        let packed = pack_backward(&weight, &self.geo).unwrap();
+        let size = [x.dim(1).unwrap(), x.dim(2).unwrap()];
+        let gradient = pullback(&g, &packed, size, &self.geo).unwrap();
+        [y, gradient]
+    }
+}
+
+fn values(t: &Tensor) -> Vec<f64> {
+    t.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn every_form_equals_the_definition() {
+    for (geo, size, forward_form, backward_form) in cases() {
+        let case = built(geo, size, 3);
+        let name = format!("{geo:?} at {size:?}");
+        assert_eq!(form(&pack_forward(&case.weight, &geo).unwrap()), forward_form, "{name}");
+        assert_eq!(form(&pack_backward(&case.weight, &geo).unwrap()), backward_form, "{name}");
+        for relu in [false, true] {
+            let got = case.run(&case.x, relu);
+            let want = case.run(&case.x.to_dtype(DType::F64).unwrap(), relu);
+            for (got, want) in got.iter().zip(&want) {
+                assert_eq!(got.dims(), want.dims(), "{name}");
+                let (got, want) = (values(got), values(want));
+                let scale = want.iter().fold(1.0_f64, |m, v| m.max(v.abs()));
+                for (got, want) in got.iter().zip(&want) {
+                    assert!((got - want).abs() < 1e-6 * scale, "{name}: {got}, not {want}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_image_has_the_same_bits_in_any_batch() {
+    for (geo, size, ..) in cases() {
+        let case = built(geo, size, 7);
+        let [all, _] = case.run(&case.x, true);
+        let packed = pack_backward(&case.weight, &geo).unwrap();
+        let g = random(all.dims(), 4);
+        let all_gradients = pullback(&g, &packed, size, &geo).unwrap();
+        for (first, count) in [(0, 1), (3, 1), (2, 4)] {
+            let part = |t: &Tensor| t.narrow(0, first, count).unwrap();
+            let [y, _] = case.run(&part(&case.x), true);
+            assert_eq!(values(&y), values(&part(&all)), "{geo:?}");
+            let gradient = pullback(&part(&g), &packed, size, &geo).unwrap();
+            assert_eq!(values(&gradient), values(&part(&all_gradients)), "{geo:?}");
+        }
+    }
+}
