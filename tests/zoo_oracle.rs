@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use epsball::loss::Loss;
 use epsball::model::{Classifier, FrozenNetwork, ModelInfo, checkpoint};
+use epsball::nn::Node as _;
+use epsball::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use epsball::zoo::{self, Normalisation, Stored, Value};
 
 fn oracle(file: &str) -> PathBuf {
@@ -144,32 +146,39 @@ fn families_give_the_recorded_logits_and_gradients() {
     for case in CASES {
         let entry = entry(case.0);
         let (network, recorded) = network(case, entry);
-        let labels = recorded["__y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
-        let (logits, pullback) = network.vjp(&recorded["__x"]).unwrap();
-        assert_eq!(flat(&logits), flat(&network.logits(&recorded["__x"]).unwrap()));
-        let g = if entry["loss"].as_str().unwrap().contains("-log(p[y])") {
-            of_log_probability(&logits, &labels)
-        } else {
-            Loss::CrossEntropy.evaluate(&logits, &labels, None).unwrap().cotangent
+        let (x, labels) = (&recorded["__x"], recorded["__y"].to_dtype(DType::U32).unwrap());
+        let cotangent = |logits: &Tensor| {
+            let labels = labels.to_vec1().unwrap();
+            if entry["loss"].as_str().unwrap().contains("-log(p[y])") {
+                return of_log_probability(logits, &labels);
+            }
+            Loss::CrossEntropy.evaluate(logits, &labels, None).unwrap().cotangent
         };
-        let gradient = flat(&pullback.apply(&g).unwrap());
-
-        let of_logits = flat(&logits)
-            .iter()
-            .zip(flat(&recorded["__logits"]))
-            .fold(0.0_f64, |most, (a, b)| most.max((a - b).abs()));
-        let want = flat(&recorded["__grad"]);
-        let norm =
-            |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-        let of_gradient = norm(&mut gradient.iter().zip(&want).map(|(a, b)| a - b))
-            / norm(&mut want.iter().copied());
+        let (logits, pullback) = network.vjp(x).unwrap();
+        let fused = (flat(&logits), flat(&pullback.apply(&cotangent(&logits)).unwrap()));
+        let (logits, saved) = network.tree().save(&nchw_to_nhwc(x).unwrap()).unwrap();
+        let gradient = network.tree().pullback(&saved, &cotangent(&logits)).unwrap();
+        let plain = (flat(&logits), flat(&nhwc_to_nchw(&gradient).unwrap()));
         let limit = |name: &str| entry["tolerance"][name].as_f64().unwrap();
         let limits = (limit("suggested_logits_atol"), limit("suggested_grad_rel_l2"));
-        eprintln!(
-            "{:<40} logits {of_logits:.1e} of {:.1e}, gradient {of_gradient:.1e} of {:.1e}",
-            case.0, limits.0, limits.1
-        );
-        assert!(of_logits <= limits.0, "{}: logits differ by {of_logits}", case.0);
-        assert!(of_gradient <= limits.1, "{}: gradients differ by {of_gradient}", case.0);
+        for (form, (logits, gradient)) in [("plain", plain), ("fused", fused)] {
+            let of_logits = flat(&recorded["__logits"])
+                .iter()
+                .zip(&logits)
+                .fold(0.0_f64, |most, (a, b)| most.max((a - b).abs()));
+            let want = flat(&recorded["__grad"]);
+            let of_gradient =
+                norm(gradient.iter().zip(&want).map(|(a, b)| a - b)) / norm(want.iter().copied());
+            eprintln!(
+                "{:<40} {form} logits {of_logits:.1e} of {:.1e}, gradient {of_gradient:.1e} of {:.1e}",
+                case.0, limits.0, limits.1
+            );
+            assert!(of_logits <= limits.0, "{} {form}: logits by {of_logits}", case.0);
+            assert!(of_gradient <= limits.1, "{} {form}: gradient by {of_gradient}", case.0);
+        }
     }
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
 }

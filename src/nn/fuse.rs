@@ -31,7 +31,7 @@ pub fn fuse(tree: &Layer) -> Layer {
         }
         Layer::Sum(Sum(branches)) => Layer::Sum(Sum(all(branches))),
         Layer::Concat(Concat(branches)) => Layer::Concat(Concat(all(branches))),
-        Layer::Gate(Gate(inner)) => Layer::Gate(Gate(Box::new(fuse(inner)))),
+        Layer::Gate(Gate(branch)) => Layer::Gate(Gate(Box::new(fuse(branch)))),
         layer => layer.clone(),
     }
 }
