@@ -173,6 +173,7 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
 
     #[inline(always)]
     #[allow(unsafe_code)]
+    #[allow(clippy::needless_range_loop)] // loops over registers
     fn call(self) {
         let Self { product: Product { rows, weights, finish, out, stride }, simd, first } = self;
         let lanes = S::F32_LANES;

@@ -61,7 +61,7 @@ pub(super) fn convolve(
             x
         };
         let starts = &mut starts[..images * view.pixels()];
-        for group in 0..geo.groups {
+        for (group, weights) in weights.iter().enumerate() {
             for (line, starts) in starts.chunks_exact_mut(view.out_width).enumerate() {
                 let (image, oy) = (line / view.out_height, line % view.out_height);
                 let first = (image * padded.height + oy * geo.stride[0]) * padded.width;
@@ -72,7 +72,7 @@ pub(super) fn convolve(
             let rows = Rows { values, starts, offsets: &offsets, run };
             let columns = group * geo.group_outputs()..(group + 1) * geo.group_outputs();
             let finish = Finish { bias: finish.bias.map(|b| &b[columns.clone()]), ..finish };
-            product(rows, &weights[group], finish, &mut out[columns.start..], geo.outputs);
+            product(rows, weights, finish, &mut out[columns.start..], geo.outputs);
         }
     }
 }

@@ -21,8 +21,8 @@ pub(super) fn pays(geo: &Geometry) -> bool {
         && geo.stride == [1, 1]
         && geo.dilation == [1, 1]
         && geo.groups == 1
-        && geo.inputs % 16 == 0
-        && geo.outputs % 16 == 0
+        && geo.inputs.is_multiple_of(16)
+        && geo.outputs.is_multiple_of(16)
         && geo.inputs * geo.outputs > 1024
 }
 
@@ -119,6 +119,7 @@ impl WithSimd for Spread<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // loops over registers
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { grid, x, channels, fields, block, first, count } = self;
         let View { height, width, .. } = grid.view;
@@ -186,6 +187,7 @@ impl WithSimd for Gather<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // loops over registers
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { grid, sums, channels, finish, out, block, first, count } = self;
         let View { out_height, out_width, .. } = grid.view;
