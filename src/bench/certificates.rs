@@ -128,7 +128,11 @@ fn family(
         "gaussian" => Family::Gaussian,
         "uniform" => Family::Uniform,
         "laplace" => Family::Laplace,
-        "lattice" => Family::Lattice { levels: given.count("levels", 255)? as u32 },
+        "lattice" => {
+            // What does not fit is refused as too many.
+            let levels = u32::try_from(given.count("levels", 255)?).unwrap_or(u32::MAX);
+            Family::Lattice { levels }
+        }
         "ablation" => {
             let neutral = network.neutral()?;
             let mean = neutral.iter().map(|v| f64::from(*v)).sum::<f64>() / neutral.len() as f64;

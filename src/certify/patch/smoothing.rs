@@ -250,21 +250,21 @@ mod tests {
             (Keep::Columns, 2, 3, true, None, [1, 4, 13], (3, 1)),
             (Keep::Columns, 3, 1, false, Some(0.4), [1, 4, 14], (1, 2)),
             (Keep::Rows, 2, 1, true, Some(0.3), [1, 12, 5], (2, 2)),
-            (Keep::Block, 3, 1, true, None, [1, 7, 7], (1, 1)),
-            (Keep::Block, 2, 2, true, None, [1, 8, 9], (2, 1)),
+            (Keep::Block, 3, 1, true, None, [1, 8, 8], (1, 1)),
+            (Keep::Block, 2, 2, true, None, [1, 9, 9], (2, 1)),
         ];
         for (keep, size, stride, wrap, threshold, shape, (height, width)) in cases {
             let settings = Ablation { keep, size, stride, wrap, threshold, fill: vec![0.5] };
             let patch = Patch { height, width };
             let smoothing = WindowSmoothing::new(patch, shape, settings).unwrap();
             let mut sum = (0, 0);
-            for seed in 0..3 {
+            for seed in 0..4 {
                 let network = Tiny::new(seed, shape);
-                let images = images(seed, 8, shape);
+                let images = images(seed, 10, shape);
                 let found = certified_and_broken(&network, &smoothing, &images, patch, &[0.0, 1.0]);
                 sum = (sum.0 + found.0, sum.1 + found.1);
             }
-            assert!(sum.0 >= 3, "{keep:?} {size} {stride}: {} certified test little", sum.0);
+            assert!(sum.0 >= 4, "{keep:?} {size} {stride}: {} certified test little", sum.0);
             assert_eq!(sum.1, 0, "{keep:?} {size} {stride}: of {} certified", sum.0);
         }
     }
