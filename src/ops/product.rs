@@ -194,7 +194,7 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
             for (r, at) in at.iter_mut().enumerate() {
                 *at = starts[r.min(starts.len() - 1)];
             }
-            let mut sums = [bias; ROWS];
+            let mut sums = [[zero; VECTORS]; ROWS];
             let mut weight = panel.as_ptr();
             for offset in rows.offsets {
                 for k in *offset..*offset + rows.run {
@@ -218,9 +218,12 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                     }
                 }
             }
-            if finish.relu {
-                for sum in sums.as_flattened_mut() {
-                    *sum = simd.max_f32s(*sum, zero);
+            for sums in &mut sums {
+                for v in 0..VECTORS {
+                    sums[v] = simd.add_f32s(sums[v], bias[v]);
+                    if finish.relu {
+                        sums[v] = simd.max_f32s(sums[v], zero);
+                    }
                 }
             }
             let to = out[group * ROWS * *stride + first..]
