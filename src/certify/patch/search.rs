@@ -103,9 +103,9 @@ pub(super) fn rows(
     rows
 }
 
-/// Certifies `images` under the labels that the defence gives them and attacks those that are
-/// certified, [`MOST`] of them, with every content of `values` and some random ones at every place of `patch`. Returns
-/// how many were attacked and how many of these the adversary moved to another class.
+/// Certifies `images` under the labels that the defence gives them and attacks the certified ones,
+/// [`MOST`] of them, with every content of `values` and some random ones at every place of `patch`.
+/// Returns how many were attacked and how many of these the adversary moved to another class.
 pub(super) fn certified_and_broken(
     network: &dyn Classifier,
     certificate: &dyn PatchCertificate,
