@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::bounds::{AffineForm, wide};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
@@ -78,6 +79,15 @@ impl Node for Affine {
             return Err(misfit("affine", format!("takes {channels} channels, gets {input}")));
         }
         Ok(input)
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let (scale, shift) = (wide(&self.scale)?, wide(&self.shift)?);
+        Ok(Some(AffineForm {
+            absolute: Self::new(scale.abs()?, shift.zeros_like()?).layer(),
+            layer: Self::new(scale, shift).layer(),
+            terms: 1,
+        }))
     }
 
     fn describe(&self) -> String {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use candle_core::Tensor;
 
+use super::bounds::{AffineForm, wide};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -141,6 +142,20 @@ impl Node for Conv2d {
 
     fn multiply_adds(&self, input: Shape) -> u64 {
         self.shape(input).map_or(0, |out| (out.len() * self.geometry.depth()) as u64)
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let weight = wide(&self.weight)?;
+        let bias = self.bias.as_ref().map(wide).transpose()?;
+        let with = |weight: Tensor, bias| {
+            let (forward, backward) = (OnceLock::new(), OnceLock::new());
+            Self { weight, bias, geometry: self.geometry, forward, backward }.layer()
+        };
+        Ok(Some(AffineForm {
+            absolute: with(weight.abs()?, None),
+            layer: with(weight, bias),
+            terms: self.geometry.depth(),
+        }))
     }
 
     fn describe(&self) -> String {

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor};
 
+use super::bounds::{AffineForm, wide};
 use super::conv2d::fill;
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
@@ -87,6 +88,16 @@ impl Node for Linear {
 
     fn multiply_adds(&self, _: Shape) -> u64 {
         self.weight.elem_count() as u64
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let weight = wide(&self.weight)?;
+        let bias = self.bias.as_ref().map(wide).transpose()?;
+        Ok(Some(AffineForm {
+            absolute: Self::new(weight.abs()?, None).layer(),
+            terms: weight.dim(1)?,
+            layer: Self::new(weight, bias).layer(),
+        }))
     }
 
     fn describe(&self) -> String {

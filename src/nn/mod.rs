@@ -8,6 +8,7 @@
 
 mod activation;
 mod affine;
+pub mod bounds;
 mod branch;
 mod conv2d;
 mod linear;
@@ -28,6 +29,8 @@ pub use normalise::Normalise;
 pub use pool::{AvgPool, GlobalAvgPool, MaxPool};
 pub use reshape::{Flatten, PadChannels, Subsample};
 pub use shape::Shape;
+
+use bounds::AffineForm;
 
 use crate::error::Result;
 use crate::ops::activation::Bits;
@@ -126,6 +129,15 @@ pub trait Node {
         0
     }
 
+    /// The layer as `y = W x + b` for inputs of this shape, for [`bounds`]; `None` if it is no such map.
+    ///
+    /// # Errors
+    /// If the shape does not fit or the device fails.
+    fn affine_form(&self, input: Shape) -> Result<Option<AffineForm>> {
+        let _ = input;
+        Ok(None)
+    }
+
     /// One line for printing: `conv 3x3 16 -> 32 stride 2`.
     fn describe(&self) -> String;
 
@@ -181,6 +193,10 @@ impl Node for Layer {
 
     fn multiply_adds(&self, input: Shape) -> u64 {
         self.node().multiply_adds(input)
+    }
+
+    fn affine_form(&self, input: Shape) -> Result<Option<AffineForm>> {
+        self.node().affine_form(input)
     }
 
     fn describe(&self) -> String {
