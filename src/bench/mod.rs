@@ -2,6 +2,7 @@
 //! checked ([`Plan`]), and the jobs are run one after the other ([`run`]), each leaving a table with
 //! a row per image that is also its journal.
 
+mod bound;
 mod bundled;
 mod journal;
 mod plan;

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::suite::{AttackEntry, CertificateEntry, ModelEntry};
-use super::{Suite, bundled, preflight};
+use super::suite::{AttackEntry, CertificateEntry, ModelEntry, OneOrMany};
+use super::{Suite, bound, bundled, preflight};
 use crate::attack::{self, Configured, Goal, Objective, PATCH_SUITE, Request};
 use crate::certify::Smoothing;
+use crate::certify::bounds::{self, Bounds};
 use crate::data::{self, Dataset, Subset};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
 use crate::model::{Classifier, FrozenNetwork, ModelCard};
+use crate::nn::bounds::Method;
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work};
 use crate::rng::Randomness;
 use crate::threat::{Norm, Patch, Threat};
@@ -47,6 +49,8 @@ pub enum Task {
     Attack(Configured, Request),
     /// CERTIFY.
     Certificate(Smoothing),
+    /// Bounds of the network.
+    Bound(Bounds),
 }
 
 impl Plan {
@@ -213,8 +217,10 @@ impl Plan {
         entry: &CertificateEntry,
         seed: u64,
     ) -> Result<()> {
-        if entry.certificate != "cohen" {
-            return Err(Error::unknown("certificate", &entry.certificate, ["cohen"]));
+        let bounds = Method::ALL.into_iter().find(|method| method.name() == entry.certificate);
+        if entry.certificate != "cohen" && bounds.is_none() {
+            let known = std::iter::once("cohen").chain(Method::ALL.map(Method::name));
+            return Err(Error::unknown("certificate", &entry.certificate, known));
         }
         if let Some(unknown) =
             entry.models.iter().find(|m| !self.record.models.iter().any(|known| known.name == **m))
@@ -225,7 +231,23 @@ impl Plan {
         if !entry.models.is_empty() && !entry.models.contains(&self.record.models[model].name) {
             return Ok(());
         }
-        let sigma = entry.sigma.positive("sigma")?;
+        if let Some(method) = bounds {
+            let (settings, label, work) = bound::resolve(entry, method)?;
+            bounds::program(&self.models[model])?;
+            self.add(model, data, label, "tsv", work, Task::Bound(settings));
+            return Ok(());
+        }
+        if entry.norm.is_some() || !entry.eps.values().is_empty() || entry.steps.is_some() {
+            return Err(Error::setting(
+                "certificate cohen",
+                "has a norm, eps or steps, which belong to bounds",
+                "smoothing certifies L2 radii: give sigma and radii",
+            ));
+        }
+        let Some(sigma) = &entry.sigma else {
+            return Err(Error::setting("certificate cohen", "has no sigma", "add sigma = 0.25"));
+        };
+        let sigma = sigma.positive("sigma")?;
         let settings = Smoothing {
             n0: entry.n0,
             n: entry.n,
@@ -338,24 +360,30 @@ fn threats(entry: &AttackEntry) -> Result<Vec<(Threat, Option<f64>)>> {
             "add norm = \"Linf\" and eps = \"8/255\", or patch = \"5x5\"",
         ));
     };
-    let norm = match norm.as_str() {
-        "Linf" => Norm::Linf,
-        "L2" => Norm::L2,
-        "L1" => Norm::L1,
-        other => return Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
-    };
-    if entry.eps.values().is_empty() {
+    let norm = parse_norm(norm)?;
+    let eps = radii(&subject, &entry.eps)?;
+    Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
+}
+
+pub(super) fn parse_norm(name: &str) -> Result<Norm> {
+    match name {
+        "Linf" => Ok(Norm::Linf),
+        "L2" => Ok(Norm::L2),
+        "L1" => Ok(Norm::L1),
+        other => Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
+    }
+}
+
+/// The radii of an entry, ascending and each once; `subject` is for the error.
+pub(super) fn radii(subject: &str, eps: &OneOrMany) -> Result<Vec<f64>> {
+    if eps.values().is_empty() {
         return Err(Error::setting(subject, "has no eps", "add eps = 0.3 or eps = \"8/255\""));
     }
-    let mut eps = entry
-        .eps
-        .values()
-        .iter()
-        .map(|number| number.positive("eps"))
-        .collect::<Result<Vec<f64>>>()?;
+    let mut eps =
+        eps.values().iter().map(|number| number.positive("eps")).collect::<Result<Vec<f64>>>()?;
     eps.sort_by(f64::total_cmp);
     eps.dedup();
-    Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
+    Ok(eps)
 }
 
 /// `5x5` or `5`.

@@ -7,11 +7,12 @@ use std::time::Instant;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
 use crate::attack::{Configured, Outcome, Request, attack};
+use crate::certify::bounds::{Bounds, bound_batch};
 use crate::certify::{Smoothing, certify_batch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::Classifier;
-use crate::record::{AttackRow, CertificateRow, JobRecord, RunRecord};
+use crate::model::{Classifier, FrozenNetwork};
+use crate::record::{AttackRow, BoundRow, CertificateRow, JobRecord, RunRecord};
 
 /// What a caller hears while jobs run.
 pub trait Progress {
@@ -115,7 +116,7 @@ fn run_job(
     progress: &mut dyn Progress,
 ) -> Result<()> {
     let path = options.folder.join(&record.file);
-    let model: &dyn Classifier = &plan.models[job.model];
+    let model = &plan.models[job.model];
     let data = plan.data[job.data].as_ref();
     match &job.task {
         Task::Attack(configured, request) => {
@@ -129,6 +130,12 @@ fn run_job(
             let done = rows.iter().map(|r| r.idx).collect();
             let work = Remaining { plan, record, data, journal, path: &path, done };
             work.certify(model, settings, options, progress)
+        }
+        Task::Bound(settings) => {
+            let (journal, rows) = Journal::open::<BoundRow>(&path)?;
+            let done = rows.iter().map(|r| r.idx).collect();
+            let work = Remaining { plan, record, data, journal, path: &path, done };
+            work.bound(model, settings, options, progress)
         }
     }
 }
@@ -200,6 +207,27 @@ impl Remaining<'_> {
             let batch = self.data.read(indices)?;
             let journal = &mut self.journal;
             certify_batch(model, &batch, settings, SAMPLES_PER_PASS, options.stop, &mut |row| {
+                journal.append(&[row])?;
+                progress.images(1);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn bound(
+        mut self,
+        model: &FrozenNetwork,
+        settings: &Bounds,
+        options: &RunOptions<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        self.announce(progress)?;
+        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
+        for indices in remaining.chunks(self.plan.batch) {
+            let batch = self.data.read(indices)?;
+            let journal = &mut self.journal;
+            bound_batch(model, &batch, settings, options.stop, &mut |row| {
                 journal.append(&[row])?;
                 progress.images(1);
                 Ok(())

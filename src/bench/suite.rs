@@ -105,13 +105,24 @@ pub struct AttackEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateEntry {
-    /// `cohen`: CERTIFY of Cohen et al. 2019.
+    /// `cohen`: CERTIFY of Cohen et al. 2019. `ibp`, `crown-ibp`, `fast-lin`, `crown`: bounds of the
+    /// network itself.
     pub certificate: String,
-    /// Column title; otherwise `smoothing-SIGMA`.
+    /// Column title; otherwise `smoothing-SIGMA` or the name of the bounds and the norm.
     #[serde(default)]
     pub label: Option<String>,
-    /// Standard deviation of the Gaussian noise.
-    pub sigma: Number,
+    /// Standard deviation of the Gaussian noise; for `cohen`.
+    #[serde(default)]
+    pub sigma: Option<Number>,
+    /// Norm of the ball, `Linf` or `L2`; for bounds.
+    #[serde(default)]
+    pub norm: Option<String>,
+    /// Radius or radii of the report; for bounds.
+    #[serde(default)]
+    pub eps: OneOrMany,
+    /// Halvings in the search for the largest radius, 0 for those of the report only; for bounds.
+    #[serde(default)]
+    pub steps: Option<u32>,
     /// N0.
     #[serde(default = "default_n0")]
     pub n0: u64,

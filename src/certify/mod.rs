@@ -9,6 +9,8 @@
 //! Afterwards [`log`] reads such tables, and those of the paper's own scripts, and [`analysis`]
 //! computes certified accuracies from them. [`limits`] says beforehand what settings can reach.
 //!
+//! Beside smoothing, [`bounds`] proves radii for the network itself, without chance.
+//!
 //! Room for more: a noise family is one file in [`noise`]; another rule from counts to certificate
 //! (adaptive sample sizes, Bonferroni looks) is one file beside [`cohen`] that submits its own jobs
 //! to the [`Sampler`]; a further statistic of tables goes beside [`analysis`].
@@ -20,6 +22,7 @@
 
 pub mod analysis;
 mod batch;
+pub mod bounds;
 pub mod cohen;
 pub mod limits;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! them; a leaderboard is derived from them and from nothing else.
 
 mod attack_row;
+mod bound_row;
 mod certificate_row;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use attack_row::AttackRow;
+pub use bound_row::BoundRow;
 pub use certificate_row::CertificateRow;
 
 use crate::error::{Error, Result};
@@ -132,6 +134,19 @@ pub enum Work {
         /// Radii of the report, in L2 pixel units, ascending.
         radii: Vec<f64>,
         /// Every parameter by its name in the paper (N0, N, alpha).
+        parameters: BTreeMap<String, String>,
+    },
+    /// Deterministic bounds of the network itself; its table holds [`BoundRow`]s (`.tsv`).
+    Bound {
+        /// Column title: `crown-linf`.
+        label: String,
+        /// Name of the method: `crown`.
+        certificate: String,
+        /// Threat model in words: `Linf`, `L2`.
+        threat: String,
+        /// Radii of the report, in the norm of the threat, ascending.
+        eps: Vec<f64>,
+        /// Every parameter by name.
         parameters: BTreeMap<String, String>,
     },
 }

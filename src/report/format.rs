@@ -8,7 +8,9 @@ use crate::record::Work;
 /// Label of a job.
 pub(super) fn label(work: &Work) -> &str {
     match work {
-        Work::Attack { label, .. } | Work::Certificate { label, .. } => label,
+        Work::Attack { label, .. }
+        | Work::Certificate { label, .. }
+        | Work::Bound { label, .. } => label,
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     /// Confidence interval of the overall worst case.
     Interval,
     Certified,
+    /// Verified accuracy of a threat model at a radius.
+    Verified,
 }
 
 /// One field.
@@ -92,6 +94,10 @@ pub(super) fn columns(board: &Board) -> Vec<Column> {
         let cells = standings.iter().map(|s| board.certified_cell(s)).collect();
         let title = format!("certified L2 {}", format::eps(radius));
         columns.push(shares(Kind::Certified, &title, cells));
+    }
+    for column in &board.verified {
+        let cells = standings.iter().map(|s| s.verified_cell(column)).collect();
+        columns.push(shares(Kind::Verified, &column.title, cells));
     }
     columns
 }

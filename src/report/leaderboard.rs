@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::format::{self, Cell};
 use super::gather::{Gathered, Job, RunInfo};
 use super::standing::{Standing, rank};
+use super::verified::{self, VerifiedColumn};
 use crate::error::{Error, Result};
 use crate::record::{DataRecord, ModelRecord, Work};
 
@@ -41,6 +42,9 @@ pub struct Board {
     /// The radius of the certified accuracy beside the ranking: the smallest positive one that any
     /// certificate of the board reports.
     pub radius: Option<f64>,
+    /// Columns of verified accuracy, in the order of the suite, radii ascending.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verified: Vec<VerifiedColumn>,
     /// The networks, best first; those without a comparable worst case follow unranked.
     pub standings: Vec<Standing>,
 }
@@ -116,7 +120,7 @@ impl Board {
             .iter()
             .filter_map(|job| match &job.work {
                 Work::Certificate { radii, .. } => Some(radii),
-                Work::Attack { .. } => None,
+                Work::Attack { .. } | Work::Bound { .. } => None,
             })
             .flatten()
             .copied()
@@ -131,7 +135,7 @@ impl Board {
             })
             .collect();
         rank(&mut standings);
-        Self { data, threats, attacks, radius, standings }
+        Self { data, threats, attacks, radius, verified: verified::columns(jobs), standings }
     }
 
     /// Jobs that have not finished: model, label, images done, images of the job.
@@ -142,7 +146,8 @@ impl Board {
             let attacks = standing.attacks.iter().map(|a| (a.label.as_str(), a.done, a.images));
             let certificates =
                 standing.certificates.iter().map(|c| (c.label.as_str(), c.done, c.images));
-            for (label, done, images) in attacks.chain(certificates) {
+            let bounds = standing.bounds.iter().map(|b| (b.label.as_str(), b.done, b.images));
+            for (label, done, images) in attacks.chain(certificates).chain(bounds) {
                 if done < images {
                     jobs.push((name, label, done, images));
                 }

@@ -3,7 +3,9 @@
 //! counts: no network, no device, no tensor.
 
 mod attack_result;
+mod bound_result;
 mod certificate_result;
+mod contradiction;
 mod csv;
 mod figure;
 mod format;
@@ -18,6 +20,7 @@ mod standing;
 mod summary;
 mod table;
 mod terminal;
+mod verified;
 mod worst_case;
 
 #[cfg(test)]
@@ -28,7 +31,9 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use attack_result::{AttackResult, Budget, Cost};
+pub use bound_result::{BoundResult, VerifiedAccuracy};
 pub use certificate_result::{CertificateResult, CertifiedAccuracy};
+pub use contradiction::Contradiction;
 pub use csv::Csv;
 pub use gather::RunInfo;
 pub use html::Html;
@@ -38,6 +43,7 @@ pub use proportion::Proportion;
 pub use standing::{Standing, ThreatResult};
 pub use summary::Summary;
 pub use terminal::Terminal;
+pub use verified::VerifiedColumn;
 pub use worst_case::WorstCase;
 
 use crate::error::{Error, Result};

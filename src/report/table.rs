@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::record::{AttackRow, CertificateRow, JobRecord, Work};
+use crate::record::{AttackRow, BoundRow, CertificateRow, JobRecord, Work};
 
 /// The rows of a job by image index.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,8 @@ pub(super) enum Table {
     Attack(BTreeMap<u64, AttackRow>),
     /// Of a certificate.
     Certificate(BTreeMap<u64, CertificateRow>),
+    /// Of bounds.
+    Bound(BTreeMap<u64, BoundRow>),
 }
 
 impl Table {
@@ -31,15 +33,13 @@ impl Table {
             Work::Attack { .. } => Self::Attack(rows(&path, b',', |r: &AttackRow| r.idx)?),
             Work::Certificate { .. } => {
                 let rows = rows(&path, b'\t', |r: &CertificateRow| r.idx)?;
-                if let Some(row) = rows.values().find(|r| !sha256.starts_with(&r.model)) {
-                    return Err(Error::file(
-                        &path,
-                        format!("image {}: model", row.idx),
-                        format!("{} is not the start of {sha256}", row.model),
-                        "the table is of another weight file: delete it and run the job again",
-                    ));
-                }
+                same_model(&path, sha256, rows.values().map(|r| (r.idx, &r.model)))?;
                 Self::Certificate(rows)
+            }
+            Work::Bound { .. } => {
+                let rows = rows(&path, b'\t', |r: &BoundRow| r.idx)?;
+                same_model(&path, sha256, rows.values().map(|r| (r.idx, &r.model)))?;
+                Self::Bound(rows)
             }
         };
         if table.len() > job.images {
@@ -58,7 +58,25 @@ impl Table {
         match self {
             Self::Attack(rows) => rows.len(),
             Self::Certificate(rows) => rows.len(),
+            Self::Bound(rows) => rows.len(),
         }
+    }
+}
+
+/// Refuses rows of another network than the one of this hash.
+fn same_model<'a>(
+    path: &Path,
+    sha256: &str,
+    mut rows: impl Iterator<Item = (u64, &'a String)>,
+) -> Result<()> {
+    match rows.find(|(_, model)| !sha256.starts_with(model.as_str())) {
+        None => Ok(()),
+        Some((idx, model)) => Err(Error::file(
+            path,
+            format!("image {idx}: model"),
+            format!("{model} is not the start of {sha256}"),
+            "the table is of another weight file: delete it and run the job again",
+        )),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::report::gather::RunInfo;
 use crate::report::grid::{self, Field, Kind};
 use crate::report::leaderboard::{Board, Leaderboard};
 use crate::report::standing::Standing;
+use crate::report::verified::{self, Verified};
 use crate::report::{Exporter, legend};
 
 /// Writes HTML.
@@ -71,6 +72,9 @@ struct Section<'a> {
     settings: Vec<Setting>,
     radii: Vec<String>,
     certificates: Vec<Certificate>,
+    /// Over the columns of verified accuracy.
+    verified: Vec<Group>,
+    bounds: Vec<Verified>,
     figures: Vec<Figure>,
     costs: Matrix,
     reading: Vec<String>,
@@ -94,6 +98,7 @@ struct Row {
     worst: Option<Field>,
     interval: String,
     certified: Option<Field>,
+    verified: Vec<Field>,
     passes: String,
 }
 
@@ -101,6 +106,7 @@ impl<'a> Section<'a> {
     fn new(leaderboard: &'a Leaderboard, board: &'a Board) -> Self {
         let mut figures = figure::security_curves(board);
         figures.extend(figure::certified_curve(board));
+        figures.extend(figure::verified_curves(board));
         Self {
             data: &board.data,
             groups: groups(board),
@@ -111,6 +117,8 @@ impl<'a> Section<'a> {
             settings: settings(board),
             radii: board.radii().into_iter().map(format::eps).collect(),
             certificates: certificates(board),
+            verified: verified_groups(board),
+            bounds: verified::table(board),
             figures,
             costs: costs(board),
             reading: legend::reading(board),
@@ -156,17 +164,24 @@ fn models(leaderboard: &Leaderboard) -> Vec<&ModelRecord> {
 }
 
 fn groups(board: &Board) -> Vec<Group> {
+    grouped(board.threats.iter().map(|column| (&column.threat, column.eps)))
+}
+
+fn verified_groups(board: &Board) -> Vec<Group> {
+    grouped(board.verified.iter().map(|column| (&column.threat, Some(column.eps))))
+}
+
+fn grouped<'a>(columns: impl Iterator<Item = (&'a String, Option<f64>)>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for column in &board.threats {
-        let budget = column.eps.map(format::eps);
+    for (threat, eps) in columns {
+        let budget = eps.map(format::eps);
         match groups.last_mut() {
-            Some(group) if group.threat == column.threat && budget.is_some() => {
+            Some(group) if group.threat == *threat && budget.is_some() => {
                 group.budgets.extend(budget);
             }
-            _ => groups.push(Group {
-                threat: column.threat.clone(),
-                budgets: budget.into_iter().collect(),
-            }),
+            _ => {
+                groups.push(Group { threat: threat.clone(), budgets: budget.into_iter().collect() })
+            }
         }
     }
     groups
@@ -181,6 +196,7 @@ fn standings(board: &Board) -> Vec<Row> {
     let row = |(at, standing): (usize, &Standing)| {
         let model = &standing.model;
         let threats = columns.iter().filter(|c| matches!(c.kind, Kind::Threat(_)));
+        let verified = columns.iter().filter(|c| c.kind == Kind::Verified);
         Row {
             rank: field(Kind::Rank, at).unwrap_or_default(),
             model: model.name.clone(),
@@ -194,6 +210,7 @@ fn standings(board: &Board) -> Vec<Row> {
             worst: field(Kind::Worst, at),
             interval: field(Kind::Interval, at).map_or(String::new(), |f| f.text),
             certified: field(Kind::Certified, at),
+            verified: verified.map(|c| c.fields[at].clone()).collect(),
             passes: passes(standing.cost.forwards, standing.cost.backwards),
         }
     };
