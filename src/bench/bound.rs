@@ -45,3 +45,77 @@ pub(super) fn resolve(entry: &CertificateEntry, method: Method) -> Result<(Bound
     };
     Ok((settings, label, work))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::journal::Journal;
+    use super::super::{Plan, Progress, RunOptions, Suite, run};
+    use crate::error::Error;
+    use crate::record::{AttackRow, BoundRow, JobRecord};
+
+    struct Silent;
+
+    impl Progress for Silent {
+        fn job(&mut self, _: &JobRecord, _: usize) {}
+        fn images(&mut self, _: usize) {}
+        fn failed(&mut self, _: &JobRecord, _: &Error) {}
+    }
+
+    fn suite(rest: &str) -> Suite {
+        let text = format!(
+            "name = \"test\"\n[[model]]\npath = \"bundled:digits-pgd\"\n\
+             [[data]]\nspec = \"digits:test\"\nimages = {{ first = 12 }}\n{rest}"
+        );
+        Suite::parse(&text, Path::new("suite.toml")).unwrap()
+    }
+
+    #[test]
+    fn no_image_is_both_broken_and_verified_and_many_are_verified() {
+        let suite = suite(
+            "[[attack]]\nattack = \"pgd\"\nnorm = \"Linf\"\neps = [0.05, 0.2]\n\
+             parameters = { steps = 10 }\n\
+             [[certificate]]\ncertificate = \"crown\"\nnorm = \"Linf\"\neps = [0.05]\nsteps = 1\n",
+        );
+        let plan = Plan::new(&suite).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let options = RunOptions { folder: folder.path(), stop: &|| false };
+        let summary = run(&plan, &options, &mut Silent).unwrap();
+        assert_eq!((summary.finished, summary.failures.len()), (3, 0));
+        let jobs = folder.path().join("jobs/digits-pgd");
+        let attacked = |file: &str| Journal::open::<AttackRow>(&jobs.join(file)).unwrap().1;
+        let (weak, strong) = (attacked("pgd-linf-0.05.csv"), attacked("pgd-linf-0.2.csv"));
+        let bounds = Journal::open::<BoundRow>(&jobs.join("crown-linf.tsv")).unwrap().1;
+        assert_eq!(bounds.len(), 12);
+        for (ball, row) in bounds.iter().flat_map(|b| [(b, &weak), (b, &strong)]) {
+            let row = &row[ball.idx as usize];
+            assert_eq!((ball.idx, ball.predict, ball.label), (row.idx, row.clean, row.label));
+            assert!(row.found == 0 || row.distance > ball.radius, "{ball:?} {row:?}");
+        }
+        let broken = strong.iter().filter(|row| row.found == 1).count();
+        assert!(broken >= 6, "{broken} broken: the attack has something to contradict");
+        let verified = bounds.iter().filter(|row| row.certified(0.05)).count();
+        assert!(verified >= 8, "{verified} verified");
+    }
+
+    #[test]
+    fn settings_that_do_not_belong_are_named() {
+        let entry = |rest: &str| format!("[[certificate]]\ncertificate = \"{rest}\n");
+        for (rest, message) in [
+            ("crown\"\neps = 0.1", "certificate crown: has no norm"),
+            ("crown\"\nnorm = \"Linf\"", "certificate crown: has no eps"),
+            ("crown\"\nnorm = \"L1\"\neps = 0.1", "unknown norm with bounds `L1`"),
+            ("crown\"\nnorm = \"Linf\"\neps = 0", "eps: 0 is not a number above 0"),
+            ("ibp\"\nnorm = \"L2\"\neps = 1\nsigma = 0.25", "certificate ibp: has a sigma"),
+            ("ibp\"\nnorm = \"L2\"\neps = 1\nsteps = 99", "steps: 99 halvings"),
+            ("cohen\"\nsigma = 0.25\neps = 0.1", "certificate cohen: has a norm, eps or steps"),
+            ("cohen\"", "certificate cohen: has no sigma"),
+            ("crwn\"\nnorm = \"L2\"\neps = 1", "unknown certificate `crwn`"),
+        ] {
+            let error = Plan::new(&suite(&entry(rest))).err().unwrap();
+            assert!(error.to_string().starts_with(message), "{error}");
+            assert!(error.hint().is_some(), "{error}");
+        }
+    }
+}
