@@ -261,6 +261,13 @@ fn certificates() {
         (&["-c", "column-smoothing", "--patch", "2", "--set", "size=9"], "size: a window of 9", ""),
         (&["-c", "row-smoothing", "--patch", "2", "--set", "wrap=so"], "wrap: `so`", ""),
         (&["-c", "block-smoothing", "--patch", "2", "--set", "threshold=1.5"], "threshold", "none"),
+        (&["-c", "crwn"], "unknown certificate `crwn`", "did you mean `crown`?"),
+        (&["-c", "crown"], "certificate crown: has no norm", "Linf"),
+        (&["-c", "crown", "--norm", "L2"], "certificate crown: has no eps", "8/255"),
+        (&["-c", "ibp", "--norm", "L1", "--eps", "1"], "unknown norm with bounds `L1`", "Linf"),
+        (&["-c", "ibp", "--norm", "L2", "--eps", "1", "--sigma", "1"], "no use for sigma", ""),
+        (&["--sigma", "1", "--eps", "0.1"], "certificate cohen: has no use for eps", "crown"),
+        (&["-c", "patchcleanser", "--patch", "2", "--steps", "3"], "no use for steps", ""),
     ];
     for (change, message, hint) in cases {
         let mut arguments = vec!["certify", "-m", "bundled:digits-pgd", "-d", "digits"];

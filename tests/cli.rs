@@ -197,6 +197,17 @@ patch = "12.5%x25%"
 certificate = "block-smoothing"
 patch = "1x1"
 parameters = { size = 6, fill = 0.5 }
+
+[[certificate]]
+certificate = "ibp"
+norm = "Linf"
+eps = [0.01, "8/255"]
+
+[[certificate]]
+certificate = "crown-ibp"
+norm = "L2"
+eps = 0.1
+steps = 0
 "#,
     );
     noises.iter().for_each(|noise| suite += &format!("{smoothing}{noise}\n"));
@@ -208,9 +219,12 @@ parameters = { size = 6, fill = 0.5 }
     assert_eq!(again.code, 0, "{}", again.all());
     let (a, b) = (tables(&sandbox.path("a")), tables(&sandbox.path("b")));
     assert_eq!(a, b);
-    assert_eq!(a.len(), 11);
+    assert_eq!(a.len(), 13);
     let text = std::fs::read_to_string(sandbox.path("a/leaderboard.md")).unwrap();
     for threat in ["Linf", "L1", "L2", "L0", "patch 2x2"] {
         assert!(text.contains(&format!("certified {threat}")), "{threat}: {text}");
+    }
+    for threat in ["Linf 0.01", "Linf 8/255", "L2 0.1"] {
+        assert!(text.contains(&format!("verified {threat}")), "{threat}: {text}");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bound;
 use super::plan::Task;
 use super::suite::{CertificateEntry, Number};
 use crate::attack::Parameters;
@@ -12,13 +13,18 @@ use crate::certify::patch::{Ablation, Keep, PatchCertificate, PatchCleanser, Win
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
+use crate::nn::bounds::Method;
 use crate::ops::with_slice;
 use crate::record::Work;
 use crate::threat::{Patch, PatchSize};
 
 /// Names of the certificates, with what they prove.
-pub const CERTIFICATES: [(&str, &str, &str); 5] = [
+pub const CERTIFICATES: [(&str, &str, &str); 9] = [
     ("cohen", "L2 L1 Linf L0", "randomized smoothing, fixed N (Cohen et al. 2019)"),
+    ("ibp", "Linf L2", "bounds of the network itself: intervals (Gowal et al. 2018)"),
+    ("crown-ibp", "Linf L2", "intervals, then CROWN for the margins (Zhang et al. 2020)"),
+    ("fast-lin", "Linf L2", "backward linear bounds, parallel lines (Weng et al. 2018)"),
+    ("crown", "Linf L2", "backward linear bounds, adaptive lines (Zhang et al. 2018)"),
     ("patchcleanser", "patch", "double masking, any network (Xiang et al. 2022)"),
     ("column-smoothing", "patch", "votes of visible column bands (Levine and Feizi 2020)"),
     ("row-smoothing", "patch", "votes of visible row bands"),
@@ -44,10 +50,13 @@ pub(super) fn resolve(
         "patchcleanser" | "column-smoothing" | "row-smoothing" | "block-smoothing" => {
             patches(entry, network)
         }
-        other => {
-            let known = CERTIFICATES.map(|(name, ..)| name);
-            Err(Error::unknown("certificate", other, known))
-        }
+        other => match Method::ALL.into_iter().find(|method| method.name() == other) {
+            Some(method) => Ok(vec![bound::resolve(entry, method, network)?]),
+            None => {
+                let known = CERTIFICATES.map(|(name, ..)| name);
+                Err(Error::unknown("certificate", other, known))
+            }
+        },
     }
 }
 
@@ -64,6 +73,7 @@ fn smoothing(
             "remove patch, or choose patchcleanser or a smoothing by windows",
         ));
     }
+    refuse_eps(entry)?;
     let shape = network.info().input_shape;
     let mut given = Parameters::new("certificate cohen", &plain(&entry.parameters));
     let family = family(entry, &mut given, network)?;
@@ -193,6 +203,19 @@ fn radii(entry: &CertificateEntry, norm: CertifiedNorm) -> Result<Vec<f64>> {
     Ok(radii)
 }
 
+/// What belongs to bounds only.
+fn refuse_eps(entry: &CertificateEntry) -> Result<()> {
+    let unused = [("eps", !entry.eps.values().is_empty()), ("steps", entry.steps.is_some())];
+    match unused.into_iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((field, _)) => Err(Error::setting(
+            format!("certificate {}", entry.certificate),
+            format!("has no use for {field}"),
+            format!("remove {field}, which belongs to bounds such as crown; smoothing has radii"),
+        )),
+    }
+}
+
 /// A job per size of the patch.
 fn patches(entry: &CertificateEntry, network: &FrozenNetwork) -> Result<Vec<Resolved>> {
     let subject = format!("certificate {}", entry.certificate);
@@ -216,6 +239,7 @@ fn patches(entry: &CertificateEntry, network: &FrozenNetwork) -> Result<Vec<Reso
             format!("remove {field}: patches are certified without noise and radii"),
         ));
     }
+    refuse_eps(entry)?;
     let shape = network.info().input_shape;
     let several = entry.patch.values().len() > 1;
     let mut resolved = Vec::new();

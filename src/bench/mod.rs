@@ -3,6 +3,7 @@
 //! a row per image that is also its journal.
 
 mod adversarial;
+mod bound;
 mod bundled;
 mod certificates;
 mod checks;

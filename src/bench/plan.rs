@@ -6,10 +6,11 @@ use std::path::Path;
 
 use super::certificates::{self, Resolved};
 use super::runner::BATCH;
-use super::suite::{AttackEntry, CertificateEntry, ModelEntry};
+use super::suite::{AttackEntry, CertificateEntry, ModelEntry, OneOrMany};
 use super::{Suite, bundled, preflight};
 use crate::attack::{self, Configured, Goal, Objective, PATCH_SUITE, Request};
 use crate::certify::Smoothing;
+use crate::certify::bounds::Bounds;
 use crate::certify::patch::PatchCertificate;
 use crate::data::{self, Dataset, Subset};
 use crate::error::{Error, Result};
@@ -52,6 +53,8 @@ pub enum Task {
     Certificate(Smoothing),
     /// A certificate against patches.
     Patch(Box<dyn PatchCertificate>),
+    /// Bounds of the network.
+    Bound(Bounds),
 }
 
 impl Plan {
@@ -314,24 +317,30 @@ fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option
             "add norm = \"Linf\" and eps = \"8/255\", or patch = \"5x5\"",
         ));
     };
-    let norm = match norm.as_str() {
-        "Linf" => Norm::Linf,
-        "L2" => Norm::L2,
-        "L1" => Norm::L1,
-        other => return Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
-    };
-    if entry.eps.values().is_empty() {
+    let norm = parse_norm(norm)?;
+    let eps = radii(&subject, &entry.eps)?;
+    Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
+}
+
+pub(super) fn parse_norm(name: &str) -> Result<Norm> {
+    match name {
+        "Linf" => Ok(Norm::Linf),
+        "L2" => Ok(Norm::L2),
+        "L1" => Ok(Norm::L1),
+        other => Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
+    }
+}
+
+/// The radii of an entry, ascending and each once; `subject` is for the error.
+pub(super) fn radii(subject: &str, eps: &OneOrMany) -> Result<Vec<f64>> {
+    if eps.values().is_empty() {
         return Err(Error::setting(subject, "has no eps", "add eps = 0.3 or eps = \"8/255\""));
     }
-    let mut eps = entry
-        .eps
-        .values()
-        .iter()
-        .map(|number| number.positive("eps"))
-        .collect::<Result<Vec<f64>>>()?;
+    let mut eps =
+        eps.values().iter().map(|number| number.positive("eps")).collect::<Result<Vec<f64>>>()?;
     eps.sort_by(f64::total_cmp);
     eps.dedup();
-    Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
+    Ok(eps)
 }
 
 /// `pgd-linf`; the name alone where it already says the norm or the threat is a patch.

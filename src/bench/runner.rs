@@ -9,12 +9,13 @@ use super::checks::JobChecks;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
 use crate::attack::{Configured, Outcome, Request, attack_until};
+use crate::certify::bounds::{Bounds, bound_batch};
 use crate::certify::patch::{PatchCertificate, certify_patches};
 use crate::certify::{Smoothing, certify_batch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::Classifier;
-use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, PatchRow, RunRecord};
+use crate::model::{Classifier, FrozenNetwork};
+use crate::record::{AttackRow, BoundRow, CertificateRow, Finding, JobRecord, PatchRow, RunRecord};
 use crate::rng::Randomness;
 
 /// What a caller hears while jobs run.
@@ -122,7 +123,7 @@ fn run_job(
     progress: &mut dyn Progress,
 ) -> Result<()> {
     let path = options.folder.join(&record.file);
-    let model: &dyn Classifier = &plan.models[job.model];
+    let model = &plan.models[job.model];
     let data = plan.data[job.data].as_ref();
     match &job.task {
         Task::Attack(configured, request) => {
@@ -142,6 +143,12 @@ fn run_job(
             let done = rows.iter().map(|r| r.idx).collect();
             let work = Remaining { plan, record, data, journal, path: &path, done };
             work.certify_patches(model, certificate.as_ref(), options, progress)
+        }
+        Task::Bound(settings) => {
+            let (journal, rows) = Journal::open::<BoundRow>(&path)?;
+            let done = rows.iter().map(|r| r.idx).collect();
+            let work = Remaining { plan, record, data, journal, path: &path, done };
+            work.bound(&plan.models[job.model], settings, options, progress)
         }
     }
 }
@@ -270,6 +277,27 @@ impl Remaining<'_> {
                     Ok(())
                 },
             )?;
+        }
+        Ok(())
+    }
+
+    fn bound(
+        mut self,
+        model: &FrozenNetwork,
+        settings: &Bounds,
+        options: &RunOptions<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        self.announce(progress)?;
+        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
+        for indices in remaining.chunks(self.plan.batch.unwrap_or(BATCH)) {
+            let batch = self.data.read(indices)?;
+            let journal = &mut self.journal;
+            bound_batch(model, &batch, settings, options.stop, &mut |row| {
+                journal.append(&[row])?;
+                progress.images(1);
+                Ok(())
+            })?;
         }
         Ok(())
     }

@@ -105,10 +105,10 @@ pub struct AttackEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateEntry {
-    /// `cohen`, or against patches `patchcleanser`, `column-smoothing`, `row-smoothing`,
-    /// `block-smoothing`.
+    /// `cohen`; bounds of the network itself by `ibp`, `crown-ibp`, `fast-lin` or `crown`; or against
+    /// patches `patchcleanser`, `column-smoothing`, `row-smoothing`, `block-smoothing`.
     pub certificate: String,
-    /// Column title; otherwise `smoothing-SIGMA`, `patchcleanser-SIZE`, ..
+    /// Column title; otherwise `smoothing-SIGMA`, `crown-linf`, `patchcleanser-SIZE`, ..
     #[serde(default)]
     pub label: Option<String>,
     /// Standard deviation of the noise.
@@ -117,9 +117,15 @@ pub struct CertificateEntry {
     /// `gaussian` (the default), `uniform`, `laplace`, `lattice` or `ablation`.
     #[serde(default)]
     pub noise: Option<String>,
-    /// Norm of the radii; otherwise the noise's own.
+    /// Norm of the radii; otherwise the noise's own. Bounds need one, `Linf` or `L2`.
     #[serde(default)]
     pub norm: Option<String>,
+    /// Radius or radii of the report; for bounds.
+    #[serde(default)]
+    pub eps: OneOrMany,
+    /// Halvings in the search for the largest radius, 0 for those of the report only; for bounds.
+    #[serde(default)]
+    pub steps: Option<u32>,
     /// Size of the patch, or several: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
     #[serde(default)]
     pub patch: OneOrMany,

@@ -9,7 +9,8 @@
 //! Afterwards [`log`] reads such tables, and those of the paper's own scripts, and [`analysis`]
 //! computes certified accuracies from them. [`limits`] says beforehand what settings can reach.
 //!
-//! Against patches there are deterministic certificates of their own, in [`patch`].
+//! Beside smoothing, [`bounds`] proves radii for the network itself, without chance. Against patches
+//! there are deterministic certificates of their own, in [`patch`].
 //!
 //! Room for more: a noise family is one file in [`noise`]; another rule from counts to certificate
 //! (adaptive sample sizes, Bonferroni looks) is one file beside [`cohen`] that submits its own jobs
@@ -23,6 +24,7 @@
 
 pub mod analysis;
 mod batch;
+pub mod bounds;
 pub mod cohen;
 pub mod limits;
 #[cfg(test)]

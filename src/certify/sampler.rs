@@ -188,7 +188,7 @@ struct Place {
 }
 
 /// Index of the largest logit, the lowest one in a tie; `None` if one is NaN.
-fn argmax(logits: &[f32]) -> Option<usize> {
+pub(super) fn argmax(logits: &[f32]) -> Option<usize> {
     let mut best = 0;
     for (class, logit) in logits.iter().enumerate() {
         if logit.is_nan() {

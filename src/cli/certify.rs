@@ -9,7 +9,8 @@ use crate::error::Result;
 #[command(after_help = "Examples:\n  epsball certify -m model.safetensors -d \
 idx:t10k-images-idx3-ubyte.gz --sigma 0.25\n  epsball certify -m bundled:digits-pgd -d digits \
 --noise uniform --sigma 0.5 --radii 0.25,0.5\n  epsball certify -m bundled:digits-pgd -d digits \
---certificate patchcleanser --patch 2x2,10%")]
+--certificate patchcleanser --patch 2x2,10%\n  epsball certify -m bundled:digits-pgd -d digits \
+--certificate crown --norm Linf --eps 0.02,0.05")]
 pub(super) struct Args {
     #[command(flatten)]
     subject: Subject,
@@ -20,9 +21,17 @@ pub(super) struct Args {
     /// (L0)
     #[arg(long)]
     noise: Option<String>,
-    /// Norm of the radii, if not the noise's own: gaussian also certifies L1 and Linf
+    /// Norm of the radii, if not the noise's own: gaussian also certifies L1 and Linf. For bounds
+    /// (ibp, crown-ibp, fast-lin, crown) the norm of the ball, Linf or L2
     #[arg(long)]
     norm: Option<String>,
+    /// Radius of the ball, or several: `0.1`, `8/255`, `0.02,0.05`; for bounds
+    #[arg(long, value_delimiter = ',')]
+    eps: Vec<String>,
+    /// Halvings in the search for the largest radius of an image, 0 for those given by --eps only;
+    /// for bounds
+    #[arg(long)]
+    steps: Option<u32>,
     /// Standard deviation of the noise, in pixel units of [0, 1]
     #[arg(long)]
     sigma: Option<String>,
@@ -57,6 +66,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         sigma: args.sigma.clone().map(Number::Text),
         noise: args.noise.clone(),
         norm: args.norm.clone(),
+        eps: OneOrMany::Many(args.eps.iter().cloned().map(Number::Text).collect()),
+        steps: args.steps,
         patch: OneOrMany::Many(args.patch.iter().cloned().map(Number::Text).collect()),
         parameters: named(&args.parameters)?,
         n0: args.n0,

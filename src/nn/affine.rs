@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::bounds::{AffineForm, wide};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
@@ -107,6 +108,12 @@ impl Node for Affine {
             return Err(misfit("affine", format!("takes {channels} channels, gets {input}")));
         }
         Ok(input)
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let (scale, shift) = (wide(&self.scale)?, wide(&self.shift)?);
+        let absolute = Self::new(scale.abs()?, shift.zeros_like()?).layer();
+        Ok(Some(AffineForm::new(Self::new(scale, shift).layer(), absolute, 1)))
     }
 
     fn describe(&self) -> String {

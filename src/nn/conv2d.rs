@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Tensor};
 
+use super::bounds::{AffineForm, wide};
 use super::shape::misfit;
 use super::{Affine, Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -185,6 +186,26 @@ impl Node for Conv2d {
 
     fn multiply_adds(&self, input: Shape) -> u64 {
         self.shape(input).map_or(0, |out| (out.len() * self.geometry.depth()) as u64)
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let weight = wide(&self.weight)?;
+        let bias = self.bias.as_ref().map(wide).transpose()?;
+        let with = |weight: Tensor, bias| {
+            let (forward, backward) = (OnceLock::new(), OnceLock::new());
+            let geometry = self.geometry;
+            Self { weight, bias, geometry, relu: false, forward, backward }.layer()
+        };
+        let minimal = match self.geometry.filters_minimally() {
+            true => Some(weight.abs()?.flatten_from(1)?.sum(1)?.to_vec1()?),
+            false => None,
+        };
+        Ok(Some(AffineForm {
+            absolute: with(weight.abs()?, None),
+            layer: with(weight, bias),
+            terms: self.geometry.depth(),
+            minimal,
+        }))
     }
 
     fn describe(&self) -> String {

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::bounds::{AffineForm, wide};
 use super::conv2d::fill;
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
@@ -126,6 +127,13 @@ impl Node for Linear {
 
     fn multiply_adds(&self, _: Shape) -> u64 {
         self.weight.elem_count() as u64
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let weight = wide(&self.weight)?;
+        let bias = self.bias.as_ref().map(wide).transpose()?;
+        let (absolute, terms) = (Self::new(weight.abs()?, None).layer(), weight.dim(1)?);
+        Ok(Some(AffineForm::new(Self::new(weight, bias).layer(), absolute, terms)))
     }
 
     fn describe(&self) -> String {

@@ -8,6 +8,7 @@
 
 mod activation;
 mod affine;
+pub mod bounds;
 mod branch;
 mod conv2d;
 mod fuse;
@@ -49,6 +50,8 @@ pub use sigmoid::Sigmoid;
 pub use softmax::Softmax;
 pub use standardise::Standardise;
 pub use unit_length::UnitLength;
+
+use bounds::AffineForm;
 
 use crate::error::Result;
 use crate::ops::activation::Bits;
@@ -167,6 +170,16 @@ pub trait Node {
         0
     }
 
+    /// The layer as `y = W x + b` for inputs of this shape, for [`bounds`], without the ReLU that may be
+    /// fused to it; `None` if it is no such map.
+    ///
+    /// # Errors
+    /// If the shape does not fit or the device fails.
+    fn affine_form(&self, input: Shape) -> Result<Option<AffineForm>> {
+        let _ = input;
+        Ok(None)
+    }
+
     /// One line for printing: `conv 3x3 16 -> 32 stride 2`.
     fn describe(&self) -> String;
 
@@ -231,6 +244,10 @@ impl Node for Layer {
 
     fn multiply_adds(&self, input: Shape) -> u64 {
         self.node().multiply_adds(input)
+    }
+
+    fn affine_form(&self, input: Shape) -> Result<Option<AffineForm>> {
+        self.node().affine_form(input)
     }
 
     fn describe(&self) -> String {

@@ -3,8 +3,9 @@
 
 use candle_core::Tensor;
 
+use super::bounds::{AffineForm, wide};
 use super::shape::misfit;
-use super::{Layer, Node, Saved, Shape};
+use super::{Affine, Layer, Node, Saved, Shape};
 use crate::error::Result;
 use crate::ops::affine;
 
@@ -59,6 +60,12 @@ impl Node for Normalise {
             return Err(misfit("normalise", format!("takes {channels} channels, gets {input}")));
         }
         Ok(input)
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let (mean, std) = (wide(&self.mean)?, wide(&self.std)?);
+        let absolute = Affine::new(std.recip()?.abs()?, std.zeros_like()?).layer();
+        Ok(Some(AffineForm::new(Self::new(mean, std).layer(), absolute, 1)))
     }
 
     fn describe(&self) -> String {

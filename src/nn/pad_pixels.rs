@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::bounds::AffineForm;
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
 
@@ -38,6 +39,10 @@ impl Node for PadPixels {
     fn shape(&self, input: Shape) -> Result<Shape> {
         let [height, width, channels] = input.image("pad pixels")?;
         Ok(Shape::of_image([height + 2 * self.0, width + 2 * self.0], channels))
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        Ok(Some(AffineForm::moving(self.layer())))
     }
 
     fn describe(&self) -> String {

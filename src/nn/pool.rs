@@ -2,8 +2,9 @@
 
 use candle_core::Tensor;
 
+use super::bounds::AffineForm;
 use super::shape::misfit;
-use super::{Node, Saved, Shape, foreign};
+use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
 use crate::ops::layout::nchw_to_nhwc;
 use crate::ops::pool::{self, Window};
@@ -32,6 +33,12 @@ impl Node for AvgPool {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         windows(self.0, input)
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let layer = || Layer::AvgPool(*self);
+        let terms = self.0.size * self.0.size;
+        Ok(Some(AffineForm::new(layer(), layer(), terms)))
     }
 
     fn describe(&self) -> String {
@@ -121,6 +128,12 @@ impl Node for GlobalAvgPool {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(Shape::Flat(input.image("global pool")?[2]))
+    }
+
+    fn affine_form(&self, input: Shape) -> Result<Option<AffineForm>> {
+        let layer = || Layer::GlobalAvgPool(*self);
+        let [height, width, _] = input.image("global pool")?;
+        Ok(Some(AffineForm::new(layer(), layer(), height * width)))
     }
 
     fn describe(&self) -> String {

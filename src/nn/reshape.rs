@@ -3,6 +3,7 @@
 
 use candle_core::Tensor;
 
+use super::bounds::AffineForm;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
 use crate::ops::layout;
@@ -62,6 +63,10 @@ impl Node for Flatten {
         Ok(Shape::Flat(input.len()))
     }
 
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        Ok(Some(AffineForm::moving(Layer::Flatten(*self))))
+    }
+
     fn describe(&self) -> String {
         "flatten".into()
     }
@@ -112,6 +117,10 @@ impl Node for Subsample {
         Ok(Shape::of_image([height.div_ceil(self.0), width.div_ceil(self.0)], channels))
     }
 
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        Ok(Some(AffineForm::moving(self.layer())))
+    }
+
     fn describe(&self) -> String {
         format!("subsample {}", self.0)
     }
@@ -154,6 +163,10 @@ impl Node for PadChannels {
     fn shape(&self, input: Shape) -> Result<Shape> {
         let [height, width, channels] = input.image("pad channels")?;
         Ok(Shape::of_image([height, width], channels + self.before + self.after))
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        Ok(Some(AffineForm::moving(self.layer())))
     }
 
     fn describe(&self) -> String {

@@ -4,6 +4,7 @@
 //! else.
 
 mod attack_row;
+mod bound_row;
 mod certificate_row;
 mod check_record;
 mod patch_row;
@@ -14,6 +15,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use attack_row::AttackRow;
+pub use bound_row::BoundRow;
 pub use certificate_row::CertificateRow;
 pub use check_record::{CheckRecord, Finding};
 pub use patch_row::PatchRow;
@@ -154,6 +156,19 @@ pub enum Work {
         /// Threat model in words, in pixels: `patch 2x2`.
         patch: String,
         /// Every parameter by its name in the paper, the size of the patch as it was stated.
+        parameters: BTreeMap<String, String>,
+    },
+    /// Deterministic bounds of the network itself; its table holds [`BoundRow`]s (`.tsv`).
+    Bound {
+        /// Column title: `crown-linf`.
+        label: String,
+        /// Name of the method: `crown`.
+        certificate: String,
+        /// Threat model in words: `Linf`, `L2`.
+        threat: String,
+        /// Radii of the report, in the norm of the threat, ascending.
+        eps: Vec<f64>,
+        /// Every parameter by name.
         parameters: BTreeMap<String, String>,
     },
 }

@@ -102,8 +102,12 @@ pub(super) fn seconds(time: &str) -> f64 {
 
 /// See [`CertificateResult::curve`]. Radii are rounded down to `STEPS` steps if there are more.
 pub(super) fn curve(rows: &BTreeMap<u64, CertificateRow>) -> Vec<(f64, f64)> {
-    let n = rows.len() as f64;
-    let mut radii: Vec<f64> = rows.values().filter(|r| r.correct == 1).map(|r| r.radius).collect();
+    let radii = rows.values().filter(|r| r.correct == 1).map(|r| r.radius).collect();
+    falls(radii, rows.len() as f64)
+}
+
+/// The curve of the radii of correctly classified images among `n`.
+pub(super) fn falls(mut radii: Vec<f64>, n: f64) -> Vec<(f64, f64)> {
     radii.sort_by(f64::total_cmp);
     if radii.len() as f64 > STEPS {
         let step = radii.last().copied().unwrap_or(0.0) / STEPS;

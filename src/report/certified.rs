@@ -31,7 +31,7 @@ pub(super) fn columns(jobs: &[&Job]) -> Vec<CertifiedColumn> {
                 (norm, Some(radius))
             }
             Work::PatchCertificate { patch, .. } => (patch, None),
-            Work::Attack { .. } => continue,
+            Work::Attack { .. } | Work::Bound { .. } => continue,
         };
         match columns.iter_mut().find(|column| column.threat == *threat) {
             Some(known) => known.radius = known.radius.zip(radius).map(|(a, b)| a.min(b)),

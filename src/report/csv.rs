@@ -93,6 +93,15 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
         put(&format!("{} certified {}", patch.label, patch.patch), share(patch.certified));
         put(&format!("{} forwards per image", patch.label), number(patch.forwards));
     }
+    for bound in standing.bounds.iter().filter(|b| b.finished()) {
+        let label = &bound.label;
+        for at in &bound.accuracy {
+            let title = format!("{label} verified {}", format::eps(at.eps));
+            put(&title, at.accuracy.map_or(String::new(), |p| number(p.rate)));
+        }
+        let radius = bound.average_radius.map_or(String::new(), |r| format!("{:.6}", down(r)));
+        put(&format!("{label} average radius"), radius);
+    }
     put("forwards per image", number(standing.cost.forwards));
     put("backwards per image", number(standing.cost.backwards));
     put("seconds per image", number(standing.cost.seconds));

@@ -13,6 +13,7 @@ use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 use kuva::render::theme::Theme;
 
+use super::bound_result::BoundResult;
 use super::format;
 use super::leaderboard::Board;
 
@@ -113,6 +114,36 @@ pub(super) fn certified_curve(board: &Board, norm: &str) -> Option<Figure> {
         only_best(board)
     );
     Figure::new(caption, series, &format!("{norm} radius"))
+}
+
+/// Verified accuracy against the radius, one figure per threat model.
+pub(super) fn verified_curves(board: &Board) -> Vec<Figure> {
+    let mut threats: Vec<&str> = board.verified.iter().map(|c| c.threat.as_str()).collect();
+    threats.dedup();
+    let curve = |threat: &str| {
+        let standings = board.standings.iter().take(MOST).enumerate();
+        let series = standings.flat_map(|(at, standing)| {
+            let own = |b: &&BoundResult| b.finished() && b.threat == threat;
+            let bounds: Vec<&BoundResult> = standing.bounds.iter().filter(own).collect();
+            let several = bounds.len() > 1;
+            bounds.into_iter().enumerate().map(move |(number, bound)| Series {
+                name: match several {
+                    true => format!("{}, {}", standing.model.name, bound.label),
+                    false => standing.model.name.clone(),
+                },
+                look: Look::new(at, if several { number } else { at }),
+                points: steps(&bound.curve),
+                interval: None,
+            })
+        });
+        let caption = format!(
+            "Verified accuracy against the {threat} radius: share of images classified correctly and \
+             proved to stay so at least that far.{}",
+            only_best(board)
+        );
+        Figure::new(caption, series.collect(), &format!("{threat} radius"))
+    };
+    threats.into_iter().filter_map(curve).collect()
 }
 
 /// Corners of a curve that falls right after each radius.

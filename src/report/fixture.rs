@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::record::{
-    AttackRow, CertificateRow, CheckRecord, DataRecord, FORMAT_VERSION, Finding, JobRecord,
-    ModelRecord, PatchRow, RunRecord, Work,
+    AttackRow, BoundRow, CertificateRow, CheckRecord, DataRecord, FORMAT_VERSION, Finding,
+    JobRecord, ModelRecord, PatchRow, RunRecord, Work,
 };
 
 /// A row of image `idx`, label 0: `correct` on the clean image, broken at `distance` if there is one.
@@ -44,6 +44,21 @@ pub(super) fn certificate_row(idx: u64, predict: i64, radius: f64) -> Certificat
         selected: predict.max(0) as u32,
         p_low: 0.9,
         seed: 0,
+        model: String::new(),
+    }
+}
+
+/// A row of image `idx`, label 0.
+pub(super) fn bound_row(idx: u64, correct: bool, radius: f64) -> BoundRow {
+    BoundRow {
+        idx,
+        label: 0,
+        predict: u32::from(!correct),
+        radius,
+        correct: u8::from(correct),
+        time: "0:00:00.250000".into(),
+        margin: 0.5,
+        tried: 4,
         model: String::new(),
     }
 }
@@ -137,6 +152,13 @@ impl Fixture {
         self.job(model, work, "tsv", writer.into_inner().unwrap())
     }
 
+    /// Adds a job of bounds with its rows.
+    pub(super) fn bound(self, model: &str, work: Work, rows: &[BoundRow]) -> Self {
+        let mut writer = csv::WriterBuilder::new().delimiter(b'\t').from_writer(vec![]);
+        rows.iter().for_each(|row| writer.serialize(row).unwrap());
+        self.job(model, work, "tsv", writer.into_inner().unwrap())
+    }
+
     fn job(mut self, model: &str, work: Work, extension: &str, table: Vec<u8>) -> Self {
         let id = format!("{model}--{}", super::format::label(&work));
         // Names may hold what file systems do not.
@@ -216,6 +238,17 @@ pub(super) fn smoothing(radii: &[f64]) -> Work {
             ("N".to_owned(), "1000".to_owned()),
             ("alpha".to_owned(), "0.001".to_owned()),
         ]),
+    }
+}
+
+/// The settings of a job of bounds.
+pub(super) fn bounds(label: &str, threat: &str, eps: &[f64]) -> Work {
+    Work::Bound {
+        label: label.into(),
+        certificate: "crown".into(),
+        threat: threat.into(),
+        eps: eps.to_vec(),
+        parameters: BTreeMap::from([("steps".to_owned(), "6".to_owned())]),
     }
 }
 

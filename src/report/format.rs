@@ -10,7 +10,8 @@ pub(super) fn label(work: &Work) -> &str {
     match work {
         Work::Attack { label, .. }
         | Work::Certificate { label, .. }
-        | Work::PatchCertificate { label, .. } => label,
+        | Work::PatchCertificate { label, .. }
+        | Work::Bound { label, .. } => label,
     }
 }
 

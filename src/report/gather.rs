@@ -65,9 +65,9 @@ impl Job {
                     if *minimal { vec![] } else { eps.iter().map(|e| format::eps(*e)).collect() };
                 (label.clone(), true, budget)
             }
-            Work::Certificate { label, .. } | Work::PatchCertificate { label, .. } => {
-                (label.clone(), false, vec![])
-            }
+            Work::Certificate { label, .. }
+            | Work::PatchCertificate { label, .. }
+            | Work::Bound { label, .. } => (label.clone(), false, vec![]),
         };
         self.model == other.model
             && self.data == other.data

@@ -28,6 +28,8 @@ pub(super) enum Kind {
     /// Confidence interval of the overall worst case.
     Interval,
     Certified,
+    /// Verified accuracy of a threat model at a radius.
+    Verified,
 }
 
 /// One field.
@@ -91,6 +93,10 @@ pub(super) fn columns(board: &Board) -> Vec<Column> {
     for certified in &board.certified {
         let cells = standings.iter().map(|s| certified.cell(s)).collect();
         columns.push(shares(Kind::Certified, &certified.title, cells));
+    }
+    for column in &board.verified {
+        let cells = standings.iter().map(|s| s.verified_cell(column)).collect();
+        columns.push(shares(Kind::Verified, &column.title, cells));
     }
     columns
 }

@@ -9,6 +9,7 @@ use super::certified::{self, CertifiedColumn};
 use super::format::{self, Cell};
 use super::gather::{Gathered, Job, RunInfo};
 use super::standing::{Standing, rank};
+use super::verified::{self, VerifiedColumn};
 use crate::error::{Error, Result};
 use crate::record::{DataRecord, ModelRecord, Work};
 
@@ -41,6 +42,9 @@ pub struct Board {
     pub attacks: Vec<AttackColumn>,
     /// Columns of the certified accuracy beside the ranking.
     pub certified: Vec<CertifiedColumn>,
+    /// Columns of verified accuracy, in the order of the suite, radii ascending.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verified: Vec<VerifiedColumn>,
     /// The networks, best first; those without a comparable worst case follow unranked.
     pub standings: Vec<Standing>,
 }
@@ -112,7 +116,7 @@ impl Board {
     fn new(data: DataRecord, models: &[ModelRecord], jobs: &[&Job]) -> Self {
         let attacks = attack_columns(jobs);
         let threats = threat_columns(&attacks);
-        let certified = certified::columns(jobs);
+        let (certified, verified) = (certified::columns(jobs), verified::columns(jobs));
         let mut standings: Vec<Standing> = models
             .iter()
             .enumerate()
@@ -122,7 +126,7 @@ impl Board {
             })
             .collect();
         rank(&mut standings);
-        Self { data, threats, attacks, certified, standings }
+        Self { data, threats, attacks, certified, verified, standings }
     }
 
     /// Jobs that have not finished: model, label, images done, images of the job.
@@ -134,7 +138,8 @@ impl Board {
             let certificates =
                 standing.certificates.iter().map(|c| (c.label.as_str(), c.done, c.images));
             let patches = standing.patches.iter().map(|c| (c.label.as_str(), c.done, c.images));
-            for (label, done, images) in attacks.chain(certificates).chain(patches) {
+            let bounds = standing.bounds.iter().map(|b| (b.label.as_str(), b.done, b.images));
+            for (label, done, images) in attacks.chain(certificates).chain(patches).chain(bounds) {
                 if done < images {
                     jobs.push((name, label, done, images));
                 }

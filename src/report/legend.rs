@@ -42,6 +42,14 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
     for column in &board.certified {
         lines.push(column.reading(&board.standings, board.certified.len() == 1));
     }
+    if !board.verified.is_empty() {
+        let several = board.standings.iter().any(|s| s.bounds.len() > 1);
+        lines.push(format!(
+            "Verified: correct, and bounds of the network itself prove that nothing within the ball \
+             changes that{}. The truth lies between verified and robust accuracy.",
+            if several { ", by the model's best bounds" } else { "" },
+        ));
+    }
     lines
 }
 
@@ -49,6 +57,19 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
 pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> {
     let unfinished = board.unfinished();
     let mut lines = Vec::new();
+    for standing in &board.standings {
+        let found = &standing.contradictions;
+        if let Some(first) = found.first() {
+            let more = match found.len() {
+                1 => String::new(),
+                n => format!(" ({} more)", n - 1),
+            };
+            lines.push(format!(
+                "ALARM: {}: {first}{more}. One of them is wrong: please report it.",
+                standing.model.name
+            ));
+        }
+    }
     for standing in &board.standings {
         let name = standing.model.name.as_str();
         let jobs: Vec<String> = unfinished

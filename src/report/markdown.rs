@@ -3,7 +3,7 @@
 use super::format::{self, Cell};
 use super::grid::{self, Column, Kind};
 use super::leaderboard::{Board, Leaderboard};
-use super::{Exporter, legend};
+use super::{Exporter, legend, verified};
 use crate::error::Result;
 
 /// Writes Markdown.
@@ -31,6 +31,9 @@ impl Exporter for Markdown {
             }
             if board.standings.iter().any(|s| !s.patches.is_empty()) {
                 text += &format!("\n### Certified accuracy against patches\n\n{}", patches(board));
+            }
+            if board.standings.iter().any(|s| !s.bounds.is_empty()) {
+                text += &format!("\n### Verified accuracy\n\n{}", bounds(board));
             }
         }
         Ok(text)
@@ -129,6 +132,22 @@ fn patches(board: &Board) -> String {
             ]);
         }
     }
+    table(&header, &rows)
+}
+
+/// A row per network and job of bounds.
+fn bounds(board: &Board) -> String {
+    let mut header = vec![("model".to_owned(), false), ("bounds".to_owned(), false)];
+    header.extend(board.verified.iter().map(|c| (format::title(&c.threat, Some(c.eps)), true)));
+    header.push(("average radius".to_owned(), true));
+    header.push(("per image".to_owned(), true));
+    let row = |row: &verified::Verified| {
+        let accuracy = row.accuracy.iter().map(|field| field.text.clone());
+        let mut fields = vec![escape(&row.model), escape(&row.label)];
+        fields.extend(accuracy.chain([row.average_radius.clone(), row.seconds.clone()]));
+        fields
+    };
+    let rows: Vec<Vec<String>> = verified::table(board).iter().map(row).collect();
     table(&header, &rows)
 }
 

@@ -3,8 +3,10 @@
 //! counts: no network, no device, no tensor.
 
 mod attack_result;
+mod bound_result;
 mod certificate_result;
 mod certified;
+mod contradiction;
 mod csv;
 mod figure;
 mod format;
@@ -20,6 +22,7 @@ mod standing;
 mod summary;
 mod table;
 mod terminal;
+mod verified;
 mod worst_case;
 
 #[cfg(test)]
@@ -30,8 +33,10 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use attack_result::{AttackResult, Budget, Cost};
+pub use bound_result::{BoundResult, VerifiedAccuracy};
 pub use certificate_result::{CertificateResult, CertifiedAccuracy};
 pub use certified::CertifiedColumn;
+pub use contradiction::Contradiction;
 pub use csv::Csv;
 pub use gather::RunInfo;
 pub use html::Html;
@@ -42,6 +47,7 @@ pub use proportion::Proportion;
 pub use standing::{Standing, ThreatResult};
 pub use summary::Summary;
 pub use terminal::Terminal;
+pub use verified::VerifiedColumn;
 pub use worst_case::WorstCase;
 
 use crate::error::{Error, Result};

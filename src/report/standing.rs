@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::attack_result::{AttackResult, Budget, Cost, median_distance};
+use super::bound_result::BoundResult;
 use super::certificate_result::{self, CertificateResult};
+use super::contradiction::{Contradiction, contradictions};
 use super::format::{self, Cell};
 use super::gather::Job;
 use super::leaderboard::{AttackColumn, ThreatColumn, budgets};
@@ -41,6 +43,12 @@ pub struct Standing {
     pub certificates: Vec<CertificateResult>,
     /// Results of the certificates against patches.
     pub patches: Vec<PatchResult>,
+    /// Results of deterministic bounds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bounds: Vec<BoundResult>,
+    /// Images on which an attack and bounds cannot both be right; none, unless there is a bug.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contradictions: Vec<Contradiction>,
     /// Mean cost of an image under all attacks together.
     pub cost: Cost,
 }
@@ -106,6 +114,8 @@ impl Standing {
                 .collect(),
             certificates: jobs.iter().filter_map(|job| certificate(job)).collect(),
             patches: jobs.iter().filter_map(|job| PatchResult::of(job)).collect(),
+            bounds: jobs.iter().filter_map(|job| BoundResult::of(job)).collect(),
+            contradictions: contradictions(jobs),
             cost,
             model,
             attacks: attacked.into_iter().map(|a| a.result).collect(),
@@ -226,7 +236,7 @@ fn clean(attacked: &[Attacked<'_>]) -> Option<Proportion> {
     Proportion::of(correct.into_values())
 }
 
-/// The attack job `job`, summed up; `None` if it is a certificate.
+/// The attack job `job`, summed up; `None` if it is none.
 fn attack(job: &Job) -> Option<Attacked<'_>> {
     let (
         Work::Attack { label, attack, threat, eps, minimal, control, parameters },
@@ -253,7 +263,7 @@ fn attack(job: &Job) -> Option<Attacked<'_>> {
     Some(Attacked { result, rows })
 }
 
-/// The certificate job `job`, summed up; `None` if it is an attack.
+/// The smoothing job `job`, summed up; `None` if it is none.
 fn certificate(job: &Job) -> Option<CertificateResult> {
     use certificate_result::{abstained, accuracy, curve, mean, seconds};
     let (

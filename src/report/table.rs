@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::record::{AttackRow, CertificateRow, JobRecord, PatchRow, Work};
+use crate::record::{AttackRow, BoundRow, CertificateRow, JobRecord, PatchRow, Work};
 
 /// The rows of a job by image index.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub(super) enum Table {
     Certificate(BTreeMap<u64, CertificateRow>),
     /// Of a certificate against patches.
     Patch(BTreeMap<u64, PatchRow>),
+    /// Of bounds.
+    Bound(BTreeMap<u64, BoundRow>),
 }
 
 impl Table {
@@ -41,6 +43,11 @@ impl Table {
                 of_model(&path, sha256, rows.values().map(|r| (r.idx, r.model.as_str())))?;
                 Self::Patch(rows)
             }
+            Work::Bound { .. } => {
+                let rows = rows(&path, b'\t', |r: &BoundRow| r.idx)?;
+                of_model(&path, sha256, rows.values().map(|r| (r.idx, r.model.as_str())))?;
+                Self::Bound(rows)
+            }
         };
         if table.len() > job.images {
             return Err(Error::file(
@@ -59,6 +66,7 @@ impl Table {
             Self::Attack(rows) => rows.len(),
             Self::Certificate(rows) => rows.len(),
             Self::Patch(rows) => rows.len(),
+            Self::Bound(rows) => rows.len(),
         }
     }
 }

@@ -109,9 +109,15 @@ fn fit(columns: &mut Vec<Column>, width: usize) -> (Table, Vec<String>) {
     let mut dropped = Vec::new();
     loop {
         let table = table(columns);
-        let needless = [Kind::Interval, Kind::Threat(false), Kind::Threat(true), Kind::Certified]
-            .iter()
-            .find_map(|kind| columns.iter().position(|column| column.kind == *kind));
+        let order = [
+            Kind::Interval,
+            Kind::Threat(false),
+            Kind::Verified,
+            Kind::Threat(true),
+            Kind::Certified,
+        ];
+        let needless =
+            order.iter().find_map(|kind| columns.iter().position(|column| column.kind == *kind));
         match needless {
             Some(at) if widths(&table).iter().sum::<usize>() > width => {
                 dropped.push(columns.remove(at).title);
@@ -146,7 +152,7 @@ fn table(columns: &[Column]) -> Table {
 fn header(column: &Column) -> String {
     let title = &column.title;
     let parts = match column.kind {
-        Kind::Certified => title.split_once(' '),
+        Kind::Certified | Kind::Verified => title.split_once(' '),
         _ => title.rsplit_once(' '),
     };
     parts.map_or(title.clone(), |(what, budget)| format!("{what}\n{budget}"))

@@ -78,6 +78,11 @@ impl Geometry {
         self.kernel[0] * self.kernel[1] * self.group_inputs()
     }
 
+    /// Whether the forward pass in f32 is by minimal filtering and not by the definition.
+    pub(crate) fn filters_minimally(&self) -> bool {
+        !depthwise::is(self) && winograd::pays(self)
+    }
+
     /// Whether the pullback is computed as a convolution of the cotangent with the turned kernel. It
     /// needs stride 1; with very few input channels the other form has the better-shaped product.
     fn pullback_is_convolution(&self) -> bool {
@@ -126,7 +131,7 @@ enum Form {
 fn pack(geo: &Geometry, at: impl Fn(usize, usize, usize, usize) -> f32) -> Form {
     if depthwise::is(geo) {
         Form::Depthwise(depthwise::pack(geo, at))
-    } else if winograd::pays(geo) {
+    } else if geo.filters_minimally() {
         Form::Winograd(winograd::pack(geo, |tap, i, o| at(0, tap, i, o)))
     } else {
         Form::Direct(direct::pack(geo, at))

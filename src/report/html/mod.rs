@@ -19,6 +19,7 @@ use crate::report::gather::RunInfo;
 use crate::report::grid::{self, Field, Kind};
 use crate::report::leaderboard::{Board, Leaderboard};
 use crate::report::standing::Standing;
+use crate::report::verified::{self, Verified};
 use crate::report::{Exporter, legend};
 
 /// Writes HTML.
@@ -73,6 +74,9 @@ struct Section<'a> {
     /// A table per norm.
     certificates: Vec<Certificates>,
     patches: Vec<Patch>,
+    /// Over the columns of verified accuracy.
+    verified: Vec<Group>,
+    bounds: Vec<Verified>,
     figures: Vec<Figure>,
     costs: Matrix,
     reading: Vec<String>,
@@ -96,6 +100,7 @@ struct Row {
     worst: Option<Field>,
     interval: String,
     certified: Vec<Field>,
+    verified: Vec<Field>,
     passes: String,
 }
 
@@ -103,6 +108,7 @@ impl<'a> Section<'a> {
     fn new(leaderboard: &'a Leaderboard, board: &'a Board) -> Self {
         let mut figures = figure::security_curves(board);
         figures.extend(board.norms().iter().filter_map(|n| figure::certified_curve(board, n)));
+        figures.extend(figure::verified_curves(board));
         Self {
             data: &board.data,
             groups: groups(board),
@@ -117,6 +123,8 @@ impl<'a> Section<'a> {
             settings: settings(board),
             certificates: board.norms().iter().map(|n| certificates(board, n)).collect(),
             patches: patches(board),
+            verified: verified_groups(board),
+            bounds: verified::table(board),
             figures,
             costs: costs(board),
             reading: legend::reading(board),
@@ -162,17 +170,24 @@ fn models(leaderboard: &Leaderboard) -> Vec<&ModelRecord> {
 }
 
 fn groups(board: &Board) -> Vec<Group> {
+    grouped(board.threats.iter().map(|column| (&column.threat, column.eps)))
+}
+
+fn verified_groups(board: &Board) -> Vec<Group> {
+    grouped(board.verified.iter().map(|column| (&column.threat, Some(column.eps))))
+}
+
+fn grouped<'a>(columns: impl Iterator<Item = (&'a String, Option<f64>)>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for column in &board.threats {
-        let budget = column.eps.map(format::eps);
+    for (threat, eps) in columns {
+        let budget = eps.map(format::eps);
         match groups.last_mut() {
-            Some(group) if group.threat == column.threat && budget.is_some() => {
+            Some(group) if group.threat == *threat && budget.is_some() => {
                 group.budgets.extend(budget);
             }
-            _ => groups.push(Group {
-                threat: column.threat.clone(),
-                budgets: budget.into_iter().collect(),
-            }),
+            _ => {
+                groups.push(Group { threat: threat.clone(), budgets: budget.into_iter().collect() })
+            }
         }
     }
     groups
@@ -187,6 +202,9 @@ fn standings(board: &Board) -> Vec<Row> {
     let row = |(at, standing): (usize, &Standing)| {
         let model = &standing.model;
         let threats = columns.iter().filter(|c| matches!(c.kind, Kind::Threat(_)));
+        let of = |kind: Kind| {
+            columns.iter().filter(|c| c.kind == kind).map(|c| c.fields[at].clone()).collect()
+        };
         Row {
             rank: field(Kind::Rank, at).unwrap_or_default(),
             model: field(Kind::Model, at).map_or(String::new(), |f| f.text),
@@ -199,11 +217,8 @@ fn standings(board: &Board) -> Vec<Row> {
             threats: threats.map(|c| c.fields[at].clone()).collect(),
             worst: field(Kind::Worst, at),
             interval: field(Kind::Interval, at).map_or(String::new(), |f| f.text),
-            certified: columns
-                .iter()
-                .filter(|c| c.kind == Kind::Certified)
-                .map(|c| c.fields[at].clone())
-                .collect(),
+            certified: of(Kind::Certified),
+            verified: of(Kind::Verified),
             passes: passes(standing.cost.forwards, standing.cost.backwards),
         }
     };

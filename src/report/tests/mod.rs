@@ -3,6 +3,7 @@
 
 mod exports;
 mod folders;
+mod verified;
 
 use super::fixture::{Fixture, attack, attack_row, certificate_row, digits, smoothing};
 use super::*;
