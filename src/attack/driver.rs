@@ -2,6 +2,7 @@
 //! a row of results says. An attack cannot reach any of it.
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::noise::Noise;
 use super::vote::predicted;
@@ -127,6 +128,41 @@ pub fn attack(
 /// # Errors
 /// As [`attack()`]; [`Error::Interrupted`] if it was stopped.
 pub fn attack_until(
+    attack: &dyn Attack,
+    model: &dyn Classifier,
+    batch: &Batch,
+    request: &Request,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<Outcome>> {
+    let n = batch.len();
+    let share = match request.randomness {
+        Randomness::PerImage => n.div_ceil(rayon::current_num_threads()).max(SMALLEST_SHARE),
+        Randomness::Torch => n,
+    };
+    if share >= n {
+        return attack_together(attack, model, batch, request, stop);
+    }
+    let part = |first: usize| {
+        let count = share.min(n - first);
+        let part = Batch {
+            images: batch.images.narrow(0, first, count)?,
+            labels: batch.labels[first..first + count].to_vec(),
+            ids: batch.ids[first..first + count].to_vec(),
+        };
+        attack_together(attack, model, &part, request, stop)
+    };
+    let firsts: Vec<usize> = (0..n).step_by(share).collect();
+    let parts: Vec<_> = firsts.into_par_iter().map(part).collect::<Result<_>>()?;
+    Ok(parts.into_iter().flatten().collect())
+}
+
+/// Fewest images that are worth a thread of their own.
+const SMALLEST_SHARE: usize = 8;
+
+/// Attacks images step by step together. An image's outcome does not depend on the others (unless
+/// random numbers are drawn for all of them at once), so every thread may have some for the whole of
+/// an attack and nothing waits between its steps.
+fn attack_together(
     attack: &dyn Attack,
     model: &dyn Classifier,
     batch: &Batch,
