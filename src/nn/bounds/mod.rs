@@ -3,10 +3,10 @@
 //! linear relaxation (Fast-Lin: Weng et al., ICML 2018; CROWN: Zhang et al., NeurIPS 2018).
 //! [`crate::certify::bounds`] makes certificates of them.
 //!
-//! [`Program`] lists the tree's layers in the order of their evaluation. [`interval`](mod@interval)
-//! walks the list forwards with a box, [`substitute`](mod@substitute) backwards with a linear
+//! [`Program`] lists the tree's layers in the order of their evaluation. `interval`
+//! walks the list forwards with a box, `substitute` backwards with a linear
 //! function of some activation, replacing each affine layer by its transpose and each relu or max
-//! pool by the line on the right side of it ([`relax`](mod@relax)), until the function is one of the
+//! pool by the line on the right side of it (`relax`), until the function is one of the
 //! image, whose minimum a [`Region`] knows.
 //!
 //! # What is bounded, and rounding
