@@ -39,11 +39,6 @@ impl Weights {
     pub fn depth(&self) -> usize {
         self.depth
     }
-
-    /// Bytes of the packed form.
-    pub fn bytes(&self) -> usize {
-        size_of_val(self.panels.as_slice())
-    }
 }
 
 /// The left factor: row `r` is made of the runs `values[starts[r] + offset..][..run]` of all

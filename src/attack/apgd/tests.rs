@@ -1,4 +1,4 @@
-//! Single runs against those of the published code, from the same noise: `tests/apgd_oracle.rs` does
+//! Single runs against those of the published code, from the same noise: `tests/reference.rs` does
 //! the same for whole attacks.
 
 use std::collections::HashMap;

@@ -210,10 +210,7 @@ pub fn forward(
     let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
     let finish = Finish { bias: bias.as_deref(), relu };
     let mut out = vec![0.0; len];
-    with_slice::<f32, _>(x, |x| {
-        convolve(x, packed, finish, geo, view, &mut out);
-        Ok(())
-    })?;
+    with_slice::<f32, _>(x, |x| convolve(x, packed, finish, geo, view, &mut out))?;
     Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
 }
 
@@ -244,7 +241,7 @@ pub fn pullback(
     with_slice::<f32, _>(g, |g| {
         match (&packed.0, geo.turned()) {
             (_, Some(turned)) if geo.pullback_is_convolution() => {
-                convolve(g, packed, Finish::default(), &turned, view.turned(), &mut grad);
+                convolve(g, packed, Finish::default(), &turned, view.turned(), &mut grad)?;
             }
             (Form::Scatter(weights), _) => {
                 scratch::with(|s| direct::scatter(g, weights, geo, view, s, &mut grad));
@@ -264,7 +261,7 @@ fn convolve(
     geo: &Geometry,
     view: View,
     out: &mut [f32],
-) {
+) -> Result<()> {
     match &packed.0 {
         Form::Winograd(weights) => {
             scratch::with(|s| winograd::convolve(x, weights, finish, geo, view, s, out));
@@ -273,8 +270,9 @@ fn convolve(
             scratch::with(|s| direct::convolve(x, weights, finish, geo, view, s, out));
         }
         Form::Depthwise(weights) => depthwise::convolve(x, weights, finish, geo, view, out),
-        Form::Scatter(_) | Form::Plain(_) => {}
+        Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
     }
+    Ok(())
 }
 
 /// Sizes of the images on both sides of a convolution.

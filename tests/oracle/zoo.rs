@@ -1,10 +1,7 @@
 //! Small random instances of the published network families against logits and input gradients that
-//! their original definitions gave: from the file through recognition to the tree. The files cannot be
-//! distributed with the project; CONTRIBUTING.md says where they are looked for.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+//! their original definitions gave: from the file through recognition to the tree.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use epsball::loss::Loss;
@@ -13,15 +10,7 @@ use epsball::nn::Node as _;
 use epsball::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use epsball::zoo::{self, Normalisation, Stored, Value};
 
-fn oracle(file: &str) -> PathBuf {
-    let root = std::env::var_os("EPSBALL_ORACLE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/oracle"),
-        PathBuf::from,
-    );
-    let path = root.join(file);
-    assert!(path.exists(), "{} is missing", path.display());
-    path
-}
+use super::oracle;
 
 /// File, the architecture that it has to be recognised as, and what names and shapes cannot tell.
 type Case = (&'static str, &'static str, &'static [(&'static str, Value)]);

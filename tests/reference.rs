@@ -1,5 +1,7 @@
-//! FAB and Square against outputs of the published AutoAttack on a network made for the purpose
-//! (`fixtures/aa_ref_small.safetensors`): 16 images of 16x16, 3 channels, 10 classes, one batch.
+//! AutoAttack's parts against outputs of the published code on a network made for the purpose
+//! (`fixtures/aa_ref_small.safetensors`): one convolution and one linear layer, 16 images of 16x16,
+//! 3 channels, 10 classes, one batch, seed 0, the noise of PyTorch's generator. The file was computed
+//! for this project.
 
 #![allow(clippy::unwrap_used)]
 
@@ -73,6 +75,28 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 
 fn survivors(outcomes: &[Outcome]) -> usize {
     outcomes.iter().filter(|o| !o.found).count()
+}
+
+#[test]
+fn apgd_leaves_the_same_images() {
+    let reference = Reference::load();
+    let clean = reference.images("x");
+    for ((norm, eps), (survivors_ce, survivors_t)) in
+        NORMS.into_iter().zip([(8, 7), (8, 8), (8, 6)])
+    {
+        // The defaults but for L1, where the file was made with one restart.
+        for (name, given, want) in
+            [("apgd-ce", &[("n_restarts", "1")][..], survivors_ce), ("apgd-t", &[], survivors_t)]
+        {
+            let outcomes = reference.attack(name, given, Threat::ball(norm, eps));
+            let broken: Vec<bool> = outcomes.iter().map(|o| o.found).collect();
+            let key = format!("{norm}.{}.adv", name.replace('-', "_"));
+            let changed: Vec<bool> =
+                reference.images(&key).iter().zip(&clean).map(|(a, x)| a != x).collect();
+            assert_eq!(broken, changed, "{name} {norm}");
+            assert_eq!(survivors(&outcomes), want, "{name} {norm}");
+        }
+    }
 }
 
 #[test]
