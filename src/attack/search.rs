@@ -229,12 +229,15 @@ impl<'a> Search<'a> {
             self.forwards[self.places[*row]] += 1;
             self.backwards[self.places[*row]] += 1;
         }
-        let (logits, pullback) = self.model.vjp(x)?;
-        self.refuse_nan(of, &logits)?;
         let labels: Vec<u32> = of.iter().map(|row| self.labels[*row]).collect();
-        let evaluated = loss.evaluate(&logits, &labels, targets)?;
-        let gradient = pullback.apply(&evaluated.cotangent)?;
-        Ok(Evaluation { logits, losses: evaluated.values, gradient })
+        let (logits, gradient) = self.model.gradient(x, &|first, logits| {
+            let rows = first..first + logits.dim(0)?;
+            let targets = targets.map(|t| &t[rows.clone()]);
+            Ok(loss.evaluate(logits, &labels[rows.clone()], targets)?.cotangent)
+        })?;
+        self.refuse_nan(of, &logits)?;
+        let losses = loss.evaluate(&logits, &labels, targets)?.values;
+        Ok(Evaluation { logits, losses, gradient })
     }
 
     /// The network around one candidate per active row, from one forward pass.

@@ -39,6 +39,10 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         "multiply-adds {:.3} M per forward pass of one image",
         network.multiply_adds() as f64 / 1e6
     );
+    println!(
+        "memory        {:.1} KiB per image kept for a gradient",
+        network.kept_per_image()? as f64 / 1024.0
+    );
     println!("sha256        {}", info.sha256);
     for (name, text) in
         [("source", &card.source), ("training", &card.training), ("licence", &card.licence)]

@@ -2,16 +2,21 @@
 //! threads take from each other. A chunk runs through the whole network on one thread, so its
 //! activations stay in that thread's cache and nothing waits between layers.
 
-use candle_core::{DType, Tensor};
+use std::sync::OnceLock;
+
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::{Classifier, ModelInfo, Pullback};
+use super::{Classifier, Cotangent, ModelInfo, Pullback};
 use crate::error::{Error, Result};
 use crate::nn::{Layer, Node, Saved, Shape, fuse};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 
 /// Bytes of the largest activation of a chunk: what stays in an L2 cache beside the weights.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// Bytes that the pullbacks of all threads may keep, unless told otherwise.
+const MEMORY: usize = 2 << 30;
 
 /// A classifier made of a layer tree with fixed weights.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct FrozenNetwork {
     /// The tree that runs.
     fused: Layer,
     images_per_chunk: usize,
+    memory: usize,
+    kept_per_image: OnceLock<usize>,
 }
 
 impl FrozenNetwork {
@@ -30,7 +37,32 @@ impl FrozenNetwork {
         let largest = largest_activation(&tree, Shape::of_image([h, w], c));
         let images_per_chunk = (CHUNK_BYTES / (largest * size_of::<f32>()).max(1)).clamp(1, 256);
         let fused = fuse(&tree);
-        Self { info, tree, fused, images_per_chunk }
+        let (memory, kept_per_image) = (MEMORY, OnceLock::new());
+        Self { info, tree, fused, images_per_chunk, memory, kept_per_image }
+    }
+
+    /// Lets the pullbacks of all threads keep `bytes` (2 GiB by default). What does not fit is computed
+    /// a second time, with the same results. [`Classifier::gradient`] needs none of it: there only the
+    /// chunks at hand are kept.
+    #[must_use]
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Bytes that a pullback keeps of one image: bits of ReLUs, origins of maxima, and the inputs of
+    /// what is not piecewise linear.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn kept_per_image(&self) -> Result<usize> {
+        if let Some(bytes) = self.kept_per_image.get() {
+            return Ok(*bytes);
+        }
+        let [c, h, w] = self.info.input_shape;
+        let (_, saved) =
+            self.fused.save(&Tensor::zeros((1, h, w, c), DType::F32, &Device::Cpu)?)?;
+        Ok(*self.kept_per_image.get_or_init(|| saved.bytes()))
     }
 
     /// The tree as it was given; what runs is its [`fuse`]d form.
@@ -121,10 +153,16 @@ impl Classifier for FrozenNetwork {
 
     fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
         let chunks = self.chunks(images)?;
-        let (logits, saved): (Vec<Tensor>, Vec<Saved>) = chunks
+        let images = images.clone();
+        let save = move |(first, count): (usize, usize)| {
+            self.fused.save(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)
+        };
+        let room = self.memory / rayon::current_num_threads() / self.kept_per_image()?.max(1);
+        let (logits, kept): (Vec<Tensor>, Vec<Option<Saved>>) = chunks
             .par_iter()
             .map(|(first, count)| {
-                self.fused.save(&nchw_to_nhwc(&images.narrow(0, *first, *count)?)?)
+                let (logits, saved) = save((*first, *count))?;
+                Ok((logits, (first + count <= room).then_some(saved)))
             })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
@@ -133,23 +171,73 @@ impl Classifier for FrozenNetwork {
         let pullback = Pullback::new(move |g: &Tensor| {
             let grads = chunks
                 .par_iter()
-                .zip(&saved)
-                .map(|((first, count), saved)| {
+                .zip(&kept)
+                .map(|((first, count), kept)| {
                     let g = g.narrow(0, *first, *count)?;
-                    nhwc_to_nchw(&self.fused.pullback(saved, &g)?)
+                    nhwc_to_nchw(&match kept {
+                        Some(saved) => self.fused.pullback(saved, &g)?,
+                        None => self.fused.pullback(&save((*first, *count))?.1, &g)?,
+                    })
                 })
                 .collect::<Result<Vec<_>>>()?;
             join(grads, [0, c, h, w])
         });
         Ok((join(logits, [0, self.info.classes])?, pullback))
     }
+
+    fn gradient(&self, images: &Tensor, cotangent: &Cotangent<'_>) -> Result<(Tensor, Tensor)> {
+        let (logits, gradients) = self
+            .chunks(images)?
+            .into_par_iter()
+            .map(|(first, count)| {
+                let (logits, saved) =
+                    self.fused.save(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)?;
+                let g = cotangent(first, &logits)?;
+                Ok((logits, nhwc_to_nchw(&self.fused.pullback(&saved, &g)?)?))
+            })
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .unzip();
+        let [c, h, w] = self.info.input_shape;
+        Ok((join(logits, [0, self.info.classes])?, join(gradients, [0, c, h, w])?))
+    }
 }
 
 /// The chunks as one batch; `empty` is the shape of a batch of no images.
 fn join<const R: usize>(chunks: Vec<Tensor>, empty: [usize; R]) -> Result<Tensor> {
     match chunks.as_slice() {
-        [] => Ok(Tensor::zeros(empty.as_slice(), DType::F32, &candle_core::Device::Cpu)?),
+        [] => Ok(Tensor::zeros(empty.as_slice(), DType::F32, &Device::Cpu)?),
         [one] => Ok(one.clone()),
         many => Ok(Tensor::cat(many, 0)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::file::{Declared, load};
+    use crate::rng::Stream;
+
+    #[test]
+    fn whatever_is_kept_gives_the_same_gradients() {
+        let path = "benchmarks/models/digits-trades.safetensors".as_ref();
+        let network = |memory| load(path, &Declared::default()).unwrap().0.memory(memory);
+        let mut pixels = vec![0.0; 40 * 64];
+        Stream::new(0, "frozen test").draw(0, 0).uniform(&mut pixels);
+        let images = Tensor::from_vec(pixels, (40, 1, 8, 8), &Device::Cpu).unwrap();
+        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let cotangent = |logits: &Tensor| logits.sqr().map_err(Error::from);
+        let whole = network(MEMORY);
+        let (logits, gradient) = whole.gradient(&images, &|_, logits| cotangent(logits)).unwrap();
+        let per_image = whole.kept_per_image().unwrap();
+        for memory in [0, 7 * per_image * rayon::current_num_threads(), MEMORY] {
+            let network = network(memory);
+            let (z, pullback) = network.vjp(&images).unwrap();
+            assert_eq!(flat(&z), flat(&logits));
+            for _ in 0..2 {
+                let g = pullback.apply(&cotangent(&z).unwrap()).unwrap();
+                assert_eq!(flat(&g), flat(&gradient), "{memory} bytes");
+            }
+        }
     }
 }

@@ -56,7 +56,23 @@ pub trait Classifier: Send + Sync {
     /// # Errors
     /// If the shapes do not fit or the device fails.
     fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)>;
+
+    /// Logits `[N, K]` and the gradient `[N, C, H, W]` for a cotangent that follows from the logits,
+    /// from one forward and one backward pass. A network that works through the batch in parts needs
+    /// no more memory than for the parts at hand.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, the device fails or `cotangent` does.
+    fn gradient(&self, images: &Tensor, cotangent: &Cotangent<'_>) -> Result<(Tensor, Tensor)> {
+        let (logits, pullback) = self.vjp(images)?;
+        let gradient = pullback.apply(&cotangent(0, &logits)?)?;
+        Ok((logits, gradient))
+    }
 }
+
+/// Gives the cotangent `[n, K]` for the logits `[n, K]` of the images `first..first + n` of a batch,
+/// from `(first, logits)`.
+pub type Cotangent<'a> = dyn Fn(usize, &Tensor) -> Result<Tensor> + Sync + 'a;
 
 /// Maps a cotangent of the logits, `[N, K]`, to the gradient of the images, `[N, C, H, W]`; as often
 /// as wanted.

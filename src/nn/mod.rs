@@ -131,6 +131,19 @@ pub enum Saved {
     Inner(Vec<Saved>),
 }
 
+impl Saved {
+    /// The memory it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Nothing | Self::Shape(_) => 0,
+            Self::Tensor(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
+            Self::Bits(bits) | Self::Cut(_, bits) => bits.bytes(),
+            Self::Origin(origin, _) => size_of_val(origin.as_slice()),
+            Self::Inner(inner) => inner.iter().map(Self::bytes).sum(),
+        }
+    }
+}
+
 /// The readings of one layer.
 pub trait Node {
     /// The output for a batch.

@@ -10,6 +10,13 @@ use crate::ops::{Real, for_real, with_slice};
 #[derive(Debug, Clone)]
 pub struct Bits(Vec<u64>);
 
+impl Bits {
+    /// The memory they take.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+}
+
 /// `max(x, 0)`.
 ///
 /// # Errors
