@@ -13,7 +13,7 @@ use crate::nn::{Layer, Node, Saved, Shape, fuse};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 
 /// Bytes of the largest activation of a chunk: what stays in an L2 cache beside the weights.
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 19;
 
 /// Bytes that the pullbacks of all threads may keep, unless told otherwise.
 const MEMORY: usize = 2 << 30;
