@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::{Node, Saved, Shape};
+use super::bounds::AffineForm;
+use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
 
 /// See [`super::Layer::Scale`].
@@ -28,6 +29,11 @@ impl Node for Scale {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let absolute = Layer::Scale(Self(self.0.abs()));
+        Ok(Some(AffineForm::new(Layer::Scale(*self), absolute, 1)))
     }
 
     fn describe(&self) -> String {

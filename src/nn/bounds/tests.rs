@@ -103,6 +103,11 @@ fn networks() -> Vec<(&'static str, Layer, Shape)> {
             image,
         ),
         (
+            "mean of branches",
+            ends(vec![mean([conv(2, 2, 1).layer(), Layer::Identity, relu()]), relu()], 32),
+            image,
+        ),
+        (
             "concat",
             ends(
                 vec![
@@ -431,7 +436,6 @@ fn a_layer_without_bounds_is_named() {
         (sigmoid(), "layer sigmoid"),
         (seq([flatten(), softmax()]), "layer softmax"),
         (gate([global_avg_pool()]), "layer times gates of"),
-        (mean([Layer::Identity]), "layer scale"),
         (MeanSparse::new(one(), one()).layer(), "layer mean sparse"),
     ];
     for (layer, name) in without {

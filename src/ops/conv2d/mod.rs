@@ -123,7 +123,7 @@ enum Form {
     Depthwise(Vec<f32>),
     /// The pullback of a convolution with stride, a factor per group.
     Scatter(Vec<Weights>),
-    /// Either direction in f64.
+    /// One of the directions in f64.
     Plain(Vec<f64>),
 }
 
@@ -163,7 +163,8 @@ pub fn pack_forward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
 /// If the tensor is not on the CPU or of another type.
 pub fn pack_backward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
     if weight.dtype() == DType::F64 {
-        return pack_forward(weight, geo);
+        let pack = |w: &[f64]| Ok(Form::Plain(plain::pack_pullback(geo, reader(w, geo))));
+        return Ok(Packed(with_slice::<f64, _>(weight, pack)?));
     }
     Ok(Packed(with_slice::<f32, _>(weight, |w| {
         let at = reader(w, geo);

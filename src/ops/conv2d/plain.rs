@@ -1,42 +1,39 @@
 //! Convolution in f64, written as the definition reads: gradients are tested in it against finite
-//! differences, and the f32 forms against it.
+//! differences, the f32 forms against it, and deterministic bounds are computed with it.
+
+use pulp::Arch;
 
 use super::{Geometry, View};
 
-/// Weights `[group, tap, O / groups, I / groups]`, from weights given by
+/// Weights `[group, tap, I / groups, O / groups]` for [`convolve`], from weights given by
 /// `at(group, tap, input, output)`.
 pub(super) fn pack(geo: &Geometry, at: impl Fn(usize, usize, usize, usize) -> f64) -> Vec<f64> {
     let (inputs, outputs) = (geo.group_inputs(), geo.group_outputs());
-    let taps = geo.kernel[0] * geo.kernel[1];
-    let mut packed = Vec::with_capacity(geo.groups * taps * inputs * outputs);
-    for place in 0..geo.groups * taps * outputs {
-        let (group, tap, o) = (place / outputs / taps, place / outputs % taps, place % outputs);
-        packed.extend((0..inputs).map(|i| at(group, tap, i, o)));
-    }
-    packed
+    matrices(geo, inputs, outputs, at)
 }
 
-/// Calls `visit(group, output number, first input number, weights [I / groups])` for every output
-/// number and every tap that falls inside its image.
-fn for_each_dot(
-    weights: &[f64],
+/// Weights `[group, tap, O / groups, I / groups]` for [`pullback`], likewise.
+pub(super) fn pack_pullback(
     geo: &Geometry,
-    view: View,
-    pixels: usize,
-    mut visit: impl FnMut(usize, usize, &[f64]),
-) {
+    at: impl Fn(usize, usize, usize, usize) -> f64,
+) -> Vec<f64> {
     let (inputs, outputs) = (geo.group_inputs(), geo.group_outputs());
+    matrices(geo, outputs, inputs, |group, tap, o, i| at(group, tap, i, o))
+}
+
+fn matrices(
+    geo: &Geometry,
+    rows: usize,
+    columns: usize,
+    at: impl Fn(usize, usize, usize, usize) -> f64,
+) -> Vec<f64> {
     let taps = geo.kernel[0] * geo.kernel[1];
-    for pixel in 0..pixels {
-        view.for_taps(geo, pixel, |tap, from| {
-            for channel in 0..geo.outputs {
-                let (group, o) = (channel / outputs, channel % outputs);
-                let weights = &weights[((group * taps + tap) * outputs + o) * inputs..][..inputs];
-                let first = from * geo.inputs + group * inputs;
-                visit(pixel * geo.outputs + channel, first, weights);
-            }
-        });
+    let mut packed = Vec::with_capacity(geo.groups * taps * rows * columns);
+    for place in 0..geo.groups * taps * rows {
+        let (group, tap, row) = (place / rows / taps, place / rows % taps, place % rows);
+        packed.extend((0..columns).map(|column| at(group, tap, row, column)));
     }
+    packed
 }
 
 /// The convolution of the images `x` `[N, H, W, I]` into `out` `[N, H', W', O]`.
@@ -55,8 +52,22 @@ pub(super) fn convolve(
             None => out.fill(0.0),
         }
     }
-    for_each_dot(weights, geo, view, out.len() / geo.outputs, |to, from, weights| {
-        out[to] += x[from..].iter().zip(weights).map(|(x, w)| x * w).sum::<f64>();
+    let size = geo.group_inputs() * geo.group_outputs();
+    let taps = geo.kernel[0] * geo.kernel[1];
+    Arch::new().dispatch(|| {
+        for pixel in 0..out.len() / geo.outputs {
+            view.for_taps(geo, pixel, |tap, from| {
+                for group in 0..geo.groups {
+                    let from = from * geo.inputs + group * geo.group_inputs();
+                    let to = pixel * geo.outputs + group * geo.group_outputs();
+                    add_product(
+                        &x[from..][..geo.group_inputs()],
+                        &weights[(group * taps + tap) * size..][..size],
+                        &mut out[to..][..geo.group_outputs()],
+                    );
+                }
+            });
+        }
     });
     if relu {
         out.iter_mut().for_each(|v| *v = v.max(0.0));
@@ -65,9 +76,31 @@ pub(super) fn convolve(
 
 /// The pullback; adds to `grad`.
 pub(super) fn pullback(g: &[f64], weights: &[f64], geo: &Geometry, view: View, grad: &mut [f64]) {
-    for_each_dot(weights, geo, view, g.len() / geo.outputs, |from, to, weights| {
-        for (grad, weight) in grad[to..].iter_mut().zip(weights) {
-            *grad += g[from] * weight;
+    let size = geo.group_inputs() * geo.group_outputs();
+    let taps = geo.kernel[0] * geo.kernel[1];
+    Arch::new().dispatch(|| {
+        for pixel in 0..g.len() / geo.outputs {
+            view.for_taps(geo, pixel, |tap, to| {
+                for group in 0..geo.groups {
+                    let from = pixel * geo.outputs + group * geo.group_outputs();
+                    let to = to * geo.inputs + group * geo.group_inputs();
+                    add_product(
+                        &g[from..][..geo.group_outputs()],
+                        &weights[(group * taps + tap) * size..][..size],
+                        &mut grad[to..][..geo.group_inputs()],
+                    );
+                }
+            });
         }
     });
+}
+
+/// Adds the row `row` times the matrix `matrix` `[row, out]` to `out`.
+#[inline(always)]
+fn add_product(row: &[f64], matrix: &[f64], out: &mut [f64]) {
+    for (factor, line) in row.iter().zip(matrix.chunks_exact(out.len())) {
+        for (out, weight) in out.iter_mut().zip(line) {
+            *out += factor * weight;
+        }
+    }
 }
