@@ -6,6 +6,7 @@
 pub mod activation;
 pub mod affine;
 pub mod conv2d;
+mod fresh;
 pub mod layout;
 pub mod pool;
 pub mod product;

@@ -1,10 +1,12 @@
 //! Average and maximum over windows of NHWC images, and their pullbacks.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{D, DType, Device, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
-use crate::ops::{Real, for_real, with_slice};
+use crate::ops::{Real, for_real, fresh, with_slice};
 
 /// A square window, without padding; the last incomplete windows are dropped, as in published
 /// frameworks.
@@ -60,8 +62,19 @@ pub fn average_pullback(g: &Tensor, window: Window, size: [usize; 2]) -> Result<
 /// If the window does not fit or the tensor is not on the CPU.
 pub fn maximum(x: &Tensor, window: Window) -> Result<(Tensor, Vec<u32>)> {
     match (x.dtype(), x.dim(D::Minus1)?) {
-        (DType::F32, channels) if channels % LANES == 0 => maximum_vectors(x, window),
+        (DType::F32, channels) if channels % LANES == 0 => maximum_vectors(x, window, true),
         _ => for_real!(x, maximum_cpu(x, window)),
+    }
+}
+
+/// [`maximum`] without the origins.
+///
+/// # Errors
+/// If the window does not fit or the tensor is not on the CPU.
+pub fn maximum_only(x: &Tensor, window: Window) -> Result<Tensor> {
+    match (x.dtype(), x.dim(D::Minus1)?) {
+        (DType::F32, channels) if channels % LANES == 0 => Ok(maximum_vectors(x, window, false)?.0),
+        _ => Ok(maximum(x, window)?.0),
     }
 }
 
@@ -145,23 +158,28 @@ fn maximum_cpu<T: Real>(x: &Tensor, window: Window) -> Result<(Tensor, Vec<u32>)
     Ok((Tensor::from_vec(out, &shape, &Device::Cpu)?, origin))
 }
 
-/// [`maximum`] of f32 images whose channels fill whole vectors.
-fn maximum_vectors(x: &Tensor, window: Window) -> Result<(Tensor, Vec<u32>)> {
+/// [`maximum`] of f32 images whose channels fill whole vectors; the origins are left out unless wanted.
+#[allow(unsafe_code)]
+fn maximum_vectors(x: &Tensor, window: Window, origins: bool) -> Result<(Tensor, Vec<u32>)> {
     let (_, height, width, channels) = x.dims4()?;
     let shape = output_shape(x, window)?;
     let len = shape.iter().product();
-    let (mut out, mut origin) = (vec![0.0; len], vec![0; len]);
-    with_slice::<f32, _>(x, |x| {
-        Arch::new().dispatch(Maximum {
-            x,
-            window,
-            size: [height, width],
-            out_size: [shape[1], shape[2]],
-            channels,
-            out: &mut out,
-            origin: &mut origin,
-        });
-        Ok(())
+    let mut origin = vec![0; if origins { len } else { 0 }];
+    let out = with_slice::<f32, _>(x, |x| {
+        let write = |out: &mut [MaybeUninit<f32>]| {
+            Arch::new().dispatch(Maximum {
+                x,
+                window,
+                size: [height, width],
+                out_size: [shape[1], shape[2]],
+                channels,
+                out,
+                origin: &mut origin,
+            });
+            Ok(())
+        };
+        // SAFETY: `Maximum` writes all vectors of all pixels, and the channels fill whole vectors.
+        unsafe { fresh::vector(len, write) }
     })?;
     Ok((Tensor::from_vec(out, &shape, &Device::Cpu)?, origin))
 }
@@ -175,7 +193,8 @@ struct Maximum<'a> {
     size: [usize; 2],
     out_size: [usize; 2],
     channels: usize,
-    out: &'a mut [f32],
+    out: &'a mut [MaybeUninit<f32>],
+    /// Empty if not wanted.
     origin: &'a mut [u32],
 }
 
@@ -188,18 +207,17 @@ impl WithSimd for Maximum<'_> {
         let lanes = S::F32_LANES;
         let vectors = channels / lanes;
         let (x, _) = S::as_simd_f32s(x);
-        let (out, _) = S::as_mut_simd_f32s(out);
+        let (out, _) = S::as_uninit_mut_simd_f32s(out);
         let (origin, _) = S::as_mut_simd_u32s(origin);
         let mut counting = [0; LANES];
         for (lane, count) in counting.iter_mut().enumerate() {
             *count = lane as u32;
         }
         let counting = simd.partial_load_u32s(&counting[..lanes]);
-        let outputs = out.chunks_exact_mut(vectors).zip(origin.chunks_exact_mut(vectors));
-        for (pixel, (out, origin)) in outputs.enumerate() {
+        for (pixel, out) in out.chunks_exact_mut(vectors).enumerate() {
             let (line, ox) = (pixel / ow, pixel % ow);
             let first = (line / oh * h + line % oh * window.stride) * w + ox * window.stride;
-            for (vector, (out, origin)) in out.iter_mut().zip(origin).enumerate() {
+            for (vector, out) in out.iter_mut().enumerate() {
                 let mut best = simd.splat_f32s(f32::NEG_INFINITY);
                 let mut place = simd.splat_u32s((first * channels + vector * lanes) as u32);
                 for tap in 0..window.size * window.size {
@@ -213,8 +231,10 @@ impl WithSimd for Maximum<'_> {
                     best = simd.select_f32s(worse, best, value);
                     place = simd.select_u32s(worse, place, here);
                 }
-                *out = best;
-                *origin = simd.add_u32s(place, counting);
+                out.write(best);
+                if let Some(origin) = origin.get_mut(pixel * vectors + vector) {
+                    *origin = simd.add_u32s(place, counting);
+                }
             }
         }
     }

@@ -6,9 +6,12 @@
 //! Each result is one chain of fused multiply-adds along the row, in order, whatever the number of
 //! rows: its bits depend on its row and its column of weights and on nothing else.
 
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
+
+use super::fresh;
 
 /// A right factor `[depth, outputs]`, packed into panels of a few vector registers' width.
 #[derive(Debug, Clone)]
@@ -69,6 +72,7 @@ pub struct Finish<'a> {
 /// # Panics
 /// If a row reaches beyond `values`, or a slice is shorter than its shape (an error in this crate,
 /// not in its input).
+#[allow(unsafe_code)]
 pub fn product(
     rows: Rows<'_>,
     weights: &Weights,
@@ -76,9 +80,26 @@ pub fn product(
     out: &mut [f32],
     stride: usize,
 ) {
-    let reach = |places: &[usize]| places.iter().max().copied();
-    let (Some(last), Some(offset)) = (reach(rows.starts), reach(rows.offsets)) else { return };
-    assert!(last + offset + rows.run <= rows.values.len(), "product: short rows");
+    // SAFETY: `product_into` writes numbers.
+    product_into(rows, weights, finish, unsafe { fresh::overwrite(out) }, stride);
+}
+
+/// As [`product`], into memory that need not have been written before: every element of the rows is
+/// written.
+///
+/// # Panics
+/// As [`product`].
+pub(super) fn product_into(
+    rows: Rows<'_>,
+    weights: &Weights,
+    finish: Finish<'_>,
+    out: &mut [MaybeUninit<f32>],
+    stride: usize,
+) {
+    let Some(last) = rows.starts.iter().max() else { return };
+    if let Some(offset) = rows.offsets.iter().max() {
+        assert!(last + offset + rows.run <= rows.values.len(), "product: short rows");
+    }
     assert_eq!(rows.offsets.len() * rows.run, weights.depth, "product: depth");
     assert!(
         weights.outputs <= stride
@@ -122,7 +143,7 @@ struct Product<'a> {
     rows: Rows<'a>,
     weights: &'a Weights,
     finish: Finish<'a>,
-    out: &'a mut [f32],
+    out: &'a mut [MaybeUninit<f32>],
     stride: usize,
 }
 
@@ -223,7 +244,8 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
             }
             let to = out[group * ROWS * *stride + first..]
                 [..(starts.len() - 1) * *stride + columns]
-                .as_mut_ptr();
+                .as_mut_ptr()
+                .cast::<f32>();
             if columns == VECTORS * lanes {
                 for r in 0..ROWS {
                     if r < starts.len() {

@@ -1,8 +1,10 @@
 //! Convolution of f32 images by the definition, for any kernel, stride, dilation and groups: receptive
 //! fields are read where they lie, in an image that is copied only if it needs a border of zeros.
 
+use std::mem::MaybeUninit;
+
 use super::{Geometry, View};
-use crate::ops::product::{Finish, Rows, Weights, product};
+use crate::ops::product::{Finish, Rows, Weights, product, product_into};
 use crate::ops::scratch::Scratch;
 
 /// Numbers of padded images, or of a product to be scattered, that are worked on at a time.
@@ -38,7 +40,7 @@ pub(super) fn convolve(
     geo: &Geometry,
     view: View,
     scratch: &mut Scratch,
-    out: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
 ) {
     let padded = Border::of(geo, view);
     let (image_in, image_out) =
@@ -72,7 +74,7 @@ pub(super) fn convolve(
             let rows = Rows { values, starts, offsets: &offsets, run };
             let columns = group * geo.group_outputs()..(group + 1) * geo.group_outputs();
             let finish = Finish { bias: finish.bias.map(|b| &b[columns.clone()]), ..finish };
-            product(rows, weights, finish, &mut out[columns.start..], geo.outputs);
+            product_into(rows, weights, finish, &mut out[columns.start..], geo.outputs);
         }
     }
 }

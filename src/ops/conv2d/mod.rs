@@ -7,11 +7,13 @@ mod direct;
 mod plain;
 mod winograd;
 
+use std::mem::MaybeUninit;
+
 use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::ops::product::{Finish, Weights};
-use crate::ops::{Real, scratch, with_slice};
+use crate::ops::{Real, fresh, scratch, with_slice};
 
 /// Zero padding of the four sides, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -183,8 +185,9 @@ pub fn pack_backward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
 /// gives `[N, H', W', O]`.
 ///
 /// # Errors
-/// If the kernel does not fit into the padded image, or a tensor is not on the CPU or of another type
-/// than the weights.
+/// If the kernel does not fit into the padded image, or a tensor is not on the CPU, of another type
+/// than the weights or of another number of channels.
+#[allow(unsafe_code)]
 pub fn forward(
     x: &Tensor,
     packed: &Packed,
@@ -192,7 +195,8 @@ pub fn forward(
     relu: bool,
     geo: &Geometry,
 ) -> Result<Tensor> {
-    let (n, height, width, _) = x.dims4()?;
+    let (n, height, width, channels) = x.dims4()?;
+    check_channels(geo, channels, geo.inputs)?;
     let Some([out_height, out_width]) = geo.output(height, width) else {
         return Err(kernel_too_large(geo, height, width));
     };
@@ -210,8 +214,10 @@ pub fn forward(
     }
     let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
     let finish = Finish { bias: bias.as_deref(), relu };
-    let mut out = vec![0.0; len];
-    with_slice::<f32, _>(x, |x| convolve(x, packed, finish, geo, view, &mut out))?;
+    let out = with_slice::<f32, _>(x, |x| {
+        // SAFETY: `convolve` writes every element.
+        unsafe { fresh::vector(len, |out| convolve(x, packed, finish, geo, view, out)) }
+    })?;
     Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
 }
 
@@ -219,14 +225,16 @@ pub fn forward(
 /// height and width, `packed` comes from [`pack_backward`].
 ///
 /// # Errors
-/// If a tensor is not on the CPU or of another type than the weights.
+/// If a tensor is not on the CPU, of another type than the weights or of another number of channels.
+#[allow(unsafe_code)]
 pub fn pullback(
     g: &Tensor,
     packed: &Packed,
     [height, width]: [usize; 2],
     geo: &Geometry,
 ) -> Result<Tensor> {
-    let (n, out_height, out_width, _) = g.dims4()?;
+    let (n, out_height, out_width, channels) = g.dims4()?;
+    check_channels(geo, channels, geo.outputs)?;
     let view = View { height, width, out_height, out_width };
     let shape = (n, height, width, geo.inputs);
     let len = n * height * width * geo.inputs;
@@ -238,30 +246,35 @@ pub fn pullback(
         })?;
         return Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?);
     }
-    let mut grad = vec![0.0; len];
-    with_slice::<f32, _>(g, |g| {
-        match (&packed.0, geo.turned()) {
-            (_, Some(turned)) if geo.pullback_is_convolution() => {
-                convolve(g, packed, Finish::default(), &turned, view.turned(), &mut grad)?;
-            }
-            (Form::Scatter(weights), _) => {
-                scratch::with(|s| direct::scatter(g, weights, geo, view, s, &mut grad));
-            }
-            (Form::Depthwise(weights), _) => depthwise::scatter(g, weights, geo, view, &mut grad),
-            _ => return Err(foreign_weights()),
+    let grad = with_slice::<f32, _>(g, |g| match (&packed.0, geo.turned()) {
+        (_, Some(turned)) if geo.pullback_is_convolution() => {
+            let (finish, view) = (Finish::default(), view.turned());
+            // SAFETY: `convolve` writes every element.
+            unsafe { fresh::vector(len, |out| convolve(g, packed, finish, &turned, view, out)) }
         }
-        Ok(())
+        (Form::Scatter(weights), _) => {
+            let mut grad = vec![0.0; len];
+            scratch::with(|s| direct::scatter(g, weights, geo, view, s, &mut grad));
+            Ok(grad)
+        }
+        (Form::Depthwise(weights), _) => {
+            let mut grad = vec![0.0; len];
+            depthwise::scatter(g, weights, geo, view, &mut grad);
+            Ok(grad)
+        }
+        _ => Err(foreign_weights()),
     })?;
     Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?)
 }
 
+/// Writes every element of `out` or fails.
 fn convolve(
     x: &[f32],
     packed: &Packed,
     finish: Finish<'_>,
     geo: &Geometry,
     view: View,
-    out: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
 ) -> Result<()> {
     match &packed.0 {
         Form::Winograd(weights) => {
@@ -270,7 +283,10 @@ fn convolve(
         Form::Direct(weights) => {
             scratch::with(|s| direct::convolve(x, weights, finish, geo, view, s, out));
         }
-        Form::Depthwise(weights) => depthwise::convolve(x, weights, finish, geo, view, out),
+        Form::Depthwise(weights) => {
+            let out = fresh::filled(out, 0.0);
+            depthwise::convolve(x, weights, finish, geo, view, out);
+        }
         Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
     }
     Ok(())
@@ -323,6 +339,20 @@ impl View {
             }
         }
     }
+}
+
+fn check_channels(geo: &Geometry, given: usize, wanted: usize) -> Result<()> {
+    if given == wanted && [geo.inputs, geo.outputs].iter().all(|c| c.is_multiple_of(geo.groups)) {
+        return Ok(());
+    }
+    Err(Error::setting(
+        "convolution",
+        format!(
+            "{} -> {} channels in {} groups, given {given}",
+            geo.inputs, geo.outputs, geo.groups
+        ),
+        "check the channels of the network",
+    ))
 }
 
 fn foreign_weights() -> Error {

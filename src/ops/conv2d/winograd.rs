@@ -4,6 +4,8 @@
 //! are as exact as by the definition; the larger tiles of the same family are faster still and are
 //! not, and stay out of a program whose numbers are compared image by image.
 
+use std::mem::MaybeUninit;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{Geometry, View};
@@ -49,7 +51,7 @@ pub(super) fn convolve(
     geo: &Geometry,
     view: View,
     scratch: &mut Scratch,
-    out: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
 ) {
     let (inputs, outputs) = (geo.inputs, geo.outputs);
     let grid = Grid {
@@ -177,7 +179,7 @@ struct Gather<'a> {
     sums: &'a [f32],
     channels: usize,
     finish: Finish<'a>,
-    out: &'a mut [f32],
+    out: &'a mut [MaybeUninit<f32>],
     block: usize,
     first: usize,
     count: usize,
@@ -193,7 +195,7 @@ impl WithSimd for Gather<'_> {
         let View { out_height, out_width, .. } = grid.view;
         let vectors = channels / S::F32_LANES;
         let (sums, _) = S::as_simd_f32s(sums);
-        let (out, _) = S::as_mut_simd_f32s(out);
+        let (out, _) = S::as_uninit_mut_simd_f32s(out);
         let bias = finish.bias.map(|bias| S::as_simd_f32s(bias).0);
         let zero = simd.splat_f32s(0.0);
         let combine = |m: [S::f32s; 4]| {
@@ -226,7 +228,7 @@ impl WithSimd for Gather<'_> {
                             value = simd.max_f32s(value, zero);
                         }
                         let pixel = (image * out_height + y) * out_width + x;
-                        out[pixel * vectors + vector] = value;
+                        out[pixel * vectors + vector].write(value);
                     }
                 }
             }
