@@ -58,6 +58,23 @@ pub fn silu_pullback(g: &Tensor, x: &Tensor) -> Result<Tensor> {
     for_real!(g, silu_pullback_cpu(g, x))
 }
 
+/// `x Phi(x)` with the distribution function Phi of the standard normal distribution (Hendrycks and
+/// Gimpel 2016), by the error function.
+///
+/// # Errors
+/// If the tensor is not on the CPU.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    for_real!(x, gelu_cpu(x))
+}
+
+/// [`gelu`] and its derivative, which have all but one exponential in common.
+///
+/// # Errors
+/// If the tensor is not on the CPU.
+pub fn gelu_saving(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    for_real!(x, gelu_saving_cpu(x))
+}
+
 fn relu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
     map::<T>(x, |x| if x > T::zero() { x } else { T::zero() })
 }
@@ -152,6 +169,29 @@ fn silu_pullback_cpu<T: Real>(g: &Tensor, x: &Tensor) -> Result<Tensor> {
         })
     })?;
     Ok(Tensor::from_vec(out, g.dims(), &Device::Cpu)?)
+}
+
+/// Phi(x).
+fn normal<T: Real>(x: T) -> T {
+    let half = T::from_f64(0.5);
+    half * (T::one() + (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
+}
+
+fn gelu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
+    map::<T>(x, |x| x * normal(x))
+}
+
+fn gelu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (half, peak) = (T::from_f64(0.5), T::from_f64((2.0 * std::f64::consts::PI).sqrt().recip()));
+    let (y, slope) = with_slice::<T, _>(x, |x| {
+        let both = |x: &T| {
+            let below = normal(*x);
+            (*x * below, below + *x * peak * (-half * *x * *x).exp())
+        };
+        Ok(x.iter().map(both).unzip::<T, T, Vec<T>, Vec<T>>())
+    })?;
+    let like_x = |values| Tensor::from_vec(values, x.dims(), &Device::Cpu);
+    Ok((like_x(y)?, like_x(slope)?))
 }
 
 fn map<T: Real>(x: &Tensor, f: impl Fn(T) -> T) -> Result<Tensor> {

@@ -5,8 +5,12 @@
 
 pub mod activation;
 pub mod affine;
+pub mod attention;
 pub mod conv2d;
+pub mod covariance_attention;
+pub mod layer_norm;
 pub mod layout;
+pub mod multiply;
 pub mod pool;
 pub mod product;
 pub mod rows;
@@ -17,10 +21,23 @@ use candle_core::{Storage, Tensor, WithDType};
 use crate::error::Result;
 
 /// f32, in which networks run, and f64, in which their gradients are tested.
-pub trait Real: WithDType + num_traits::Float + num_traits::NumAssignOps + Default {}
+pub trait Real: WithDType + num_traits::Float + num_traits::NumAssignOps + Default {
+    /// The error function.
+    #[must_use]
+    fn erf(self) -> Self;
+}
 
-impl Real for f32 {}
-impl Real for f64 {}
+impl Real for f32 {
+    fn erf(self) -> Self {
+        libm::erff(self)
+    }
+}
+
+impl Real for f64 {
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+}
 
 /// Calls `$f::<f32>` or `$f::<f64>` according to the type of a tensor.
 macro_rules! for_real {
