@@ -63,7 +63,8 @@ impl Attention {
             along(asks / size, asked / size) * places as u32 + along(asks % size, asked % size)
         };
         let of_pairs: Vec<u32> = (0..pixels * pixels).map(place).collect();
-        let of_pairs = table.index_select(&Tensor::new(of_pairs, &Device::Cpu)?, 0)?;
+        let of_pairs =
+            table.contiguous()?.index_select(&Tensor::new(of_pairs, &Device::Cpu)?, 0)?;
         let bias = of_pairs.t()?.contiguous()?.reshape((heads, pixels, pixels))?;
         Ok(Self { heads, scope: Scope::Windows { size, shift }, bias: Some(bias) })
     }
