@@ -102,7 +102,7 @@ pub(super) fn reference_softmax(scores: &Tensor) -> Result<Tensor> {
 /// Channels of a head for an input of queries, keys and values.
 pub(super) fn depth_of_heads(name: &str, heads: usize, input: Shape) -> Result<usize> {
     let [_, _, all] = input.image(name)?;
-    if heads == 0 || all == 0 || !all.is_multiple_of(3 * heads) {
+    if heads == 0 || input.is_empty() || !all.is_multiple_of(3 * heads) {
         return Err(misfit(name, format!("cannot share out {input} to {heads} heads")));
     }
     Ok(all / 3 / heads)

@@ -11,6 +11,7 @@ pub mod covariance_attention;
 pub mod layer_norm;
 pub mod layout;
 pub mod multiply;
+mod normal;
 pub mod pool;
 pub mod product;
 pub mod rows;
@@ -22,20 +23,21 @@ use crate::error::Result;
 
 /// f32, in which networks run, and f64, in which their gradients are tested.
 pub trait Real: WithDType + num_traits::Float + num_traits::NumAssignOps + Default {
-    /// The error function.
-    #[must_use]
-    fn erf(self) -> Self;
+    /// The standard normal distribution function and its density.
+    fn normal(self) -> (Self, Self);
 }
 
 impl Real for f32 {
-    fn erf(self) -> Self {
-        libm::erff(self)
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        normal::narrow(self)
     }
 }
 
 impl Real for f64 {
-    fn erf(self) -> Self {
-        libm::erf(self)
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        normal::wide(self)
     }
 }
 

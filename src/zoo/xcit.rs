@@ -141,11 +141,16 @@ fn patches(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
     };
     let whole = STEM.checked_sub(halving as usize).ok_or_else(|| patch_size(patch))?;
     let (mut layers, mut inputs) = (Vec::new(), plan.input_shape[0]);
+    let width = plan.number("width")?;
+    if width >> (STEM - 1) == 0 {
+        let problem = format!("is {width}, the first of {STEM} convolutions has an eighth of it");
+        return Err(Error::setting("parameter width", problem, "give a width such as 384"));
+    }
     for place in 0..STEM {
         if place > 0 {
             layers.push(gelu());
         }
-        let outputs = plan.number("width")? >> (STEM - 1 - place);
+        let outputs = width >> (STEM - 1 - place);
         let mut at = w.at(2 * place);
         let stride = if place < whole { 1 } else { 2 };
         let conv = at.conv("0", outputs, inputs, 3)?.stride(stride).padding(1).layer();
