@@ -68,3 +68,37 @@ impl Node for Silu {
         "silu".into()
     }
 }
+
+/// See [`super::Layer::Gelu`].
+#[derive(Debug, Clone, Copy)]
+pub struct Gelu;
+
+impl Node for Gelu {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        activation::gelu(x)
+    }
+
+    fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        let (y, slope) = activation::gelu_saving(x)?;
+        Ok((y, Saved::Tensor(slope)))
+    }
+
+    fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
+        let Saved::Tensor(slope) = saved else { return Err(foreign("gelu")) };
+        Ok((g * slope)?)
+    }
+
+    /// Not by candle's `gelu_erf`, whose gradient has a constant of seven digits.
+    fn reference(&self, x: &Tensor) -> Result<Tensor> {
+        let below = ((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)?;
+        Ok((x * (below * 0.5)?)?)
+    }
+
+    fn shape(&self, input: Shape) -> Result<Shape> {
+        Ok(input)
+    }
+
+    fn describe(&self) -> String {
+        "gelu".into()
+    }
+}

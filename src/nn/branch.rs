@@ -166,7 +166,7 @@ impl Node for Concat {
     }
 }
 
-fn add(terms: impl Iterator<Item = Result<Tensor>>) -> Result<Tensor> {
+pub(super) fn add(terms: impl Iterator<Item = Result<Tensor>>) -> Result<Tensor> {
     let mut total: Option<Tensor> = None;
     for term in terms {
         total = Some(match total {
@@ -177,11 +177,11 @@ fn add(terms: impl Iterator<Item = Result<Tensor>>) -> Result<Tensor> {
     total.ok_or_else(|| misfit("sum", "has no branches".into()))
 }
 
-fn save_all(branches: &[Layer], x: &Tensor) -> Result<(Vec<Tensor>, Vec<Saved>)> {
+pub(super) fn save_all(branches: &[Layer], x: &Tensor) -> Result<(Vec<Tensor>, Vec<Saved>)> {
     Ok(branches.iter().map(|b| b.save(x)).collect::<Result<Vec<_>>>()?.into_iter().unzip())
 }
 
-fn shapes(branches: &[Layer], input: Shape) -> Result<Vec<Shape>> {
+pub(super) fn shapes(branches: &[Layer], input: Shape) -> Result<Vec<Shape>> {
     if branches.is_empty() {
         return Err(misfit("branches", "there are none".into()));
     }

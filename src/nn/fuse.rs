@@ -2,7 +2,7 @@
 //! is folded into the convolution before it, and a ReLU becomes the last step of the convolution or
 //! the affine layer before it. Nothing else moves, so logits and gradients differ by rounding only.
 
-use super::{Concat, Gate, Layer, Seq, Sum};
+use super::{Concat, Gate, Layer, Seq, Stack, Sum};
 
 /// The tree with neighbours fused where that is possible.
 #[must_use]
@@ -31,6 +31,7 @@ pub fn fuse(tree: &Layer) -> Layer {
         }
         Layer::Sum(Sum(branches)) => Layer::Sum(Sum(all(branches))),
         Layer::Concat(Concat(branches)) => Layer::Concat(Concat(all(branches))),
+        Layer::Stack(Stack(branches)) => Layer::Stack(Stack(all(branches))),
         Layer::Gate(Gate(branch)) => Layer::Gate(Gate(Box::new(fuse(branch)))),
         layer => layer.clone(),
     }

@@ -8,15 +8,19 @@
 
 mod activation;
 mod affine;
+mod attention;
 pub mod bounds;
 mod branch;
 mod conv2d;
+mod covariance_attention;
 mod fuse;
 mod gate;
+mod layer_norm;
 mod linear;
 mod mean_sparse;
 mod normalise;
 mod pad_pixels;
+mod patch_merge;
 mod per_image;
 mod pool;
 mod print;
@@ -26,21 +30,27 @@ mod scale;
 mod shape;
 mod sigmoid;
 mod softmax;
+mod stack;
 mod standardise;
+mod tokens;
 mod unit_length;
 
 use candle_core::Tensor;
 
-pub use activation::{Relu, Silu};
+pub use activation::{Gelu, Relu, Silu};
 pub use affine::Affine;
+pub use attention::Attention;
 pub use branch::{Concat, Seq, Sum};
 pub use conv2d::Conv2d;
+pub use covariance_attention::CovarianceAttention;
 pub use fuse::fuse;
 pub use gate::Gate;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mean_sparse::MeanSparse;
 pub use normalise::Normalise;
 pub use pad_pixels::PadPixels;
+pub use patch_merge::PatchMerge;
 pub use pool::{AvgPool, GlobalAvgPool, MaxPool};
 pub use pssilu::PsSilu;
 pub use reshape::{Flatten, PadChannels, Subsample};
@@ -48,7 +58,9 @@ pub use scale::Scale;
 pub use shape::Shape;
 pub use sigmoid::Sigmoid;
 pub use softmax::Softmax;
+pub use stack::Stack;
 pub use standardise::Standardise;
+pub use tokens::{ClassToken, Position, Tokens};
 pub use unit_length::UnitLength;
 
 use bounds::AffineForm;
@@ -104,12 +116,31 @@ pub enum Layer {
     Gate(Gate),
     /// A constant factor.
     Scale(Scale),
+    /// `x Phi(x)`, Phi the standard normal distribution.
+    Gelu(Gelu),
+    /// A pixel's or a vector's channels centred, divided by their standard deviation, scaled and
+    /// shifted.
+    LayerNorm(LayerNorm),
+    /// Pixels attend to pixels.
+    Attention(Attention),
+    /// Channels attend to channels.
+    CovarianceAttention(CovarianceAttention),
+    /// An image as tokens, behind a trained one.
+    ClassToken(ClassToken),
+    /// A trained image, added.
+    Position(Position),
+    /// Some of the tokens.
+    Tokens(Tokens),
+    /// Four pixels become one.
+    PatchMerge(PatchMerge),
     /// Layers one after the other.
     Seq(Seq),
     /// Branches on the same input, added.
     Sum(Sum),
     /// Branches on the same input, side by side along the channels.
     Concat(Concat),
+    /// Branches on the same input, one below the other.
+    Stack(Stack),
 }
 
 /// What a layer keeps from the forward pass for its pullback.
@@ -227,9 +258,18 @@ impl Layer {
             Self::PadPixels(layer) => layer,
             Self::Gate(layer) => layer,
             Self::Scale(layer) => layer,
+            Self::Gelu(layer) => layer,
+            Self::LayerNorm(layer) => layer,
+            Self::Attention(layer) => layer,
+            Self::CovarianceAttention(layer) => layer,
+            Self::ClassToken(layer) => layer,
+            Self::Position(layer) => layer,
+            Self::Tokens(layer) => layer,
+            Self::PatchMerge(layer) => layer,
             Self::Seq(layer) => layer,
             Self::Sum(layer) => layer,
             Self::Concat(layer) => layer,
+            Self::Stack(layer) => layer,
         }
     }
 }
@@ -294,6 +334,11 @@ pub fn concat(branches: impl Into<Vec<Layer>>) -> Layer {
     Layer::Concat(Concat(branches.into()))
 }
 
+/// Branches on the same input, one below the other.
+pub fn stack(branches: impl Into<Vec<Layer>>) -> Layer {
+    Layer::Stack(Stack(branches.into()))
+}
+
 /// `max(x, 0)`.
 pub fn relu() -> Layer {
     Layer::Relu(Relu)
@@ -302,6 +347,11 @@ pub fn relu() -> Layer {
 /// `x * sigmoid(x)`, also called swish.
 pub fn silu() -> Layer {
     Layer::Silu(Silu)
+}
+
+/// `x Phi(x)`, Phi the standard normal distribution.
+pub fn gelu() -> Layer {
+    Layer::Gelu(Gelu)
 }
 
 /// `1 / (1 + exp(-x))`.

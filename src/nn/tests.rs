@@ -26,6 +26,11 @@ fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
     let asymmetric = Padding { top: 0, bottom: 1, left: 0, right: 1 };
     let gates = Linear::new(random(&[6, 6], 19), Some(random(&[6], 20))).layer();
     let sparse = MeanSparse::new(random(&[6], 21), random(&[6], 22).abs().unwrap()).layer();
+    let norm = |draw| LayerNorm::new(random(&[6], draw), random(&[6], draw + 1), 1e-3).layer();
+    let windows = |size: usize, shift, heads| {
+        let table = random(&[(2 * size - 1) * (2 * size - 1), heads], 25);
+        Attention::in_windows(heads, size, shift, &table).unwrap().layer()
+    };
     vec![
         ("identity", Layer::Identity, image),
         ("conv 1x1", conv(4, 6, [1, 1]).layer(), image),
@@ -69,6 +74,25 @@ fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
         ("subsample", Subsample(2).layer(), image),
         ("pad channels", PadChannels { before: 1, after: 2 }.layer(), image),
         ("linear", seq([flatten(), Linear::new(random(&[3, 210], 16), None).layer()]), image),
+        ("gelu", gelu(), image),
+        ("layer norm", norm(23), image),
+        ("layer norm of a vector", seq([global_avg_pool(), norm(23)]), image),
+        ("attention", Attention::new(2).layer(), [2, 12, 3, 4]),
+        ("attention of the first pixel", Attention::of_first(2).layer(), [2, 12, 5, 1]),
+        ("attention in windows", windows(2, 0, 2), [2, 12, 4, 6]),
+        ("attention in moved windows", windows(2, 1, 2), [2, 12, 6, 4]),
+        ("attention in a window that is not moved", windows(3, 1, 1), [2, 6, 3, 6]),
+        (
+            "covariance attention",
+            CovarianceAttention::new(&random(&[2, 1, 1], 26)).unwrap().layer(),
+            [2, 12, 3, 4],
+        ),
+        ("class token", ClassToken::new(random(&[6], 27)).layer(), image),
+        ("position embedding", Position::new(random(&[7, 5, 6], 28)).layer(), image),
+        ("first token", Tokens::first().layer(), [2, 6, 5, 1]),
+        ("all tokens but the first", Tokens::rest().layer(), [2, 6, 5, 1]),
+        ("stack", stack([Tokens::first().layer(), norm(29), Layer::Identity]), [2, 6, 5, 1]),
+        ("patch merge", PatchMerge.layer(), even),
         (
             "residual block",
             seq([
@@ -171,6 +195,54 @@ fn pullbacks_equal_candles_autograd() {
         let grads = (y * &g).unwrap().sum_all().unwrap().backward().unwrap();
         let want = values(grads.get(x.as_tensor()).unwrap());
         assert_close(name, &tree_gradient(&layer, x.as_tensor(), &g), &want, 1e-12);
+    }
+}
+
+/// What only the f64 of these tests and not the f32 of networks would do differently.
+#[test]
+fn attention_in_f32_is_that_in_f64_and_no_image_sees_its_batch() {
+    let wide = random(&[3, 6, 4, 72], 30);
+    let narrow = wide.to_dtype(DType::F32).unwrap();
+    let table = random(&[9, 3], 31);
+    let layers = |dtype| {
+        let to = |t: &Tensor| t.to_dtype(dtype).unwrap();
+        [
+            Attention::new(3).layer(),
+            Attention::of_first(3).layer(),
+            Attention::in_windows(3, 2, 1, &to(&table)).unwrap().layer(),
+            CovarianceAttention::new(&random(&[3], 32)).unwrap().layer(),
+            LayerNorm::new(to(&random(&[72], 33)), to(&random(&[72], 34)), 1e-6).layer(),
+            gelu(),
+        ]
+    };
+    for (in_f64, in_f32) in layers(DType::F64).iter().zip(&layers(DType::F32)) {
+        let read = |layer: &Layer, x: &Tensor| {
+            let (y, saved) = layer.save(x).unwrap();
+            let g = random(&[3, y.elem_count() / x.dim(0).unwrap()], 35);
+            let g = g.narrow(0, 0, x.dim(0).unwrap()).unwrap().reshape(y.shape()).unwrap();
+            let grad = layer.pullback(&saved, &g.to_dtype(x.dtype()).unwrap()).unwrap();
+            [y, grad].map(|t| values(&t.to_dtype(DType::F64).unwrap()))
+        };
+        let (want, got) = (read(in_f64, &wide), read(in_f32, &narrow));
+        assert_close(&in_f32.describe(), &got[0], &want[0], 3e-6);
+        assert_close(&in_f32.describe(), &got[1], &want[1], 3e-6);
+        let first = read(in_f32, &narrow.narrow(0, 0, 1).unwrap());
+        for (first, all) in first.iter().zip(&got) {
+            assert_eq!(first[..], all[..first.len()], "{}", in_f32.describe());
+        }
+    }
+}
+
+#[test]
+fn windows_that_do_not_tile_and_tables_of_other_windows_are_refused() {
+    let table = random(&[9, 1], 25);
+    for (size, shift) in [(3, 0), (2, 2), (0, 0), (1 << 20, 0)] {
+        assert!(Attention::in_windows(1, size, shift, &table).is_err());
+    }
+    let layer = Attention::in_windows(1, 2, 1, &table).unwrap().layer();
+    assert!(layer.shape(Shape::of_image([4, 4], 3)).is_ok());
+    for (sides, channels) in [([4, 5], 3), ([4, 4], 4), ([0, 4], 3)] {
+        assert!(layer.shape(Shape::of_image(sides, channels)).is_err());
     }
 }
 

@@ -65,6 +65,23 @@ pub fn silu_pullback(g: &Tensor, x: &Tensor) -> Result<Tensor> {
     for_real!(g, silu_pullback_cpu(g, x))
 }
 
+/// `x Phi(x)` with the distribution function Phi of the standard normal distribution (Hendrycks and
+/// Gimpel 2016), not by its approximation with a hyperbolic tangent.
+///
+/// # Errors
+/// If the tensor is not on the CPU.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    for_real!(x, gelu_cpu(x))
+}
+
+/// [`gelu`] and its derivative, which have all but one exponential in common.
+///
+/// # Errors
+/// If the tensor is not on the CPU.
+pub fn gelu_saving(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    for_real!(x, gelu_saving_cpu(x))
+}
+
 fn relu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
     map::<T>(x, |x| if x > T::zero() { x } else { T::zero() })
 }
@@ -159,6 +176,49 @@ fn silu_pullback_cpu<T: Real>(g: &Tensor, x: &Tensor) -> Result<Tensor> {
         })
     })?;
     Ok(Tensor::from_vec(out, g.dims(), &Device::Cpu)?)
+}
+
+fn gelu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
+    let out = with_slice::<T, _>(x, |x| Ok(Arch::new().dispatch(Gelu(x))))?;
+    Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
+}
+
+struct Gelu<'a, T>(&'a [T]);
+
+impl<T: Real> WithSimd for Gelu<'_, T> {
+    type Output = Vec<T>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
+        let mut y = vec![T::zero(); self.0.len()];
+        for (y, x) in y.iter_mut().zip(self.0) {
+            *y = *x * x.normal().0;
+        }
+        y
+    }
+}
+
+fn gelu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (y, slope) = with_slice::<T, _>(x, |x| Ok(Arch::new().dispatch(GeluSaving(x))))?;
+    let like_x = |values| Tensor::from_vec(values, x.dims(), &Device::Cpu);
+    Ok((like_x(y)?, like_x(slope)?))
+}
+
+struct GeluSaving<'a, T>(&'a [T]);
+
+impl<T: Real> WithSimd for GeluSaving<'_, T> {
+    type Output = (Vec<T>, Vec<T>);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (Vec<T>, Vec<T>) {
+        let [mut y, mut slope] = [0; 2].map(|_| vec![T::zero(); self.0.len()]);
+        for ((y, slope), x) in y.iter_mut().zip(&mut slope).zip(self.0) {
+            let (below, density) = x.normal();
+            *y = *x * below;
+            *slope = below + *x * density;
+        }
+        (y, slope)
+    }
 }
 
 fn map<T: Real>(x: &Tensor, f: impl Fn(T) -> T) -> Result<Tensor> {

@@ -5,9 +5,14 @@
 
 pub mod activation;
 pub mod affine;
+pub mod attention;
 pub mod conv2d;
+pub mod covariance_attention;
 mod fresh;
+pub mod layer_norm;
 pub mod layout;
+pub mod multiply;
+mod normal;
 pub mod pool;
 pub mod product;
 pub mod rows;
@@ -18,10 +23,24 @@ use candle_core::{Storage, Tensor, WithDType};
 use crate::error::Result;
 
 /// f32, in which networks run, and f64, in which their gradients are tested.
-pub trait Real: WithDType + num_traits::Float + num_traits::NumAssignOps + Default {}
+pub trait Real: WithDType + num_traits::Float + num_traits::NumAssignOps + Default {
+    /// The standard normal distribution function and its density.
+    fn normal(self) -> (Self, Self);
+}
 
-impl Real for f32 {}
-impl Real for f64 {}
+impl Real for f32 {
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        normal::narrow(self)
+    }
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        normal::wide(self)
+    }
+}
 
 /// Calls `$f::<f32>` or `$f::<f64>` according to the type of a tensor.
 macro_rules! for_real {

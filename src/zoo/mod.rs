@@ -5,6 +5,7 @@ mod abc_cnn_a;
 mod card_resnet;
 mod cifar_resnet;
 mod constants;
+mod convnext;
 mod digits;
 mod dm_preact_resnet;
 mod dm_wide_resnet;
@@ -20,9 +21,13 @@ mod resnet_imagenet;
 mod resnet_smoothing;
 mod resnext_cifar;
 mod robust_wide_resnet;
+mod swin;
 mod trades_cnn;
+mod transformer;
+mod vit;
 mod weights;
 mod wide_resnet;
+mod xcit;
 
 pub use parameters::{Parameters, Value};
 pub use recognise::{Doubt, Keys, Measured, Recognised, candidates, recognise, take_normalisation};
@@ -133,6 +138,28 @@ pub const ALL: &[Architecture] = &[
     card_resnet::LRR_RESNET18,
     card_resnet::WIDE_PREACT_RESNET,
     pretrained_ensemble::PRETRAINED_ENSEMBLE,
+    vit::VIT,
+    vit::VIT_BASE,
+    vit::VIT_SMALL,
+    vit::TORCHVISION_VIT,
+    vit::TORCHVISION_VIT_BASE,
+    vit::VIT_CONVSTEM,
+    vit::VIT_SMALL_CONVSTEM,
+    vit::VIT_BASE_CONVSTEM,
+    convnext::CONVNEXT,
+    convnext::TORCHVISION_CONVNEXT,
+    convnext::CONVNEXT_CONVSTEM,
+    swin::SWIN,
+    swin::MIMIR_SWIN_BASE,
+    swin::MIMIR_SWIN_LARGE,
+    swin::TORCHVISION_SWIN,
+    xcit::XCIT,
+    xcit::XCIT_S12,
+    xcit::XCIT_M12,
+    xcit::XCIT_L12,
+    xcit::CIFAR_XCIT_S12,
+    xcit::CIFAR_XCIT_M12,
+    xcit::CIFAR_XCIT_L12,
 ];
 
 /// The architecture of this name.

@@ -43,6 +43,8 @@ pub struct Measured {
     pub parameters: Parameters,
     /// Number of classes.
     pub classes: usize,
+    /// `[C, H, W]`, if it shows in the tensors.
+    pub input_shape: Option<[usize; 3]>,
     /// What was assumed.
     pub doubts: Vec<Doubt>,
 }
@@ -51,7 +53,13 @@ impl Measured {
     /// Parameters by name.
     pub(super) fn new<const N: usize>(classes: usize, parameters: [(&str, Value); N]) -> Self {
         let parameters = parameters.map(|(name, value)| (name.to_string(), value)).into();
-        Self { parameters, classes, doubts: Vec::new() }
+        Self { parameters, classes, ..Self::default() }
+    }
+
+    /// With images of this shape `[C, H, W]`.
+    pub(super) fn of_images(mut self, shape: [usize; 3]) -> Self {
+        self.input_shape = Some(shape);
+        self
     }
 
     /// Adds a doubt.
@@ -172,7 +180,8 @@ impl Architecture {
             let architecture = find_in_family(self.family, &plan.parameters)?;
             return Some(Recognised { architecture, plan, doubts: Vec::new() });
         };
-        let Measured { mut parameters, classes, mut doubts } = measure(&Keys(tensors))?;
+        let Measured { mut parameters, classes, input_shape, mut doubts } =
+            measure(&Keys(tensors))?;
         if self.name != self.family {
             // Who names this architecture and not the family has said what the tensors do not tell.
             for doubt in std::mem::take(&mut doubts) {
@@ -192,7 +201,7 @@ impl Architecture {
             doubts.push(Doubt { about: "normalisation", text });
         }
         let plan = Plan {
-            input_shape: architecture.input_shape,
+            input_shape: input_shape.unwrap_or(architecture.input_shape),
             classes,
             normalisation: normalisation.cloned().or(usual),
             parameters,

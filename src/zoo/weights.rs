@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use super::{Architecture, Normalisation};
 use crate::error::{Error, Result};
-use crate::nn::{Affine, Conv2d, Layer, Linear, Normalise};
+use crate::nn::{Affine, Conv2d, Layer, LayerNorm, Linear, Normalise};
 use crate::rng::Stream;
 
 /// Where weights come from.
@@ -233,6 +233,51 @@ impl<'a> Weights<'a> {
             false => None,
         };
         Ok(Linear::new(weight.squeeze(3)?.squeeze(2)?, bias).layer())
+    }
+
+    /// A fully connected layer of every pixel's channels, with bias: a convolution of 1 x 1 pixels.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn per_pixel(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Layer> {
+        let [weight, bias] = ["weight", "bias"].map(|part| format!("{name}.{part}"));
+        self.per_pixel_of(&weight, Some(&bias), outputs, inputs)
+    }
+
+    /// [`Weights::per_pixel`] with names of their own for the weight and the bias, if there is one.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn per_pixel_of(
+        &mut self,
+        weight: &str,
+        bias: Option<&str>,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Layer> {
+        let weight = self.tensor(weight, &[outputs, inputs])?.unsqueeze(2)?.unsqueeze(3)?;
+        let bias = bias.map(|bias| self.tensor(bias, &[outputs])).transpose()?;
+        Ok(Conv2d::new(weight, bias)?.layer())
+    }
+
+    /// A layer norm along the channels.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn layer_norm(&mut self, name: &str, channels: usize, eps: f64) -> Result<Layer> {
+        let [weight, bias] =
+            ["weight", "bias"].map(|part| self.tensor(&format!("{name}.{part}"), &[channels]));
+        Ok(LayerNorm::new(weight?, bias?, eps).layer())
+    }
+
+    /// Factors per channel under `name`, of a shape with as many elements.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn layer_scale(&mut self, name: &str, shape: &[usize]) -> Result<Layer> {
+        let scale = self.tensor(name, shape)?.flatten_all()?;
+        let shift = scale.zeros_like()?;
+        Ok(Affine::new(scale, shift).layer())
     }
 
     /// A batch norm without weights of its own: only the running statistics, epsilon 1e-5.

@@ -1,0 +1,200 @@
+//! Attention among the pixels of an image, between the layer that makes queries, keys and values and
+//! the one that mixes the heads: of vision transformers, where the pixels are tokens, and of Swin, in
+//! windows with a bias for every relative position.
+
+use candle_core::{Device, Tensor};
+
+use super::shape::misfit;
+use super::{Layer, Node, Saved, Shape, foreign};
+use crate::error::Result;
+use crate::ops::attention::{self, APART, Form, Groups};
+
+/// Largest number of biases of a layer: published networks have a tenth of it.
+const MOST_BIASES: usize = 1 << 24;
+
+/// See [`Layer::Attention`].
+#[derive(Debug, Clone)]
+pub struct Attention {
+    heads: usize,
+    scope: Scope,
+    /// `[heads, L, L]` for windows of L pixels.
+    bias: Option<Tensor>,
+}
+
+/// Who attends to whom.
+#[derive(Debug, Clone, Copy)]
+enum Scope {
+    All,
+    First,
+    Windows { size: usize, shift: usize },
+}
+
+impl Attention {
+    /// Every pixel to every pixel, in `heads` heads.
+    pub fn new(heads: usize) -> Self {
+        Self { heads, scope: Scope::All, bias: None }
+    }
+
+    /// The first pixel to every pixel; the output is one pixel.
+    pub fn of_first(heads: usize) -> Self {
+        Self { heads, scope: Scope::First, bias: None }
+    }
+
+    /// Within windows of `size` x `size` pixels of the image moved by `shift` to the left and upwards.
+    /// `table` `[(2 size - 1)^2, heads]` holds the biases by relative position.
+    ///
+    /// # Errors
+    /// If the table is of another shape.
+    pub fn in_windows(heads: usize, size: usize, shift: usize, table: &Tensor) -> Result<Self> {
+        let wrong = |problem: String| misfit("window attention", problem);
+        let biases = size.checked_pow(4).and_then(|pairs| pairs.checked_mul(heads));
+        if size == 0 || shift >= size || biases.is_none_or(|biases| biases > MOST_BIASES) {
+            return Err(wrong(format!(
+                "cannot have windows of {size} x {size} pixels moved by {shift} in {heads} heads"
+            )));
+        }
+        let (places, pixels) = (2 * size - 1, size * size);
+        if table.dims() != [places * places, heads] {
+            return Err(wrong(format!("has biases {:?} for windows of {size}", table.dims())));
+        }
+        let along = |asks: usize, asked: usize| (asks + size - 1 - asked) as u32;
+        let place = |pair: usize| {
+            let (asks, asked) = (pair / pixels, pair % pixels);
+            along(asks / size, asked / size) * places as u32 + along(asks % size, asked % size)
+        };
+        let of_pairs: Vec<u32> = (0..pixels * pixels).map(place).collect();
+        let of_pairs =
+            table.contiguous()?.index_select(&Tensor::new(of_pairs, &Device::Cpu)?, 0)?;
+        let bias = of_pairs.t()?.contiguous()?.reshape((heads, pixels, pixels))?;
+        Ok(Self { heads, scope: Scope::Windows { size, shift }, bias: Some(bias) })
+    }
+
+    /// As a [`Layer`].
+    pub fn layer(self) -> Layer {
+        Layer::Attention(self)
+    }
+
+    fn groups(&self, height: usize, width: usize) -> Result<Groups> {
+        let pixels = height * width;
+        match self.scope {
+            Scope::All => Ok(Groups::whole(pixels, pixels)),
+            Scope::First => Ok(Groups::whole(pixels, 1)),
+            Scope::Windows { size, shift } => Groups::windows([height, width], size, shift)
+                .ok_or_else(|| {
+                    let problem = format!("{height}x{width} pixels are no whole windows of {size}");
+                    misfit("window attention", problem)
+                }),
+        }
+    }
+
+    fn form<'a>(&'a self, groups: &'a Groups) -> Form<'a> {
+        Form { heads: self.heads, groups, bias: self.bias.as_ref() }
+    }
+}
+
+/// The softmax along the last axis in candle's operations.
+pub(super) fn reference_softmax(scores: &Tensor) -> Result<Tensor> {
+    let last = scores.rank() - 1;
+    let powers = scores.broadcast_sub(&scores.max_keepdim(last)?)?.exp()?;
+    Ok(powers.broadcast_div(&powers.sum_keepdim(last)?)?)
+}
+
+/// Channels of a head for an input of queries, keys and values.
+pub(super) fn depth_of_heads(name: &str, heads: usize, input: Shape) -> Result<usize> {
+    let [_, _, all] = input.image(name)?;
+    if heads == 0 || input.is_empty() || !all.is_multiple_of(3 * heads) {
+        return Err(misfit(name, format!("cannot share out {input} to {heads} heads")));
+    }
+    Ok(all / 3 / heads)
+}
+
+impl Node for Attention {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (_, height, width, _) = x.dims4()?;
+        attention::forward(x, self.form(&self.groups(height, width)?))
+    }
+
+    fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        Ok((self.forward(x)?, Saved::Tensor(x.clone())))
+    }
+
+    fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
+        let Saved::Tensor(x) = saved else { return Err(foreign("attention")) };
+        let (_, height, width, _) = x.dims4()?;
+        attention::pullback(g, x, self.form(&self.groups(height, width)?))
+    }
+
+    fn reference(&self, x: &Tensor) -> Result<Tensor> {
+        let (n, all, height, width) = x.dims4()?;
+        let groups = self.groups(height, width)?;
+        let (length, queries) = (groups.length, groups.queries);
+        let (count, depth) = (height * width / length, all / 3 / self.heads);
+        let index = |places: Vec<u32>| Tensor::new(places, x.device());
+        let order = index(groups.pixels.iter().map(|pixel| *pixel as u32).collect())?;
+        let tokens = x.flatten_from(2)?.transpose(1, 2)?.contiguous()?.index_select(&order, 1)?;
+        let parts = tokens
+            .reshape((n * count, length, 3, self.heads, depth))?
+            .permute((2, 0, 3, 1, 4))?
+            .contiguous()?;
+        let [q, k, v] = [0, 1, 2].map(|part| parts.get(part));
+        let (q, k) = (q?.narrow(2, 0, queries)?.contiguous()?, k?.transpose(2, 3)?.contiguous()?);
+        let mut scores = (q.matmul(&k)? * (depth as f64).sqrt().recip())?;
+        if let Some(bias) = &self.bias {
+            scores = scores.broadcast_add(&bias.unsqueeze(0)?)?;
+        }
+        if groups.regions.iter().any(|region| *region != 0) {
+            let pairs = groups.regions.chunks_exact(length).flat_map(|regions| {
+                let apart = |a: u8, b: u8| if a == b { 0.0 } else { APART };
+                regions.iter().flat_map(move |a| regions.iter().map(move |b| apart(*a, *b)))
+            });
+            let mask =
+                Tensor::from_vec(pairs.collect(), (1, count, 1, length, length), x.device())?
+                    .to_dtype(x.dtype())?;
+            let shape = (n, count, self.heads, length, length);
+            scores = scores.reshape(shape)?.broadcast_add(&mask)?.reshape(scores.shape())?;
+        }
+        let out = reference_softmax(&scores)?.matmul(&v?.contiguous()?)?;
+        let out = out.transpose(1, 2)?.contiguous()?.reshape((n, count * queries, all / 3))?;
+        if queries < length {
+            return Ok(out.transpose(1, 2)?.contiguous()?.reshape((n, all / 3, queries, 1))?);
+        }
+        let mut back = vec![0; groups.pixels.len()];
+        for (place, pixel) in groups.pixels.iter().enumerate() {
+            back[*pixel] = place as u32;
+        }
+        let out = out.index_select(&index(back)?, 1)?.transpose(1, 2)?.contiguous()?;
+        Ok(out.reshape((n, all / 3, height, width))?)
+    }
+
+    fn shape(&self, input: Shape) -> Result<Shape> {
+        let depth = depth_of_heads("attention", self.heads, input)?;
+        let [height, width, _] = input.image("attention")?;
+        let out = match self.scope {
+            Scope::First => [1, 1],
+            _ => [height, width],
+        };
+        self.groups(height, width)?;
+        Ok(Shape::of_image(out, self.heads * depth))
+    }
+
+    fn multiply_adds(&self, input: Shape) -> u64 {
+        let Shape::Image { height, width, channels } = input else { return 0 };
+        let pairs = match self.scope {
+            Scope::All => height * width * height * width,
+            Scope::First => height * width,
+            Scope::Windows { size, .. } => height * width * size * size,
+        };
+        (2 * pairs * (channels / 3)) as u64
+    }
+
+    fn describe(&self) -> String {
+        let heads = self.heads;
+        match self.scope {
+            Scope::All => format!("attention heads {heads}"),
+            Scope::First => format!("attention of the first pixel heads {heads}"),
+            Scope::Windows { size, shift } => {
+                format!("attention in windows {size} moved {shift} heads {heads}")
+            }
+        }
+    }
+}
