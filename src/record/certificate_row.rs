@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Row;
+
 /// What CERTIFY (Cohen et al. 2019, section 3.2.2) found for one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,4 +41,10 @@ pub struct CertificateRow {
     pub seed: u64,
     /// First 16 hex digits of the SHA-256 of the weight file.
     pub model: String,
+}
+
+impl Row for CertificateRow {
+    fn idx(&self) -> u64 {
+        self.idx
+    }
 }

@@ -12,6 +12,7 @@ mod patch_row;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use attack_row::AttackRow;
@@ -21,6 +22,12 @@ pub use check_record::{CheckRecord, Finding};
 pub use patch_row::PatchRow;
 
 use crate::error::{Error, Result};
+
+/// A row of a job's table.
+pub trait Row: Serialize + DeserializeOwned {
+    /// Index of the image in its data set.
+    fn idx(&self) -> u64;
+}
 
 /// Version of the formats in this module; a reader refuses newer ones.
 pub const FORMAT_VERSION: u32 = 1;
