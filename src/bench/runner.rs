@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::adversarial::AdversarialImages;
 use super::checks::JobChecks;
+use super::counts::JobCounts;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
 use crate::attack::{Configured, Outcome, Request, attack_until};
@@ -16,7 +17,7 @@ use crate::certify::patch::certify_patches;
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::record::{AttackRow, Finding, JobRecord, Row, RunRecord};
+use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, Row, RunRecord};
 use crate::rng::Randomness;
 
 /// What a caller hears while jobs run.
@@ -132,10 +133,17 @@ fn run_job(
             stop,
             progress,
         ),
-        Task::Certificate(settings) => Remaining::open(plan, record, job, options)?
-            .image_by_image(progress, |batch, on_row| {
-                certify_batch(model, batch, settings, SAMPLES_PER_PASS, stop, on_row)
-            }),
+        Task::Certificate(settings) => {
+            let work = Remaining::open(plan, record, job, options)?;
+            let done = work.rows.iter().map(CertificateRow::idx);
+            let classes = model.info().classes;
+            let mut counts = JobCounts::open(&work.path, &plan.record, record, classes, done)?;
+            work.image_by_image(progress, |batch, on_row| {
+                let counts = &mut counts;
+                certify_batch(model, batch, settings, SAMPLES_PER_PASS, counts, stop, on_row)
+            })?;
+            counts.finish()
+        }
         Task::Patch(certificate) => Remaining::open(plan, record, job, options)?.image_by_image(
             progress,
             |batch, on_row| {
