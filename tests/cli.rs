@@ -168,6 +168,9 @@ fn certificates_of_every_kind() {
         "sigma = 0.25\nnoise = \"laplace\"",
         "sigma = 0.25\nnoise = \"lattice\"\nparameters = { levels = 16 }",
         "noise = \"ablation\"\nparameters = { k = 20 }",
+        "sigma = 0.25\nmode = \"grid\"",
+        "sigma = 0.25\nmode = \"radius\"\nradii = [0.25]",
+        "sigma = 0.25\nmode = \"anytime\"\nparameters = { beta = 0.01, correction = \"bonferroni\" }",
     ];
     let mut suite = String::from(
         r#"name = "proofs"
@@ -219,11 +222,14 @@ steps = 0
     assert_eq!(again.code, 0, "{}", again.all());
     let (a, b) = (tables(&sandbox.path("a")), tables(&sandbox.path("b")));
     assert_eq!(a, b);
-    assert_eq!(a.len(), 13);
+    assert_eq!(a.len(), 16);
     let text = std::fs::read_to_string(sandbox.path("a/leaderboard.md")).unwrap();
     for threat in ["Linf", "L1", "L2", "L0", "patch 2x2"] {
         assert!(text.contains(&format!("certified {threat}")), "{threat}: {text}");
     }
+    let promise =
+        "smoothing-0.25-anytime: any radius of the 20 images is too large with probability";
+    assert!(text.contains(promise), "{text}");
     for threat in ["Linf 0.01", "Linf 8/255", "L2 0.1"] {
         assert!(text.contains(&format!("verified {threat}")), "{threat}: {text}");
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use epsball::attack::{Goal, Request, attack, configure};
-use epsball::certify::{Smoothing, certify_batch};
+use epsball::certify::{Forget, Smoothing, certify_batch};
 use epsball::data::{self, Batch};
 use epsball::model::FrozenNetwork;
 use epsball::model::file::{Declared, load};
@@ -66,7 +66,8 @@ fn smoothing(c: &mut Criterion) {
     group.throughput(Throughput::Elements(10 * 1100));
     group.bench_function("10 images, N0 = 100, N = 1000", |bench| {
         bench.iter(|| {
-            certify_batch(&model, &batch, &settings, 1024, &|| false, &mut |_| Ok(())).unwrap();
+            certify_batch(&model, &batch, &settings, 1024, &mut Forget, &|| false, &mut |_| Ok(()))
+                .unwrap();
         });
     });
     group.finish();

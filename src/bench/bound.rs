@@ -24,6 +24,7 @@ pub(super) fn resolve(
     let unused = [
         ("sigma", entry.sigma.is_some()),
         ("noise", entry.noise.is_some()),
+        ("mode", entry.mode.is_some()),
         ("radii", !entry.radii.is_empty()),
         ("patch", !entry.patch.values().is_empty()),
         ("parameters", !entry.parameters.is_empty()),

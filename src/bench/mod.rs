@@ -7,10 +7,12 @@ mod bound;
 mod bundled;
 mod certificates;
 mod checks;
+mod counts;
 mod journal;
 mod plan;
 mod preflight;
 mod runner;
+mod smoothing;
 mod suite;
 
 pub use bundled::{BUNDLED_SUITE, bundled_models};

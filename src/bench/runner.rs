@@ -1,21 +1,23 @@
 //! Runs the jobs of a plan. A job that fails does not stop the others; a job whose table is complete
-//! is not run again; a stop request gives up the batch in flight, and the same call goes on behind the last finished one.
+//! is not run again; a stop request gives up the batch in flight, and the same call goes on behind the
+//! last finished one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::adversarial::AdversarialImages;
 use super::checks::JobChecks;
+use super::counts::JobCounts;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
 use crate::attack::{Configured, Outcome, Request, attack_until};
-use crate::certify::bounds::{Bounds, bound_batch};
-use crate::certify::patch::{PatchCertificate, certify_patches};
-use crate::certify::{Smoothing, certify_batch};
-use crate::data::Dataset;
+use crate::certify::bounds::bound_batch;
+use crate::certify::certify_batch;
+use crate::certify::patch::certify_patches;
+use crate::data::{Batch, Dataset};
 use crate::error::{Error, Result};
-use crate::model::{Classifier, FrozenNetwork};
-use crate::record::{AttackRow, BoundRow, CertificateRow, Finding, JobRecord, PatchRow, RunRecord};
+use crate::model::Classifier;
+use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, Row, RunRecord};
 use crate::rng::Randomness;
 
 /// What a caller hears while jobs run.
@@ -122,66 +124,100 @@ fn run_job(
     options: &RunOptions<'_>,
     progress: &mut dyn Progress,
 ) -> Result<()> {
-    let path = options.folder.join(&record.file);
     let model = &plan.models[job.model];
-    let data = plan.data[job.data].as_ref();
+    let stop = options.stop;
     match &job.task {
-        Task::Attack(configured, request) => {
-            let (journal, rows) = Journal::open::<AttackRow>(&path)?;
-            let done = rows.iter().map(|r| r.idx).collect();
-            let work = Remaining { plan, record, data, journal, path: &path, done };
-            work.attack(model, (configured, request), rows, options, progress)
-        }
+        Task::Attack(configured, request) => Remaining::open(plan, record, job, options)?.attack(
+            model,
+            (configured, request),
+            stop,
+            progress,
+        ),
         Task::Certificate(settings) => {
-            let (journal, rows) = Journal::open::<CertificateRow>(&path)?;
-            let done = rows.iter().map(|r| r.idx).collect();
-            let work = Remaining { plan, record, data, journal, path: &path, done };
-            work.certify(model, settings, options, progress)
+            let work = Remaining::open(plan, record, job, options)?;
+            let done = work.rows.iter().map(CertificateRow::idx);
+            let classes = model.info().classes;
+            let mut counts = JobCounts::open(&work.path, &plan.record, record, classes, done)?;
+            work.image_by_image(progress, |batch, on_row| {
+                let counts = &mut counts;
+                certify_batch(model, batch, settings, SAMPLES_PER_PASS, counts, stop, on_row)
+            })?;
+            counts.finish()
         }
-        Task::Patch(certificate) => {
-            let (journal, rows) = Journal::open::<PatchRow>(&path)?;
-            let done = rows.iter().map(|r| r.idx).collect();
-            let work = Remaining { plan, record, data, journal, path: &path, done };
-            work.certify_patches(model, certificate.as_ref(), options, progress)
-        }
-        Task::Bound(settings) => {
-            let (journal, rows) = Journal::open::<BoundRow>(&path)?;
-            let done = rows.iter().map(|r| r.idx).collect();
-            let work = Remaining { plan, record, data, journal, path: &path, done };
-            work.bound(&plan.models[job.model], settings, options, progress)
-        }
+        Task::Patch(certificate) => Remaining::open(plan, record, job, options)?.image_by_image(
+            progress,
+            |batch, on_row| {
+                let certificate = certificate.as_ref();
+                certify_patches(model, batch, certificate, SAMPLES_PER_PASS, stop, on_row)
+            },
+        ),
+        Task::Bound(settings) => Remaining::open(plan, record, job, options)?
+            .image_by_image(progress, |batch, on_row| {
+                bound_batch(model, batch, settings, stop, on_row)
+            }),
     }
 }
 
-/// What is left of a job.
-struct Remaining<'a> {
+/// What is left of a job whose table holds rows `R`.
+struct Remaining<'a, R> {
     plan: &'a Plan,
     record: &'a JobRecord,
     data: &'a dyn Dataset,
+    path: PathBuf,
     journal: Journal,
-    path: &'a Path,
-    /// Ids of the images in the table.
-    done: Vec<u64>,
+    /// The rows in the table, which are of the job's first images.
+    rows: Vec<R>,
 }
 
-impl Remaining<'_> {
-    /// Tells the caller where the job stands, having checked that the table is the job's own.
-    fn announce(&self, progress: &mut dyn Progress) -> Result<()> {
-        let count = self.done.len();
-        let own = count <= self.record.images
-            && self.done.iter().enumerate().all(|(index, id)| *id == self.data.id(index));
+impl<'a, R: Row> Remaining<'a, R> {
+    /// Opens the table of a job, having checked that it is the job's own.
+    fn open(
+        plan: &'a Plan,
+        record: &'a JobRecord,
+        job: &PlannedJob,
+        options: &RunOptions<'_>,
+    ) -> Result<Self> {
+        let path = options.folder.join(&record.file);
+        let data = plan.data[job.data].as_ref();
+        let (journal, rows) = Journal::open::<R>(&path)?;
+        let own = rows.len() <= record.images
+            && rows.iter().enumerate().all(|(index, row)| row.idx() == data.id(index));
         if !own {
             return Err(Error::file(
-                self.path,
+                path,
                 "idx",
                 "the rows are not the first images of this job",
                 "the file was changed by hand: delete it to compute the job again",
             ));
         }
-        progress.job(self.record, count);
-        Ok(())
+        Ok(Self { plan, record, data, path, journal, rows })
     }
 
+    /// Positions of the images that have no row yet.
+    fn images(&self) -> Vec<usize> {
+        (self.rows.len()..self.record.images).collect()
+    }
+
+    /// Runs work that hands out its rows one by one, in the order of the images: `certify` is called
+    /// with a batch of images and with what takes their rows.
+    fn image_by_image(
+        mut self,
+        progress: &mut dyn Progress,
+        mut certify: impl FnMut(&Batch, &mut dyn FnMut(R) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        progress.job(self.record, self.rows.len());
+        for indices in self.images().chunks(self.plan.batch.unwrap_or(BATCH)) {
+            certify(&self.data.read(indices)?, &mut |row| {
+                self.journal.append(&[row])?;
+                progress.images(1);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Remaining<'_, AttackRow> {
     /// How many images an attack gets at a time.
     fn images_at_once(&self, configured: &Configured, request: &Request) -> usize {
         let ensemble = !configured.search.parts().is_empty();
@@ -197,25 +233,22 @@ impl Remaining<'_> {
         mut self,
         model: &dyn Classifier,
         (configured, request): (&Configured, &Request),
-        mut rows: Vec<AttackRow>,
-        options: &RunOptions<'_>,
+        stop: &(dyn Fn() -> bool + Sync),
         progress: &mut dyn Progress,
     ) -> Result<()> {
-        self.announce(progress)?;
-        let (data, batch) = (self.data, self.images_at_once(configured, request));
-        let what = (configured, request);
-        let mut checks = JobChecks::before(self.path, what, model, data, &rows, batch)?;
+        progress.job(self.record, self.rows.len());
+        let (path, data) = (self.path.as_path(), self.data);
+        let (what, batch) = ((configured, request), self.images_at_once(configured, request));
+        let mut checks = JobChecks::before(path, what, model, data, &self.rows, batch)?;
         checks.findings().iter().for_each(|finding| progress.finding(self.record, finding));
         let mut images = match self.plan.record.save_adversarial {
-            true => AdversarialImages::open(self.path, self.record, data.info().shape, rows.len())?,
+            true => AdversarialImages::open(path, self.record, data.info().shape, self.rows.len())?,
             false => None,
         };
-        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
-        for indices in remaining.chunks(batch) {
+        for indices in self.images().chunks(batch) {
             let started = Instant::now();
             let batch = data.read(indices)?;
-            let search = configured.search.as_ref();
-            let outcomes = attack_until(search, model, &batch, request, options.stop)?;
+            let outcomes = attack_until(configured.search.as_ref(), model, &batch, request, stop)?;
             let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
             let new: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
             if let Some(images) = &mut images {
@@ -223,82 +256,12 @@ impl Remaining<'_> {
             }
             self.journal.append(&new)?;
             progress.images(new.len());
-            rows.extend(new);
+            self.rows.extend(new);
         }
         if let Some(images) = images {
-            images.finish(&rows)?;
+            images.finish(&self.rows)?;
         }
-        checks.after(&rows)?.iter().for_each(|finding| progress.finding(self.record, finding));
-        Ok(())
-    }
-
-    fn certify(
-        mut self,
-        model: &dyn Classifier,
-        settings: &Smoothing,
-        options: &RunOptions<'_>,
-        progress: &mut dyn Progress,
-    ) -> Result<()> {
-        self.announce(progress)?;
-        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
-        for indices in remaining.chunks(self.plan.batch.unwrap_or(BATCH)) {
-            let batch = self.data.read(indices)?;
-            let journal = &mut self.journal;
-            certify_batch(model, &batch, settings, SAMPLES_PER_PASS, options.stop, &mut |row| {
-                journal.append(&[row])?;
-                progress.images(1);
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-
-    fn certify_patches(
-        mut self,
-        model: &dyn Classifier,
-        certificate: &dyn PatchCertificate,
-        options: &RunOptions<'_>,
-        progress: &mut dyn Progress,
-    ) -> Result<()> {
-        self.announce(progress)?;
-        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
-        for indices in remaining.chunks(self.plan.batch.unwrap_or(BATCH)) {
-            let batch = self.data.read(indices)?;
-            let journal = &mut self.journal;
-            certify_patches(
-                model,
-                &batch,
-                certificate,
-                SAMPLES_PER_PASS,
-                options.stop,
-                &mut |row| {
-                    journal.append(&[row])?;
-                    progress.images(1);
-                    Ok(())
-                },
-            )?;
-        }
-        Ok(())
-    }
-
-    fn bound(
-        mut self,
-        model: &FrozenNetwork,
-        settings: &Bounds,
-        options: &RunOptions<'_>,
-        progress: &mut dyn Progress,
-    ) -> Result<()> {
-        self.announce(progress)?;
-        let remaining: Vec<usize> = (self.done.len()..self.record.images).collect();
-        for indices in remaining.chunks(self.plan.batch.unwrap_or(BATCH)) {
-            let batch = self.data.read(indices)?;
-            let journal = &mut self.journal;
-            bound_batch(model, &batch, settings, options.stop, &mut |row| {
-                journal.append(&[row])?;
-                progress.images(1);
-                Ok(())
-            })?;
-        }
+        checks.after(&self.rows)?.iter().for_each(|finding| progress.finding(self.record, finding));
         Ok(())
     }
 }

@@ -117,6 +117,10 @@ pub struct CertificateEntry {
     /// `gaussian` (the default), `uniform`, `laplace`, `lattice` or `ablation`.
     #[serde(default)]
     pub noise: Option<String>,
+    /// How many of the N samples an image gets: `cohen` (the default: all), `grid`, `radius` or
+    /// `anytime`.
+    #[serde(default)]
+    pub mode: Option<String>,
     /// Norm of the radii; otherwise the noise's own. Bounds need one, `Linf` or `L2`.
     #[serde(default)]
     pub norm: Option<String>,
@@ -135,7 +139,7 @@ pub struct CertificateEntry {
     /// N0.
     #[serde(default = "default_n0")]
     pub n0: u64,
-    /// N.
+    /// N, in modes that stop early the most samples of an image.
     #[serde(default = "default_n")]
     pub n: u64,
     /// One minus the confidence.

@@ -1,12 +1,11 @@
 //! CERTIFY and PREDICT for a batch of images: the sampling engine in front, a row per image behind.
-//! A row leaves as soon as its image is done, in the order of the images, so that the caller can
-//! write it before the next network batch starts.
+//! A row leaves as soon as its image and those before it are done, so that the caller can write it
+//! before the next network batch starts.
 
-use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use super::noise::Noise;
-use super::{ABSTAIN, Counts, Job, Sampler, Smoothing, cohen, format_time};
+use super::engine::{self, Forget, Keeper, Plan};
+use super::{ABSTAIN, Sampler, Smoothing, cohen, format_time};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
@@ -16,6 +15,11 @@ use crate::stats::rounding;
 
 /// Decimals of a radius in a table; what follows is cut off.
 const RADIUS_DECIMALS: u32 = 6;
+
+/// A radius as it stands in a table.
+pub(super) fn in_table(radius: f64) -> f64 {
+    rounding::floor_decimals(radius, RADIUS_DECIMALS)
+}
 
 /// What PREDICT (Cohen et al. 2019, section 3.2.1) found for one image: the columns of the paper's
 /// own prediction logs.
@@ -36,39 +40,51 @@ pub struct PredictRow {
 /// Certifies every image of `batch` and hands the rows to `on_row`, in order.
 ///
 /// The network sees batches of `batch_size` images on the device of `batch.images`; the rows do not
-/// depend on it. `stop` is asked before each network batch.
+/// depend on it, nor on whether `keeper` knows counts of an earlier call. `stop` is asked before each
+/// network batch.
 ///
 /// # Errors
-/// [`Error::Interrupted`] once `stop` says so; the rows of finished images have been handed out. Else
-/// if a setting or a shape does not fit, the network fails or returns NaN, or `on_row` fails.
+/// [`Error::Interrupted`] once `stop` says so; the rows of finished images have been handed out, the
+/// counts of the others to `keeper`. Else if a setting or a shape does not fit, the network fails or
+/// returns NaN, or `on_row` or `keeper` fails.
 pub fn certify_batch(
     model: &dyn Classifier,
     batch: &Batch,
     settings: &Smoothing,
     batch_size: usize,
+    keeper: &mut dyn Keeper,
     stop: &dyn Fn() -> bool,
     on_row: &mut dyn FnMut(CertificateRow) -> Result<()>,
 ) -> Result<()> {
     settings.validate()?;
-    let Smoothing { norm, sigma, n0, n, alpha, seed, .. } = *settings;
+    check(model, batch)?;
+    let Smoothing { norm, sigma, n0, alpha, seed, .. } = *settings;
     let model_hash: String = model.info().sha256.chars().take(16).collect();
-    // The two counts must be independent: the class was chosen by looking at the first.
-    let plan =
-        [(Stream::new(seed, "smoothing-select"), n0), (Stream::new(seed, "smoothing-estimate"), n)];
     let shape = model.info().input_shape;
     let (noise, dimension) = (settings.noise(shape)?, shape.iter().product());
-    let radius = |p_low| noise.radius(norm, p_low, dimension);
-    sample_batch(model, batch, noise.as_ref(), &plan, batch_size, stop, &mut |image, counts| {
-        let [counts0, counts] = counts;
-        let found = cohen::certify(&counts0.classes, &counts.classes, alpha, radius);
-        let label = batch.labels[image];
+    let rule = settings.rule(shape)?;
+    let plan = Plan {
+        selection: (Stream::new(seed, "smoothing-select"), n0),
+        votes: Stream::new(seed, "smoothing-estimate"),
+        next: &|tally| {
+            let n_a = tally.votes.get(cohen::argmax(&tally.selection));
+            rule.next(n_a.copied().unwrap_or(0), tally.drawn())
+        },
+    };
+    let device = batch.images.device().clone();
+    let sampler = Sampler::new(model, noise.as_ref(), batch_size, device)?;
+    engine::sample_batch(sampler, batch, &plan, keeper, stop, &mut |image, tally| {
+        let (n, label) = (tally.drawn(), batch.labels[image]);
+        let lower = |n_a, n| rule.lower(n_a, n);
+        let radius = |p_low| noise.radius(norm, p_low, dimension);
+        let found = cohen::certify(&tally.selection, &tally.votes, lower, radius);
         on_row(CertificateRow {
             idx: batch.ids[image],
             label,
             predict: found.prediction.map_or(ABSTAIN, i64::from),
-            radius: rounding::floor_decimals(found.radius, RADIUS_DECIMALS),
+            radius: in_table(found.radius),
             correct: u8::from(found.prediction == Some(label)),
-            time: format_time(counts0.seconds + counts.seconds),
+            time: format_time(tally.seconds),
             sigma,
             n0,
             n,
@@ -78,12 +94,15 @@ pub fn certify_batch(
             p_low: found.p_low,
             seed,
             model: model_hash.clone(),
+            mode: settings.mode.name.into(),
+            level: rule.level(n),
         })
     })
 }
 
 /// Predicts every image of `batch` with the smoothed classifier and hands the rows to `on_row`, in
-/// order; the rest is as in [`certify_batch`]. N0 is not used.
+/// order; the rest is as in [`certify_batch`], but nothing is kept of unfinished images. N0 and the mode
+/// are not used.
 ///
 /// # Errors
 /// As [`certify_batch`].
@@ -96,70 +115,24 @@ pub fn predict_batch(
     on_row: &mut dyn FnMut(PredictRow) -> Result<()>,
 ) -> Result<()> {
     settings.validate_predict()?;
-    let plan = [(Stream::new(settings.seed, "smoothing-predict"), settings.n)];
+    check(model, batch)?;
+    let votes = Stream::new(settings.seed, "smoothing-predict");
+    let next = |tally: &engine::Tally| Some(settings.n).filter(|n| tally.drawn() < *n);
+    let plan = Plan { selection: (votes, 0), votes, next: &next };
     let noise = settings.noise(model.info().input_shape)?;
-    sample_batch(model, batch, noise.as_ref(), &plan, batch_size, stop, &mut |image, [counts]| {
-        let prediction = cohen::predict(&counts.classes, settings.alpha);
+    let device = batch.images.device().clone();
+    let sampler = Sampler::new(model, noise.as_ref(), batch_size, device)?;
+    engine::sample_batch(sampler, batch, &plan, &mut Forget, stop, &mut |image, tally| {
+        let prediction = cohen::predict(&tally.votes, settings.alpha);
         let label = batch.labels[image];
         on_row(PredictRow {
             idx: batch.ids[image],
             label,
             predict: prediction.map_or(ABSTAIN, i64::from),
             correct: u8::from(prediction == Some(label)),
-            time: format_time(counts.seconds),
+            time: format_time(tally.seconds),
         })
     })
-}
-
-/// Draws, for every image, the number of samples that `plan` says from each of its streams, and
-/// calls `done` with the image's position and its counts, in order.
-fn sample_batch<const JOBS: usize>(
-    model: &dyn Classifier,
-    batch: &Batch,
-    noise: &dyn Noise,
-    plan: &[(Stream, u64); JOBS],
-    batch_size: usize,
-    stop: &dyn Fn() -> bool,
-    done: &mut dyn FnMut(usize, [Counts; JOBS]) -> Result<()>,
-) -> Result<()> {
-    check(model, batch)?;
-    let images = batch.images.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
-    let images = images.flatten_all()?.to_vec1::<f32>()?;
-    let length = images.len() / batch.len().max(1);
-    let mut sampler = Sampler::new(model, noise, batch_size, batch.images.device().clone())?;
-    let mut waiting = batch.ids.iter().zip(images.chunks_exact(length.max(1)));
-    let mut finished = Vec::new();
-    let mut image = 0;
-    while image < batch.len() {
-        // Enough for the next batch is enough: every queued job holds a count per class.
-        while sampler.pending() < batch_size as u64
-            && let Some((id, pixels)) = waiting.next()
-        {
-            if let Some(problem) = noise.refuses(pixels) {
-                return Err(Error::setting(
-                    format!("image {id}"),
-                    problem,
-                    "choose images that the noise was made for, or another noise",
-                ));
-            }
-            for (stream, samples) in *plan {
-                sampler.submit(Job { image: *id, pixels, stream, samples: 0..samples as u32 })?;
-            }
-        }
-        if stop() {
-            return Err(Error::Interrupted);
-        }
-        finished.extend(sampler.step()?);
-        // Jobs finish in the order of their submission, so a full set is one image's.
-        while finished.len() >= JOBS {
-            let set: Vec<Counts> = finished.drain(..JOBS).collect();
-            if let Ok(set) = set.try_into() {
-                done(image, set)?;
-            }
-            image += 1;
-        }
-    }
-    Ok(())
 }
 
 /// The images are what the network takes, and each has its name and label.
@@ -185,7 +158,7 @@ mod tests {
     use std::cell::Cell;
     use std::sync::atomic::Ordering;
 
-    use candle_core::Tensor;
+    use candle_core::{Device, Tensor};
 
     use super::super::linear::Linear;
     use super::*;
@@ -217,7 +190,7 @@ mod tests {
 
     fn certify(batch: &Batch, settings: &Smoothing, batch_size: usize) -> Vec<CertificateRow> {
         let mut rows = Vec::new();
-        certify_batch(&network(), batch, settings, batch_size, &never, &mut |row| {
+        certify_batch(&network(), batch, settings, batch_size, &mut Forget, &never, &mut |row| {
             // Not reproducible, so out of the way of comparisons.
             rows.push(CertificateRow { time: String::new(), ..row });
             Ok(())
@@ -268,7 +241,7 @@ mod tests {
         ] {
             let settings = Smoothing { family, norm, n: 1000, ..settings() };
             let (mut certified, mut tight) = (0, 0.0f64);
-            certify_batch(&network, &batch, &settings, 1000, &never, &mut |row| {
+            certify_batch(&network, &batch, &settings, 1000, &mut Forget, &never, &mut |row| {
                 let distance = network.distance(&pixels[row.idx as usize]);
                 assert!(row.radius <= distance.abs(), "{family:?} {norm}: {row:?} {distance}");
                 if row.predict != ABSTAIN {
@@ -289,9 +262,16 @@ mod tests {
     fn images_off_the_grid_are_refused_by_lattice_noise() {
         use crate::certify::noise::Family;
         let settings = Smoothing { family: Family::Lattice { levels: 255 }, ..settings() };
-        let error =
-            certify_batch(&network(), &images(&[3]), &settings, 10, &never, &mut |_| Ok(()))
-                .unwrap_err();
+        let error = certify_batch(
+            &network(),
+            &images(&[3]),
+            &settings,
+            10,
+            &mut Forget,
+            &never,
+            &mut |_| Ok(()),
+        )
+        .unwrap_err();
         assert!(error.to_string().starts_with("image 3: the pixel "), "{error}");
     }
 
@@ -319,7 +299,7 @@ mod tests {
         let batch = Batch { ids: (0..40).collect(), images, labels: vec![0; 40] };
         let settings = Smoothing { n0: 101, n: 101, ..settings() };
         let mut minority = 0;
-        certify_batch(&network, &batch, &settings, 500, &never, &mut |row| {
+        certify_batch(&network, &batch, &settings, 500, &mut Forget, &never, &mut |row| {
             minority += u32::from(2 * row.n_a < row.n);
             Ok(())
         })
@@ -341,7 +321,8 @@ mod tests {
     fn images_share_batches_and_only_the_last_is_short() {
         let network = network();
         let batch = images(&[0, 1, 2, 3, 4]);
-        certify_batch(&network, &batch, &settings(), 64, &never, &mut |_| Ok(())).unwrap();
+        certify_batch(&network, &batch, &settings(), 64, &mut Forget, &never, &mut |_| Ok(()))
+            .unwrap();
         assert_eq!(network.images.load(Ordering::Relaxed), 5 * 600);
         assert_eq!(network.batches.load(Ordering::Relaxed), (5usize * 600).div_ceil(64));
     }
@@ -352,10 +333,18 @@ mod tests {
         let asked = Cell::new(0);
         let mut rows = Vec::new();
         let stop = || asked.replace(asked.get() + 1) >= 15;
-        let error = certify_batch(&network(), &images(&ids), &settings(), 100, &stop, &mut |row| {
-            rows.push(CertificateRow { time: String::new(), ..row });
-            Ok(())
-        })
+        let error = certify_batch(
+            &network(),
+            &images(&ids),
+            &settings(),
+            100,
+            &mut Forget,
+            &stop,
+            &mut |row| {
+                rows.push(CertificateRow { time: String::new(), ..row });
+                Ok(())
+            },
+        )
         .unwrap_err();
         assert!(matches!(error, Error::Interrupted));
         // 15 batches of 100 finish two images of 600 samples.
@@ -367,11 +356,18 @@ mod tests {
     #[test]
     fn a_row_that_cannot_be_written_stops_the_run() {
         let mut rows = 0;
-        let result =
-            certify_batch(&network(), &images(&[0, 1, 2]), &settings(), 600, &never, &mut |_| {
+        let result = certify_batch(
+            &network(),
+            &images(&[0, 1, 2]),
+            &settings(),
+            600,
+            &mut Forget,
+            &never,
+            &mut |_| {
                 rows += 1;
                 Err(Error::setting("disk", "full", "make room"))
-            });
+            },
+        );
         assert!(matches!(result, Err(Error::Setting { field, .. }) if field == "disk"));
         assert_eq!(rows, 1);
     }
@@ -404,7 +400,9 @@ mod tests {
     #[test]
     fn images_and_settings_that_do_not_fit_are_named() {
         let certify = |batch: &Batch, settings: &Smoothing, batch_size| {
-            certify_batch(&network(), batch, settings, batch_size, &never, &mut |_| Ok(()))
+            certify_batch(&network(), batch, settings, batch_size, &mut Forget, &never, &mut |_| {
+                Ok(())
+            })
         };
         let good = images(&[0, 1]);
         let flat = Batch { images: good.images.flatten_from(1).unwrap(), ..good.clone() };

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use crate::stats::{binomial, clopper_pearson, normal};
+use crate::stats::{binomial, normal};
 
 /// The class of an image that is not certified or predicted, in tables.
 pub const ABSTAIN: i64 = -1;
@@ -22,7 +22,7 @@ pub struct Certificate {
     pub selected: u32,
     /// nA, the samples among N in class cA.
     pub n_a: u64,
-    /// Lower bound of pA, the probability of class cA, with confidence 1 - alpha.
+    /// Lower bound of pA, the probability of class cA.
     pub p_low: f64,
 }
 
@@ -35,17 +35,18 @@ pub struct Certificate {
 /// if pA < 1/2 abstain, else (cA, R(pA))    for Gaussian noise R = sigma Phi^-1(pA)
 /// ```
 ///
-/// The runner-up's probability is bounded by 1 - pA. `radius` is R, `None` where the noise proves
-/// nothing after all; it is not asked below 1/2.
+/// The runner-up's probability is bounded by 1 - pA. `lower` is LowerConfBound of (nA, N), another one
+/// in another [`mode`](super::mode). `radius` is R, `None` where the noise proves nothing after all; it
+/// is not asked below 1/2.
 pub fn certify(
     counts0: &[u64],
     counts: &[u64],
-    alpha: f64,
+    lower: impl Fn(u64, u64) -> f64,
     radius: impl Fn(f64) -> Option<f64>,
 ) -> Certificate {
     let c_a = argmax(counts0);
     let n_a = counts.get(c_a).copied().unwrap_or(0);
-    let p_low = clopper_pearson::lower(n_a, counts.iter().sum(), alpha);
+    let p_low = lower(n_a, counts.iter().sum());
     let radius = if p_low < 0.5 { None } else { radius(p_low) };
     Certificate {
         prediction: radius.map(|_| c_a as u32),
@@ -82,9 +83,11 @@ pub(super) fn argmax(counts: &[u64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::clopper_pearson;
 
     fn certify(counts0: &[u64], counts: &[u64], sigma: f64, alpha: f64) -> Certificate {
-        super::certify(counts0, counts, alpha, |p_low| Some(radius(p_low, sigma)))
+        let lower = |n_a, n| clopper_pearson::lower(n_a, n, alpha);
+        super::certify(counts0, counts, lower, |p_low| Some(radius(p_low, sigma)))
     }
 
     /// `(nA, N, R / sigma)` at alpha = 0.001, from SciPy 1.17 and statsmodels 0.15.

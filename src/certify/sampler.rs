@@ -103,6 +103,26 @@ impl<'a> Sampler<'a> {
         self.queue.iter().map(|active| active.job.samples.len() as u64).sum()
     }
 
+    /// Number of images per batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// The noise.
+    pub fn noise(&self) -> &dyn Noise {
+        self.noise
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.model.info().classes
+    }
+
+    /// What has been counted of the jobs that are not finished, in the order of their submission.
+    pub fn under_way(&self) -> impl Iterator<Item = &Counts> {
+        self.queue.iter().map(|active| &active.counts)
+    }
+
     /// Whether every submitted job has been returned.
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty()

@@ -9,6 +9,7 @@ use crate::error::Result;
 #[command(after_help = "Examples:\n  epsball certify -m model.safetensors -d \
 idx:t10k-images-idx3-ubyte.gz --sigma 0.25\n  epsball certify -m bundled:digits-pgd -d digits \
 --noise uniform --sigma 0.5 --radii 0.25,0.5\n  epsball certify -m bundled:digits-pgd -d digits \
+--sigma 0.25 --mode grid\n  epsball certify -m bundled:digits-pgd -d digits \
 --certificate patchcleanser --patch 2x2,10%\n  epsball certify -m bundled:digits-pgd -d digits \
 --certificate crown --norm Linf --eps 0.02,0.05")]
 pub(super) struct Args {
@@ -21,6 +22,10 @@ pub(super) struct Args {
     /// (L0)
     #[arg(long)]
     noise: Option<String>,
+    /// How many of the N samples an image gets: cohen (all), grid (until every radius of the report is
+    /// decided), radius (until the one radius is), anytime (as grid, with a bound that holds always)
+    #[arg(long)]
+    mode: Option<String>,
     /// Norm of the radii, if not the noise's own: gaussian also certifies L1 and Linf. For bounds
     /// (ibp, crown-ibp, fast-lin, crown) the norm of the ball, Linf or L2
     #[arg(long)]
@@ -38,7 +43,7 @@ pub(super) struct Args {
     /// N0, the samples that select the class
     #[arg(long, default_value_t = 100)]
     n0: u64,
-    /// N, the samples that bound its probability
+    /// N, the samples that bound its probability; in modes that stop early the most of them
     #[arg(long, default_value_t = 100_000)]
     n: u64,
     /// One minus the confidence of each certificate
@@ -50,8 +55,8 @@ pub(super) struct Args {
     /// Size of the patch, or several: 5x5 pixels, 2% of the area, 20%x10% of the sides
     #[arg(long, value_delimiter = ',')]
     patch: Vec<String>,
-    /// A parameter of the noise or the defence (k, fill, size, stride, threshold, levels); may be
-    /// repeated
+    /// A parameter of the noise, the mode or the defence (k, fill, size, stride, threshold, levels, beta,
+    /// correction); may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
     #[command(flatten)]
@@ -65,6 +70,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         label: None,
         sigma: args.sigma.clone().map(Number::Text),
         noise: args.noise.clone(),
+        mode: args.mode.clone(),
         norm: args.norm.clone(),
         eps: OneOrMany::Many(args.eps.iter().cloned().map(Number::Text).collect()),
         steps: args.steps,

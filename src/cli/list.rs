@@ -3,6 +3,7 @@
 use super::exit;
 use crate::attack::{self, Threats};
 use crate::bench::{CERTIFICATES, bundled_models};
+use crate::certify::mode;
 use crate::error::Result;
 use crate::{data, zoo};
 
@@ -47,6 +48,9 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         What::Certificates => {
             for (name, threats, about) in CERTIFICATES {
                 println!("{name:<17} {threats:<14} {about}");
+            }
+            for mode in mode::ALL {
+                println!("  --mode {:<8} {:<14} {}", mode.name, "", mode.about);
             }
         }
         What::Architectures => {

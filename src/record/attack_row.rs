@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Row;
+
 /// What one attack did to one image. A distance is in the norm of the job's threat model (for a
 /// patch: the number of changed pixels).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,12 @@ pub struct AttackRow {
     pub backwards: u64,
     /// Share of this image in the wall time of its batch. The one column that is not reproducible.
     pub seconds: f64,
+}
+
+impl Row for AttackRow {
+    fn idx(&self) -> u64 {
+        self.idx
+    }
 }
 
 impl AttackRow {

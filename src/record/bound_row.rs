@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Row;
+
 /// How large a ball around one image was proven safe by bounds of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,12 @@ pub struct BoundRow {
     pub tried: u32,
     /// First 16 hex digits of the SHA-256 of the weight file.
     pub model: String,
+}
+
+impl Row for BoundRow {
+    fn idx(&self) -> u64 {
+        self.idx
+    }
 }
 
 impl BoundRow {

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Row;
+
 /// What CERTIFY (Cohen et al. 2019, section 3.2.2) found for one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +26,7 @@ pub struct CertificateRow {
     pub sigma: f64,
     /// N0, the samples that select the class.
     pub n0: u64,
-    /// N, the samples that bound its probability.
+    /// The samples that bound its probability: N, or fewer in a mode that stops early.
     pub n: u64,
     /// One minus the confidence.
     pub alpha: f64,
@@ -33,10 +35,23 @@ pub struct CertificateRow {
     pub n_a: u64,
     /// The class that the N0 samples selected.
     pub selected: u32,
-    /// One-sided Clopper-Pearson lower bound of the class's probability (pA).
+    /// One-sided lower bound of the class's probability (pA); Clopper-Pearson's, but in mode `anytime`.
     pub p_low: f64,
     /// Seed of the noise.
     pub seed: u64,
     /// First 16 hex digits of the SHA-256 of the weight file.
     pub model: String,
+    /// Name of the mode that chose `n`; empty in older tables, which are of mode `cohen`.
+    #[serde(default)]
+    pub mode: String,
+    /// The level of `p_low`: alpha, or the share of it that the mode spends on one look; 0 in older
+    /// tables.
+    #[serde(default)]
+    pub level: f64,
+}
+
+impl Row for CertificateRow {
+    fn idx(&self) -> u64 {
+        self.idx
+    }
 }

@@ -4,23 +4,33 @@
 //! else.
 
 mod attack_row;
+mod beside;
 mod bound_row;
 mod certificate_row;
 mod check_record;
+mod counts_record;
 mod patch_row;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use attack_row::AttackRow;
 pub use bound_row::BoundRow;
 pub use certificate_row::CertificateRow;
 pub use check_record::{CheckRecord, Finding};
+pub use counts_record::{CountsRecord, ImageCounts};
 pub use patch_row::PatchRow;
 
 use crate::error::{Error, Result};
+
+/// A row of a job's table.
+pub trait Row: Serialize + DeserializeOwned {
+    /// Index of the image in its data set.
+    fn idx(&self) -> u64;
+}
 
 /// Version of the formats in this module; a reader refuses newer ones.
 pub const FORMAT_VERSION: u32 = 1;
@@ -144,6 +154,9 @@ pub enum Work {
         sigma: f64,
         /// Radii of the report, in the norm, ascending.
         radii: Vec<f64>,
+        /// What is promised about a radius and why, in a sentence.
+        #[serde(default)]
+        guarantee: String,
         /// Every parameter by its name in the paper (N0, N, alpha).
         parameters: BTreeMap<String, String>,
     },

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Row;
+
 /// What a certificate against patches found for one image. The size of the patch is the job's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,4 +28,10 @@ pub struct PatchRow {
     pub forwards: u64,
     /// First 16 hex digits of the SHA-256 of the weight file.
     pub model: String,
+}
+
+impl Row for PatchRow {
+    fn idx(&self) -> u64 {
+        self.idx
+    }
 }

@@ -22,6 +22,8 @@ pub struct CertificateResult {
     pub norm: String,
     /// Standard deviation of the noise, in pixel units of [0, 1]; 0 for noise without one.
     pub sigma: f64,
+    /// What is promised about a radius and why, in a sentence.
+    pub guarantee: String,
     /// Parameters by their names in the paper.
     pub parameters: BTreeMap<String, String>,
     /// Images of the job.
@@ -35,7 +37,7 @@ pub struct CertificateResult {
     /// Average certified radius (Zhai et al. 2020, MACER): mean radius, where a wrong or abstaining
     /// prediction counts 0.
     pub average_radius: Option<f64>,
-    /// Samples per image: N0 + N.
+    /// Mean number of samples of an image: N0 and those that bounded the probability.
     pub samples: f64,
     /// Wall time per image in seconds.
     pub seconds: f64,

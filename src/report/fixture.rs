@@ -45,6 +45,8 @@ pub(super) fn certificate_row(idx: u64, predict: i64, radius: f64) -> Certificat
         p_low: 0.9,
         seed: 0,
         model: String::new(),
+        mode: "cohen".into(),
+        level: 0.001,
     }
 }
 
@@ -233,6 +235,7 @@ pub(super) fn smoothing(radii: &[f64]) -> Work {
         norm: "L2".into(),
         sigma: 0.25,
         radii: radii.to_vec(),
+        guarantee: String::new(),
         parameters: BTreeMap::from([
             ("N0".to_owned(), "100".to_owned()),
             ("N".to_owned(), "1000".to_owned()),

@@ -42,6 +42,9 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
     for column in &board.certified {
         lines.push(column.reading(&board.standings, board.certified.len() == 1));
     }
+    for (guarantee, labels) in guarantees(board) {
+        lines.push(format!("{}: {guarantee}.", labels.join(", ")));
+    }
     if !board.verified.is_empty() {
         let several = board.standings.iter().any(|s| s.bounds.len() > 1);
         lines.push(format!(
@@ -51,6 +54,21 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What certificates by smoothing promise, each with the labels of those that do.
+fn guarantees(board: &Board) -> Vec<(&str, Vec<&str>)> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    let certificates = board.standings.iter().flat_map(|s| &s.certificates);
+    for certificate in certificates.filter(|c| !c.guarantee.is_empty()) {
+        let (guarantee, label) = (certificate.guarantee.as_str(), certificate.label.as_str());
+        match all.iter_mut().find(|(known, _)| *known == guarantee) {
+            Some((_, labels)) if labels.contains(&label) => {}
+            Some((_, labels)) => labels.push(label),
+            None => all.push((guarantee, vec![label])),
+        }
+    }
+    all
 }
 
 /// What is unfinished, not comparable or merged.

@@ -92,6 +92,7 @@ fn certificates(board: &Board, norm: &str) -> String {
     header.extend(radii.iter().map(|radius| (format!("r = {}", format::eps(*radius)), true)));
     header.push(("abstained".to_owned(), true));
     header.push(("average radius".to_owned(), true));
+    header.push(("samples".to_owned(), true));
     let mut rows = Vec::new();
     for standing in &board.standings {
         for certificate in standing.certificates.iter().filter(|c| c.norm == norm) {
@@ -101,6 +102,7 @@ fn certificates(board: &Board, norm: &str) -> String {
             row.push(cell(certificate.abstained));
             let radius = certificate.average_radius.filter(|_| certificate.finished());
             row.push(radius.map_or("–".into(), format::radius_down));
+            row.push(format::count(certificate.samples));
             rows.push(row);
         }
     }

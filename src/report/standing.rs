@@ -267,7 +267,7 @@ fn attack(job: &Job) -> Option<Attacked<'_>> {
 fn certificate(job: &Job) -> Option<CertificateResult> {
     use certificate_result::{abstained, accuracy, curve, mean, seconds};
     let (
-        Work::Certificate { label, certificate, norm, sigma, radii, parameters },
+        Work::Certificate { label, certificate, norm, sigma, radii, guarantee, parameters },
         Table::Certificate(rows),
     ) = (&job.work, &job.table)
     else {
@@ -278,6 +278,7 @@ fn certificate(job: &Job) -> Option<CertificateResult> {
         certificate: certificate.clone(),
         norm: norm.clone(),
         sigma: *sigma,
+        guarantee: guarantee.clone(),
         parameters: parameters.clone(),
         images: job.images,
         done: rows.len(),

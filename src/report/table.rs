@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
-
 use crate::error::{Error, Result};
-use crate::record::{AttackRow, BoundRow, CertificateRow, JobRecord, PatchRow, Work};
+use crate::record::{AttackRow, BoundRow, CertificateRow, JobRecord, PatchRow, Row, Work};
 
 /// The rows of a job by image index.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,19 +30,19 @@ impl Table {
     pub(super) fn read(folder: &Path, job: &JobRecord, sha256: &str) -> Result<Self> {
         let path = folder.join(&job.file);
         let table = match &job.work {
-            Work::Attack { .. } => Self::Attack(rows(&path, b',', |r: &AttackRow| r.idx)?),
+            Work::Attack { .. } => Self::Attack(rows::<AttackRow>(&path, b',')?),
             Work::Certificate { .. } => {
-                let rows = rows(&path, b'\t', |r: &CertificateRow| r.idx)?;
+                let rows = rows::<CertificateRow>(&path, b'\t')?;
                 of_model(&path, sha256, rows.values().map(|r| (r.idx, r.model.as_str())))?;
                 Self::Certificate(rows)
             }
             Work::PatchCertificate { .. } => {
-                let rows = rows(&path, b'\t', |r: &PatchRow| r.idx)?;
+                let rows = rows::<PatchRow>(&path, b'\t')?;
                 of_model(&path, sha256, rows.values().map(|r| (r.idx, r.model.as_str())))?;
                 Self::Patch(rows)
             }
             Work::Bound { .. } => {
-                let rows = rows(&path, b'\t', |r: &BoundRow| r.idx)?;
+                let rows = rows::<BoundRow>(&path, b'\t')?;
                 of_model(&path, sha256, rows.values().map(|r| (r.idx, r.model.as_str())))?;
                 Self::Bound(rows)
             }
@@ -88,12 +86,8 @@ fn of_model<'a>(
     }
 }
 
-/// The complete lines of the delimited file `path`, keyed by `key`.
-fn rows<T: DeserializeOwned>(
-    path: &Path,
-    delimiter: u8,
-    key: impl Fn(&T) -> u64,
-) -> Result<BTreeMap<u64, T>> {
+/// The complete lines of the delimited file `path`, by image.
+fn rows<T: Row>(path: &Path, delimiter: u8) -> Result<BTreeMap<u64, T>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -107,7 +101,7 @@ fn rows<T: DeserializeOwned>(
         let field = || format!("row {}", number + 1);
         let remedy = "delete the line: the run computes it again";
         let row = row.map_err(|e| Error::file(path, field(), e.to_string(), remedy))?;
-        let index = key(&row);
+        let index = row.idx();
         if rows.insert(index, row).is_some() {
             let problem = format!("image {index} appears a second time");
             return Err(Error::file(path, field(), problem, remedy));

@@ -3,6 +3,7 @@
 //! guarantee is moved outward by more than the error of the function that it was computed with.
 //! One file per noun; a further test or interval is one more file.
 
+pub mod betting;
 pub mod binomial;
 pub mod clopper_pearson;
 pub mod normal;

@@ -111,6 +111,8 @@ mod samples {
             p_low: 0.999_907_669_666_265_4,
             seed: 18_446_744_073_709_551_615,
             model: "0123456789abcdef".into(),
+            mode: "cohen".into(),
+            level: 0.001,
         }
     }
 }

@@ -21,6 +21,7 @@ pub(super) struct Certificate {
     pub(super) accuracy: Vec<Field>,
     pub(super) abstained: String,
     pub(super) average_radius: String,
+    pub(super) samples: String,
 }
 
 /// A row per network and certificate in `norm`.
@@ -48,6 +49,7 @@ pub(super) fn certificates(board: &Board, norm: &str) -> Certificates {
                     .average_radius
                     .filter(|_| certificate.finished())
                     .map_or("–".into(), format::radius_down),
+                samples: format::count(certificate.samples),
             });
         }
     }

@@ -88,10 +88,10 @@ fn markdown_tables() {
 
     ### Certified accuracy
 
-    | model  | certificate    | r = 0 | r = 0.25 | r = 0.5 | abstained | average radius |
-    | ------ | -------------- | ----: | -------: | ------: | --------: | -------------: |
-    | robust | smoothing-0.25 |  87.5 |     75.0 |    75.0 |      12.5 |          0.500 |
-    | plain  | smoothing-0.25 |  75.0 |     37.5 |     0.0 |      25.0 |          0.175 |
+    | model  | certificate    | r = 0 | r = 0.25 | r = 0.5 | abstained | average radius | samples |
+    | ------ | -------------- | ----: | -------: | ------: | --------: | -------------: | ------: |
+    | robust | smoothing-0.25 |  87.5 |     75.0 |    75.0 |      12.5 |          0.500 |   1 100 |
+    | plain  | smoothing-0.25 |  75.0 |     37.5 |     0.0 |      25.0 |          0.175 |   1 100 |
     ");
 }
 
@@ -101,6 +101,7 @@ fn certified() -> Fixture {
         Work::Certificate { certificate, sigma, radii, parameters, .. } => Work::Certificate {
             label: "uniform-0.25".into(),
             norm: "L1".into(),
+            guarantee: "each radius is a promise".into(),
             certificate,
             sigma,
             radii,
@@ -128,10 +129,11 @@ fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
         "| \\# | model | clean | certified L2 0.25 | certified L1 0.5 | certified patch 2x2 | certified patch 3x3 |",
         "| – | plain | – | 75.0 | 50.0 | 50.0 | 2/4 |",
         "- Certified L1 0.5: correct, and proved not to change within an L1 ball of radius 0.5.",
+        "- uniform-0.25: each radius is a promise.",
         "- Certified patch 2x2: correct with the defence in front, and proved not to change whatever a patch 2x2 shows, wherever it is, by the model's best certificate.",
         "### Certified accuracy",
         "### Certified accuracy in L1",
-        "| plain | uniform-0.25 | 100.0 | 50.0 | 0.0 | 0.375 |",
+        "| plain | uniform-0.25 | 100.0 | 50.0 | 0.0 | 0.375 | 1 100 |",
         "### Certified accuracy against patches",
         "| plain | patchcleanser-2x2 | patch 2x2 | 75.0 | 50.0 | 368 |",
         "| plain | patchcleanser-3x3 | patch 3x3 | 2/4 | 2/4 | 368 |",
