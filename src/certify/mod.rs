@@ -7,7 +7,8 @@
 //! the two sets of counts of every image, [`cohen::certify`] turns them into a class and a radius,
 //! and each image becomes a [`CertificateRow`](crate::record::CertificateRow) as soon as it is done.
 //! Afterwards [`log`] reads such tables, and those of the paper's own scripts, and [`analysis`]
-//! computes certified accuracies from them. [`limits`] says beforehand what settings can reach.
+//! computes certified accuracies from them. [`limits`] says beforehand what settings can reach, and
+//! [`audit`](mod@audit) whether a table can be what it claims to be.
 //!
 //! Beside smoothing, [`bounds`] proves radii for the network itself, without chance. Against patches
 //! there are deterministic certificates of their own, in [`patch`].
@@ -23,6 +24,7 @@
 //! floating-point arithmetic", ICLR 2023).
 
 pub mod analysis;
+pub mod audit;
 mod batch;
 pub mod bounds;
 pub mod cohen;

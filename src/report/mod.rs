@@ -6,6 +6,7 @@ mod attack_result;
 mod bound_result;
 mod certificate_result;
 mod certified;
+pub mod compare;
 mod contradiction;
 mod csv;
 mod figure;

@@ -4,7 +4,10 @@
 //! One file per noun; a further test or interval is one more file.
 
 pub mod binomial;
+pub mod bootstrap;
 pub mod clopper_pearson;
+pub mod holm;
+pub mod mcnemar;
 pub mod normal;
 pub mod rounding;
 pub mod wilson;
