@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn gaps_repetitions_and_strays() {
-        let found = pattern(&[0, 20, 20, 40, 80, 85, 100, 120]);
+        let found = pattern(&[0, 20, 20, 40, 80, 85, 100, 120, 140, 160]);
         assert_eq!(found.step, Some(20));
         assert_eq!((found.repeated, found.missing, found.astray), (vec![20], vec![60], vec![85]));
         let found = pattern(&[40, 0, 20, 60]);
