@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::exit;
-use crate::certify::analysis::envelope;
+use crate::certify::analysis::{EnvelopePoint, envelope};
 use crate::certify::audit::{AUDIT_VERSION, Audit, Given, audit};
 use crate::certify::log::Log;
 use crate::data;
@@ -70,9 +70,12 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     Ok(if contradicted { exit::CONTRADICTED } else { exit::OK })
 }
 
-/// The best of several tables at every radius of their summaries; none if they are about different
-/// images or are damaged, which their audits say.
-fn best(args: &Args, audits: &[Audit]) -> Vec<crate::certify::analysis::EnvelopePoint> {
+/// The best of several tables at every radius of their summaries; none if their radii are in different
+/// norms, they are about different images, or they are damaged, which their audits say.
+fn best(args: &Args, audits: &[Audit]) -> Vec<EnvelopePoint> {
+    if audits.iter().any(|audit| audit.claim.norm != audits[0].claim.norm) {
+        return vec![];
+    }
     let logs: Result<Vec<Log>> = args.logs.iter().map(|log| Log::read(log)).collect();
     let mut radii: Vec<f64> = audits
         .iter()

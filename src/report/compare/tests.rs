@@ -80,8 +80,8 @@ fn numbers_by_hand() {
     assert!(text.contains("adjusted for 6 comparisons"), "{text}");
     let line = text.lines().find(|line| line.starts_with("pgd-linf")).unwrap();
     let fields: Vec<&str> = line.split_whitespace().collect();
-    assert_eq!(fields[3..6], ["12.5", "75.0", "-62.5"], "{text}");
-    assert_eq!(fields[9..], ["0", "5", "0.0625", "0.3750"], "{text}");
+    assert_eq!(fields[4..7], ["12.5", "75.0", "-62.5"], "{text}");
+    assert_eq!(fields[10..], ["0", "5", "0.0625", "0.3750"], "{text}");
 }
 
 #[test]

@@ -13,32 +13,29 @@ pub(in crate::report) fn bracket_curves(board: &Board) -> Vec<Figure> {
 }
 
 fn bracket(board: &Board, norm: &str) -> Option<Figure> {
-    let pairs: Vec<[Series; 2]> = board
-        .standings
-        .iter()
-        .enumerate()
-        .filter_map(|(at, standing)| {
-            let above = above(board, standing, norm, Look::new(at, 0))?;
-            let below = below(standing, norm)?;
-            let look = Look::new(at, 1);
-            let name = format!("{}: {}", standing.model.name, below.name);
-            Some([above, Series { name, look, ..below }])
-        })
-        .take(NETWORKS)
-        .collect();
-    let smoothed = board.standings.iter().all(|s| !s.bounds.iter().any(|b| b.threat == norm));
+    let (mut lines, mut smoothed) = (Vec::new(), false);
+    for (at, standing) in board.standings.iter().enumerate() {
+        let Some(above) = above(board, standing, norm, Look::new(at, 0)) else { continue };
+        let Some(below) = below(standing, norm) else { continue };
+        if lines.len() < 2 * NETWORKS {
+            smoothed |= below.smoothed;
+            let name = format!("{}: {}", standing.model.name, below.label);
+            let curve = steps(below.curve, below.images);
+            lines.extend([above, Series { name, look: Look::new(at, 1), ..curve }]);
+        }
+    }
     let about = match smoothed {
         true => {
             " Certificates of smoothing are about the smoothed network, which is another function \
              than the one attacked."
         }
-        false => "",
+        false => " The truth lies between the lines of a network.",
     };
     let caption = format!(
-        "Between attack and proof in {norm}: robust accuracy (marked), which no attack of this threat broke, \
-         and dashed what is proved. The truth lies between the lines of a network.{about}"
+        "Between attack and proof in {norm}. Marked: robust accuracy, which no attack of this threat broke. \
+         Dashed: what is proved.{about}"
     );
-    Figure::new(caption, pairs.into_iter().flatten().collect(), &format!("{norm} radius"))
+    Figure::new(caption, lines, &format!("{norm} radius"))
 }
 
 /// Robust accuracy at the budgets of the board, clean accuracy at 0; `None` without a budget.
@@ -52,17 +49,29 @@ fn above(board: &Board, standing: &Standing, norm: &str, look: Look) -> Option<S
     (shares.len() > 1).then(|| marked(&name, look, &shares))
 }
 
-/// The best proof in the norm, by its mean radius: bounds of the network, or else smoothing.
-fn below(standing: &Standing, norm: &str) -> Option<Series> {
+/// A lower bound of a network.
+struct Below<'a> {
+    label: &'a str,
+    curve: &'a [(f64, f64)],
+    images: usize,
+    /// It is about the smoothed network.
+    smoothed: bool,
+}
+
+/// The proofs of the largest mean radius in the norm: bounds of the network, or else smoothing.
+fn below<'a>(standing: &'a Standing, norm: &str) -> Option<Below<'a>> {
     let bounds = standing.bounds.iter().filter(|b| b.finished() && b.threat == norm);
-    let bound = bounds
-        .max_by(|a, b| a.average_radius.unwrap_or(0.0).total_cmp(&b.average_radius.unwrap_or(0.0)));
-    if let Some(bound) = bound {
-        return Some(Series { name: bound.label.clone(), ..steps(&bound.curve, bound.done) });
-    }
+    let bounds = bounds.map(|b| {
+        let below = Below { label: &b.label, curve: &b.curve, images: b.done, smoothed: false };
+        (b.average_radius, below)
+    });
     let smoothing = standing.certificates.iter().filter(|c| c.finished() && c.norm == norm);
-    let best = smoothing.max_by(|a, b| {
-        a.average_radius.unwrap_or(0.0).total_cmp(&b.average_radius.unwrap_or(0.0))
-    })?;
-    Some(Series { name: best.label.clone(), ..steps(&best.curve, best.done) })
+    let smoothing = smoothing.map(|c| {
+        let below = Below { label: &c.label, curve: &c.curve, images: c.done, smoothed: true };
+        (c.average_radius, below)
+    });
+    let largest = |(a, _): &(Option<f64>, Below<'_>), (b, _): &(Option<f64>, Below<'_>)| {
+        a.unwrap_or(0.0).total_cmp(&b.unwrap_or(0.0))
+    };
+    bounds.max_by(largest).or_else(|| smoothing.max_by(largest)).map(|(_, below)| below)
 }

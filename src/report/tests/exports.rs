@@ -131,7 +131,7 @@ fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
         "- Certified patch 2x2: correct with the defence in front, and proved not to change whatever a patch 2x2 shows, wherever it is, by the model's best certificate.",
         "### Certified accuracy",
         "### Certified accuracy in L1",
-        "| plain | uniform-0.25 | 100.0 | 50.0 | 0.0 | 0.375 | 0.900 / 0.900 / 0.900 | 1 100 |",
+        "| plain | uniform-0.25 | 100.0 | 50.0 | 0.0 | 0.375 | 0.900 / 0.900 / 0.900 | 1 100 |",
         "### Certified accuracy against patches",
         "| plain | patchcleanser-2x2 | patch 2x2 | 75.0 | 50.0 | 368 |",
         "| plain | patchcleanser-3x3 | patch 3x3 | 2/4 | 2/4 | 368 |",

@@ -68,7 +68,7 @@ fn the_truth_lies_between_proof_and_attack() {
     let html = Html.export(&leaderboard).unwrap();
     assert!(
         html.contains("Between attack and proof in Linf")
-            && !html.contains("smoothed network, which")
+            && !html.contains("than the one attacked")
     );
 }
 
