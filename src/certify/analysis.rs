@@ -22,7 +22,7 @@ pub enum Grid {
 }
 
 /// The best of several logs at one radius.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct EnvelopePoint {
     /// The radius.
     pub radius: f64,

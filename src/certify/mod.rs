@@ -9,7 +9,7 @@
 //! [`CertificateRow`](crate::record::CertificateRow) as soon as it is done. A [`Keeper`] has the counts
 //! of those that are not. Afterwards [`log`] reads such tables, and those of the paper's own scripts,
 //! and [`analysis`] computes certified accuracies from them. [`limits`] says beforehand what settings
-//! can reach.
+//! can reach, and [`audit`](mod@audit) whether a table can be what it claims to be.
 //!
 //! Beside smoothing, [`bounds`] proves radii for the network itself, without chance. Against patches
 //! there are deterministic certificates of their own, in [`patch`].
@@ -24,6 +24,7 @@
 //! floating-point arithmetic", ICLR 2023).
 
 pub mod analysis;
+pub mod audit;
 mod batch;
 pub mod bounds;
 pub mod cohen;

@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod attack;
+mod audit;
 mod certify;
+mod compare;
 mod convert;
 mod inspect;
 mod interrupt;
@@ -26,6 +28,8 @@ pub mod exit {
     pub const OK: u8 = 0;
     /// The run ended, but some of its jobs failed; they are listed.
     pub const JOBS_FAILED: u8 = 1;
+    /// The audit ended, and something contradicts what a table claims.
+    pub const CONTRADICTED: u8 = 1;
     /// An argument, a suite or a file cannot be used; nothing was computed.
     pub const INPUT: u8 = 2;
     /// Stopped by Ctrl-C; the same command resumes.
@@ -35,8 +39,10 @@ pub mod exit {
 /// Adversarial robustness benchmark: attacks, patches and certificates on one leaderboard.
 #[derive(Debug, Parser)]
 #[command(name = "epsball", version, about, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 some jobs failed, 2 bad input, 130 interrupted \
-(the same command resumes).")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 some jobs failed or an audit found a contradiction, \
+2 bad input, 130 interrupted (the same command resumes)."
+)]
 struct Cli {
     /// Threads to compute with; results do not depend on it
     #[arg(long, global = true, value_name = "N", env = "EPSBALL_THREADS")]
@@ -55,6 +61,10 @@ enum Command {
     Certify(certify::Args),
     /// Make leaderboards of finished runs
     Leaderboard(leaderboard::Args),
+    /// Compare two methods on the same images: McNemar's test, Holm, paired bootstrap
+    Compare(compare::Args),
+    /// Check whether tables of certificates can be what they claim to be
+    Audit(audit::Args),
     /// Turn a PyTorch checkpoint or plain weights into a model file
     Convert(convert::Args),
     /// Show what a model file or checkpoint holds
@@ -107,6 +117,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Attack(args) => attack::run(&args),
         Command::Certify(args) => certify::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => list::run(&args),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::p_a::ProbabilityBounds;
 use super::proportion::Proportion;
 use crate::record::CertificateRow;
 
@@ -37,8 +38,12 @@ pub struct CertificateResult {
     /// Average certified radius (Zhai et al. 2020, MACER): mean radius, where a wrong or abstaining
     /// prediction counts 0.
     pub average_radius: Option<f64>,
+    /// Distribution of pA, to be read beside the average radius; `None` before the first image.
+    pub p_a: Option<ProbabilityBounds>,
     /// Mean number of samples of an image: N0 and those that bounded the probability.
     pub samples: f64,
+    /// Share of the N0 + N samples of the settings that were not needed; `None` if nobody says them.
+    pub saved: Option<f64>,
     /// Wall time per image in seconds.
     pub seconds: f64,
     /// Certified accuracy against the radius: (radius, accuracy) where it falls, from radius 0. From
@@ -93,6 +98,13 @@ pub(super) fn mean(
     value: impl Fn(&CertificateRow) -> f64,
 ) -> Option<f64> {
     (!rows.is_empty()).then(|| rows.values().map(value).sum::<f64>() / rows.len() as f64)
+}
+
+/// See [`CertificateResult::saved`].
+pub(super) fn saved(samples: f64, parameters: &BTreeMap<String, String>) -> Option<f64> {
+    let count = |name: &str| parameters.get(name)?.parse::<f64>().ok();
+    let most = count("N0")? + count("N")?;
+    (most > 0.0).then(|| (1.0 - samples / most).max(0.0))
 }
 
 /// Seconds of a `h:mm:ss.ffffff`; 0 if it is something else.
@@ -168,6 +180,15 @@ mod tests {
             let exact = rows.iter().filter(|r| r.1 > radius).count() as f64 / 2000.0;
             assert!(accuracy <= exact + 1e-12, "{radius}");
         }
+    }
+
+    #[test]
+    fn savings_are_against_the_settings() {
+        let settings =
+            |n: &str| [("N0", "100"), ("N", n)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(saved(275.0, &settings("1000").into()), Some(0.75));
+        assert_eq!(saved(1100.0, &settings("1000").into()), Some(0.0));
+        assert_eq!(saved(1100.0, &settings("many").into()), None);
     }
 
     #[test]

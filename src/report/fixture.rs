@@ -42,7 +42,7 @@ pub(super) fn certificate_row(idx: u64, predict: i64, radius: f64) -> Certificat
         alpha: 0.001,
         n_a: 990,
         selected: predict.max(0) as u32,
-        p_low: 0.9,
+        p_low: if predict < 0 { 0.4 } else { 0.9 },
         seed: 0,
         model: String::new(),
         mode: "cohen".into(),

@@ -84,6 +84,14 @@ pub(super) fn count(count: f64) -> String {
     grouped
 }
 
+/// Samples per image, and which share of them the settings would have asked for was saved.
+pub(super) fn samples(samples: f64, saved: Option<f64>) -> String {
+    match saved.filter(|saved| *saved > 0.0) {
+        Some(saved) => format!("{} ({:.0} % saved)", count(samples), 100.0 * saved),
+        None => count(samples),
+    }
+}
+
 /// A duration in seconds, three digits, in the unit that fits.
 pub(super) fn duration(seconds: f64) -> String {
     let digits = |value: f64| {

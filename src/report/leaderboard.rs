@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::bracket::brackets;
 use super::certified::{self, CertifiedColumn};
+use super::envelope::envelopes;
 use super::format::{self, Cell};
 use super::gather::{Gathered, Job, RunInfo};
 use super::standing::{Standing, rank};
@@ -14,7 +16,10 @@ use crate::error::{Error, Result};
 use crate::record::{DataRecord, ModelRecord, Work};
 
 /// Version of `summary.json`.
-pub const SUMMARY_VERSION: u32 = 1;
+///
+/// 2: a board's `certified` is a list of columns (it was one `radius`); envelopes, brackets, pA and samples
+/// saved.
+pub const SUMMARY_VERSION: u32 = 2;
 
 /// Everything a report says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -122,7 +127,13 @@ impl Board {
             .enumerate()
             .filter_map(|(index, model)| {
                 let own: Vec<&Job> = jobs.iter().filter(|j| j.model == index).copied().collect();
-                (!own.is_empty()).then(|| Standing::new(model.clone(), &own, &attacks, &threats))
+                if own.is_empty() {
+                    return None;
+                }
+                let mut standing = Standing::new(model.clone(), &own, &attacks, &threats);
+                standing.envelopes = envelopes(&standing);
+                standing.brackets = brackets(&standing, &threats, &verified);
+                Some(standing)
             })
             .collect();
         rank(&mut standings);

@@ -1,5 +1,6 @@
 //! `leaderboard.md`: GitHub-flavoured tables for a README, an issue or a model card.
 
+use super::bracket::{self, Bracket};
 use super::format::{self, Cell};
 use super::grid::{self, Column, Kind};
 use super::leaderboard::{Board, Leaderboard};
@@ -34,6 +35,11 @@ impl Exporter for Markdown {
             }
             if board.standings.iter().any(|s| !s.bounds.is_empty()) {
                 text += &format!("\n### Verified accuracy\n\n{}", bounds(board));
+            }
+            if board.standings.iter().any(|s| !s.brackets.is_empty()) {
+                text += &format!("\n### Between proof and attack\n\n{}", brackets(board));
+                text +=
+                    "\nThe truth lies between verified and robust accuracy; undecided: images.\n";
             }
         }
         Ok(text)
@@ -92,6 +98,7 @@ fn certificates(board: &Board, norm: &str) -> String {
     header.extend(radii.iter().map(|radius| (format!("r = {}", format::eps(*radius)), true)));
     header.push(("abstained".to_owned(), true));
     header.push(("average radius".to_owned(), true));
+    header.push(("pA quartiles".to_owned(), true));
     header.push(("samples".to_owned(), true));
     let mut rows = Vec::new();
     for standing in &board.standings {
@@ -102,11 +109,43 @@ fn certificates(board: &Board, norm: &str) -> String {
             row.push(cell(certificate.abstained));
             let radius = certificate.average_radius.filter(|_| certificate.finished());
             row.push(radius.map_or("–".into(), format::radius_down));
-            row.push(format::count(certificate.samples));
+            let p_a = certificate.p_a.as_ref().filter(|_| certificate.finished());
+            row.push(p_a.map_or("–".into(), |p_a| p_a.quartiles()));
+            row.push(format::samples(certificate.samples, certificate.saved));
+            rows.push(row);
+        }
+        for envelope in standing.envelopes.iter().filter(|e| e.norm == norm) {
+            let mut row = vec![escape(&standing.model.name), "best of them".to_owned()];
+            row.extend(radii.iter().map(|radius| {
+                let point = envelope.points.iter().find(|point| point.radius == *radius);
+                point.map_or("–".into(), |point| {
+                    let share = format::percent(&point.accuracy);
+                    format!("{share} ({})", escape(&envelope.source(point)))
+                })
+            }));
+            row.resize(header.len(), String::new());
             rows.push(row);
         }
     }
     table(&header, &rows)
+}
+
+/// A row per network, threat and budget that was both attacked and verified.
+fn brackets(board: &Board) -> String {
+    let header = ["model", "threat", "proved by", "verified", "robust", "undecided"];
+    let header: Vec<(String, bool)> =
+        header.iter().enumerate().map(|(at, title)| ((*title).to_owned(), at > 2)).collect();
+    let row = |(model, bracket): (&str, &Bracket)| {
+        vec![
+            escape(model),
+            escape(&bracket.title),
+            escape(&bracket.proof),
+            format::percent(&bracket.verified),
+            format::percent(&bracket.robust),
+            bracket.undecided.to_string(),
+        ]
+    };
+    table(&header, &bracket::of_board(board).into_iter().map(row).collect::<Vec<_>>())
 }
 
 /// A row per network and certificate against patches.

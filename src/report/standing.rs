@@ -8,11 +8,14 @@ use serde::Serialize;
 
 use super::attack_result::{AttackResult, Budget, Cost, median_distance};
 use super::bound_result::BoundResult;
+use super::bracket::Bracket;
 use super::certificate_result::{self, CertificateResult};
 use super::contradiction::{Contradiction, contradictions};
+use super::envelope::Envelope;
 use super::format::{self, Cell};
 use super::gather::Job;
 use super::leaderboard::{AttackColumn, ThreatColumn, budgets};
+use super::p_a::ProbabilityBounds;
 use super::patch_result::PatchResult;
 use super::proportion::Proportion;
 use super::table::Table;
@@ -49,6 +52,12 @@ pub struct Standing {
     /// Images on which an attack and bounds cannot both be right; none, unless there is a bug.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contradictions: Vec<Contradiction>,
+    /// Of several certificates in one norm, the best at each radius.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub envelopes: Vec<Envelope>,
+    /// Robust and verified accuracy of one threat and budget, the two bounds of the truth.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub brackets: Vec<Bracket>,
     /// Mean cost of an image under all attacks together.
     pub cost: Cost,
 }
@@ -116,6 +125,8 @@ impl Standing {
             patches: jobs.iter().filter_map(|job| PatchResult::of(job)).collect(),
             bounds: jobs.iter().filter_map(|job| BoundResult::of(job)).collect(),
             contradictions: contradictions(jobs),
+            envelopes: vec![],
+            brackets: vec![],
             cost,
             model,
             attacks: attacked.into_iter().map(|a| a.result).collect(),
@@ -265,7 +276,7 @@ fn attack(job: &Job) -> Option<Attacked<'_>> {
 
 /// The smoothing job `job`, summed up; `None` if it is none.
 fn certificate(job: &Job) -> Option<CertificateResult> {
-    use certificate_result::{abstained, accuracy, curve, mean, seconds};
+    use certificate_result::{abstained, accuracy, curve, mean, saved, seconds};
     let (
         Work::Certificate { label, certificate, norm, sigma, radii, guarantee, parameters },
         Table::Certificate(rows),
@@ -273,6 +284,7 @@ fn certificate(job: &Job) -> Option<CertificateResult> {
     else {
         return None;
     };
+    let samples = mean(rows, |row| (row.n0 + row.n) as f64).unwrap_or(0.0);
     Some(CertificateResult {
         label: label.clone(),
         certificate: certificate.clone(),
@@ -285,7 +297,9 @@ fn certificate(job: &Job) -> Option<CertificateResult> {
         accuracy: accuracy(rows, radii),
         abstained: abstained(rows),
         average_radius: mean(rows, |row| row.radius * f64::from(row.correct)),
-        samples: mean(rows, |row| (row.n0 + row.n) as f64).unwrap_or(0.0),
+        p_a: ProbabilityBounds::of(rows),
+        samples,
+        saved: saved(samples, parameters).filter(|_| !rows.is_empty()),
         seconds: mean(rows, |row| seconds(&row.time)).unwrap_or(0.0),
         curve: curve(rows),
     })

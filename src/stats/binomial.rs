@@ -1,5 +1,6 @@
-//! The exact two-sided binomial test of p = 1/2: whether one of two counts is larger by more than
-//! chance. PREDICT (Cohen et al. 2019, section 3.2.1) asks it about the two most frequent classes.
+//! Tails of the binomial distribution, and the exact two-sided test of p = 1/2: whether one of two
+//! counts is larger by more than chance. PREDICT (Cohen et al. 2019, section 3.2.1) asks it about the
+//! two most frequent classes, McNemar's test about the images on which two methods differ.
 
 use statrs::function::beta::checked_beta_reg;
 
@@ -18,9 +19,40 @@ pub fn two_sided_half(k: u64, n: u64) -> f64 {
     checked_beta_reg(a, b, 0.5).map_or(1.0, |tail| (2.0 * tail).min(1.0))
 }
 
+/// `P(Binomial(n, p) >= k)`, to about 1e-9 relative in the tails; 1 for `k` = 0, 0 for `k > n`. `p` is
+/// clamped to [0, 1].
+pub fn at_least(k: u64, n: u64, p: f64) -> f64 {
+    if k == 0 || k > n {
+        return if k == 0 { 1.0 } else { 0.0 };
+    }
+    let (a, b) = (k as f64, (n - k) as f64 + 1.0);
+    checked_beta_reg(a, b, p.clamp(0.0, 1.0)).unwrap_or(1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tails_agree_with_the_sum() {
+        let (n, p) = (30u64, 0.83f64);
+        let mut coefficient = 1.0;
+        let terms: Vec<f64> = (0..=n)
+            .map(|i| {
+                let term = coefficient * p.powi(i as i32) * (1.0 - p).powi((n - i) as i32);
+                coefficient *= (n - i) as f64 / (i + 1) as f64;
+                term
+            })
+            .collect();
+        for k in 0..=n {
+            let sum: f64 = terms[k as usize..].iter().rev().sum();
+            assert!((at_least(k, n, p) - sum).abs() < 1e-12, "{k}");
+        }
+        assert_eq!(
+            (at_least(31, n, p), at_least(3, n, 1.5), at_least(3, n, -1.0)),
+            (0.0, 1.0, 0.0)
+        );
+    }
 
     /// The p-value by summing binomial coefficients, for small n.
     fn by_summing(k: u64, n: u64) -> f64 {

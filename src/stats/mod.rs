@@ -5,7 +5,10 @@
 
 pub mod betting;
 pub mod binomial;
+pub mod bootstrap;
 pub mod clopper_pearson;
+pub mod holm;
+pub mod mcnemar;
 pub mod normal;
 pub mod rounding;
 pub mod wilson;

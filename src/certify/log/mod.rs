@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::record::CertificateRow;
 
 pub use read::read_rows;
+pub(super) use read::{Columns, REMEDY, table_error};
 pub use write::{LogWriter, write_cohen};
 
 /// The six columns that all tables of certificates have.

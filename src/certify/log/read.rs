@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::record::CertificateRow;
 
 /// What to do about a damaged table.
-const REMEDY: &str = "repair or remove the line, or fetch the file again";
+pub(in crate::certify) const REMEDY: &str = "repair or remove the line, or fetch the file again";
 
 impl Log {
     /// Reads a table of either kind; its name is the file's without the extension. `time` may be
@@ -59,14 +59,14 @@ pub fn read_rows(path: &Path) -> Result<Vec<CertificateRow>> {
 }
 
 /// Positions of the six columns.
-struct Columns {
+pub(in crate::certify) struct Columns {
     positions: [usize; 6],
 }
 
 impl Columns {
     const NAMES: [&str; 6] = ["idx", "label", "predict", "radius", "correct", "time"];
 
-    fn find(path: &Path, header: &csv::StringRecord) -> Result<Self> {
+    pub(in crate::certify) fn find(path: &Path, header: &csv::StringRecord) -> Result<Self> {
         let mut positions = [0; 6];
         for (position, name) in positions.iter_mut().zip(Self::NAMES) {
             *position = header.iter().position(|column| column == name).ok_or_else(|| {
@@ -81,7 +81,22 @@ impl Columns {
         Ok(Self { positions })
     }
 
-    fn parse(&self, path: &Path, line: u64, record: &csv::StringRecord) -> Result<LogRow> {
+    /// The text of one of the six columns.
+    pub(in crate::certify) fn text<'a>(
+        &self,
+        record: &'a csv::StringRecord,
+        name: &str,
+    ) -> &'a str {
+        let column = Self::NAMES.iter().position(|known| *known == name);
+        column.and_then(|column| record.get(self.positions[column])).unwrap_or("")
+    }
+
+    pub(in crate::certify) fn parse(
+        &self,
+        path: &Path,
+        line: u64,
+        record: &csv::StringRecord,
+    ) -> Result<LogRow> {
         let text = |column: usize| record.get(self.positions[column]).unwrap_or("");
         let bad = |column: usize, what: &str| {
             let problem = format!("`{}` is not {what}", text(column));
@@ -125,7 +140,7 @@ fn open(path: &Path) -> Result<csv::Reader<File>> {
 }
 
 /// The csv crate's complaint in terms of file, line and column.
-fn table_error(path: &Path, names: &[&str], error: csv::Error) -> Error {
+pub(in crate::certify) fn table_error(path: &Path, names: &[&str], error: csv::Error) -> Error {
     let line = error.position().map_or_else(|| "table".into(), |p| format!("line {}", p.line()));
     match error.into_kind() {
         csv::ErrorKind::Io(source) => Error::io("read", path)(source),

@@ -1,12 +1,14 @@
 //! `leaderboard.html`: one file that needs nothing else, neither scripts nor a network. This module
 //! turns the leaderboard into the strings of `templates/leaderboard.html`.
 
+mod between;
 mod certificates;
 mod matrix;
 mod settings;
 
 use askama::Template;
 
+use between::{Between, between};
 use certificates::{Certificates, Patch, certificates, patches};
 use matrix::{Matrix, attacks, costs, passes};
 use settings::{Setting, settings};
@@ -77,6 +79,7 @@ struct Section<'a> {
     /// Over the columns of verified accuracy.
     verified: Vec<Group>,
     bounds: Vec<Verified>,
+    brackets: Vec<Between>,
     figures: Vec<Figure>,
     costs: Matrix,
     reading: Vec<String>,
@@ -109,6 +112,7 @@ impl<'a> Section<'a> {
         let mut figures = figure::security_curves(board);
         figures.extend(board.norms().iter().filter_map(|n| figure::certified_curve(board, n)));
         figures.extend(figure::verified_curves(board));
+        figures.extend(figure::bracket_curves(board));
         Self {
             data: &board.data,
             groups: groups(board),
@@ -125,6 +129,7 @@ impl<'a> Section<'a> {
             patches: patches(board),
             verified: verified_groups(board),
             bounds: verified::table(board),
+            brackets: between(board),
             figures,
             costs: costs(board),
             reading: legend::reading(board),

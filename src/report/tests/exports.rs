@@ -88,10 +88,10 @@ fn markdown_tables() {
 
     ### Certified accuracy
 
-    | model  | certificate    | r = 0 | r = 0.25 | r = 0.5 | abstained | average radius | samples |
-    | ------ | -------------- | ----: | -------: | ------: | --------: | -------------: | ------: |
-    | robust | smoothing-0.25 |  87.5 |     75.0 |    75.0 |      12.5 |          0.500 |   1 100 |
-    | plain  | smoothing-0.25 |  75.0 |     37.5 |     0.0 |      25.0 |          0.175 |   1 100 |
+    | model  | certificate    | r = 0 | r = 0.25 | r = 0.5 | abstained | average radius |          pA quartiles | samples |
+    | ------ | -------------- | ----: | -------: | ------: | --------: | -------------: | --------------------: | ------: |
+    | robust | smoothing-0.25 |  87.5 |     75.0 |    75.0 |      12.5 |          0.500 | 0.900 / 0.900 / 0.900 |   1 100 |
+    | plain  | smoothing-0.25 |  75.0 |     37.5 |     0.0 |      25.0 |          0.175 | 0.400 / 0.900 / 0.900 |   1 100 |
     ");
 }
 
@@ -133,7 +133,7 @@ fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
         "- Certified patch 2x2: correct with the defence in front, and proved not to change whatever a patch 2x2 shows, wherever it is, by the model's best certificate.",
         "### Certified accuracy",
         "### Certified accuracy in L1",
-        "| plain | uniform-0.25 | 100.0 | 50.0 | 0.0 | 0.375 | 1 100 |",
+        "| plain | uniform-0.25 | 100.0 | 50.0 | 0.0 | 0.375 | 0.900 / 0.900 / 0.900 | 1 100 |",
         "### Certified accuracy against patches",
         "| plain | patchcleanser-2x2 | patch 2x2 | 75.0 | 50.0 | 368 |",
         "| plain | patchcleanser-3x3 | patch 3x3 | 2/4 | 2/4 | 368 |",
@@ -219,7 +219,7 @@ fn csv_table() {
 fn summary_holds_unrounded_numbers() {
     let text = Summary.export(&board(&[("run", digits())])).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(json["format_version"], 1);
+    assert_eq!(json["format_version"], 2);
     let clean = &json["boards"][0]["standings"][0]["clean"];
     assert_eq!(clean["rate"].as_f64().unwrap(), clean["count"].as_f64().unwrap() / 360.0);
 }
@@ -253,14 +253,14 @@ fn html_is_one_well_formed_file() {
     for standing in &leaderboard.boards[0].standings {
         assert!(html.contains(&standing.model.name) && html.contains(&standing.model.sha256));
     }
-    // Two security curves and the certified curve.
-    assert_eq!(html.matches("<figure>").count(), 3);
+    // Two security curves, the certified curve, and attack and proof in L2.
+    assert_eq!(html.matches("<figure>").count(), 4);
     for outside in ["<script", "<link", "src=", "@import"] {
         assert!(!html.contains(outside), "{outside}");
     }
     assert_eq!(html.matches("http").count(), html.matches("http://www.w3.org/2000/svg").count());
     assert_eq!(html.matches("url(").count(), html.matches("url(#figure-").count());
-    for id in ["figure-1", "figure-2", "figure-3"] {
+    for id in ["figure-1", "figure-2", "figure-3", "figure-4"] {
         assert_eq!(html.matches(&format!("id=\"{id}\"")).count(), 1);
     }
     assert_eq!(html, Html.export(&leaderboard).unwrap());
@@ -344,4 +344,41 @@ fn every_format_shows_what_safety_checks_found() {
     let attacks = &json["boards"][0]["standings"][1]["attacks"];
     assert_eq!(attacks[1]["checks"]["findings"][0]["seen"], seen);
     assert!(json["boards"][0]["standings"][0]["attacks"][0].get("checks").is_none());
+}
+
+#[test]
+fn the_best_of_several_sigmas_is_named_at_every_radius() {
+    let wider = match smoothing(&[0.0, 0.25, 0.5]) {
+        Work::Certificate { certificate, norm, radii, parameters, .. } => Work::Certificate {
+            label: "smoothing-0.5".into(),
+            sigma: 0.5,
+            certificate,
+            norm,
+            radii,
+            parameters,
+        },
+        other => other,
+    };
+    let rows = |radii: [f64; 4]| -> Vec<_> {
+        (0..)
+            .zip(radii)
+            .map(|(i, r)| certificate_row(i, if r < 0.0 { -1 } else { 0 }, r.max(0.0)))
+            .collect()
+    };
+    let run = Fixture::new("sigmas", 4)
+        .model("net", "aa", "")
+        .certificate("net", smoothing(&[0.0, 0.25, 0.5]), &rows([0.3, 0.3, 0.3, 0.1]))
+        .certificate("net", wider, &rows([0.9, 0.6, -1.0, -1.0]));
+    let leaderboard = board(&[("run", run)]);
+    let envelope = &leaderboard.boards[0].standings[0].envelopes[0];
+    let best: Vec<_> =
+        envelope.points.iter().map(|p| (p.radius, p.accuracy.count, p.sigma)).collect();
+    assert_eq!(best, [(0.0, 4, 0.25), (0.25, 3, 0.25), (0.5, 2, 0.5)]);
+    let markdown = Markdown.export(&leaderboard).unwrap();
+    let squeezed = markdown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let row = "| net | best of them | 100.0 (sigma 0.25) | 75.0 (sigma 0.25) | 50.0 (sigma 0.5) |";
+    assert!(squeezed.contains(row), "{markdown}");
+    let html = Html.export(&leaderboard).unwrap();
+    assert_balanced(&html);
+    assert!(html.contains("<small>sigma 0.5</small>"), "{html}");
 }

@@ -49,6 +49,30 @@ fn verified_accuracy_is_on_the_board() {
 }
 
 #[test]
+fn the_truth_lies_between_proof_and_attack() {
+    let leaderboard = board(&[("run", run("x..2"))]);
+    let net = standing(&leaderboard, "net");
+    let found: Vec<_> = net
+        .brackets
+        .iter()
+        .map(|b| (&*b.title, &*b.proof, b.verified.count, b.robust.count, b.undecided))
+        .collect();
+    // Attacked at 0.1 only. Image 1 is proven, image 0 wrong, 2 and 3 survive without a proof.
+    assert_eq!(found, [("Linf 0.1", "crown-linf", 1, 3, 2)]);
+    let markdown = Markdown.export(&leaderboard).unwrap();
+    assert!(markdown.contains("### Between proof and attack"), "{markdown}");
+    assert!(
+        markdown.contains("| net   | Linf 0.1 | crown-linf |     25.0 |   75.0 |         2 |"),
+        "{markdown}"
+    );
+    let html = Html.export(&leaderboard).unwrap();
+    assert!(
+        html.contains("Between attack and proof in Linf")
+            && !html.contains("than the one attacked")
+    );
+}
+
+#[test]
 fn a_broken_image_inside_a_proven_ball_raises_the_alarm() {
     // Image 1 is proven to 0.1 and broken at 0.1; image 3, broken at 0.2, is not proven at all.
     let leaderboard = board(&[("run", run("x1.2"))]);

@@ -1,11 +1,10 @@
-//! The figures of the HTML report, as SVG that goes into the page. Colours are CSS variables of the
-//! page with a light-mode fallback, so one figure serves light and dark and survives being cut out;
-//! a network looks the same in all of them.
+//! Drawing lines of shares: what every figure has in common.
 
 use std::sync::Arc;
 
 use kuva::TickFormat;
 use kuva::backend::svg::SvgBackend;
+use kuva::plot::band::BandPlot;
 use kuva::plot::line::{LinePlot, LineStyle};
 use kuva::plot::scatter::{MarkerShape, ScatterPlot};
 use kuva::render::layout::Layout;
@@ -13,161 +12,41 @@ use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 use kuva::render::theme::Theme;
 
-use super::bound_result::BoundResult;
-use super::format;
-use super::leaderboard::Board;
-
-/// A figure shows this many networks, the best; more lines than that cannot be told apart.
-const MOST: usize = 12;
-
 /// Line colours on a light page; the page's style sheet brightens them on a dark one.
 const COLOURS: [&str; 6] = ["#0b6bcb", "#c2410c", "#0f7b4f", "#7c3aed", "#b0186f", "#6b5b00"];
 
 /// A figure of the report.
 #[derive(Debug, Clone)]
-pub(super) struct Figure {
+pub(in crate::report) struct Figure {
     /// What it shows, in a line.
-    pub(super) caption: String,
+    pub(in crate::report) caption: String,
     /// The drawing, without width and height: it fills its place in the page.
-    pub(super) svg: String,
+    pub(in crate::report) svg: String,
     /// Its lines: a small drawing of each, and its name.
-    pub(super) key: Vec<(String, String)>,
+    pub(in crate::report) key: Vec<(String, String)>,
 }
 
 /// One line of a figure.
-struct Series {
-    name: String,
-    look: Look,
+pub(super) struct Series {
+    pub(super) name: String,
+    pub(super) look: Look,
     /// (x, share).
-    points: Vec<(f64, f64)>,
+    pub(super) points: Vec<(f64, f64)>,
     /// Interval of the share at each point.
-    interval: Option<Vec<(f64, f64)>>,
+    pub(super) interval: Interval,
 }
 
-/// Security curves: robust accuracy against the budget, one figure per threat model with at least two
-/// budgets. Budget 0 is clean accuracy.
-pub(super) fn security_curves(board: &Board) -> Vec<Figure> {
-    let mut threats: Vec<&str> = Vec::new();
-    for column in board.threats.iter().filter(|c| c.eps.is_some()) {
-        if !threats.contains(&column.threat.as_str()) {
-            threats.push(&column.threat);
-        }
-    }
-    threats.into_iter().filter_map(|threat| security_curve(board, threat)).collect()
-}
-
-fn security_curve(board: &Board, threat: &str) -> Option<Figure> {
-    let columns: Vec<_> = board.threats.iter().filter(|c| c.threat == threat).collect();
-    if columns.len() < 2 {
-        return None;
-    }
-    let series = board.standings.iter().take(MOST).enumerate().filter_map(|(at, standing)| {
-        let mut shares = vec![(0.0, *standing.clean_cell().value()?)];
-        shares.extend(columns.iter().filter_map(|column| {
-            let worst = standing.threat(column).filter(|worst| worst.comparable())?;
-            Some((column.eps?, worst.robust?))
-        }));
-        (shares.len() > 1).then(|| Series {
-            name: standing.model.name.clone(),
-            look: Look::new(at, at),
-            points: shares.iter().map(|(eps, p)| (*eps, p.rate)).collect(),
-            interval: Some(shares.iter().map(|(_, p)| (p.low, p.high)).collect()),
-        })
-    });
-    let caption = format!(
-        "Robust accuracy against the {threat} budget: worst case over the attacks of this threat; 0 is \
-         clean accuracy. Bars: 95 % Wilson intervals.{}",
-        only_best(board)
-    );
-    Figure::new(caption, series.collect(), &format!("{threat} budget eps"))
-}
-
-/// Certified accuracy against the radius in `norm`, a step curve per finished certificate.
-pub(super) fn certified_curve(board: &Board, norm: &str) -> Option<Figure> {
-    let standings = board.standings.iter().take(MOST).enumerate();
-    let series: Vec<Series> = standings
-        .flat_map(|(at, standing)| {
-            let own = || standing.certificates.iter().filter(|c| c.norm == norm);
-            let several = own().count() > 1;
-            let finished = own().filter(|c| c.finished());
-            finished.enumerate().map(move |(number, certificate)| Series {
-                name: match several {
-                    true => format!("{}, {}", standing.model.name, certificate.label),
-                    false => standing.model.name.clone(),
-                },
-                look: Look::new(at, if several { number } else { at }),
-                points: steps(&certificate.curve),
-                interval: None,
-            })
-        })
-        .collect();
-    let all = board.standings.iter().flat_map(|s| &s.certificates);
-    let mut sigmas: Vec<f64> = all.filter(|c| c.norm == norm).map(|c| c.sigma).collect();
-    sigmas.dedup();
-    let sigma = match sigmas[..] {
-        [sigma] if sigma > 0.0 => format!(" Noise sigma {}.", format::eps(sigma)),
-        _ => String::new(),
-    };
-    let caption = format!(
-        "Certified accuracy against the {norm} radius: share of images classified correctly and certified \
-         at least that far.{sigma}{}",
-        only_best(board)
-    );
-    Figure::new(caption, series, &format!("{norm} radius"))
-}
-
-/// Verified accuracy against the radius, one figure per threat model.
-pub(super) fn verified_curves(board: &Board) -> Vec<Figure> {
-    let mut threats: Vec<&str> = board.verified.iter().map(|c| c.threat.as_str()).collect();
-    threats.dedup();
-    let curve = |threat: &str| {
-        let standings = board.standings.iter().take(MOST).enumerate();
-        let series = standings.flat_map(|(at, standing)| {
-            let own = |b: &&BoundResult| b.finished() && b.threat == threat;
-            let bounds: Vec<&BoundResult> = standing.bounds.iter().filter(own).collect();
-            let several = bounds.len() > 1;
-            bounds.into_iter().enumerate().map(move |(number, bound)| Series {
-                name: match several {
-                    true => format!("{}, {}", standing.model.name, bound.label),
-                    false => standing.model.name.clone(),
-                },
-                look: Look::new(at, if several { number } else { at }),
-                points: steps(&bound.curve),
-                interval: None,
-            })
-        });
-        let caption = format!(
-            "Verified accuracy against the {threat} radius: share of images classified correctly and \
-             proved to stay so at least that far.{}",
-            only_best(board)
-        );
-        Figure::new(caption, series.collect(), &format!("{threat} radius"))
-    };
-    threats.into_iter().filter_map(curve).collect()
-}
-
-/// Corners of a curve that falls right after each radius.
-fn steps(curve: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let mut corners: Vec<(f64, f64)> = Vec::new();
-    for (radius, share) in curve {
-        if let Some((_, before)) = corners.last().copied() {
-            corners.push((*radius, before));
-        }
-        corners.push((*radius, *share));
-    }
-    corners
-}
-
-fn only_best(board: &Board) -> String {
-    match board.standings.len() {
-        n if n > MOST => format!(" The first {MOST} of {n} networks."),
-        _ => String::new(),
-    }
+/// How the interval around a line is drawn.
+pub(super) enum Interval {
+    /// Bars at marked points.
+    Bars(Vec<(f64, f64)>),
+    /// A band around a curve.
+    Band(Vec<(f64, f64)>),
 }
 
 /// How a line is drawn. Colour, dashes and marker all differ, for readers of grey prints.
 #[derive(Clone)]
-struct Look {
+pub(super) struct Look {
     colour: String,
     style: LineStyle,
     marker: MarkerShape,
@@ -175,7 +54,7 @@ struct Look {
 
 impl Look {
     /// Of the network number `network`, dashed as number `dashes`.
-    fn new(network: usize, dashes: usize) -> Self {
+    pub(super) fn new(network: usize, dashes: usize) -> Self {
         let colour = network % COLOURS.len();
         Self {
             colour: format!("var(--series-{}, {})", colour + 1, COLOURS[colour]),
@@ -215,14 +94,16 @@ impl Look {
 
 impl Figure {
     /// Draws shares against x; `None` without a line to draw.
-    fn new(caption: String, series: Vec<Series>, x_label: &str) -> Option<Self> {
+    pub(super) fn new(caption: String, series: Vec<Series>, x_label: &str) -> Option<Self> {
         let x_max = series.iter().flat_map(|s| &s.points).map(|p| p.0).fold(0.0, f64::max);
         if x_max <= 0.0 {
             return None;
         }
         let key = series
             .iter()
-            .map(|line| (line.look.swatch(line.interval.is_some()), line.name.clone()))
+            .map(|line| {
+                (line.look.swatch(matches!(line.interval, Interval::Bars(_))), line.name.clone())
+            })
             .collect();
         Some(Self { caption, svg: draw(series, x_label, x_max), key })
     }
@@ -230,7 +111,7 @@ impl Figure {
 
 /// Numbers the drawings of a page. kuva counts clip paths over the life of the process; ids must be
 /// unique in the page and the same whenever the page is written again.
-pub(super) fn number<'a>(figures: impl IntoIterator<Item = &'a mut Figure>) {
+pub(in crate::report) fn number<'a>(figures: impl IntoIterator<Item = &'a mut Figure>) {
     const PREFIX: &str = "kuva-clip-";
     for (number, figure) in (1..).zip(figures) {
         let mut parts = figure.svg.split(PREFIX);
@@ -245,8 +126,18 @@ pub(super) fn number<'a>(figures: impl IntoIterator<Item = &'a mut Figure>) {
 
 fn draw(series: Vec<Series>, x_label: &str, x_max: f64) -> String {
     // Markers need room around them; a curve without markers starts at the axis.
-    let margin = if series.iter().any(|line| line.interval.is_some()) { 0.035 } else { 0.0 };
+    let marked = |line: &Series| matches!(line.interval, Interval::Bars(_));
+    let margin = if series.iter().any(marked) { 0.035 } else { 0.0 };
     let mut plots: Vec<Plot> = Vec::new();
+    // Bands lie under all lines.
+    for line in &series {
+        if let Interval::Band(interval) = &line.interval {
+            let x = line.points.iter().map(|(x, _)| *x);
+            let (low, high) = (interval.iter().map(|i| i.0), interval.iter().map(|i| i.1));
+            let band = BandPlot::new(x, low, high).with_color(line.look.colour.clone());
+            plots.push(Plot::Band(band.with_opacity(0.14)));
+        }
+    }
     for line in series {
         let Look { colour, style, marker } = line.look;
         let points = line.points.iter().copied();
@@ -255,7 +146,7 @@ fn draw(series: Vec<Series>, x_label: &str, x_max: f64) -> String {
             .with_color(colour.clone())
             .with_stroke_width(1.8)
             .with_line_style(style);
-        if let Some(interval) = &line.interval {
+        if let Interval::Bars(interval) = &line.interval {
             let arms =
                 line.points.iter().zip(interval).map(|((_, p), (low, high))| (p - low, high - p));
             plot = plot.with_y_err_asymmetric(arms);
@@ -325,14 +216,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_fall_after_the_radius() {
-        assert_eq!(
-            steps(&[(0.0, 0.9), (0.5, 0.4), (0.8, 0.0)]),
-            [(0.0, 0.9), (0.5, 0.9), (0.5, 0.4), (0.8, 0.4), (0.8, 0.0)]
-        );
-    }
-
-    #[test]
     fn ticks_are_round() {
         for (range, step) in [(1.0, 0.2), (0.2, 0.05), (8.0 / 255.0, 0.01), (3.0, 1.0), (0.75, 0.2)]
         {
@@ -347,7 +230,7 @@ mod tests {
             name: "a".into(),
             look: Look::new(0, 0),
             points: points.clone(),
-            interval: None,
+            interval: Interval::Band(vec![(0.9, 1.0), (0.4, 0.6)]),
         };
         let figure = Figure::new(String::new(), vec![series()], "eps <").unwrap();
         let start = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 400 290\"";

@@ -1,0 +1,75 @@
+//! An audit in words, for a terminal.
+
+use std::fmt::{Display, Formatter, Result};
+
+use super::claim::Origin;
+use super::{Audit, Claim, short};
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::Given => "given",
+            Self::Run => "run.toml",
+            Self::Columns => "columns",
+            Self::Name => "file name",
+            Self::Usual => "assumed",
+        })
+    }
+}
+
+impl Display for Claim {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let [sigma, n0, n, alpha] = self.origins;
+        write!(f, "{} noise, ", self.noise)?;
+        if self.family.has_sigma() {
+            write!(f, "sigma {} ({sigma}), ", self.sigma)?;
+        }
+        write!(f, "N0 {} ({n0}), N {} ({n}), alpha {} ({alpha})", self.n0, self.n, self.alpha)
+    }
+}
+
+impl Display for Audit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+        writeln!(f, "{}: {} rows, {}", self.log, self.rows, self.images)?;
+        writeln!(f, "  claim    {}", self.claim)?;
+        match self.ceiling {
+            Some(ceiling) => writeln!(
+                f,
+                "  ceiling  {} radius {}; the largest of the table is {}",
+                self.claim.norm,
+                short(ceiling),
+                self.largest
+            )?,
+            None => writeln!(f, "  ceiling  none: every image abstains")?,
+        }
+        for share in &self.summary.certified {
+            let interval = format!("{}-{}", percent(share.low), percent(share.high));
+            write!(f, "  r {:<6} certified {:>6} %", short(share.radius), percent(share.rate))?;
+            write!(f, "  (95 %: {interval}")?;
+            if share.at_least < share.rate {
+                write!(
+                    f,
+                    "; rounding may have added {:.2}",
+                    100.0 * (share.rate - share.at_least)
+                )?;
+            }
+            writeln!(f, ")")?;
+        }
+        writeln!(
+            f,
+            "  abstained {} %, average certified radius {:.4}, {:.3} s per image",
+            percent(self.summary.abstained),
+            self.summary.average_radius,
+            self.summary.seconds
+        )?;
+        for finding in &self.findings {
+            let weight = if finding.contradicts { "CONTRADICTION" } else { "note" };
+            writeln!(f, "  {weight}, {}: {}.", finding.check, finding.seen)?;
+        }
+        if !self.contradicted() {
+            writeln!(f, "  Nothing contradicts the claim.")?;
+        }
+        Ok(())
+    }
+}
