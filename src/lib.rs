@@ -20,6 +20,7 @@ pub mod model;
 pub mod nn;
 pub mod ops;
 mod persist;
+pub mod published;
 pub mod record;
 pub mod report;
 pub mod rng;
