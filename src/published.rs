@@ -200,8 +200,7 @@ mod tests {
 
     #[test]
     fn every_table_is_whole() {
-        let sizes: Vec<_> =
-            tables().unwrap().iter().map(|t| (t.name, t.entries.len())).collect();
+        let sizes: Vec<_> = tables().unwrap().iter().map(|t| (t.name, t.entries.len())).collect();
         assert_eq!(
             sizes,
             [

@@ -12,6 +12,8 @@ mod plan;
 mod preflight;
 mod runner;
 mod suite;
+#[cfg(test)]
+mod suites;
 
 pub use bundled::{BUNDLED_SUITE, bundled_models};
 pub use certificates::CERTIFICATES;

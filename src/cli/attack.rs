@@ -36,6 +36,7 @@ pub(super) struct Args {
     /// Keep the adversarial images in a safetensors file beside the table of results
     #[arg(long)]
     save_adversarial: bool,
+            skip_missing: false,
     #[command(flatten)]
     common: Common,
 }

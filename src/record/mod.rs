@@ -73,6 +73,9 @@ pub struct ModelRecord {
     /// What the author or the model file says about it in a few words: training, source.
     #[serde(default)]
     pub note: String,
+    /// The published entry that it is, `cifar10-linf/Carmon2019Unlabeled`, if the suite says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
 }
 
 /// One data set of a run.

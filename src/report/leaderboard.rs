@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::certified::{self, CertifiedColumn};
 use super::format::{self, Cell};
 use super::gather::{Gathered, Job, RunInfo};
+use super::published::Ranking;
 use super::standing::{Standing, rank};
 use super::verified::{self, VerifiedColumn};
 use crate::error::{Error, Result};
@@ -29,6 +30,9 @@ pub struct Leaderboard {
     pub boards: Vec<Board>,
     /// What happened when the runs were merged, in sentences.
     pub notes: Vec<String>,
+    /// Measured networks among published ones, where the user asks for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Ranking>,
 }
 
 /// The ranking on one data set.
@@ -108,7 +112,8 @@ impl Leaderboard {
             }
         }
         let title = names.join(" + ");
-        Ok(Self { format_version: SUMMARY_VERSION, title, runs, boards, notes })
+        let published = Vec::new();
+        Ok(Self { format_version: SUMMARY_VERSION, title, runs, boards, notes, published })
     }
 }
 

@@ -18,6 +18,7 @@ mod legend;
 mod markdown;
 mod patch_result;
 mod proportion;
+mod published;
 mod standing;
 mod summary;
 mod table;
@@ -44,6 +45,7 @@ pub use leaderboard::{AttackColumn, Board, Leaderboard, SUMMARY_VERSION, ThreatC
 pub use markdown::Markdown;
 pub use patch_result::PatchResult;
 pub use proportion::Proportion;
+pub use published::{Measured, Origin, Place, Ranking};
 pub use standing::{Standing, ThreatResult};
 pub use summary::Summary;
 pub use terminal::Terminal;
