@@ -6,14 +6,18 @@
 
 mod array;
 mod cifar;
+mod cifar_c;
 mod digits;
 mod element;
 mod folder;
 mod idx;
+mod imagenet;
 mod label_file;
 mod npy;
 mod npz;
+mod preprocess;
 mod records;
+mod resize;
 mod safetensors;
 mod source;
 mod subset;
@@ -52,6 +56,8 @@ const FORMATS: &[Format] = &[
     npz::FORMAT,
     safetensors::FORMAT,
     folder::FORMAT,
+    imagenet::FORMAT,
+    cifar_c::FORMAT,
 ];
 
 /// The forms a data specification can take, for help texts: `digits[:test|train|all]`,
