@@ -34,7 +34,7 @@ fn open(spec: &str) -> Result<Box<dyn Dataset>> {
         _ => return Err(usage(format!("`{severity}` is no severity"))),
     };
     let folder = Path::new(folder);
-    let whole = |name: &str, field: &str| {
+    let whole = |name: &str, field: &str| -> Result<_> {
         let path = folder.join(format!("{name}.npy"));
         let source = Source::open(&path)?;
         let end = source.len();

@@ -7,6 +7,7 @@
 mod array;
 mod cifar;
 mod cifar_c;
+mod cifar_pickle;
 mod digits;
 mod element;
 mod folder;
