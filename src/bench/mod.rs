@@ -7,6 +7,7 @@ mod bound;
 mod bundled;
 mod certificates;
 mod checks;
+mod corruptions;
 mod journal;
 mod plan;
 mod preflight;
@@ -17,6 +18,7 @@ mod suites;
 
 pub use bundled::{BUNDLED_SUITE, bundled_models};
 pub use certificates::CERTIFICATES;
+pub use corruptions::{CORRUPTIONS, CorruptionSettings, measure_corruptions};
 pub use plan::{Plan, PlannedJob, Task};
 pub use runner::{Failure, Progress, RunOptions, Summary, run};
 pub use suite::{AttackEntry, CertificateEntry, DataEntry, ModelEntry, Number, OneOrMany, Suite};

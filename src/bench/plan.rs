@@ -290,7 +290,7 @@ impl Plan {
     }
 }
 
-fn load_model(entry: &ModelEntry) -> Result<(FrozenNetwork, ModelCard)> {
+pub(super) fn load_model(entry: &ModelEntry) -> Result<(FrozenNetwork, ModelCard)> {
     let declared = Declared { name: entry.name.clone(), architecture: entry.arch.clone() };
     match entry.path.strip_prefix("bundled:") {
         Some(name) => bundled::load(name, &declared),
@@ -298,7 +298,7 @@ fn load_model(entry: &ModelEntry) -> Result<(FrozenNetwork, ModelCard)> {
     }
 }
 
-fn model_record(
+pub(super) fn model_record(
     model: &FrozenNetwork,
     card: &ModelCard,
     entry: &ModelEntry,

@@ -5,6 +5,8 @@
 mod attack;
 mod certify;
 mod convert;
+mod corruptions;
+mod data;
 mod inspect;
 mod interrupt;
 mod leaderboard;
@@ -53,6 +55,8 @@ enum Command {
     Attack(attack::Args),
     /// Certify one model: randomized smoothing, or proofs against patches
     Certify(certify::Args),
+    /// Measure clean accuracy under common corruptions (CIFAR-C, ImageNet-C)
+    Corruptions(corruptions::Args),
     /// Make leaderboards of finished runs
     Leaderboard(leaderboard::Args),
     /// Turn a PyTorch checkpoint or plain weights into a model file
@@ -61,6 +65,8 @@ enum Command {
     Inspect(inspect::Args),
     /// List attacks, certificates, architectures, data formats or bundled models
     List(list::Args),
+    /// The usual data sets and how to get them
+    Data(data::Args),
     /// Train a small network: standard, PGD, TRADES or with Gaussian noise
     Train(train::Args),
 }
@@ -106,10 +112,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Run(args) => run::run(&args),
         Command::Attack(args) => attack::run(&args),
         Command::Certify(args) => certify::run(&args),
+        Command::Corruptions(args) => corruptions::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => list::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
     }
 }

@@ -5,6 +5,7 @@
 //! A new format is one new file with a `Format`, and one line in that list.
 
 mod array;
+mod catalogue;
 mod cifar;
 mod cifar_c;
 mod cifar_pickle;
@@ -31,6 +32,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
 
+pub use catalogue::{CATALOGUE, Known};
 pub use subset::{Selection, Subset};
 
 /// One way to store images and labels, as [`open`] needs to know it.

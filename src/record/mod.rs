@@ -7,6 +7,7 @@ mod attack_row;
 mod bound_row;
 mod certificate_row;
 mod check_record;
+mod corruptions;
 mod patch_row;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use attack_row::AttackRow;
 pub use bound_row::BoundRow;
 pub use certificate_row::CertificateRow;
 pub use check_record::{CheckRecord, Finding};
+pub use corruptions::{CorruptionRecord, CorruptionRow, SEVERITIES};
 pub use patch_row::PatchRow;
 
 use crate::error::{Error, Result};
