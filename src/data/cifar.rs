@@ -70,6 +70,9 @@ impl Variant {
             let has = |name: &str| path.join(name).is_file();
             return has(self.test_file) || has(self.pickle) && has(self.beside);
         }
+        if path.file_name().is_some_and(|name| name == self.pickle) {
+            return cifar_pickle::is_pickle(path);
+        }
         let size = path.metadata().map_or(0, |file| file.len());
         path.extension().is_some_and(|ending| ending == "bin")
             && size > 0

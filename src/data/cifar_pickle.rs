@@ -2,7 +2,7 @@
 //! `data` and a list of labels. Read by [`crate::pickle`], so nothing in the file is executed.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -16,6 +16,13 @@ pub(super) const FIRST_BYTE: u8 = 0x80;
 const PIXELS: u64 = 3072;
 const AGAIN: &str =
     "get the Python version of the data set again from its own page, or the binary one";
+
+/// Whether the file at `path` begins as a pickle.
+pub(super) fn is_pickle(path: &Path) -> bool {
+    let mut first = [0];
+    File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok()
+        && first == [FIRST_BYTE]
+}
 
 /// The pixels, `[N, 3, 32, 32]` bytes, and the labels under the key `labels`, all below `classes`.
 ///
