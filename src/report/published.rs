@@ -32,6 +32,7 @@ pub struct Place {
     /// Name of the network.
     pub name: String,
     /// Who states the numbers.
+    #[serde(flatten)]
     pub origin: Origin,
     /// Architecture.
     pub architecture: String,
@@ -66,8 +67,8 @@ pub enum Origin {
 pub struct Measured {
     /// Data set of the run.
     pub data: String,
-    /// With its interval; over these images.
-    pub robust: Proportion,
+    /// What it is ranked by, with its interval and over how many images.
+    pub worst: Proportion,
     /// The published entry that the network is, by its run or its name.
     pub entry: Option<String>,
     /// Measured minus published clean accuracy.
@@ -202,7 +203,7 @@ fn measured(
         robust: robust.rate,
         origin: Origin::Measured(Box::new(Measured {
             data: board.data.name.clone(),
-            robust,
+            worst: robust,
             entry: entry.map(|entry| entry.name.clone()),
             clean_difference: entry.map(|entry| minus(clean.rate, entry.clean)),
             autoattack_difference: autoattack.zip(published).map(|(p, of)| minus(p.rate, of)),
@@ -266,9 +267,9 @@ impl Ranking {
             lines.push(format!(
                 "{}{entry} measured on {} images of {}: {} % robust.",
                 place.name,
-                measured.robust.total,
+                measured.worst.total,
                 measured.data,
-                format::interval(&measured.robust),
+                format::interval(&measured.worst),
             ));
         }
         lines
