@@ -57,8 +57,9 @@ pub const CATALOGUE: &[Known] = &[
         images: "10,000, 1 x 28 x 28",
         source: "https://ossci-datasets.s3.amazonaws.com/mnist/",
         licence: "not stated there",
-        file: "t10k-images-idx3-ubyte, unpacked",
-        bytes: 16 + 10_000 * 784,
+        file: "t10k-images-idx3-ubyte.gz",
+        bytes: 1_648_877,
+        sha256: "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         prepare: "curl -O https://ossci-datasets.s3.amazonaws.com/mnist/t10k-images-idx3-ubyte.gz \
                   -O https://ossci-datasets.s3.amazonaws.com/mnist/t10k-labels-idx1-ubyte.gz",
         open: "idx:t10k-images-idx3-ubyte.gz",

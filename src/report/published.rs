@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(count(&csv, ",published,"), 99);
         assert_eq!(count(&csv, ",measured,"), 3);
         let markdown = Markdown.export(&board).unwrap();
-        assert_eq!(count(&markdown, "| published |"), 99);
+        assert_eq!(count(&markdown, "| published "), 99);
         assert!(markdown.contains("**ours**"), "{markdown}");
         let html = Html.export(&board).unwrap();
         assert_eq!(count(&html, "<td>published</td>"), 99);
