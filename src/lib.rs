@@ -20,6 +20,8 @@ pub mod model;
 pub mod nn;
 pub mod ops;
 mod persist;
+mod pickle;
+pub mod published;
 pub mod record;
 pub mod report;
 pub mod rng;

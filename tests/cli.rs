@@ -19,6 +19,18 @@ fn lists() {
 }
 
 #[test]
+fn the_catalogue_says_how_to_get_each_data_set() {
+    let sandbox = Sandbox::new();
+    let listed = sandbox.run(&["data", "list"]);
+    assert_eq!(listed.code, 0, "{}", listed.all());
+    assert!(listed.stdout.contains("\n  open     --data cifar-c:CIFAR-10-C,fog,3\n"));
+    let json = sandbox.run(&["data", "list", "--json"]).stdout;
+    let sets: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(sets.len(), listed.stdout.matches("\n  source ").count());
+    assert!(sets.iter().all(|set| set["licence"].is_string() && set["prepare"].is_string()));
+}
+
+#[test]
 fn a_dry_run_names_the_jobs() {
     let sandbox = Sandbox::new();
     sandbox.write("small.toml", SMALL_SUITE);

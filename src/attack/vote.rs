@@ -14,7 +14,7 @@ pub(super) const VOTES: usize = 11;
 /// Predicted classes of `images`, given the `logits` of one forward. Those of a randomised network
 /// are the most frequent of [`VOTES`] forwards, that one among them; of equally frequent classes the
 /// smallest.
-pub(super) fn predicted(
+pub(crate) fn predicted(
     model: &dyn Classifier,
     images: &Tensor,
     logits: &Tensor,

@@ -7,6 +7,7 @@ mod bound;
 mod bundled;
 mod certificates;
 mod checks;
+mod corruptions;
 mod counts;
 mod journal;
 mod plan;
@@ -14,9 +15,12 @@ mod preflight;
 mod runner;
 mod smoothing;
 mod suite;
+#[cfg(test)]
+mod suites;
 
 pub use bundled::{BUNDLED_SUITE, bundled_models};
 pub use certificates::CERTIFICATES;
+pub use corruptions::{CORRUPTIONS, CorruptionSettings, measure_corruptions};
 pub use plan::{Plan, PlannedJob, Task};
 pub use runner::{Failure, Progress, RunOptions, Summary, run};
 pub use suite::{AttackEntry, CertificateEntry, DataEntry, ModelEntry, Number, OneOrMany, Suite};

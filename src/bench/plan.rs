@@ -16,6 +16,7 @@ use crate::data::{self, Dataset, Subset};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
 use crate::model::{Classifier, FrozenNetwork, ModelCard};
+use crate::published;
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work};
 use crate::rng::Randomness;
 use crate::threat::{Norm, PatchSize, Threat};
@@ -63,6 +64,7 @@ impl Plan {
     /// # Errors
     /// If a file, a name or a setting cannot be used, or models and data do not fit each other.
     pub fn new(suite: &Suite) -> Result<Self> {
+        let suite = &suite.present()?;
         if suite.batch == Some(0) {
             return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
         }
@@ -91,6 +93,7 @@ impl Plan {
                 }
             })
             .collect::<Result<Vec<_>>>()?;
+        one_norm(suite)?;
         let (models, cards): (Vec<_>, Vec<_>) =
             suite.models.iter().map(load_model).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let record = RunRecord {
@@ -108,7 +111,12 @@ impl Plan {
             device: "cpu".into(),
             precision: "f32".into(),
             save_adversarial: suite.save_adversarial,
-            models: models.iter().zip(&cards).map(|(m, card)| model_record(m, card)).collect(),
+            models: models
+                .iter()
+                .zip(&cards)
+                .zip(&suite.models)
+                .map(|((m, card), entry)| model_record(m, card, entry))
+                .collect::<Result<_>>()?,
             data: suite
                 .data
                 .iter()
@@ -127,11 +135,21 @@ impl Plan {
         };
         refuse_twins("model", plan.record.models.iter().map(|m| &m.name))?;
         refuse_twins("data", plan.record.data.iter().map(|d| &d.name))?;
+        for entry in &suite.models {
+            let names = || plan.record.data.iter().map(|d| &d.name);
+            if let Some(unknown) = entry.data.as_ref().filter(|d| !names().any(|name| name == *d)) {
+                return Err(Error::unknown("data set of a model", unknown, names()));
+            }
+        }
         for data in 0..plan.data.len() {
             for model in 0..plan.models.len() {
+                if !suite.models[model].meets(&plan.record.data[data].name) {
+                    continue;
+                }
                 preflight::fits(&plan.models[model], plan.data[data].as_ref())?;
                 for entry in &suite.attacks {
-                    plan.add_attacks(model, data, entry, suite.seed)?;
+                    let entry = entry.at(suite.models[model].eps.as_ref());
+                    plan.add_attacks(model, data, &entry, suite.seed)?;
                 }
                 for entry in &suite.certificates {
                     plan.add_certificate(model, data, entry, suite.seed)?;
@@ -139,12 +157,17 @@ impl Plan {
             }
         }
         refuse_twins("job (give one of them a label)", plan.record.jobs.iter().map(|j| &j.id))?;
+        let data = || plan.data.iter().zip(&plan.record.data);
         for (network, entry) in plan.models.iter().zip(&suite.models) {
-            preflight::returns_logits(network, plan.data[0].as_ref(), entry.probabilities)?;
+            if let Some((data, _)) = data().find(|(_, record)| entry.meets(&record.name)) {
+                preflight::returns_logits(network, data.as_ref(), entry.probabilities)?;
+            }
         }
-        for data in &plan.data {
-            let classes = plan.models.iter().map(|m| m.info().classes).min().unwrap_or(0);
-            preflight::readable(data.as_ref(), classes, plan.batch.unwrap_or(BATCH))?;
+        for (data, record) in data() {
+            let meet = plan.models.iter().zip(&suite.models).filter(|(_, e)| e.meets(&record.name));
+            if let Some(classes) = meet.map(|(network, _)| network.info().classes).min() {
+                preflight::readable(data.as_ref(), classes, plan.batch.unwrap_or(BATCH))?;
+            }
         }
         Ok(plan)
     }
@@ -267,7 +290,7 @@ impl Plan {
     }
 }
 
-fn load_model(entry: &ModelEntry) -> Result<(FrozenNetwork, ModelCard)> {
+pub(super) fn load_model(entry: &ModelEntry) -> Result<(FrozenNetwork, ModelCard)> {
     let declared = Declared { name: entry.name.clone(), architecture: entry.arch.clone() };
     match entry.path.strip_prefix("bundled:") {
         Some(name) => bundled::load(name, &declared),
@@ -275,14 +298,34 @@ fn load_model(entry: &ModelEntry) -> Result<(FrozenNetwork, ModelCard)> {
     }
 }
 
-fn model_record(model: &FrozenNetwork, card: &ModelCard) -> ModelRecord {
+pub(super) fn model_record(
+    model: &FrozenNetwork,
+    card: &ModelCard,
+    entry: &ModelEntry,
+) -> Result<ModelRecord> {
     let info = model.info();
-    ModelRecord {
+    entry.published.as_deref().map(published::find).transpose()?;
+    Ok(ModelRecord {
         name: info.name.clone(),
         architecture: info.architecture.clone(),
         sha256: info.sha256.clone(),
         parameters: info.parameters,
         note: card.source.clone(),
+        published: entry.published.clone(),
+    })
+}
+
+/// A model's own radius says nothing about which norm it is of.
+fn one_norm(suite: &Suite) -> Result<()> {
+    let own = suite.models.iter().any(|model| model.eps.is_some());
+    let norms: BTreeSet<&String> = suite.attacks.iter().filter_map(|a| a.norm.as_ref()).collect();
+    match own && norms.len() > 1 {
+        true => Err(Error::setting(
+            "model: eps",
+            "the suite attacks in several norms",
+            "write a suite per norm, or leave the radius to the attacks",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -31,6 +31,9 @@ pub struct Suite {
     /// Keeps the adversarial images of every attack job in a safetensors file beside its table.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub save_adversarial: bool,
+    /// Leaves out models whose file is not there; of a long list a user has a few.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_missing: bool,
     /// The networks.
     #[serde(rename = "model")]
     pub models: Vec<ModelEntry>,
@@ -59,6 +62,22 @@ pub struct ModelEntry {
     /// The network returns probabilities and is to be attacked as it is.
     #[serde(default)]
     pub probabilities: bool,
+    /// The published entry that it is: `cifar10-linf/Carmon2019Unlabeled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
+    /// Radius of the ball in place of the attacks' own; for networks with another published one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eps: Option<Number>,
+    /// Name of the only data set that it meets; all if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+}
+
+impl ModelEntry {
+    /// Whether its jobs run on the data set of this name.
+    pub(super) fn meets(&self, data: &str) -> bool {
+        self.data.as_deref().is_none_or(|only| only == data)
+    }
 }
 
 /// A `[[data]]` of a suite.
@@ -99,6 +118,17 @@ pub struct AttackEntry {
     /// Hyper-parameters by name. For `patch-suite`: a table per attack.
     #[serde(default)]
     pub parameters: BTreeMap<String, toml::Value>,
+}
+
+impl AttackEntry {
+    /// Itself, with a model's own radius if it is about a ball.
+    pub(super) fn at(&self, eps: Option<&Number>) -> Self {
+        let mut entry = self.clone();
+        if let (Some(eps), Some(_)) = (eps, &self.norm) {
+            entry.eps = OneOrMany::One(eps.clone());
+        }
+        entry
+    }
 }
 
 /// A `[[certificate]]` of a suite.
@@ -250,6 +280,36 @@ impl Suite {
                 "see benchmarks/suites/ for complete examples",
             )
         })
+    }
+
+    /// Without the models whose file is not there, if the suite wants that.
+    ///
+    /// # Errors
+    /// If none is left.
+    pub(super) fn present(&self) -> Result<Self> {
+        let mut suite = self.clone();
+        if self.skip_missing {
+            let there = |path: &str| path.starts_with("bundled:") || Path::new(path).exists();
+            suite.models.retain(|model| there(&model.path));
+            let missing: Vec<&str> =
+                self.models.iter().map(|m| m.path.as_str()).filter(|path| !there(path)).collect();
+            let (count, all) = (missing.len(), self.models.len());
+            match missing.first() {
+                Some(first) if suite.models.is_empty() => {
+                    return Err(Error::file(
+                        first,
+                        "model",
+                        format!("neither this file nor one of the other {} is here", count - 1),
+                        "convert a checkpoint to one of these names; paths start at this folder",
+                    ));
+                }
+                Some(first) => tracing::warn!(
+                    "{count} of {all} models have no file and are left out, {first} first"
+                ),
+                None => {}
+            }
+        }
+        Ok(suite)
     }
 
     /// Reads the suite file at `path`.

@@ -72,6 +72,7 @@ impl Subject {
         let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned());
         let stem = stem.unwrap_or_default().replace("bundled:", "");
         Suite {
+            skip_missing: false,
             name: format!("{stem}--{name}"),
             seed: 0,
             rng: Randomness::default(),

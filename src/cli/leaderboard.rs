@@ -17,6 +17,9 @@ pub(super) struct Args {
     /// What to print on stdout
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Rank the networks among those of a published table too, by default of every one they belong to
+    #[arg(long, value_name = "TABLE", num_args = 0..=1, require_equals = true)]
+    published: Option<Option<String>>,
     /// Short for --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -39,7 +42,10 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     for folder in &args.runs {
         runs.extend(run_folders(folder)?);
     }
-    let leaderboard = Leaderboard::from_runs(&runs)?;
+    let mut leaderboard = Leaderboard::from_runs(&runs)?;
+    if let Some(table) = &args.published {
+        leaderboard.rank_among_published(table.as_deref())?;
+    }
     let text = match if args.json { Format::Json } else { args.format } {
         Format::Table => Terminal::detect().export(&leaderboard)?,
         Format::Csv => Csv.export(&leaderboard)?,

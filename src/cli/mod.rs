@@ -7,6 +7,8 @@ mod audit;
 mod certify;
 mod compare;
 mod convert;
+mod corruptions;
+mod data;
 mod inspect;
 mod interrupt;
 mod leaderboard;
@@ -59,6 +61,8 @@ enum Command {
     Attack(attack::Args),
     /// Certify one model: randomized smoothing, or proofs against patches
     Certify(certify::Args),
+    /// Measure clean accuracy under common corruptions (CIFAR-C, ImageNet-C)
+    Corruptions(corruptions::Args),
     /// Make leaderboards of finished runs
     Leaderboard(leaderboard::Args),
     /// Compare two methods on the same images: McNemar's test, Holm, paired bootstrap
@@ -71,6 +75,8 @@ enum Command {
     Inspect(inspect::Args),
     /// List attacks, certificates, architectures, data formats or bundled models
     List(list::Args),
+    /// The usual data sets and how to get them
+    Data(data::Args),
     /// Train a small network: standard, PGD, TRADES or with Gaussian noise
     Train(train::Args),
 }
@@ -116,12 +122,14 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Run(args) => run::run(&args),
         Command::Attack(args) => attack::run(&args),
         Command::Certify(args) => certify::run(&args),
+        Command::Corruptions(args) => corruptions::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => list::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
     }
 }

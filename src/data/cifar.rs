@@ -1,18 +1,19 @@
-//! The binary versions of CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features
-//! from tiny images", 2009): records of label bytes and 3 x 32 x 32 pixels, without a header.
+//! CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features from tiny images", 2009). The
+//! binary versions are records of label bytes and 3 x 32 x 32 pixels, without a header; the Python
+//! versions are pickles.
 
 use std::path::{Path, PathBuf};
 
 use super::element::Element;
 use super::records::Records;
 use super::source::{self, Source};
-use super::{DataInfo, Dataset, Format};
+use super::{DataInfo, Dataset, Format, cifar_pickle};
 use crate::error::{Error, Result};
 
 pub(super) const CIFAR10: Format = Format {
     name: "cifar10",
     usage: "cifar10:FILE_OR_FOLDER",
-    sign: "a folder with test_batch.bin, or a .bin file of records of 3073 bytes",
+    sign: "a folder with test_batch.bin or test_batch, or a .bin file of records of 3073 bytes",
     fits: |path| TEN.fits(path),
     open: |path| TEN.open(path.as_ref()),
 };
@@ -21,15 +22,29 @@ pub(super) const CIFAR10: Format = Format {
 pub(super) const CIFAR100: Format = Format {
     name: "cifar100",
     usage: "cifar100:FILE_OR_FOLDER",
-    sign: "a folder with test.bin, or a .bin file of records of 3074 bytes",
+    sign: "a folder with test.bin or test and meta, or a .bin file of records of 3074 bytes",
     fits: |path| HUNDRED.fits(path),
     open: |path| HUNDRED.open(path.as_ref()),
 };
 
-const TEN: Variant =
-    Variant { name: "cifar10", label_bytes: 1, classes: 10, test_file: "test_batch.bin" };
-const HUNDRED: Variant =
-    Variant { name: "cifar100", label_bytes: 2, classes: 100, test_file: "test.bin" };
+const TEN: Variant = Variant {
+    name: "cifar10",
+    label_bytes: 1,
+    classes: 10,
+    test_file: "test_batch.bin",
+    pickle: "test_batch",
+    beside: "batches.meta",
+    labels: "labels",
+};
+const HUNDRED: Variant = Variant {
+    name: "cifar100",
+    label_bytes: 2,
+    classes: 100,
+    test_file: "test.bin",
+    pickle: "test",
+    beside: "meta",
+    labels: "fine_labels",
+};
 
 const SHAPE: [usize; 3] = [3, 32, 32];
 const PIXELS: u64 = 3 * 32 * 32;
@@ -41,12 +56,22 @@ struct Variant {
     classes: usize,
     /// What the published folder calls its test set.
     test_file: &'static str,
+    /// What the published folder of the Python version calls it.
+    pickle: &'static str,
+    /// And what lies beside it there.
+    beside: &'static str,
+    /// Key of the labels in the pickle.
+    labels: &'static str,
 }
 
 impl Variant {
     fn fits(&self, path: &Path) -> bool {
         if path.is_dir() {
-            return path.join(self.test_file).is_file();
+            let has = |name: &str| path.join(name).is_file();
+            return has(self.test_file) || has(self.pickle) && has(self.beside);
+        }
+        if path.file_name().is_some_and(|name| name == self.pickle) {
+            return cifar_pickle::is_pickle(path);
         }
         let size = path.metadata().map_or(0, |file| file.len());
         path.extension().is_some_and(|ending| ending == "bin")
@@ -60,21 +85,28 @@ impl Variant {
             let stem = path.file_stem().unwrap_or_default();
             return Ok((path.into(), stem.to_string_lossy().into()));
         }
-        let file = path.join(self.test_file);
-        if file.is_file() {
+        let found = [self.test_file, self.pickle].map(|name| path.join(name));
+        if let Some(file) = found.into_iter().find(|file| file.is_file()) {
             return Ok((file, self.name.into()));
         }
         Err(Error::file(
             path,
             self.test_file,
-            "not in the folder",
-            "the binary version of the data set is needed, not the Python pickles",
+            format!("not in the folder, and neither is {}", self.pickle),
+            "name the unpacked folder of the binary or the Python version",
         ))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn Dataset>> {
         let (path, name) = self.file(path)?;
         let source = Source::open(&path)?;
+        // A record begins with a label, which is below 100.
+        if source.len() > 0 && source.read(0, 1)? == [cifar_pickle::FIRST_BYTE] {
+            let (pixels, labels) = cifar_pickle::read(&path, self.labels, self.classes)?;
+            let sha256 = source::sha256_file(&path)?;
+            let source = Source::memory(&path, pixels);
+            return Ok(Box::new(self.records(name, sha256, source, 0, labels)));
+        }
         let stride = self.label_bytes + PIXELS;
         if source.len() == 0 || !source.len().is_multiple_of(stride) {
             let whole = source.len() / stride;
@@ -91,22 +123,30 @@ impl Variant {
             ));
         }
         let labels = self.labels(&source, stride)?;
-        Ok(Box::new(Records {
-            info: DataInfo {
-                name,
-                len: labels.len(),
-                shape: SHAPE,
-                classes: Some(self.classes),
-                sha256: source::sha256_file(&path)?,
-            },
+        let sha256 = source::sha256_file(&path)?;
+        Ok(Box::new(self.records(name, sha256, source, self.label_bytes, labels)))
+    }
+
+    /// Images of `source`, each behind `gap` bytes.
+    fn records(
+        &self,
+        name: String,
+        sha256: String,
+        source: Source,
+        gap: u64,
+        labels: Vec<u32>,
+    ) -> Records {
+        let (len, classes) = (labels.len(), Some(self.classes));
+        Records {
+            info: DataInfo { name, len, shape: SHAPE, classes, sha256 },
             source,
-            first: self.label_bytes,
-            stride,
+            first: gap,
+            stride: gap + PIXELS,
             element: Element::U8,
             white: 255.0,
             channels_last: false,
             labels,
-        }))
+        }
     }
 
     fn labels(&self, source: &Source, stride: u64) -> Result<Vec<u32>> {
@@ -160,6 +200,35 @@ pub(super) mod tests {
                 assert_eq!(pixels[0], labels[1] as f32 / 255.0);
                 assert_eq!(pixels[3071], ((3071 + labels[1]) % 256) as f32 / 255.0);
             }
+        }
+    }
+
+    #[test]
+    fn the_python_versions_read_the_same() {
+        for (variant, label, records) in [
+            (TEN, 9, [record(&[3]), record(&[9])]),
+            (HUNDRED, 99, [record(&[0, 3]), record(&[1, 99])]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let pixels = records.map(|record| record[variant.label_bytes as usize..].to_vec());
+            let batch = cifar_pickle::tests::batch(
+                variant.labels,
+                &[3, label],
+                [2, 3072],
+                false,
+                &pixels.concat(),
+            );
+            std::fs::write(folder.path().join(variant.pickle), batch).unwrap();
+            assert!(!variant.fits(folder.path()));
+            std::fs::write(folder.path().join(variant.beside), "").unwrap();
+            assert!(variant.fits(folder.path()));
+            let data = variant.open(folder.path()).unwrap();
+            assert_eq!((data.info().len, data.info().name.as_str()), (2, variant.name));
+            let batch = data.read(&[1]).unwrap();
+            assert_eq!(batch.labels, [u32::from(label)]);
+            let found = batch.images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let wanted: Vec<f32> = pixels[1].iter().map(|byte| f32::from(*byte) / 255.0).collect();
+            assert_eq!(found, wanted);
         }
     }
 

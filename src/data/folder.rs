@@ -1,21 +1,24 @@
 //! A folder with one subfolder per class, png or jpeg images in each: what ImageNet's validation set
 //! and most people's own data look like. Subfolders sorted by name are classes 0, 1, ...; within one,
-//! files sorted by name. All images have one size; they are decoded when read, in parallel.
+//! files sorted by name. All images have one size or are brought to one; they are decoded when read, in
+//! parallel.
 
 use std::path::{Path, PathBuf};
 
 use image::{ImageDecoder, ImageReader};
 use rayon::prelude::*;
 
+use super::preprocess::{self, Preprocessing};
+use super::resize::Image;
 use super::{Batch, DataInfo, Dataset, Format, records, source};
 use crate::error::{Error, Result};
 
 pub(super) const FORMAT: Format = Format {
     name: "folder",
-    usage: "folder:FOLDER",
+    usage: "folder:FOLDER[,PREPROCESSING]",
     sign: "a folder with subfolders",
     fits: |path| entries(path).is_ok_and(|all| all.iter().any(|entry| entry.is_dir())),
-    open: |path| Ok(Box::new(Folder::open(path.as_ref())?)),
+    open,
 };
 
 const LAYOUT: &str = "the layout is FOLDER/CLASS/IMAGE.png (or .jpg, .jpeg), one size for all";
@@ -23,14 +26,26 @@ const LAYOUT: &str = "the layout is FOLDER/CLASS/IMAGE.png (or .jpg, .jpeg), one
 /// Most pixels of one image: a header can claim billions, and memory is asked for on its word.
 const PIXEL_LIMIT: u64 = 1 << 26;
 
-struct Folder {
-    info: DataInfo,
+/// A comma inside the name of a folder that exists does not separate.
+fn open(spec: &str) -> Result<Box<dyn Dataset>> {
+    Ok(Box::new(match spec.rsplit_once(',') {
+        Some((root, name)) if !Path::new(spec).exists() => {
+            Folder::open(root.as_ref(), Some(preprocess::find(name)?))?
+        }
+        _ => Folder::open(spec.as_ref(), None)?,
+    }))
+}
+
+pub(super) struct Folder {
+    pub(super) info: DataInfo,
     /// Image file and class.
-    files: Vec<(PathBuf, u32)>,
+    pub(super) files: Vec<(PathBuf, u32)>,
+    preprocessing: Option<&'static Preprocessing>,
 }
 
 impl Folder {
-    fn open(root: &Path) -> Result<Self> {
+    /// The images below `root`: all of one size, or of any if there is a preprocessing.
+    pub(super) fn open(root: &Path, preprocessing: Option<&'static Preprocessing>) -> Result<Self> {
         let classes: Vec<_> = entries(root)?.into_iter().filter(|entry| entry.is_dir()).collect();
         let (mut files, mut ignored, mut names) = (Vec::new(), Vec::new(), String::new());
         for (class, folder) in classes.iter().enumerate() {
@@ -51,7 +66,14 @@ impl Folder {
             let (count, first) = (ignored.len(), first.display());
             tracing::warn!("{count} entries that are not png or jpeg are left out, {first} first");
         }
-        let shape = common_shape(&files)?;
+        let shape = match preprocessing {
+            None => common_shape(&files)?,
+            Some(preprocessing) => {
+                // Other inputs of the network are another data set.
+                names += preprocessing.name;
+                [3, preprocessing.side(), preprocessing.side()]
+            }
+        };
         Ok(Self {
             info: DataInfo {
                 name: file_name(root),
@@ -61,7 +83,23 @@ impl Folder {
                 sha256: source::sha256(names.as_bytes()),
             },
             files,
+            preprocessing,
         })
+    }
+
+    /// `CLASS/IMAGE` of the image at `index`.
+    pub(super) fn name(&self, index: usize) -> String {
+        let path = &self.files[index].0;
+        let class = path.parent().map_or_else(String::new, file_name);
+        format!("{class}/{}", file_name(path))
+    }
+
+    fn decode(&self, index: usize, out: &mut [f32]) -> Result<()> {
+        let path = &self.files[index].0;
+        match self.preprocessing {
+            None => decode(path, self.info.shape, out),
+            Some(preprocessing) => decode_any(path, preprocessing, out),
+        }
     }
 }
 
@@ -77,7 +115,7 @@ impl Dataset for Folder {
         let decoded: Vec<Result<()>> = indices
             .par_iter()
             .zip(pixels.par_chunks_exact_mut(size))
-            .map(|(&index, image)| decode(&self.files[index].0, self.info.shape, image))
+            .map(|(&index, image)| self.decode(index, image))
             .collect();
         // In order, so that the error does not depend on which thread was first.
         decoded.into_iter().collect::<Result<()>>()?;
@@ -171,6 +209,27 @@ fn decode(path: &Path, [channels, height, width]: [usize; 3], out: &mut [f32]) -
     Ok(())
 }
 
+/// Decodes an image of any size to the input of a network, CHW. Transparency is dropped, and of 16 bits
+/// per channel the upper 8 are taken, as is done where published accuracies were measured.
+fn decode_any(path: &Path, preprocessing: &Preprocessing, out: &mut [f32]) -> Result<()> {
+    let image = reader(path)?.decode().map_err(damaged(path))?.into_rgb8();
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let (wide, high) = preprocessing.resized(width, height);
+    // A narrow image becomes much larger when its shorter side is brought to a length.
+    if wide.saturating_mul(high.max(height)) as u64 > PIXEL_LIMIT {
+        let problem = format!("{width}x{height} would become {wide}x{high}");
+        return Err(Error::file(
+            path,
+            "size",
+            problem,
+            "leave the image out, or crop it beforehand",
+        ));
+    }
+    let image = preprocessing.apply(Image { width, height, bytes: image.into_raw() });
+    records::planes(&eight_bits(&image.bytes), 3, out);
+    Ok(())
+}
+
 fn eight_bits(values: &[u8]) -> Vec<f32> {
     values.iter().map(|&v| f32::from(v) / 255.0).collect()
 }
@@ -196,7 +255,7 @@ mod tests {
     }
 
     fn read_all(root: &Path) -> Result<(DataInfo, Vec<f32>, Vec<u32>)> {
-        let data = Folder::open(root)?;
+        let data = Folder::open(root, None)?;
         let batch = data.read(&(0..data.info.len).collect::<Vec<_>>())?;
         Ok((data.info, batch.images.flatten_all()?.to_vec1()?, batch.labels))
     }
@@ -245,6 +304,31 @@ mod tests {
         for (plane, expected) in pixels.chunks(64).zip([200.0, 30.0, 90.0]) {
             assert!(plane.iter().all(|v| (v * 255.0 - expected).abs() < 4.0), "{plane:?}");
         }
+    }
+
+    #[test]
+    fn images_of_any_size_are_brought_to_one() {
+        let root = tempfile::tempdir().unwrap();
+        let shade = |value: u8, width, height| RgbImage::from_pixel(width, height, Rgb([value; 3]));
+        save(root.path(), "a/0.png", shade(51, 300, 400));
+        save(root.path(), "a/1.png", shade(102, 20, 9));
+        save(root.path(), "b/0.png", grey([255, 255]));
+        let spec = root.path().display().to_string();
+        let data = open(&format!("{spec},Res256Crop224")).unwrap();
+        assert_eq!((data.info().len, data.info().shape), (3, [3, 224, 224]));
+        let batch = data.read(&[0, 1, 2]).unwrap();
+        let pixels = batch.images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (image, value) in pixels.chunks(3 * 224 * 224).zip([0.2, 0.4, 1.0]) {
+            assert!(image.iter().all(|pixel| *pixel == value));
+        }
+        let other = open(&format!("{spec},Res224")).unwrap();
+        assert_ne!(other.info().sha256, data.info().sha256);
+        let error = open(&format!("{spec},Res225")).err().unwrap();
+        assert_eq!(error.to_string(), "unknown preprocessing `Res225`");
+        assert!(error.hint().unwrap().contains("did you mean `Res224`"));
+        save(root.path(), "a/2.png", shade(0, 1, 70_000));
+        let error = open(&format!("{spec},Res256Crop224")).unwrap().read(&[2]).unwrap_err();
+        assert!(error.to_string().contains("would become 256x17920000"), "{error}");
     }
 
     #[test]

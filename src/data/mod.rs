@@ -5,15 +5,21 @@
 //! A new format is one new file with a `Format`, and one line in that list.
 
 mod array;
+mod catalogue;
 mod cifar;
+mod cifar_c;
+mod cifar_pickle;
 mod digits;
 mod element;
 mod folder;
 mod idx;
+mod imagenet;
 mod label_file;
 mod npy;
 mod npz;
+mod preprocess;
 mod records;
+mod resize;
 mod safetensors;
 mod source;
 mod subset;
@@ -26,6 +32,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
 
+pub use catalogue::{CATALOGUE, Known};
 pub use subset::{Selection, Subset};
 
 /// One way to store images and labels, as [`open`] needs to know it.
@@ -52,6 +59,8 @@ const FORMATS: &[Format] = &[
     npz::FORMAT,
     safetensors::FORMAT,
     folder::FORMAT,
+    imagenet::FORMAT,
+    cifar_c::FORMAT,
 ];
 
 /// The forms a data specification can take, for help texts: `digits[:test|train|all]`,

@@ -36,12 +36,16 @@ fn open(spec: &str) -> Result<Box<dyn Dataset>> {
     Ok(Box::new(array::pair(name, source::sha256_file(&images)?, pixels, &labels)?))
 }
 
-/// `images.npy` has `labels.npy` beside it, `x_test.npy` has `y_test.npy`.
+/// `images.npy` has `labels.npy` beside it, `v6_data.npy` has `v6_labels.npy`, `x_test.npy` has
+/// `y_test.npy`.
 fn find_labels(images: &Path) -> Result<PathBuf> {
     let name = label_file::name(images);
     let mut names = Vec::new();
-    if name.contains("images") {
-        names.push(name.replace("images", "labels"));
+    // CIFAR-10.1 says `data`.
+    for images in ["images", "data"] {
+        if name.contains(images) {
+            names.push(name.replace(images, "labels"));
+        }
     }
     if let Some(rest) = name.strip_prefix(['x', 'X']) {
         names.push(format!("y{rest}"));

@@ -32,6 +32,13 @@ fn good_files() -> Vec<(&'static str, Vec<NamedBytes>)> {
         ),
         ("cifar10", vec![("ten.bin", cifar::tests::record(&[9]))]),
         ("cifar100", vec![("hundred.bin", cifar::tests::record(&[19, 99]))]),
+        (
+            "cifar10",
+            vec![(
+                "test_batch",
+                cifar_pickle::tests::batch("labels", &[9], [1, 3072], false, &[200; 3072]),
+            )],
+        ),
         ("npy", vec![("images.npy", images), ("labels.npy", labels)]),
         ("npz", vec![("a.npz", npz::tests::archive(&members, CompressionMethod::Stored))]),
         ("npz", vec![("b.npz", npz::tests::archive(&members, CompressionMethod::Deflated))]),

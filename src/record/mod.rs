@@ -8,6 +8,7 @@ mod beside;
 mod bound_row;
 mod certificate_row;
 mod check_record;
+mod corruptions;
 mod counts_record;
 mod patch_row;
 
@@ -21,6 +22,7 @@ pub use attack_row::AttackRow;
 pub use bound_row::BoundRow;
 pub use certificate_row::CertificateRow;
 pub use check_record::{CheckRecord, Finding};
+pub use corruptions::{CorruptionRecord, CorruptionRow, SEVERITIES};
 pub use counts_record::{CountsRecord, ImageCounts};
 pub use patch_row::PatchRow;
 
@@ -83,6 +85,9 @@ pub struct ModelRecord {
     /// What the author or the model file says about it in a few words: training, source.
     #[serde(default)]
     pub note: String,
+    /// The published entry that it is, `cifar10-linf/Carmon2019Unlabeled`, if the suite says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
 }
 
 /// One data set of a run.

@@ -6,6 +6,7 @@ use super::Exporter;
 use super::format::{self, Cell};
 use super::leaderboard::{Board, Leaderboard};
 use super::proportion::Proportion;
+use super::published::Ranking;
 use super::standing::Standing;
 use crate::error::{Error, Result};
 
@@ -19,6 +20,7 @@ impl Exporter for Csv {
             .boards
             .iter()
             .flat_map(|board| board.standings.iter().map(move |standing| row(board, standing)))
+            .chain(leaderboard.published.iter().flat_map(published))
             .collect();
         // Boards of different data sets have different columns: the header is all of them.
         let mut header: Vec<&str> = Vec::new();
@@ -121,6 +123,30 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
         .collect();
     put("checks", findings.join("; "));
     row
+}
+
+/// The networks of a published table and the measured ones among them; `source` says which is which.
+fn published(ranking: &Ranking) -> impl Iterator<Item = Vec<(String, String)>> {
+    ranking.places.iter().map(|place| {
+        let measured = place.measured();
+        let source = if measured.is_some() { "measured" } else { "published" };
+        let optional = |value: Option<f64>| value.map_or(String::new(), number);
+        [
+            ("rank", place.rank.to_string()),
+            ("model", place.name.clone()),
+            ("architecture", place.architecture.clone()),
+            ("clean", number(place.clean)),
+            ("table", ranking.table.clone()),
+            ("source", source.into()),
+            ("eps", number(place.eps)),
+            ("AutoAttack", optional(place.autoattack)),
+            ("lowest", number(place.robust)),
+            ("clean difference", optional(measured.and_then(|m| m.clean_difference))),
+            ("AutoAttack difference", optional(measured.and_then(|m| m.autoattack_difference))),
+        ]
+        .map(|(title, value)| (title.to_owned(), value))
+        .to_vec()
+    })
 }
 
 fn number(value: f64) -> String {

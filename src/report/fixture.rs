@@ -102,6 +102,7 @@ impl Fixture {
             sha256: format!("{sha:0<64}"),
             parameters: 25_450,
             note: note.into(),
+            published: None,
         });
         self
     }

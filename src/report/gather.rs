@@ -153,6 +153,9 @@ impl Gathered {
             self.models.push(record.clone());
             return self.models.len() - 1;
         };
+        if self.models[at].published.is_none() {
+            self.models[at].published.clone_from(&record.published);
+        }
         let known = &self.models[at].name;
         if *known != record.name {
             let note = format!(

@@ -10,6 +10,7 @@ use super::certified::{self, CertifiedColumn};
 use super::envelope::envelopes;
 use super::format::{self, Cell};
 use super::gather::{Gathered, Job, RunInfo};
+use super::published::Ranking;
 use super::standing::{Standing, rank};
 use super::verified::{self, VerifiedColumn};
 use crate::error::{Error, Result};
@@ -34,6 +35,9 @@ pub struct Leaderboard {
     pub boards: Vec<Board>,
     /// What happened when the runs were merged, in sentences.
     pub notes: Vec<String>,
+    /// Measured networks among published ones, where the user asks for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Ranking>,
 }
 
 /// The ranking on one data set.
@@ -113,7 +117,8 @@ impl Leaderboard {
             }
         }
         let title = names.join(" + ");
-        Ok(Self { format_version: SUMMARY_VERSION, title, runs, boards, notes })
+        let published = Vec::new();
+        Ok(Self { format_version: SUMMARY_VERSION, title, runs, boards, notes, published })
     }
 }
 

@@ -4,6 +4,7 @@ use super::bracket::{self, Bracket};
 use super::format::{self, Cell};
 use super::grid::{self, Column, Kind};
 use super::leaderboard::{Board, Leaderboard};
+use super::published::{HEADER, Line, Ranking};
 use super::{Exporter, legend, verified};
 use crate::error::Result;
 
@@ -42,8 +43,25 @@ impl Exporter for Markdown {
                     "\nThe truth lies between verified and robust accuracy; undecided: images.\n";
             }
         }
+        for ranking in &leaderboard.published {
+            text += &format!("\n## {}\n\n{}\n", ranking.headline(), published(ranking));
+            ranking.reading().iter().for_each(|line| text += &format!("- {}\n", escape(line)));
+        }
         Ok(text)
     }
+}
+
+/// Measured networks, bold, among published ones.
+fn published(ranking: &Ranking) -> String {
+    let header = HEADER.map(|(title, right)| (title.to_owned(), right));
+    let row = |line: Line| {
+        let bold = |field: String| match line.measured && !field.is_empty() {
+            true => format!("**{field}**"),
+            false => field,
+        };
+        line.fields.iter().map(|field| bold(escape(field))).collect()
+    };
+    table(&header, &ranking.lines().into_iter().map(row).collect::<Vec<_>>())
 }
 
 /// The leaderboard itself, best values bold.

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 
 use super::grid::{self, Column, Field, Kind};
 use super::leaderboard::{Board, Leaderboard};
+use super::published::{HEADER, Ranking};
 use super::{Exporter, legend};
 use crate::error::Result;
 
@@ -87,6 +88,49 @@ impl Terminal {
         lines.into_iter().map(|line| line + "\n").collect()
     }
 
+    /// The measured networks and their neighbours among published ones; architectures are left out.
+    fn published(&self, ranking: &Ranking) -> String {
+        const ARCHITECTURE: usize = 3;
+        let shown = |at: &usize| *at != ARCHITECTURE;
+        let mut table = Table::new();
+        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
+        let titles = HEADER.map(|(title, _)| title.replacen(' ', "\n", 1));
+        table.set_header((0..HEADER.len()).filter(shown).map(|at| titles[at].clone()));
+        let lines = ranking.excerpt();
+        for line in &lines {
+            let field = |at: usize| match line {
+                Some(line) if at == 1 => cut(&line.fields[at]),
+                Some(line) => line.fields[at].clone(),
+                None => "…".into(),
+            };
+            table.add_row((0..HEADER.len()).filter(shown).map(field));
+        }
+        let right: Vec<bool> = (0..HEADER.len()).filter(shown).map(|at| HEADER[at].1).collect();
+        for (column, right) in table.column_iter_mut().zip(right) {
+            if right {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        let rule = self.paint("2", &"─".repeat(widths(&table).iter().sum()));
+        let mut text = format!("{}\n{rule}\n", self.paint("1", &ranking.headline()));
+        let header = titles.iter().map(|title| title.lines().count()).max().unwrap_or(1);
+        for (number, line) in table.lines().enumerate() {
+            let measured = number.checked_sub(header + 1).and_then(|at| lines[at].as_ref());
+            text += &match measured {
+                _ if number < header => self.paint("1", line.trim_end()),
+                _ if number == header => rule.clone(),
+                Some(line_of) if line_of.measured => self.paint("1;32", line.trim_end()),
+                _ => line.trim_end().to_owned(),
+            };
+            text.push('\n');
+        }
+        text += &format!("{rule}\n");
+        for line in ranking.reading().iter().flat_map(|line| wrap(line, self.width)) {
+            text += &format!("{}\n", self.paint("2", &line));
+        }
+        text
+    }
+
     fn paint(&self, code: &str, text: &str) -> String {
         match self.colour && !text.trim().is_empty() {
             true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
@@ -97,9 +141,9 @@ impl Terminal {
 
 impl Exporter for Terminal {
     fn export(&self, leaderboard: &Leaderboard) -> Result<String> {
-        let boards: Vec<String> =
-            leaderboard.boards.iter().map(|board| self.board(leaderboard, board)).collect();
-        Ok(boards.join("\n"))
+        let boards = leaderboard.boards.iter().map(|board| self.board(leaderboard, board));
+        let published = leaderboard.published.iter().map(|ranking| self.published(ranking));
+        Ok(boards.chain(published).collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -164,10 +208,15 @@ fn shorten(column: &mut Column) {
             Some(name) => (name, grid::MARK),
             None => (&*field.text, ""),
         };
-        if name.chars().count() > NAME {
-            let name: String = name.chars().take(NAME - 1).chain(['…']).collect();
-            field.text = format!("{name}{mark}");
-        }
+        field.text = format!("{}{mark}", cut(name));
+    }
+}
+
+/// A name of at most [`NAME`] characters.
+fn cut(name: &str) -> String {
+    match name.chars().count() > NAME {
+        true => name.chars().take(NAME - 1).chain(['…']).collect(),
+        false => name.to_owned(),
     }
 }
 

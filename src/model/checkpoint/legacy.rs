@@ -7,12 +7,13 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::place::{DOWNLOAD_AGAIN, Place, quoted};
-use super::source::Source;
-use super::tensor::Storage;
-use super::value::{Heap, Object, Value};
-use super::{Storages, pickle};
+use super::Storages;
 use crate::error::{Error, Result};
+use crate::pickle;
+use crate::pickle::place::{DOWNLOAD_AGAIN, Place, quoted};
+use crate::pickle::source::Source;
+use crate::pickle::tensor::Storage;
+use crate::pickle::value::{Heap, Object, Value};
 
 /// The number that opens every such file, lowest byte first.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];

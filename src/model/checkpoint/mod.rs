@@ -8,18 +8,11 @@
 //!                   -> safetensors ────────────────────┴-> prefix, tensor -> WeightSet
 //! ```
 
-mod dtype;
-mod global;
 mod legacy;
-mod pickle;
-mod place;
 mod prefix;
 mod recognise;
 mod safetensors;
 mod sets;
-mod source;
-mod tensor;
-mod value;
 mod zip;
 
 #[cfg(test)]
@@ -32,10 +25,11 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor};
 
-use self::place::{Place, quoted};
 use self::recognise::{Format, HEAD};
 use self::sets::Candidate;
 use crate::error::{Error, Result};
+use crate::pickle::place::{self, Place, quoted};
+use crate::pickle::value;
 
 /// A checkpoint file with all its sets of weights.
 #[derive(Debug)]

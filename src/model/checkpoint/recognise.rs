@@ -1,9 +1,9 @@
 //! What kind of file it is, from its first bytes; names and extensions are not believed. The things
 //! that end up under the name of a checkpoint without being one get a message of their own.
 
-use super::place::{DOWNLOAD_AGAIN, Place};
 use super::safetensors::HEADER;
 use crate::error::Error;
+use crate::pickle::place::{DOWNLOAD_AGAIN, Place};
 
 /// The formats that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,11 +12,11 @@ use ::safetensors::Dtype;
 use ::safetensors::tensor::Metadata;
 
 use super::Storages;
-use super::dtype::DType;
-use super::place::{DOWNLOAD_AGAIN, Place, quoted};
 use super::sets::Candidate;
-use super::tensor::{Storage, View};
 use crate::error::{Error, Result};
+use crate::pickle::dtype::DType;
+use crate::pickle::place::{DOWNLOAD_AGAIN, Place, quoted};
+use crate::pickle::tensor::{Storage, View};
 
 /// The longest header that the format allows, in bytes.
 pub(super) const HEADER: u64 = 100_000_000;

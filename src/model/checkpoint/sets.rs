@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use super::tensor::View;
-use super::value::{Heap, Value};
+use crate::pickle::tensor::View;
+use crate::pickle::value::{Heap, Value};
 
 /// One set of weights as the file describes it.
 #[derive(Debug)]

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use ::zip::ZipArchive;
 use ::zip::result::ZipError;
 
-use super::place::{DOWNLOAD_AGAIN, Place, quoted};
-use super::source::Source;
-use super::value::{Heap, Value};
-use super::{Storages, pickle};
+use super::Storages;
 use crate::error::{Error, Result};
+use crate::pickle;
+use crate::pickle::place::{DOWNLOAD_AGAIN, Place, quoted};
+use crate::pickle::source::Source;
+use crate::pickle::value::{Heap, Value};
 
 /// The records may hold this many times the bytes of the file. PyTorch stores them as they are, and
 /// trained weights hardly compress, so more than that is an archive made to fill the memory.

@@ -20,6 +20,7 @@ use crate::report::format;
 use crate::report::gather::RunInfo;
 use crate::report::grid::{self, Field, Kind};
 use crate::report::leaderboard::{Board, Leaderboard};
+use crate::report::published::{HEADER, Line};
 use crate::report::standing::Standing;
 use crate::report::verified::{self, Verified};
 use crate::report::{Exporter, legend};
@@ -43,6 +44,11 @@ impl Exporter for Html {
                 .into_iter()
                 .map(|model| (model, format::count(model.parameters as f64)))
                 .collect(),
+            published: leaderboard
+                .published
+                .iter()
+                .map(|r| (r.headline(), r.lines(), r.reading()))
+                .collect(),
         };
         page.render().map_err(|e| Error::setting("leaderboard.html", e.to_string(), ""))
     }
@@ -60,6 +66,8 @@ struct Page<'a> {
     sections: Vec<Section<'a>>,
     /// With the number of weights.
     models: Vec<(&'a ModelRecord, String)>,
+    /// Measured networks among published ones: title, rows, and how to read them.
+    published: Vec<(String, Vec<Line>, Vec<String>)>,
 }
 
 /// All about one data set.

@@ -14,7 +14,7 @@ use super::global;
 use super::place::DOWNLOAD_AGAIN;
 use super::source::Source;
 use super::tensor::Storage;
-use super::value::{Heap, Object, Value};
+use super::value::{Array, Heap, Object, Value};
 use crate::error::{Error, Result};
 
 /// The most instructions a pickle may have; a checkpoint has some thirty per tensor.
@@ -30,7 +30,7 @@ const SAVE_AGAIN: &str =
 ///
 /// # Errors
 /// If the pickle is damaged, names anything outside the list, or exceeds a limit.
-pub(super) fn read<R: Read>(source: &mut Source<R>) -> Result<(Heap, Value)> {
+pub(crate) fn read<R: Read>(source: &mut Source<R>) -> Result<(Heap, Value)> {
     let mut machine = Machine {
         source,
         stack: Vec::new(),
@@ -95,8 +95,8 @@ impl<R: Read> Machine<'_, R> {
             b'X' | 0x8c | 0x8d | b'U' | b'T' => self.text(code)?,
             b'B' | b'C' | 0x8e => {
                 let length = self.length(code)?;
-                self.source.skip(length)?;
-                self.stack.push(Value::Inert);
+                let bytes = self.source.bytes(length)?;
+                self.push(Object::Bytes(bytes))?;
             }
             b')' => self.push(Object::Tuple(Vec::new()))?,
             b't' => {
@@ -171,10 +171,15 @@ impl<R: Read> Machine<'_, R> {
                 let (_keywords, arguments, callee) = (self.pop()?, self.pop()?, self.pop()?);
                 self.call(callee, arguments)?;
             }
-            // The state of an object: for a state dict its `_metadata`, which holds no weights.
+            // The state of an object: for a state dict its `_metadata`, which holds no weights; for an
+            // array of numpy all of it.
             b'b' => {
-                self.pop()?;
-                self.top()?;
+                let state = self.pop()?;
+                let target = self.top()?;
+                let contents = Array::from_state(&self.heap, state);
+                if let Some(Object::Array(array)) = self.heap.get_mut(target) {
+                    *array = contents;
+                }
             }
             b'Q' => {
                 let reference = self.pop()?;
@@ -289,9 +294,8 @@ impl<R: Read> Machine<'_, R> {
         match String::from_utf8(bytes) {
             Ok(text) => self.push(Object::Text(text.into())),
             // Python 2 wrote its byte strings, numpy's raw numbers among them, as strings.
-            Err(_) if matches!(code, b'U' | b'T') => {
-                self.stack.push(Value::Inert);
-                Ok(())
+            Err(error) if matches!(code, b'U' | b'T') => {
+                self.push(Object::Bytes(error.into_bytes()))
             }
             Err(_) => Err(self.damaged("a string is not UTF-8")),
         }

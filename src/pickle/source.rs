@@ -7,11 +7,11 @@ use super::place::{DOWNLOAD_AGAIN, Place, quoted};
 use crate::error::{Error, Result};
 
 /// A reader that knows how far it may go.
-pub(super) struct Source<R> {
+pub(crate) struct Source<R> {
     reader: R,
     position: u64,
     end: u64,
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 impl<R: Read> Source<R> {
@@ -19,17 +19,17 @@ impl<R: Read> Source<R> {
     const LINE: usize = 1000;
 
     /// The `length` bytes of `reader`; `place` is what errors say they are.
-    pub(super) fn new(reader: R, length: u64, place: Place) -> Self {
+    pub(crate) fn new(reader: R, length: u64, place: Place) -> Self {
         Self { reader, position: 0, end: length, place }
     }
 
     /// How many bytes have been read.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// The position and the reader, which stands there.
-    pub(super) fn into_reader(self) -> (u64, R) {
+    pub(crate) fn into_reader(self) -> (u64, R) {
         (self.position, self.reader)
     }
 
@@ -47,19 +47,19 @@ impl<R: Read> Source<R> {
     }
 
     /// The next byte.
-    pub(super) fn byte(&mut self) -> Result<u8> {
+    pub(crate) fn byte(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
 
     /// The next `N` bytes.
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut bytes = [0; N];
         self.fill(&mut bytes)?;
         Ok(bytes)
     }
 
     /// The next `length` bytes.
-    pub(super) fn bytes(&mut self, length: u64) -> Result<Vec<u8>> {
+    pub(crate) fn bytes(&mut self, length: u64) -> Result<Vec<u8>> {
         let left = self.end.saturating_sub(self.position);
         let Some(length) = usize::try_from(length).ok().filter(|_| length <= left) else {
             return Err(self.ends_early());
@@ -69,16 +69,8 @@ impl<R: Read> Source<R> {
         Ok(bytes)
     }
 
-    /// Goes past the next `length` bytes.
-    pub(super) fn skip(&mut self, length: u64) -> Result<()> {
-        let copied = std::io::copy(&mut self.reader.by_ref().take(length), &mut std::io::sink())
-            .map_err(Error::io("read", &self.place.path))?;
-        self.position += copied;
-        if copied < length { Err(self.ends_early()) } else { Ok(()) }
-    }
-
     /// The text up to the next line feed.
-    pub(super) fn line(&mut self) -> Result<String> {
+    pub(crate) fn line(&mut self) -> Result<String> {
         let mut line = Vec::new();
         loop {
             match self.byte()? {

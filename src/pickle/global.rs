@@ -11,7 +11,7 @@ use super::value::{Heap, Object, Value};
 
 /// A whitelisted name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Global {
+pub(crate) enum Global {
     /// `collections.OrderedDict`.
     OrderedDict,
     /// `torch.Size`.
@@ -21,6 +21,8 @@ pub(super) enum Global {
     RebuildTensor,
     /// `torch._utils._rebuild_parameter` and its relatives.
     RebuildParameter,
+    /// `numpy.core.multiarray._reconstruct`, which makes an array without contents.
+    NumpyArray,
     /// A storage class such as `torch.FloatStorage`.
     Storage(DType),
     /// A class or function that training scripts leave beside the weights. Calls to it produce
@@ -29,7 +31,7 @@ pub(super) enum Global {
 }
 
 /// The present name of `module`: pickles of protocol 2 use the names of Python 2.
-pub(super) fn present(module: &str) -> &str {
+pub(crate) fn present(module: &str) -> &str {
     match module {
         "__builtin__" => "builtins",
         "copy_reg" => "copyreg",
@@ -38,7 +40,7 @@ pub(super) fn present(module: &str) -> &str {
 }
 
 /// The meaning of `module.name`, if it is on the list.
-pub(super) fn resolve(module: &str, name: &str) -> Option<Global> {
+pub(crate) fn resolve(module: &str, name: &str) -> Option<Global> {
     Some(match (module, name) {
         ("collections", "OrderedDict") => Global::OrderedDict,
         ("torch", "Size") => Global::Size,
@@ -67,10 +69,10 @@ pub(super) fn resolve(module: &str, name: &str) -> Option<Global> {
         | ("builtins", "int" | "float" | "str" | "bool" | "list" | "dict")
         | ("_codecs", "encode")
         | ("numpy", "dtype" | "ndarray" | "float64" | "float32" | "int64" | "bool_")
-        | (
-            "numpy.core.multiarray" | "numpy._core.multiarray",
-            "scalar" | "_reconstruct" | "_frombuffer",
-        ) => Global::Inert,
+        | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar" | "_frombuffer") => {
+            Global::Inert
+        }
+        ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Global::NumpyArray,
         _ => return None,
     })
 }
@@ -78,7 +80,7 @@ pub(super) fn resolve(module: &str, name: &str) -> Option<Global> {
 /// Whether a checkpoint that names `module` wants something done to the machine, as opposed to
 /// holding an object of a class unknown here. Decides the words of the message only: both are
 /// refused.
-pub(super) fn is_hostile(module: &str) -> bool {
+pub(crate) fn is_hostile(module: &str) -> bool {
     let root = module.split('.').next().unwrap_or(module);
     matches!(
         root,
@@ -117,10 +119,13 @@ pub(super) fn is_hostile(module: &str) -> bool {
 }
 
 /// What the call `global(*arguments)` means, or what is wrong with it.
-pub(super) fn call(heap: &mut Heap, global: Global, arguments: Value) -> Result<Value, String> {
+pub(crate) fn call(heap: &mut Heap, global: Global, arguments: Value) -> Result<Value, String> {
     let items = heap.tuple(arguments).ok_or("a call without an argument tuple")?;
     match global {
         Global::Inert => Ok(Value::Inert),
+        Global::NumpyArray => {
+            heap.add(Object::Array(None)).ok_or_else(|| "too many objects".to_owned())
+        }
         Global::OrderedDict if items.is_empty() => {
             heap.add(Object::Dict(Vec::new())).ok_or_else(|| "too many objects".to_owned())
         }
@@ -142,7 +147,7 @@ pub(super) fn call(heap: &mut Heap, global: Global, arguments: Value) -> Result<
 }
 
 /// The message and remedy for a name that is not on the list.
-pub(super) fn refusal(module: &str, name: &str) -> (String, String) {
+pub(crate) fn refusal(module: &str, name: &str) -> (String, String) {
     let global = quoted(&format!("{module}.{name}"));
     if is_hostile(module) {
         (

@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 /// Number formats of storages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum DType {
+pub(crate) enum DType {
     F16,
     BF16,
     F32,
@@ -23,7 +23,7 @@ pub(super) enum DType {
 
 impl DType {
     /// Bytes per number.
-    pub(super) fn width(self) -> u64 {
+    pub(crate) fn width(self) -> u64 {
         match self {
             Self::I8 | Self::U8 | Self::Bool => 1,
             Self::F16 | Self::BF16 | Self::I16 | Self::U16 => 2,
@@ -33,7 +33,7 @@ impl DType {
     }
 
     /// The tensor `shape` of the little-endian numbers `bytes`.
-    pub(super) fn decode(self, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
+    pub(crate) fn decode(self, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
         fn tensor<const N: usize, T: WithDType>(
             bytes: &[u8],
             shape: &[usize],

@@ -12,13 +12,13 @@ use super::value::{Heap, Object, Value};
 
 /// A block of numbers that a pickle refers to.
 #[derive(Debug, Clone)]
-pub(super) struct Storage {
+pub(crate) struct Storage {
     /// Name of the block in its file.
-    pub(super) key: Rc<str>,
+    pub(crate) key: Rc<str>,
     /// Format of the numbers.
-    pub(super) dtype: DType,
+    pub(crate) dtype: DType,
     /// How many numbers the block holds, by the pickle's account.
-    pub(super) numel: u64,
+    pub(crate) numel: u64,
 }
 
 impl Storage {
@@ -27,7 +27,7 @@ impl Storage {
 
     /// The storage that a persistent reference names: the tuple ("storage", class, key, device,
     /// number of elements), in old files followed by None.
-    pub(super) fn from_reference(heap: &Heap, reference: Value) -> Result<Self, String> {
+    pub(crate) fn from_reference(heap: &Heap, reference: Value) -> Result<Self, String> {
         use super::global::Global;
         let (tag, class, key, numel, rest) = match heap.tuple(reference) {
             Some([tag, class, key, _device, numel, rest @ ..]) => {
@@ -52,21 +52,21 @@ impl Storage {
     }
 
     /// Bytes of the block; `None` if no file could hold it.
-    pub(super) fn bytes(&self) -> Option<u64> {
+    pub(crate) fn bytes(&self) -> Option<u64> {
         self.numel.checked_mul(self.dtype.width())
     }
 }
 
 /// A tensor as the file describes it: some numbers of a storage. Not yet checked.
 #[derive(Debug, Clone)]
-pub(super) struct View {
-    pub(super) storage: Storage,
+pub(crate) struct View {
+    pub(crate) storage: Storage,
     /// Position of the first element in the storage, in elements.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Extent of each dimension.
-    pub(super) shape: Vec<u64>,
+    pub(crate) shape: Vec<u64>,
     /// Elements of the storage between neighbours, for each dimension; 0 repeats an element.
-    pub(super) stride: Vec<u64>,
+    pub(crate) stride: Vec<u64>,
 }
 
 impl View {
@@ -77,7 +77,7 @@ impl View {
 
     /// The view that the arguments of a rebuild call describe: storage, offset, shape, strides;
     /// gradient flags and hooks after them do not matter here.
-    pub(super) fn from_arguments(heap: &Heap, arguments: &[Value]) -> Result<Self, String> {
+    pub(crate) fn from_arguments(heap: &Heap, arguments: &[Value]) -> Result<Self, String> {
         let [storage, offset, shape, stride, ..] = arguments else {
             return Err("a tensor without offset, shape or strides".into());
         };
@@ -101,7 +101,7 @@ impl View {
     }
 
     /// The view of all of `storage` in row-major order, for formats without strides.
-    pub(super) fn whole(storage: Storage, shape: Vec<u64>) -> Self {
+    pub(crate) fn whole(storage: Storage, shape: Vec<u64>) -> Self {
         let mut stride = vec![1_u64; shape.len()];
         for axis in (1..shape.len()).rev() {
             stride[axis - 1] = stride[axis].saturating_mul(shape[axis]);
@@ -110,7 +110,7 @@ impl View {
     }
 
     /// Number of elements, if that is a number of elements a tensor can have.
-    pub(super) fn elements(&self) -> Result<u64, String> {
+    pub(crate) fn elements(&self) -> Result<u64, String> {
         // An extent of 0 makes the tensor empty, but the other extents still have to be sane: the
         // tensor library multiplies them.
         let mut extents = self.shape.iter().filter(|extent| **extent > 0);
@@ -122,7 +122,7 @@ impl View {
     }
 
     /// The tensor, from the bytes of its storage.
-    pub(super) fn build(&self, storage: &[u8]) -> Result<Tensor, String> {
+    pub(crate) fn build(&self, storage: &[u8]) -> Result<Tensor, String> {
         let bytes = self.gather(storage)?;
         // The bounds check below has shown that every extent fits.
         let shape: Vec<usize> = self

@@ -6,31 +6,31 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 
 /// What to do about a damaged or incomplete file.
-pub(super) const DOWNLOAD_AGAIN: &str =
+pub(crate) const DOWNLOAD_AGAIN: &str =
     "download the file again and compare its size or hash with what the publisher states";
 
 /// A part of a file.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The file.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The part of it: a record name, `header`.
-    pub(super) part: String,
+    pub(crate) part: String,
 }
 
 impl Place {
     /// `part` of the file `path`.
-    pub(super) fn new(path: &Path, part: impl Into<String>) -> Self {
+    pub(crate) fn new(path: &Path, part: impl Into<String>) -> Self {
         Self { path: path.to_path_buf(), part: part.into() }
     }
 
     /// What is wrong here and what to do about it.
-    pub(super) fn error(&self, problem: impl Into<String>, remedy: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, problem: impl Into<String>, remedy: impl Into<String>) -> Error {
         Error::file(&self.path, self.part.clone(), problem, remedy)
     }
 
     /// What is wrong at byte `position` of the part.
-    pub(super) fn error_at(
+    pub(crate) fn error_at(
         &self,
         position: u64,
         problem: impl Into<String>,
@@ -41,7 +41,7 @@ impl Place {
 }
 
 /// `text` from a file in back quotes, fit for a terminal: control characters escaped, long text cut.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONGEST).is_some() {

@@ -9,7 +9,7 @@ use super::tensor::{Storage, View};
 
 /// One value on the stack or inside an object. Small and copied freely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// `None`.
     None,
     /// `True` or `False`.
@@ -26,13 +26,17 @@ pub(super) enum Value {
 
 /// Number of an object in its [`Heap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Id(u32);
+pub(crate) struct Id(u32);
 
 /// A value with content.
 #[derive(Debug)]
-pub(super) enum Object {
+pub(crate) enum Object {
     /// A string. Shared, because memoised keys are used many times.
     Text(Rc<str>),
+    /// Raw bytes.
+    Bytes(Vec<u8>),
+    /// An array of numpy; `None` until its state is known, or if that is not understood.
+    Array(Option<Array>),
     /// An integer of more than 64 bits, two's complement, lowest byte first.
     Long(Vec<u8>),
     /// A tuple.
@@ -47,9 +51,35 @@ pub(super) enum Object {
     Tensor(Rc<View>),
 }
 
+/// An array of numpy as its pickle describes it. Nothing about it is checked.
+#[derive(Debug)]
+pub(crate) struct Array {
+    /// Extent of each dimension.
+    pub(crate) shape: Vec<u64>,
+    /// The first index varies fastest.
+    pub(crate) column_major: bool,
+    /// Its numbers: bytes, or a string if they happen to be text.
+    pub(crate) numbers: Value,
+}
+
+impl Array {
+    /// What the state of an `ndarray` says: version, shape, type, order and numbers.
+    pub(crate) fn from_state(heap: &Heap, state: Value) -> Option<Self> {
+        let [_, shape, _, Value::Bool(column_major), numbers] = heap.tuple(state)? else {
+            return None;
+        };
+        let side = |value: &Value| match value {
+            Value::Int(side) => u64::try_from(*side).ok(),
+            _ => None,
+        };
+        let shape = heap.tuple(*shape)?.iter().map(side).collect::<Option<_>>()?;
+        Some(Self { shape, column_major: *column_major, numbers: *numbers })
+    }
+}
+
 /// All objects of one pickle.
 #[derive(Debug, Default)]
-pub(super) struct Heap(Vec<Object>);
+pub(crate) struct Heap(Vec<Object>);
 
 impl Heap {
     /// The most objects a pickle may hold. A tensor takes about ten, so this is far beyond any
@@ -57,7 +87,7 @@ impl Heap {
     const LIMIT: usize = 1 << 22;
 
     /// Stores `object`; `None` if there are too many.
-    pub(super) fn add(&mut self, object: Object) -> Option<Value> {
+    pub(crate) fn add(&mut self, object: Object) -> Option<Value> {
         if self.0.len() >= Self::LIMIT {
             return None;
         }
@@ -67,7 +97,7 @@ impl Heap {
     }
 
     /// The object behind `value`, if it is one.
-    pub(super) fn get(&self, value: Value) -> Option<&Object> {
+    pub(crate) fn get(&self, value: Value) -> Option<&Object> {
         match value {
             Value::Object(id) => self.0.get(id.0 as usize),
             _ => None,
@@ -75,7 +105,7 @@ impl Heap {
     }
 
     /// The object behind `value`, to append to it.
-    pub(super) fn get_mut(&mut self, value: Value) -> Option<&mut Object> {
+    pub(crate) fn get_mut(&mut self, value: Value) -> Option<&mut Object> {
         match value {
             Value::Object(id) => self.0.get_mut(id.0 as usize),
             _ => None,
@@ -83,15 +113,24 @@ impl Heap {
     }
 
     /// The string behind `value`, if it is one.
-    pub(super) fn text(&self, value: Value) -> Option<&Rc<str>> {
+    pub(crate) fn text(&self, value: Value) -> Option<&Rc<str>> {
         match self.get(value) {
             Some(Object::Text(text)) => Some(text),
             _ => None,
         }
     }
 
+    /// The bytes behind `value`, if it has any: Python 2 wrote bytes as strings.
+    pub(crate) fn bytes(&self, value: Value) -> Option<&[u8]> {
+        match self.get(value) {
+            Some(Object::Bytes(bytes)) => Some(bytes),
+            Some(Object::Text(text)) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+
     /// The items of the tuple behind `value`, if it is one.
-    pub(super) fn tuple(&self, value: Value) -> Option<&[Value]> {
+    pub(crate) fn tuple(&self, value: Value) -> Option<&[Value]> {
         match self.get(value) {
             Some(Object::Tuple(items)) => Some(items),
             _ => None,
@@ -99,7 +138,7 @@ impl Heap {
     }
 
     /// The pairs of the dict behind `value`, if it is one.
-    pub(super) fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
+    pub(crate) fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
         match self.get(value) {
             Some(Object::Dict(pairs)) => Some(pairs),
             _ => None,
@@ -107,14 +146,14 @@ impl Heap {
     }
 
     /// The entry of the dict behind `value` under the string `key`, if there is one.
-    pub(super) fn entry(&self, value: Value, key: &str) -> Option<Value> {
+    pub(crate) fn entry(&self, value: Value, key: &str) -> Option<Value> {
         let pairs = self.dict(value)?;
         let found = pairs.iter().rev().find(|(k, _)| self.text(*k).is_some_and(|k| &**k == key));
         found.map(|(_, value)| *value)
     }
 
     /// The tensor behind `value`, if it is one.
-    pub(super) fn tensor(&self, value: Value) -> Option<&Rc<View>> {
+    pub(crate) fn tensor(&self, value: Value) -> Option<&Rc<View>> {
         match self.get(value) {
             Some(Object::Tensor(view)) => Some(view),
             _ => None,
@@ -122,7 +161,7 @@ impl Heap {
     }
 
     /// All references to storages, in the order of the file.
-    pub(super) fn storages(&self) -> impl Iterator<Item = &Storage> {
+    pub(crate) fn storages(&self) -> impl Iterator<Item = &Storage> {
         self.0.iter().filter_map(|object| match object {
             Object::Storage(storage) => Some(storage),
             _ => None,
@@ -130,7 +169,7 @@ impl Heap {
     }
 
     /// What `value` is, for messages.
-    pub(super) fn kind(&self, value: Value) -> &'static str {
+    pub(crate) fn kind(&self, value: Value) -> &'static str {
         match value {
             Value::None => "None",
             Value::Bool(_) => "a truth value",
@@ -139,6 +178,8 @@ impl Heap {
             Value::Inert => "an object without weights",
             Value::Object(_) => match self.get(value) {
                 Some(Object::Text(_)) => "a string",
+                Some(Object::Bytes(_)) => "bytes",
+                Some(Object::Array(_)) => "an array of numpy",
                 Some(Object::Long(_)) => "a number",
                 Some(Object::Tuple(_)) => "a tuple",
                 Some(Object::List(_)) => "a list",

@@ -1,0 +1,136 @@
+//! ImageNet's validation set (Russakovsky et al. 2015) in class subfolders, and everything with the same
+//! layout, such as a severity of a corruption of ImageNet-C: a folder of images with one of the
+//! preprocessings by which published networks were measured, and the list of images that were.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::folder::Folder;
+use super::{Dataset, Format, Selection, Subset, preprocess};
+use crate::error::{Error, Result};
+
+pub(super) const FORMAT: Format = Format {
+    name: "imagenet",
+    usage: "imagenet:FOLDER[,PREPROCESSING[,IDS.txt]]",
+    sign: "by its name only",
+    fits: |_| false,
+    open,
+};
+
+/// Classes are numbered by the sorted names of their folders, so none may be missing.
+const CLASSES: usize = 1000;
+
+/// What most published networks were measured with.
+const USUAL: &str = "Res256Crop224";
+
+fn open(spec: &str) -> Result<Box<dyn Dataset>> {
+    let mut parts = spec.split(',');
+    let root = Path::new(parts.next().unwrap_or(spec));
+    let preprocessing = preprocess::find(parts.next().unwrap_or(USUAL))?;
+    let ids = parts.next();
+    if let Some(rest) = parts.next() {
+        let problem = format!("`{rest}` follows after the list of images");
+        return Err(Error::setting("data", problem, format!("write {}", FORMAT.usage)));
+    }
+    let folder = Folder::open(root, Some(preprocessing))?;
+    let classes = folder.info.classes.unwrap_or(0);
+    if classes != CLASSES {
+        return Err(Error::file(
+            root,
+            "classes",
+            format!("{classes} subfolders, {CLASSES} expected"),
+            "name the folder whose subfolders are n01440764, n01443537, ..; empty ones count too, and \
+             `folder:` takes any number of classes",
+        ));
+    }
+    match ids {
+        None => Ok(Box::new(folder)),
+        Some(ids) => {
+            let indices = indices(&folder, Path::new(ids))?;
+            Ok(Box::new(Subset::new(Box::new(folder), &Selection::Indices(indices))?))
+        }
+    }
+}
+
+/// The images that a list names, in its order: a line each, `n09468604/ILSVRC2012_val_00015253.JPEG`.
+fn indices(folder: &Folder, list: &Path) -> Result<Vec<usize>> {
+    let text = std::fs::read_to_string(list).map_err(Error::io("read", list))?;
+    let known: HashMap<String, usize> =
+        (0..folder.files.len()).map(|index| (folder.name(index), index)).collect();
+    let mut indices = Vec::new();
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        match known.get(line.trim()) {
+            Some(index) => indices.push(*index),
+            None => {
+                return Err(Error::file(
+                    list,
+                    format!("line {number}"),
+                    format!("{} has no image `{}`", folder.info.name, line.trim()),
+                    "a line is CLASS/IMAGE, with a slash and the ending of the file",
+                ));
+            }
+        }
+    }
+    Ok(indices)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::RgbImage;
+
+    use super::*;
+
+    /// A thousand classes, images in three of them.
+    fn validation() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for class in 0..1000 {
+            std::fs::create_dir(root.path().join(format!("n{class:08}"))).unwrap();
+        }
+        for (class, image) in [(3, "b"), (3, "a"), (999, "c"), (41, "d")] {
+            let path = root.path().join(format!("n{class:08}/{image}.JPEG"));
+            let format = image::ImageFormat::Jpeg;
+            RgbImage::new(30, 20).save_with_format(path, format).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn a_list_decides_which_images_and_in_which_order() {
+        let root = validation();
+        let spec = root.path().display().to_string();
+        let whole = open(&spec).unwrap();
+        assert_eq!((whole.info().len, whole.info().shape), (4, [3, 224, 224]));
+        assert_eq!(whole.info().classes, Some(1000));
+        assert_eq!(whole.read(&[0, 1, 2, 3]).unwrap().labels, [3, 3, 41, 999]);
+        let list = root.path().join("ids.txt");
+        std::fs::write(&list, "n00000999/c.JPEG\r\nn00000003/b.JPEG\n\n").unwrap();
+        let part = open(&format!("{spec},Crop288,{}", list.display())).unwrap();
+        assert_eq!((part.info().len, part.info().shape), (2, [3, 288, 288]));
+        let batch = part.read(&[0, 1]).unwrap();
+        assert_eq!((batch.labels, batch.ids), (vec![999, 3], vec![3, 1]));
+    }
+
+    #[test]
+    fn what_does_not_fit() {
+        let root = validation();
+        let spec = root.path().display().to_string();
+        let list = root.path().join("ids.txt");
+        let refused = |spec: &str, problem: &str| {
+            let error = open(spec).err().expect(problem);
+            assert!(error.to_string().contains(problem), "{error}");
+            assert!(error.hint().is_some(), "{error}");
+        };
+        for (ids, problem) in [
+            ("n00000003/a.JPEG\nn00000003/z.JPEG", "line 2: "),
+            ("n00000003/a.JPEG\nn00000003/a.JPEG", "image 0 is selected twice"),
+            ("", "no image is selected"),
+        ] {
+            std::fs::write(&list, ids).unwrap();
+            refused(&format!("{spec},Res224,{}", list.display()), problem);
+        }
+        refused(&format!("{spec},Res22"), "unknown preprocessing `Res22`");
+        refused(&format!("{spec},Res224,a,b"), "`b` follows");
+        std::fs::remove_dir(root.path().join("n00000500")).unwrap();
+        refused(&spec, "999 subfolders, 1000 expected");
+    }
+}
