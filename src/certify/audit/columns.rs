@@ -33,6 +33,7 @@ fn check(subject: &Subject) -> Vec<Seen> {
     };
     differs("sigma", claim.sigma, &|row| row.own.sigma, |a, b| a != b);
     differs("alpha", claim.alpha, &|row| row.own.alpha, |a, b| a != b);
+    differs("the level", claim.alpha, &|row| row.own.level, |a, b| a > b);
     differs("N", claim.n as f64, &|row| row.own.n.map(|n| n as f64), |a, b| a > b);
     let fewer = subject.table.rows.iter().filter(|r| r.own.n.is_some_and(|n| n < claim.n)).count();
     if fewer > 0 {

@@ -29,6 +29,8 @@ pub(super) struct Own {
     pub(super) n_a: Option<u64>,
     pub(super) selected: Option<i64>,
     pub(super) p_low: Option<f64>,
+    /// The level of `p_low`: what its mode spends of alpha on one look; 0 in older tables.
+    pub(super) level: Option<f64>,
 }
 
 /// A table of certificates.
@@ -138,5 +140,6 @@ fn own(
         n_a: value(place, header, record, "nA")?,
         selected: value(place, header, record, "selected")?,
         p_low: value(place, header, record, "p_low")?,
+        level: value(place, header, record, "level")?,
     })
 }

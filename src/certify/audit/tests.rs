@@ -153,9 +153,9 @@ fn settings_under_which_nothing_is_certified() {
 
 /// A row of ours as the runner makes it.
 fn row(idx: u64, votes: u64) -> CertificateRow {
-    let found = cohen::certify(&[0, 100], &[1000 - votes, votes], 0.001, |p_low| {
-        Some(cohen::radius(p_low, 0.5))
-    });
+    let lower = |k, n| clopper_pearson::lower(k, n, 0.001);
+    let radius = |p_low| Some(cohen::radius(p_low, 0.5));
+    let found = cohen::certify(&[0, 100], &[1000 - votes, votes], lower, radius);
     CertificateRow {
         idx,
         label: 1,
@@ -172,6 +172,8 @@ fn row(idx: u64, votes: u64) -> CertificateRow {
         p_low: found.p_low,
         seed: 0,
         model: "0123456789abcdef".into(),
+        mode: "cohen".into(),
+        level: 0.001,
     }
 }
 
@@ -212,6 +214,8 @@ fn our_tables_are_checked_by_their_own_columns() {
             "sigma is 0.25 on 1 of 6 rows (image 3), 0.5 is claimed",
         ),
         (|row| row.alpha = 0.01, "columns", "alpha is 0.01 on 1 of 6 rows"),
+        (|row| row.level = 0.01, "columns", "the level is 0.01 on 1 of 6 rows"),
+        (|row| row.level = 1e-4, "votes", "p_low is more than nA of N prove"),
     ] {
         let audit = ours(change);
         let found = audit.findings.iter().find(|f| f.check == check && f.seen.contains(what));

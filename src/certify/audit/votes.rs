@@ -38,7 +38,8 @@ fn check(subject: &Subject) -> Vec<Seen> {
         &|row| {
             let (Some(n_a), Some(p_low)) = (row.own.n_a, row.own.p_low) else { return false };
             let alpha = row.own.alpha.unwrap_or(subject.claim.alpha);
-            p_low > 0.0 && binomial::at_least(n_a, subject.n(row), p_low) > alpha * (1.0 + SLACK)
+            let level = row.own.level.filter(|level| *level > 0.0).unwrap_or(alpha);
+            p_low > 0.0 && binomial::at_least(n_a, subject.n(row), p_low) > level * (1.0 + SLACK)
         },
         "p_low is more than nA of N prove",
     );

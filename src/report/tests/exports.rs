@@ -349,14 +349,17 @@ fn every_format_shows_what_safety_checks_found() {
 #[test]
 fn the_best_of_several_sigmas_is_named_at_every_radius() {
     let wider = match smoothing(&[0.0, 0.25, 0.5]) {
-        Work::Certificate { certificate, norm, radii, parameters, .. } => Work::Certificate {
-            label: "smoothing-0.5".into(),
-            sigma: 0.5,
-            certificate,
-            norm,
-            radii,
-            parameters,
-        },
+        Work::Certificate { certificate, norm, radii, parameters, guarantee, .. } => {
+            Work::Certificate {
+                label: "smoothing-0.5".into(),
+                sigma: 0.5,
+                certificate,
+                norm,
+                radii,
+                parameters,
+                guarantee,
+            }
+        }
         other => other,
     };
     let rows = |radii: [f64; 4]| -> Vec<_> {
