@@ -255,7 +255,7 @@ fn certificates() {
         (&["--sigma", "1", "--mode", "radius", "--radii=0,1"], "one radius, not 2", "mode grid"),
         (&["--sigma", "0.1", "--mode", "radius", "--radii=1"], "never prove 1", "more noise"),
         (&["--sigma", "1", "--mode", "grid", "--n", "9"], "every image abstains", "10"),
-        (&["--sigma", "1", "--mode", "grid", "--set", "beta=2"], "beta: 2 is not between", "0.001"),
+        (&["--sigma", "1", "--mode", "grid", "--set", "beta=2"], "beta: 2 is not between", "0.05"),
         (&["--sigma", "1", "--set", "beta=0.1"], "unknown parameter `beta` of `certificate", ""),
         (&["--sigma", "1", "--set", "correction=holm"], "unknown correction `holm`", "bonferroni"),
         (&["-c", "crown", "--norm", "L2", "--eps", "1", "--mode", "grid"], "no use for mode", ""),

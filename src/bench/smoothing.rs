@@ -31,28 +31,15 @@ pub(super) fn resolve(
     let shape = network.info().input_shape;
     let mut given = Parameters::new("certificate cohen", &plain(&entry.parameters));
     let family = family(entry, &mut given, network)?;
-    let sigma = match (&entry.sigma, family.has_sigma()) {
-        (Some(sigma), true) => sigma.positive("sigma")?,
-        (None, false) => 0.0,
-        (None, true) => {
-            return Err(Error::setting(
-                "sigma",
-                format!("{} noise needs a standard deviation", family.name()),
-                "give one in pixel units of [0, 1], such as 0.25",
-            ));
-        }
-        (Some(_), false) => {
-            return Err(Error::setting(
-                "sigma",
-                format!("{} has no standard deviation", family.name()),
-                "remove sigma; parameters = { k = 45 } says how many pixels stay",
-            ));
-        }
-    };
+    let sigma = sigma(entry, family)?;
     let own = family.noise(sigma, shape)?.norms()[0];
     let norm = norm(entry, own)?;
     let mode = mode(entry)?;
-    let beta = if mode.stops_early() { given.positive("beta", entry.alpha)? } else { entry.alpha };
+    let defaults = Smoothing::new(sigma);
+    let beta = match mode.stops_early() {
+        true => given.positive("beta", defaults.beta)?,
+        false => defaults.beta,
+    };
     let images = data.info().len;
     let bonferroni = correction(&mut given)?;
     let settings = Smoothing {
@@ -111,6 +98,23 @@ pub(super) fn resolve(
         parameters,
     };
     Ok(Resolved { label, work, task: Task::Certificate(settings) })
+}
+
+fn sigma(entry: &CertificateEntry, family: Family) -> Result<f64> {
+    match (&entry.sigma, family.has_sigma()) {
+        (Some(sigma), true) => sigma.positive("sigma"),
+        (None, false) => Ok(0.0),
+        (None, true) => Err(Error::setting(
+            "sigma",
+            format!("{} noise needs a standard deviation", family.name()),
+            "give one in pixel units of [0, 1], such as 0.25",
+        )),
+        (Some(_), false) => Err(Error::setting(
+            "sigma",
+            format!("{} has no standard deviation", family.name()),
+            "remove sigma; parameters = { k = 45 } says how many pixels stay",
+        )),
+    }
 }
 
 fn mode(entry: &CertificateEntry) -> Result<&'static Mode> {

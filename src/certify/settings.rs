@@ -26,8 +26,9 @@ pub struct Smoothing {
     pub mode: &'static Mode,
     /// The radii that a mode has to decide before it stops. Not used by CERTIFY as published.
     pub radii: Vec<f64>,
-    /// Chance per image and radius that a mode gives a radius up which N samples would have proved.
-    /// Soundness is a matter of alpha alone.
+    /// Chance per image and radius that a mode gives up a radius that is true. What is barely true N
+    /// samples would not prove either, so it costs far less than that; soundness is a matter of alpha
+    /// alone.
     pub beta: f64,
     /// Seed of the noise. Runs with the same seed see the same random numbers, whatever the network
     /// and sigma.
@@ -46,7 +47,7 @@ impl Smoothing {
             alpha: 0.001,
             mode: Mode::COHEN,
             radii: Vec::new(),
-            beta: 0.001,
+            beta: 0.05,
             seed: 0,
         }
     }
@@ -120,7 +121,7 @@ impl Smoothing {
                 "give one such as 0.5, or choose mode grid for several",
             ));
         }
-        in_unit("beta", self.beta, "radii that may be given up wrongly")?;
+        in_unit("beta", self.beta, "true radii that may be given up, such as 0.05")?;
         let certifies = |n: &u64| {
             let rule = Rule::new(self.mode, Question { n: *n, ..self.question() });
             rule.lower(*n, *n) >= 0.5
@@ -154,7 +155,7 @@ impl Smoothing {
                 "choose a positive number in pixel units of [0, 1], such as 0.25",
             ));
         }
-        in_unit("alpha", alpha, "certificates that may be wrong")?;
+        in_unit("alpha", alpha, "certificates that may be wrong, such as 0.001")?;
         in_range("N", n, "the paper uses 100000, a first look 1000")
     }
 
@@ -174,7 +175,7 @@ fn in_unit(field: &str, value: f64, what: &str) -> Result<()> {
         return Ok(());
     }
     let problem = format!("{value} is not between 0 and 1");
-    Err(Error::setting(field, problem, format!("choose the share of {what}, such as 0.001")))
+    Err(Error::setting(field, problem, format!("choose the share of {what}")))
 }
 
 /// Sample numbers are 32-bit words of the noise's key.

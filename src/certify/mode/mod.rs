@@ -4,8 +4,8 @@
 //! was the votes that chose the look. A new mode is a file with a [`Mode`] and a line in [`ALL`].
 //!
 //! One lower bound serves every radius, so asking for many costs no confidence. Giving a radius up is a
-//! matter of samples and not of soundness: the level of *those* bounds, beta, is the chance that more
-//! samples would have proved it.
+//! matter of samples and not of soundness: the level of *those* bounds, beta, is the chance that it was
+//! true.
 
 mod anytime;
 mod cohen;
@@ -61,7 +61,7 @@ pub struct Question {
     pub n: u64,
     /// Chance that the bound of pA is ever too large.
     pub alpha: f64,
-    /// Chance that a radius is given up which N samples would have proved.
+    /// Chance that a true radius is given up.
     pub beta: f64,
     /// The values of pA that prove the radii, ascending; infinity for a radius that none proves.
     pub targets: Vec<f64>,
