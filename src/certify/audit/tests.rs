@@ -3,10 +3,9 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::certify::log::LogWriter;
 use crate::certify::{ABSTAIN, cohen};
-use crate::record::CertificateRow;
 use crate::stats::clopper_pearson;
+use crate::stats::rounding::floor_decimals;
 
 const HEADER: &str = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n";
 
@@ -151,40 +150,42 @@ fn settings_under_which_nothing_is_certified() {
     assert!(first.seen.starts_with("N 9 and alpha 0.001 certify nothing"), "{}", first.seen);
 }
 
-/// A row of ours as the runner makes it.
-fn row(idx: u64, votes: u64) -> CertificateRow {
-    let found = cohen::certify(&[0, 100], &[1000 - votes, votes], 0.001, |p_low| {
-        Some(cohen::radius(p_low, 0.5))
-    });
-    CertificateRow {
-        idx,
-        label: 1,
-        predict: found.prediction.map_or(ABSTAIN, i64::from),
-        radius: found.radius,
-        correct: u8::from(found.prediction == Some(1)),
-        time: "0:00:01.000000".into(),
-        sigma: 0.5,
-        n0: 100,
-        n: 1000,
-        alpha: 0.001,
-        n_a: found.n_a,
-        selected: found.selected,
-        p_low: found.p_low,
-        seed: 0,
-        model: "0123456789abcdef".into(),
-    }
+/// What a row of ours says that can be wrong.
+struct Ours {
+    predict: i64,
+    radius: f64,
+    sigma: f64,
+    alpha: f64,
+    n_a: u64,
+    selected: u32,
+    p_low: f64,
 }
 
-fn ours(change: impl Fn(&mut CertificateRow)) -> Audit {
-    let file = tempfile::Builder::new().suffix(".tsv").tempfile().unwrap();
-    let mut writer = LogWriter::create(file.path()).unwrap();
+/// Our table of six images, label 1, with these votes of 1000; `change` is made to image 3.
+fn ours(change: impl Fn(&mut Ours)) -> Audit {
+    let mut text = HEADER.trim_end().to_owned() + "\tsigma\tn0\tn\talpha\tnA\tselected\tp_low\n";
     for (idx, votes) in [(0, 1000), (1, 999), (2, 400), (3, 700), (4, 551), (5, 990)] {
-        let mut row = row(idx, votes);
+        let p_low = clopper_pearson::lower(votes, 1000, 0.001);
+        let certified = p_low >= 0.5;
+        let mut row = Ours {
+            predict: if certified { 1 } else { ABSTAIN },
+            radius: if certified { cohen::radius(p_low, 0.5) } else { 0.0 },
+            sigma: 0.5,
+            alpha: 0.001,
+            n_a: votes,
+            selected: 1,
+            p_low,
+        };
         if idx == 3 {
             change(&mut row);
         }
-        writer.write(&row).unwrap();
+        let (predict, radius) = (row.predict, floor_decimals(row.radius, 6));
+        text += &format!("{idx}\t1\t{predict}\t{radius}\t{}\t1.0\t", u8::from(predict == 1));
+        let Ours { sigma, alpha, n_a, selected, p_low, .. } = row;
+        text += &format!("{sigma}\t100\t1000\t{alpha}\t{n_a}\t{selected}\t{p_low}\n");
     }
+    let mut file = tempfile::Builder::new().suffix(".tsv").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
     audit(file.path(), &Given::default(), None, &[0.0, 1.0]).unwrap()
 }
 
@@ -199,7 +200,7 @@ fn our_tables_are_checked_by_their_own_columns() {
     assert_eq!(rates, [5.0 / 6.0, 2.0 / 6.0]);
     for (change, check, what) in [
         (
-            (|row| row.radius += 1e-5) as fn(&mut CertificateRow),
+            (|row| row.radius += 1e-5) as fn(&mut Ours),
             "votes",
             "the radius is larger than p_low proves",
         ),
