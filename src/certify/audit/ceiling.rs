@@ -2,7 +2,7 @@
 //! than sigma Phi^-1(alpha^(1/N)). A table that goes beyond it was made with another alpha, N or sigma.
 
 use super::subject::Subject;
-use super::{Check, Seen, short, votes};
+use super::{Check, Seen, down, short, votes};
 
 pub(super) const CHECK: Check = Check {
     name: "ceiling",
@@ -70,7 +70,7 @@ fn check(subject: &Subject) -> Vec<Seen> {
         claim.n,
         claim.alpha,
         claim.sigma,
-        short(ceiling),
+        down(ceiling),
         sigmas(ceiling),
         fits.join(", or "),
     ))]

@@ -39,6 +39,19 @@ pub enum Origin {
     Usual,
 }
 
+/// Where the numbers of a claim come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Origins {
+    /// Of sigma.
+    pub sigma: Origin,
+    /// Of N0.
+    pub n0: Origin,
+    /// Of N.
+    pub n: Origin,
+    /// Of alpha.
+    pub alpha: Origin,
+}
+
 /// The settings that a table claims.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Claim {
@@ -54,8 +67,8 @@ pub struct Claim {
     pub n: u64,
     /// One minus the confidence, per image.
     pub alpha: f64,
-    /// Where sigma, N0, N and alpha come from.
-    pub origins: [Origin; 4],
+    /// Where these come from.
+    pub origins: Origins,
     #[serde(skip)]
     pub(super) family: Family,
     #[serde(skip)]
@@ -98,7 +111,7 @@ impl Claim {
             n0,
             n,
             alpha,
-            origins: [sigma_from, n0_from, n_from, alpha_from],
+            origins: Origins { sigma: sigma_from, n0: n0_from, n: n_from, alpha: alpha_from },
             family,
             of,
         };

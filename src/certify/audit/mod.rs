@@ -30,7 +30,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use claim::{Claim, Given};
+pub use claim::{Claim, Given, Origin, Origins};
 pub use images::Pattern;
 pub use labels::Labels;
 pub use source::Source;
@@ -177,6 +177,11 @@ fn some(images: &[u64]) -> String {
     let more = if images.len() > shown.len() { ", ..." } else { "" };
     let image = if images.len() == 1 { "image" } else { "images" };
     format!("{image} {}{more}", shown.join(", "))
+}
+
+/// A radius in six decimals, rounded down.
+fn down(radius: f64) -> String {
+    crate::stats::rounding::floor_decimals(radius, 6).to_string()
 }
 
 /// A number in at most six significant digits.

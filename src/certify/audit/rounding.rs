@@ -2,7 +2,7 @@
 //! It shows at the ceiling.
 
 use super::subject::Subject;
-use super::{Check, Seen, counted, short};
+use super::{Check, Seen, counted, down};
 
 pub(super) const CHECK: Check =
     Check { name: "rounding", about: "no radius is rounded above the ceiling", run: check };
@@ -22,7 +22,7 @@ fn check(subject: &Subject) -> Vec<Seen> {
         rows => vec![Seen::note(format!(
             "{} printed as {largest}, though at most {} was proven: the table rounds to nearest, not down",
             counted(rows, "radius is", "radii are"),
-            short(ceiling),
+            down(ceiling),
         ))],
     }
 }

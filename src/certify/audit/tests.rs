@@ -3,10 +3,9 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::certify::log::LogWriter;
 use crate::certify::{ABSTAIN, cohen};
-use crate::record::CertificateRow;
 use crate::stats::clopper_pearson;
+use crate::stats::rounding::floor_decimals;
 
 const HEADER: &str = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n";
 
@@ -57,7 +56,7 @@ fn a_table_that_is_what_it_claims() {
     let audit = audited(&log(&VOTES, 0.25, 0.001), &Given::default());
     assert!(!audit.contradicted(), "{audit}");
     assert_eq!((audit.rows, audit.claim.sigma, audit.claim.n), (12, 0.25, 100_000));
-    assert_eq!(audit.claim.origins[0], claim::Origin::Name);
+    assert_eq!(audit.claim.origins.sigma, Origin::Name);
     assert_eq!(audit.images.to_string(), "images 0 to 220, every 20th");
     // 0.95286 is printed as 0.953: told, but no contradiction.
     let notes: Vec<_> = audit.findings.iter().map(|f| (f.check, f.seen.as_str())).collect();
@@ -151,42 +150,45 @@ fn settings_under_which_nothing_is_certified() {
     assert!(first.seen.starts_with("N 9 and alpha 0.001 certify nothing"), "{}", first.seen);
 }
 
-/// A row of ours as the runner makes it.
-fn row(idx: u64, votes: u64) -> CertificateRow {
-    let lower = |k, n| clopper_pearson::lower(k, n, 0.001);
-    let radius = |p_low| Some(cohen::radius(p_low, 0.5));
-    let found = cohen::certify(&[0, 100], &[1000 - votes, votes], lower, radius);
-    CertificateRow {
-        idx,
-        label: 1,
-        predict: found.prediction.map_or(ABSTAIN, i64::from),
-        radius: found.radius,
-        correct: u8::from(found.prediction == Some(1)),
-        time: "0:00:01.000000".into(),
-        sigma: 0.5,
-        n0: 100,
-        n: 1000,
-        alpha: 0.001,
-        n_a: found.n_a,
-        selected: found.selected,
-        p_low: found.p_low,
-        seed: 0,
-        model: "0123456789abcdef".into(),
-        mode: "cohen".into(),
-        level: 0.001,
-    }
+/// What a row of ours says that can be wrong.
+struct Ours {
+    predict: i64,
+    radius: f64,
+    sigma: f64,
+    alpha: f64,
+    n_a: u64,
+    selected: u32,
+    p_low: f64,
+    level: f64,
 }
 
-fn ours(change: impl Fn(&mut CertificateRow)) -> Audit {
-    let file = tempfile::Builder::new().suffix(".tsv").tempfile().unwrap();
-    let mut writer = LogWriter::create(file.path()).unwrap();
+/// Our table of six images, label 1, with these votes of 1000; `change` is made to image 3.
+fn ours(change: impl Fn(&mut Ours)) -> Audit {
+    let mut text =
+        HEADER.trim_end().to_owned() + "\tsigma\tn0\tn\talpha\tnA\tselected\tp_low\tlevel\n";
     for (idx, votes) in [(0, 1000), (1, 999), (2, 400), (3, 700), (4, 551), (5, 990)] {
-        let mut row = row(idx, votes);
+        let p_low = clopper_pearson::lower(votes, 1000, 0.001);
+        let certified = p_low >= 0.5;
+        let mut row = Ours {
+            predict: if certified { 1 } else { ABSTAIN },
+            radius: if certified { cohen::radius(p_low, 0.5) } else { 0.0 },
+            sigma: 0.5,
+            alpha: 0.001,
+            n_a: votes,
+            selected: 1,
+            p_low,
+            level: 0.001,
+        };
         if idx == 3 {
             change(&mut row);
         }
-        writer.write(&row).unwrap();
+        let (predict, radius) = (row.predict, floor_decimals(row.radius, 6));
+        text += &format!("{idx}\t1\t{predict}\t{radius}\t{}\t1.0\t", u8::from(predict == 1));
+        let Ours { sigma, alpha, n_a, selected, p_low, level, .. } = row;
+        text += &format!("{sigma}\t100\t1000\t{alpha}\t{n_a}\t{selected}\t{p_low}\t{level}\n");
     }
+    let mut file = tempfile::Builder::new().suffix(".tsv").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
     audit(file.path(), &Given::default(), None, &[0.0, 1.0]).unwrap()
 }
 
@@ -195,12 +197,13 @@ fn our_tables_are_checked_by_their_own_columns() {
     let audit = ours(|_| ());
     assert!(audit.findings.is_empty(), "{audit}");
     assert_eq!((audit.claim.sigma, audit.claim.n), (0.5, 1000));
-    assert_eq!(audit.claim.origins, [claim::Origin::Columns; 4]);
+    let from = audit.claim.origins;
+    assert!([from.sigma, from.n0, from.n, from.alpha].iter().all(|o| *o == Origin::Columns));
     let rates: Vec<f64> = audit.summary.certified.iter().map(|s| s.rate).collect();
     assert_eq!(rates, [5.0 / 6.0, 2.0 / 6.0]);
     for (change, check, what) in [
         (
-            (|row| row.radius += 1e-5) as fn(&mut CertificateRow),
+            (|row| row.radius += 1e-5) as fn(&mut Ours),
             "votes",
             "the radius is larger than p_low proves",
         ),

@@ -2,8 +2,10 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::claim::Origin;
-use super::{Audit, Claim, short};
+use super::{Audit, Claim, Origin, Origins, down, short};
+
+/// Findings are broken into lines of at most so many characters.
+const WIDTH: usize = 100;
 
 impl Display for Origin {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -19,7 +21,7 @@ impl Display for Origin {
 
 impl Display for Claim {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let [sigma, n0, n, alpha] = self.origins;
+        let Origins { sigma, n0, n, alpha } = self.origins;
         write!(f, "{} noise, ", self.noise)?;
         if self.family.has_sigma() {
             write!(f, "sigma {} ({sigma}), ", self.sigma)?;
@@ -38,7 +40,7 @@ impl Display for Audit {
                 f,
                 "  ceiling  {} radius {}; the largest of the table is {}",
                 self.claim.norm,
-                short(ceiling),
+                down(ceiling),
                 self.largest
             )?,
             None => writeln!(f, "  ceiling  none: every image abstains")?,
@@ -65,7 +67,20 @@ impl Display for Audit {
         )?;
         for finding in &self.findings {
             let weight = if finding.contradicts { "CONTRADICTION" } else { "note" };
-            writeln!(f, "  {weight}, {}: {}.", finding.check, finding.seen)?;
+            let sentence = format!("{weight}, {}: {}.", finding.check, finding.seen);
+            let mut width = WIDTH;
+            for (number, word) in sentence.split(' ').enumerate() {
+                width += 1 + word.chars().count();
+                match (width > WIDTH, number) {
+                    (true, 0) => write!(f, "  {word}")?,
+                    (true, _) => write!(f, "\n    {word}")?,
+                    (false, _) => write!(f, " {word}")?,
+                }
+                if width > WIDTH {
+                    width = 4 + word.chars().count();
+                }
+            }
+            writeln!(f)?;
         }
         if !self.contradicted() {
             writeln!(f, "  Nothing contradicts the claim.")?;

@@ -3,7 +3,7 @@
 //! intervals side by side do not.
 //!
 //! A side is a run folder, a part of one (`RUN/jobs/MODEL`, one table), or a log of Cohen et al.'s scripts.
-//! Its [`outcomes`] are matched by network, job and column; a network or a job is not looked at where each
+//! Its outcomes are matched by network, job and column; a network or a job is not looked at where each
 //! side has only one. Other data or other images are refused.
 
 mod compared;

@@ -15,7 +15,7 @@ pub(in crate::report) fn bracket_curves(board: &Board) -> Vec<Figure> {
 fn bracket(board: &Board, norm: &str) -> Option<Figure> {
     let (mut lines, mut smoothed) = (Vec::new(), false);
     for (at, standing) in board.standings.iter().enumerate() {
-        let Some(above) = above(board, standing, norm, Look::new(at, 0)) else { continue };
+        let Some(above) = above(board, standing, norm, Look::new(at, at).solid()) else { continue };
         let Some(below) = below(standing, norm) else { continue };
         if lines.len() < 2 * NETWORKS {
             smoothed |= below.smoothed;

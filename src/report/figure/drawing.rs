@@ -73,6 +73,11 @@ impl Look {
         }
     }
 
+    /// The same, with its own marker, but not dashed.
+    pub(super) fn solid(self) -> Self {
+        Self { style: LineStyle::Solid, ..self }
+    }
+
     /// A short piece of the line.
     fn swatch(&self, marked: bool) -> String {
         let colour = &self.colour;
