@@ -63,7 +63,6 @@ pub const CATALOGUE: &[Known] = &[
         prepare: "curl -O https://ossci-datasets.s3.amazonaws.com/mnist/t10k-images-idx3-ubyte.gz \
                   -O https://ossci-datasets.s3.amazonaws.com/mnist/t10k-labels-idx1-ubyte.gz",
         open: "idx:t10k-images-idx3-ubyte.gz",
-        ..EMPTY
     },
     Known {
         name: "Fashion-MNIST",

@@ -107,7 +107,7 @@ pub(super) mod tests {
         pickle
             .extend(b"cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85");
         pickle.extend([&short("b")[..], b"\x87Rq\x09(K\x01"].concat());
-        shape.iter().for_each(|side| pickle.extend([&[b'M'], &side.to_le_bytes()[..]].concat()));
+        shape.iter().for_each(|side| pickle.extend([&b"M"[..], &side.to_le_bytes()].concat()));
         pickle.extend(b"\x86cnumpy\ndtype\nq\x0a");
         pickle.extend([&short("u1")[..], b"K\x00K\x01\x87R(K\x03", &short("|")].concat());
         pickle.extend(b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb");

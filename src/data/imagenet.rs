@@ -110,6 +110,42 @@ mod tests {
         assert_eq!((batch.labels, batch.ids), (vec![999, 3], vec![3, 1]));
     }
 
+    /// Resident memory of this process in bytes.
+    #[cfg(target_os = "linux")]
+    fn resident() -> usize {
+        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+        4096 * status.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+    }
+
+    /// Prints the images per second; `--nocapture` shows them.
+    #[test]
+    #[cfg(target_os = "linux")]
+    #[ignore = "takes a minute"]
+    #[allow(clippy::print_stderr)]
+    fn memory_stays_flat_over_thousands_of_images() {
+        let root = validation();
+        let noise = |x: u32, y: u32| image::Rgb([(x * y) as u8, (x + 3 * y) as u8, (x / 2) as u8]);
+        let first = root.path().join("n00000000/first.jpg");
+        RgbImage::from_fn(500, 375, noise).save(&first).unwrap();
+        for copy in 0..4000 {
+            let path = root.path().join(format!("n{:08}/{copy}.jpg", copy % 1000));
+            std::fs::hard_link(&first, path).unwrap();
+        }
+        let data = open(&root.path().display().to_string()).unwrap();
+        let read = |from: usize, to: usize| {
+            for start in (from..to).step_by(128) {
+                data.read(&(start..(start + 128).min(to)).collect::<Vec<_>>()).unwrap();
+            }
+        };
+        read(0, 500);
+        let (before, started) = (resident(), std::time::Instant::now());
+        read(500, 4000);
+        let grown = resident().saturating_sub(before);
+        let rate = 3500.0 / started.elapsed().as_secs_f64();
+        eprintln!("{rate:.0} images of 500 x 375 per second, {grown} bytes more memory");
+        assert!(grown < 64 << 20, "{grown} bytes more after 3,500 images");
+    }
+
     #[test]
     fn what_does_not_fit() {
         let root = validation();

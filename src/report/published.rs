@@ -242,7 +242,7 @@ impl Ranking {
     pub(super) fn reading(&self) -> Vec<String> {
         let mut lines = vec![
             format!(
-                "Rows marked published are {}; epsball did not measure them. Ranked by the lowest robust \
+                "Rows marked published are from {}; epsball did not measure them. Ranked by the lowest robust \
                  accuracy: the lowest published, or the worst case over the attacks of this threat that \
                  were run.",
                 self.source
@@ -261,7 +261,7 @@ impl Ranking {
             let Some(measured) = place.measured() else { continue };
             let entry = match &measured.entry {
                 Some(entry) if *entry != place.name => format!(" is {entry},"),
-                Some(_) => String::new(),
+                Some(_) => ",".into(),
                 None => " is none of the entries,".into(),
             };
             lines.push(format!(
@@ -414,8 +414,39 @@ mod tests {
         let html = Html.export(&board).unwrap();
         assert_eq!(count(&html, "<td>published</td>"), 99);
         let text = Terminal { width: 100, colour: false }.export(&board).unwrap();
-        let (_, text) = text.split_once("among published").unwrap();
-        insta::assert_snapshot!(text, @"");
+        let text = &text[text.find("cifar10-linf among").unwrap()..];
+        insta::assert_snapshot!(text, @r"
+        cifar10-linf among published numbers (Linf)
+        ──────────────────────────────────────────────────────────────────────────────────────────────────
+          #  model                         numbers      eps  clean  AutoAttack  lowest      Δ           Δ
+                                                                                        clean  AutoAttack
+        ──────────────────────────────────────────────────────────────────────────────────────────────────
+          1  new                           measured   8/255  99.00           –   80.00
+          2  Bartoldson2024Adversarial_W…  published  8/255  93.68       73.71   73.71
+          3  Amini2024MeanSparse_S-WRN-9…  published  8/255  93.60       75.28   73.10
+          …  …                             …              …      …           …       …      …           …
+         36  Zhang2020Geometry             published  8/255  89.36       59.64   59.64
+         37  Carmon2019Unlabeled           published  8/255  89.69       59.53   59.53
+         38  ours                          measured   8/255  90.00       60.00   59.00  +0.31       +0.47
+         39  Gowal2021Improving_R18_ddpm…  published  8/255  87.35       58.63   58.50
+         40  Chen2024Data_WRN_34_20        published  8/255  86.10       58.09   58.09
+          …  …                             …              …      …           …       …      …           …
+         68  Huang2020Self                 published  0.031  83.48       53.34   53.34
+         69  Zhang2019Theoretically        published  0.031  84.92       53.08   53.08
+         70  Huang2020Self                 measured   0.031  83.00       53.00   53.00  -0.48       -0.34
+         71  Cui2020Learnable_34_10        published  0.031  88.22       52.86   52.86
+         72  Qin2019Adversarial            published  8/255  86.28       52.84   52.84
+          …  …                             …              …      …           …       …      …           …
+        ──────────────────────────────────────────────────────────────────────────────────────────────────
+        Rows marked published are from RobustBench, https://robustbench.github.io, commit 78fcc9e4; epsball
+        did not measure them. Ranked by the lowest robust accuracy: the lowest published, or the worst case
+        over the attacks of this threat that were run.
+        Δ: measured minus published, in percentage points, for networks that are in both.
+        ?: the source doubts this number of AutoAttack.
+        new is none of the entries, measured on 100 images of cifar10-first-100: 71.1–86.7 % robust.
+        ours is Carmon2019Unlabeled, measured on 100 images of cifar10-first-100: 49.2–68.1 % robust.
+        Huang2020Self, measured on 100 images of cifar10-first-100: 43.3–62.5 % robust.
+        ");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 }
