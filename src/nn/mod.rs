@@ -1,7 +1,8 @@
 //! A network as a value: a tree of layers, built by the combinators below and read in several ways.
 //! The network under test is frozen, so the only gradient there is is that of the images, and no
 //! layer knows about weight gradients, variables or a tape. Inside the tree activations are NHWC
-//! tensors `[N, H, W, C]`, or `[N, F]` after [`flatten`] or a global pool.
+//! tensors `[N, H, W, C]`, or `[N, F]` after [`flatten`] or a global pool; the tokens of a vision
+//! transformer are the pixels of an image one pixel wide.
 //!
 //! A layer is one file with a struct that implements [`Node`], one variant of [`Layer`] and one line
 //! in `Layer::node`; an architecture that uses it gets every reading for free.

@@ -71,10 +71,10 @@ mod tests {
             let x = i as f32 * 1.3e-4;
             let (below, density) = narrow(x);
             let (want, slope) = wide(f64::from(x));
-            assert!((f64::from(below) - want).abs() < 1.6e-7, "Phi({x}) is {below}, not {want}");
+            assert!((f64::from(below) - want).abs() < 2e-7, "Phi({x}) is {below}, not {want}");
             if x > -FURTHEST {
-                assert!((f64::from(below) / want - 1.0).abs() < 4e-6, "Phi({x}) is {below}");
-                assert!((f64::from(density) / slope - 1.0).abs() < 4e-6, "phi({x}) is {density}");
+                assert!((f64::from(below) / want - 1.0).abs() < 6e-6, "Phi({x}) is {below}");
+                assert!((f64::from(density) / slope - 1.0).abs() < 6e-6, "phi({x}) is {density}");
             }
         }
         // Abramowitz and Stegun, table 26.1.

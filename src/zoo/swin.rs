@@ -138,14 +138,20 @@ fn measure(keys: &Keys<'_>, names: &Names) -> Option<Measured> {
         blocks.push(keys.children(&prefix));
         heads.push(here);
     }
-    let places = keys.size(&format!("{}0.{TABLE}", (names.blocks)(0)), 0)?.isqrt();
+    let window = keys.size(&format!("{}0.{TABLE}", (names.blocks)(0)), 0)?.isqrt().div_ceil(2);
+    let [width, channels] =
+        [0, 1].map(|axis| keys.size(&format!("{}.weight", names.embed[0]), axis));
+    // In the last stage the image is one window.
+    let halvings = u32::try_from(blocks.len()).ok()?.checked_sub(1)?;
+    let side = 2_usize.checked_pow(halvings)?.checked_mul(PATCH)?.checked_mul(window)?;
     let parameters = [
-        ("width", keys.size(&format!("{}.weight", names.embed[0]), 0)?.into()),
+        ("width", width?.into()),
         ("blocks", blocks.into()),
         ("heads", heads.into()),
-        ("window", places.div_ceil(2).into()),
+        ("window", window.into()),
     ];
-    Some(Measured::new(keys.size(&format!("{}.weight", names.head), 0)?, parameters))
+    let classes = keys.size(&format!("{}.weight", names.head), 0)?;
+    Some(Measured::new(classes, parameters).of_images([channels?, side, side]))
 }
 
 fn build_timm(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
