@@ -101,6 +101,7 @@ fn certified() -> Fixture {
         Work::Certificate { certificate, sigma, radii, parameters, .. } => Work::Certificate {
             label: "uniform-0.25".into(),
             norm: "L1".into(),
+            guarantee: "each radius is a promise".into(),
             certificate,
             sigma,
             radii,
@@ -128,6 +129,7 @@ fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
         "| \\# | model | clean | certified L2 0.25 | certified L1 0.5 | certified patch 2x2 | certified patch 3x3 |",
         "| – | plain | – | 75.0 | 50.0 | 50.0 | 2/4 |",
         "- Certified L1 0.5: correct, and proved not to change within an L1 ball of radius 0.5.",
+        "- uniform-0.25: each radius is a promise.",
         "- Certified patch 2x2: correct with the defence in front, and proved not to change whatever a patch 2x2 shows, wherever it is, by the model's best certificate.",
         "### Certified accuracy",
         "### Certified accuracy in L1",
