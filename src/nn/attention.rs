@@ -2,8 +2,11 @@
 //! the one that mixes the heads: of vision transformers, where the pixels are tokens, and of Swin, in
 //! windows with a bias for every relative position.
 
+use std::sync::OnceLock;
+
 use candle_core::{Device, Tensor};
 
+use super::conv2d::fill;
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -17,27 +20,32 @@ const MOST_BIASES: usize = 1 << 24;
 pub struct Attention {
     heads: usize,
     scope: Scope,
-    /// `[heads, L, L]` for windows of L pixels.
-    bias: Option<Tensor>,
+    /// The biases of windows for every pair of their L pixels, `[heads, L, L]`, made on first use.
+    bias: OnceLock<Tensor>,
 }
 
 /// Who attends to whom.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Scope {
     All,
     First,
-    Windows { size: usize, shift: usize },
+    /// With a table of biases by relative position and head.
+    Windows {
+        size: usize,
+        shift: usize,
+        table: Tensor,
+    },
 }
 
 impl Attention {
     /// Every pixel to every pixel, in `heads` heads.
     pub fn new(heads: usize) -> Self {
-        Self { heads, scope: Scope::All, bias: None }
+        Self { heads, scope: Scope::All, bias: OnceLock::new() }
     }
 
     /// The first pixel to every pixel; the output is one pixel.
     pub fn of_first(heads: usize) -> Self {
-        Self { heads, scope: Scope::First, bias: None }
+        Self { scope: Scope::First, ..Self::new(heads) }
     }
 
     /// Within windows of `size` x `size` pixels of the image moved by `shift` to the left and upwards.
@@ -53,20 +61,26 @@ impl Attention {
                 "cannot have windows of {size} x {size} pixels moved by {shift} in {heads} heads"
             )));
         }
-        let (places, pixels) = (2 * size - 1, size * size);
+        let places = 2 * size - 1;
         if table.dims() != [places * places, heads] {
             return Err(wrong(format!("has biases {:?} for windows of {size}", table.dims())));
         }
-        let along = |asks: usize, asked: usize| (asks + size - 1 - asked) as u32;
+        let scope = Scope::Windows { size, shift, table: table.clone() };
+        Ok(Self { scope, ..Self::new(heads) })
+    }
+
+    /// `[heads, L, L]`: what the table says for every pair of pixels of a window.
+    fn of_pairs(&self, table: &Tensor, size: usize) -> Result<Tensor> {
+        let (places, pixels) = (2 * size - 1, size * size);
+        let along = |asks: usize, asked: usize| asks + size - 1 - asked;
         let place = |pair: usize| {
             let (asks, asked) = (pair / pixels, pair % pixels);
-            along(asks / size, asked / size) * places as u32 + along(asks % size, asked % size)
+            along(asks / size, asked / size) * places + along(asks % size, asked % size)
         };
-        let of_pairs: Vec<u32> = (0..pixels * pixels).map(place).collect();
+        let of_pairs: Vec<u32> = (0..pixels * pixels).map(|pair| place(pair) as u32).collect();
         let of_pairs =
             table.contiguous()?.index_select(&Tensor::new(of_pairs, &Device::Cpu)?, 0)?;
-        let bias = of_pairs.t()?.contiguous()?.reshape((heads, pixels, pixels))?;
-        Ok(Self { heads, scope: Scope::Windows { size, shift }, bias: Some(bias) })
+        Ok(of_pairs.t()?.contiguous()?.reshape((self.heads, pixels, pixels))?)
     }
 
     /// As a [`Layer`].
@@ -76,10 +90,10 @@ impl Attention {
 
     fn groups(&self, height: usize, width: usize) -> Result<Groups> {
         let pixels = height * width;
-        match self.scope {
+        match &self.scope {
             Scope::All => Ok(Groups::whole(pixels, pixels)),
             Scope::First => Ok(Groups::whole(pixels, 1)),
-            Scope::Windows { size, shift } => Groups::windows([height, width], size, shift)
+            Scope::Windows { size, shift, .. } => Groups::windows([height, width], *size, *shift)
                 .ok_or_else(|| {
                     let problem = format!("{height}x{width} pixels are no whole windows of {size}");
                     misfit("window attention", problem)
@@ -87,8 +101,14 @@ impl Attention {
         }
     }
 
-    fn form<'a>(&'a self, groups: &'a Groups) -> Form<'a> {
-        Form { heads: self.heads, groups, bias: self.bias.as_ref() }
+    fn form<'a>(&'a self, groups: &'a Groups) -> Result<Form<'a>> {
+        let bias = match &self.scope {
+            Scope::Windows { size, table, .. } => {
+                Some(fill(&self.bias, || self.of_pairs(table, *size))?)
+            }
+            _ => None,
+        };
+        Ok(Form { heads: self.heads, groups, bias })
     }
 }
 
@@ -111,7 +131,7 @@ pub(super) fn depth_of_heads(name: &str, heads: usize, input: Shape) -> Result<u
 impl Node for Attention {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (_, height, width, _) = x.dims4()?;
-        attention::forward(x, self.form(&self.groups(height, width)?))
+        attention::forward(x, self.form(&self.groups(height, width)?)?)
     }
 
     fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
@@ -121,7 +141,7 @@ impl Node for Attention {
     fn pullback(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
         let Saved::Tensor(x) = saved else { return Err(foreign("attention")) };
         let (_, height, width, _) = x.dims4()?;
-        attention::pullback(g, x, self.form(&self.groups(height, width)?))
+        attention::pullback(g, x, self.form(&self.groups(height, width)?)?)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {
@@ -139,8 +159,8 @@ impl Node for Attention {
         let [q, k, v] = [0, 1, 2].map(|part| parts.get(part));
         let (q, k) = (q?.narrow(2, 0, queries)?.contiguous()?, k?.transpose(2, 3)?.contiguous()?);
         let mut scores = (q.matmul(&k)? * (depth as f64).sqrt().recip())?;
-        if let Some(bias) = &self.bias {
-            scores = scores.broadcast_add(&bias.unsqueeze(0)?)?;
+        if let Scope::Windows { size, table, .. } = &self.scope {
+            scores = scores.broadcast_add(&self.of_pairs(table, *size)?.unsqueeze(0)?)?;
         }
         if groups.regions.iter().any(|region| *region != 0) {
             let pairs = groups.regions.chunks_exact(length).flat_map(|regions| {
@@ -169,7 +189,7 @@ impl Node for Attention {
     fn shape(&self, input: Shape) -> Result<Shape> {
         let depth = depth_of_heads("attention", self.heads, input)?;
         let [height, width, _] = input.image("attention")?;
-        let out = match self.scope {
+        let out = match &self.scope {
             Scope::First => [1, 1],
             _ => [height, width],
         };
@@ -179,7 +199,7 @@ impl Node for Attention {
 
     fn multiply_adds(&self, input: Shape) -> u64 {
         let Shape::Image { height, width, channels } = input else { return 0 };
-        let pairs = match self.scope {
+        let pairs = match &self.scope {
             Scope::All => height * width * height * width,
             Scope::First => height * width,
             Scope::Windows { size, .. } => height * width * size * size,
@@ -189,10 +209,10 @@ impl Node for Attention {
 
     fn describe(&self) -> String {
         let heads = self.heads;
-        match self.scope {
+        match &self.scope {
             Scope::All => format!("attention heads {heads}"),
             Scope::First => format!("attention of the first pixel heads {heads}"),
-            Scope::Windows { size, shift } => {
+            Scope::Windows { size, shift, .. } => {
                 format!("attention in windows {size} moved {shift} heads {heads}")
             }
         }

@@ -44,7 +44,7 @@ impl Node for PatchMerge {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         let [height, width, channels] = input.image("patch merge")?;
-        if height % 2 != 0 || width % 2 != 0 {
+        if !height.is_multiple_of(2) || !width.is_multiple_of(2) {
             return Err(misfit("patch merge", format!("needs even sides, gets {input}")));
         }
         Ok(Shape::of_image([height / 2, width / 2], 4 * channels))

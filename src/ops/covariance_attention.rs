@@ -191,7 +191,7 @@ impl<T: Multiply> Head<'_, T> {
             for pixel in 0..self.pixels {
                 let at = self.at(part, pixel);
                 for (c, along) in along.iter().enumerate() {
-                    grad[at + c] = grad[at + c] - self.qkv[at + c] * *along;
+                    grad[at + c] -= self.qkv[at + c] * *along;
                 }
             }
         }

@@ -28,7 +28,6 @@ pub(super) const SWIN: Architecture = Architecture {
     // Numbers that follow from the sizes.
     unused: |name| name.ends_with(".relative_position_index") || name.ends_with(".attn_mask"),
     build: build_timm,
-    ..Architecture::FIXED
 };
 
 /// Swin-B of MIMIR, without normalisation.

@@ -90,7 +90,7 @@ const WAVES: usize = 32;
 const RATIO: f64 = 10_000.0;
 
 /// Most values of a position embedding: ImageNet's L12 has 150,000.
-const MOST_POSITIONS: usize = 1 << 26;
+const MOST_POSITIONS: usize = 1 << 23;
 
 fn measure(keys: &Keys<'_>) -> Option<Measured> {
     let width = keys.size("pos_embed.token_projection.weight", 0)?;
@@ -179,7 +179,7 @@ fn positions(w: &mut Weights<'_>, plan: &Plan) -> Result<Layer> {
     let wave = |at: usize, side: usize, wave: usize| {
         let along = (at + 1) as f64 / (side as f64 + 1e-6) * std::f64::consts::TAU;
         let angle = along / RATIO.powf((wave / 2 * 2) as f64 / WAVES as f64);
-        if wave % 2 == 0 { angle.sin() } else { angle.cos() }
+        if wave.is_multiple_of(2) { angle.sin() } else { angle.cos() }
     };
     let mut waves = Vec::with_capacity(height * across * 2 * WAVES);
     for pixel in 0..height * across {
