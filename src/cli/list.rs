@@ -55,7 +55,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         }
         What::Architectures => {
             for a in zoo::ALL {
-                println!("{:<26} {:?} {:<4} {}", a.name, a.input_shape, a.classes, a.about);
+                let shape = format!("{:?}", a.input_shape);
+                println!("{:<26} {shape:<13} {:>4}  {}", a.name, a.classes, a.about);
             }
         }
         What::Data => data::usages().for_each(|usage| println!("{usage}")),
