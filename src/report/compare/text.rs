@@ -51,6 +51,7 @@ fn fields(row: &Compared) -> [String; 9] {
     };
     let p = |p: Option<f64>| match p {
         None => "-".to_owned(),
+        Some(p) if p < 1e-300 => "< 1e-300".to_owned(),
         Some(p) if p < 1e-4 => format!("{p:.1e}"),
         Some(p) => format!("{p:.4}"),
     };
