@@ -95,6 +95,22 @@ fn layout(shape: &[usize]) -> Option<([usize; 3], bool)> {
 /// # Errors
 /// If types or shapes are not these, there are no images, the counts differ or a label is negative.
 pub(super) fn pair(name: String, sha256: String, images: Array, labels: &Array) -> Result<Records> {
+    let (field, shape) = (images.field.clone(), images.shape.clone());
+    let records = pair_quietly(name, sha256, images, labels)?;
+    if records.channels_last {
+        let path = records.source.path().display();
+        tracing::warn!("{path}: {field}: shape {shape:?} is read as [N, H, W, C]");
+    }
+    Ok(records)
+}
+
+/// [`pair`] for a format that always stores the channels last.
+pub(super) fn pair_quietly(
+    name: String,
+    sha256: String,
+    images: Array,
+    labels: &Array,
+) -> Result<Records> {
     let element = images.element;
     if !element.is_pixel() {
         return Err(images.error(
@@ -111,14 +127,6 @@ pub(super) fn pair(name: String, sha256: String, images: Array, labels: &Array) 
     if images.shape.contains(&0) {
         let problem = format!("shape {:?} holds no images", images.shape);
         return Err(images.error(problem, "check the export: a data set has at least one image"));
-    }
-    if channels_last {
-        tracing::warn!(
-            "{}: {}: shape {:?} is read as [N, H, W, C]",
-            images.source.path().display(),
-            images.field,
-            images.shape
-        );
     }
     let (len, labels_list) = (images.shape[0], labels.labels()?);
     if len != labels_list.len() {

@@ -42,7 +42,7 @@ fn open(spec: &str) -> Result<Box<dyn Dataset>> {
     };
     let ((images, path), (labels, _)) = (whole(corruption, "images")?, whole("labels", "labels")?);
     let name = format!("{corruption}-{severity}");
-    let all = array::pair(name, source::sha256_file(&path)?, images, &labels)?;
+    let all = array::pair_quietly(name, source::sha256_file(&path)?, images, &labels)?;
     let len = all.info.len;
     if !len.is_multiple_of(SEVERITIES) {
         return Err(Error::file(
