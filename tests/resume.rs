@@ -121,3 +121,43 @@ fn autoattack_resumes_in_the_middle_of_any_of_its_attacks() {
         assert_eq!(tables(&sandbox.path(&folder)), whole, "{signal} in {part}");
     }
 }
+
+/// Randomized smoothing, stopped by Ctrl-C inside an image and then killed: no sample of the first part
+/// is drawn again, and the rows are those of an unbroken run.
+#[test]
+fn smoothing_resumes_inside_an_image() {
+    let sandbox = Sandbox::new();
+    let run = |folder: &str| {
+        let certify = "certify -m bundled:digits-trades -d digits:test -n 2 --sigma 0.25";
+        let rest = format!("--n 60000 --batch 100 -o {folder}");
+        sandbox.command(&certify.split(' ').chain(rest.split(' ')).collect::<Vec<_>>())
+    };
+    let started = Instant::now();
+    assert!(run("whole").output().unwrap().status.success());
+    let duration = started.elapsed();
+    let whole = tables(&sandbox.path("whole"));
+    assert_eq!(whole.len(), 1);
+    let counts = |folder: &str| {
+        let jobs = sandbox.path(folder).join("jobs/digits-trades");
+        std::fs::read_dir(jobs).map_or(0, |files| {
+            let name = |file: std::io::Result<std::fs::DirEntry>| file.unwrap().file_name();
+            files.map(name).filter(|n| n.to_string_lossy().ends_with(".counts.toml")).count()
+        })
+    };
+    let signalled = |folder: &str, signal: &str, after: Duration| {
+        let mut child = run(folder).spawn().unwrap();
+        std::thread::sleep(after);
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{signal}")).arg(child.id().to_string());
+        assert!(kill.status().unwrap().success());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(signalled("broken", "INT", duration / 3), Some(130));
+    assert_eq!(counts("broken"), 1, "the counts of the image under way");
+    assert_ne!(tables(&sandbox.path("broken")), whole, "stopped too late to test anything");
+    assert_eq!(signalled("broken", "KILL", duration / 4), None);
+    assert_ne!(tables(&sandbox.path("broken")), whole, "killed too late to test anything");
+    assert!(run("broken").output().unwrap().status.success());
+    assert_eq!(tables(&sandbox.path("broken")), whole);
+    assert_eq!(counts("broken"), 0, "nothing is under way");
+}

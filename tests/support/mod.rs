@@ -74,7 +74,9 @@ pub fn tables(run: &Path) -> Vec<(String, String)> {
                 _ => continue,
             };
             let text = std::fs::read_to_string(&path).unwrap();
-            let header: Vec<&str> = text.lines().next().unwrap().split(delimiter).collect();
+            // A table without a row has no header yet.
+            let header: Vec<&str> =
+                text.lines().next().unwrap_or("time").split(delimiter).collect();
             let timing =
                 header.iter().position(|column| *column == "seconds" || *column == "time").unwrap();
             let without = |line: &str| {
