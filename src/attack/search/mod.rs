@@ -5,6 +5,8 @@
 
 mod judge;
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::Tensor;
 pub use judge::Kept;
 
@@ -196,13 +198,17 @@ impl<'a> Search<'a> {
             self.backwards[self.places[*row]] += 1;
         }
         let labels: Vec<u32> = of.iter().map(|row| self.labels[*row]).collect();
+        let losses = Mutex::new(vec![0.0; of.len()]);
         let (logits, gradient) = self.model.gradient(x, &|first, logits| {
             let rows = first..first + logits.dim(0)?;
             let targets = targets.map(|t| &t[rows.clone()]);
-            Ok(loss.evaluate(logits, &labels[rows.clone()], targets)?.cotangent)
+            let evaluated = loss.evaluate(logits, &labels[rows.clone()], targets)?;
+            let mut losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
+            losses[rows].copy_from_slice(&evaluated.values);
+            Ok(evaluated.cotangent)
         })?;
         self.refuse_nan(of, &logits)?;
-        let losses = loss.evaluate(&logits, &labels, targets)?.values;
+        let losses = losses.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Evaluation { logits, losses, gradient })
     }
 
