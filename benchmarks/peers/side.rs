@@ -169,9 +169,10 @@ fn write<const N: usize>(results: Option<&Path>, tensors: [(&str, Tensor); N]) -
 }
 
 fn gradient(model: &FrozenNetwork, batch: &Batch) -> Result<[Tensor; 2]> {
-    let (logits, pullback) = model.vjp(&batch.images)?;
-    let loss = Loss::CrossEntropy.evaluate(&logits, &batch.labels, None)?;
-    let gradient = pullback.apply(&loss.cotangent)?;
+    let (logits, gradient) = model.gradient(&batch.images, &|first, logits| {
+        let labels = &batch.labels[first..first + logits.dim(0)?];
+        Ok(Loss::CrossEntropy.evaluate(logits, labels, None)?.cotangent)
+    })?;
     Ok([logits, gradient])
 }
 

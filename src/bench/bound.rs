@@ -66,18 +66,9 @@ mod tests {
     use std::path::Path;
 
     use super::super::journal::Journal;
-    use super::super::{Plan, Progress, RunOptions, Suite, run};
-    use crate::error::Error;
-    use crate::record::{AttackRow, BoundRow, Finding, JobRecord};
-
-    struct Silent;
-
-    impl Progress for Silent {
-        fn job(&mut self, _: &JobRecord, _: usize) {}
-        fn images(&mut self, _: usize) {}
-        fn finding(&mut self, _: &JobRecord, _: &Finding) {}
-        fn failed(&mut self, _: &JobRecord, _: &Error) {}
-    }
+    use super::super::runner::Silent;
+    use super::super::{Plan, RunOptions, Suite, run};
+    use crate::record::{AttackRow, BoundRow};
 
     fn suite(rest: &str) -> Suite {
         let text = format!(

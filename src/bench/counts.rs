@@ -125,18 +125,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::journal::Journal;
-    use super::super::{Plan, Progress, RunOptions, Suite, run};
+    use super::super::runner::Silent;
+    use super::super::{Plan, RunOptions, Suite, run};
     use super::*;
-    use crate::record::{CertificateRow, Finding};
-
-    struct Silent;
-
-    impl Progress for Silent {
-        fn job(&mut self, _: &JobRecord, _: usize) {}
-        fn images(&mut self, _: usize) {}
-        fn finding(&mut self, _: &JobRecord, _: &Finding) {}
-        fn failed(&mut self, _: &JobRecord, _: &Error) {}
-    }
+    use crate::record::CertificateRow;
 
     /// Six images, of which two batches of the network hold three if nothing stops early.
     fn plan(mode: &str, batch: usize) -> Plan {

@@ -32,6 +32,18 @@ pub trait Progress {
     fn failed(&mut self, job: &JobRecord, error: &Error);
 }
 
+/// Hears nothing.
+#[cfg(test)]
+pub(super) struct Silent;
+
+#[cfg(test)]
+impl Progress for Silent {
+    fn job(&mut self, _: &JobRecord, _: usize) {}
+    fn images(&mut self, _: usize) {}
+    fn finding(&mut self, _: &JobRecord, _: &Finding) {}
+    fn failed(&mut self, _: &JobRecord, _: &Error) {}
+}
+
 /// How to run.
 pub struct RunOptions<'a> {
     /// The run folder.

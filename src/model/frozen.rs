@@ -154,15 +154,18 @@ impl Classifier for FrozenNetwork {
     fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
         let chunks = self.chunks(images)?;
         let images = images.clone();
-        let save = move |(first, count): (usize, usize)| {
-            self.fused.save(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)
-        };
+        let chunk =
+            move |(first, count): (usize, usize)| nchw_to_nhwc(&images.narrow(0, first, count)?);
         let room = self.memory / rayon::current_num_threads() / self.kept_per_image()?.max(1);
         let (logits, kept): (Vec<Tensor>, Vec<Option<Saved>>) = chunks
             .par_iter()
             .map(|(first, count)| {
-                let (logits, saved) = save((*first, *count))?;
-                Ok((logits, (first + count <= room).then_some(saved)))
+                let x = chunk((*first, *count))?;
+                if first + count > room {
+                    return Ok((self.fused.forward(&x)?, None));
+                }
+                let (logits, saved) = self.fused.save(&x)?;
+                Ok((logits, Some(saved)))
             })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
@@ -176,7 +179,10 @@ impl Classifier for FrozenNetwork {
                     let g = g.narrow(0, *first, *count)?;
                     nhwc_to_nchw(&match kept {
                         Some(saved) => self.fused.pullback(saved, &g)?,
-                        None => self.fused.pullback(&save((*first, *count))?.1, &g)?,
+                        None => {
+                            let (_, saved) = self.fused.save(&chunk((*first, *count))?)?;
+                            self.fused.pullback(&saved, &g)?
+                        }
                     })
                 })
                 .collect::<Result<Vec<_>>>()?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::beside;
+use super::toml_file::{self, Versioned};
 use crate::error::Result;
 
 /// The file `JOB.checks.toml`. A job whose attack has no safety checks has none.
@@ -36,7 +36,13 @@ pub struct Finding {
     pub remedy: String,
 }
 
-const WHAT: &str = "record of the checks";
+impl Versioned for CheckRecord {
+    const WHAT: &'static str = "record of the checks";
+
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
+}
 
 impl CheckRecord {
     /// The file that belongs to the table at `table`.
@@ -49,7 +55,7 @@ impl CheckRecord {
     /// # Errors
     /// If it cannot be read, is not TOML of this format, or is of a newer version.
     pub fn read(table: &Path) -> Result<Option<Self>> {
-        beside::read(&Self::path(table), WHAT, |record: &Self| record.format_version)
+        toml_file::read_if_there(&Self::path(table))
     }
 
     /// Puts the record beside the table at `table`, in one step.
@@ -57,6 +63,6 @@ impl CheckRecord {
     /// # Errors
     /// If the folder cannot be written to.
     pub fn write(&self, table: &Path) -> Result<()> {
-        beside::write(&Self::path(table), WHAT, self)
+        toml_file::write(&Self::path(table), self)
     }
 }

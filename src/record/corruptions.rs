@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT_VERSION, ModelRecord};
+use super::ModelRecord;
+use super::toml_file::{self, Versioned};
 use crate::error::{Error, Result};
 
 /// Severities run from 1 to this.
@@ -16,7 +17,7 @@ pub const SEVERITIES: usize = 5;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CorruptionRecord {
-    /// [`FORMAT_VERSION`] at the time of writing.
+    /// [`FORMAT_VERSION`](super::FORMAT_VERSION) at the time of writing.
     pub format_version: u32,
     /// Version of epsball.
     pub epsball: String,
@@ -49,26 +50,22 @@ pub struct CorruptionRow {
     pub model: String,
 }
 
+impl Versioned for CorruptionRecord {
+    const WHAT: &'static str = "corruption record";
+    const REMEDY: &'static str = "name a folder that `epsball corruptions` has written";
+
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
+}
+
 impl CorruptionRecord {
     /// Reads `corruptions.toml` and the rows of `corruptions.csv` that are complete in `folder`.
     ///
     /// # Errors
     /// If one of them is missing or is not of this format.
     pub fn read(folder: &Path) -> Result<(Self, Vec<CorruptionRow>)> {
-        let path = folder.join("corruptions.toml");
-        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let record: Self = toml::from_str(&text).map_err(|e| {
-            let remedy = "name a folder that `epsball corruptions` has written";
-            Error::file(&path, "corruption record", e.message(), remedy)
-        })?;
-        if record.format_version > FORMAT_VERSION {
-            return Err(Error::file(
-                &path,
-                "format_version",
-                format!("{} is newer than {FORMAT_VERSION}", record.format_version),
-                "read it with the epsball version that wrote it",
-            ));
-        }
+        let record = toml_file::read(&folder.join("corruptions.toml"))?;
         Ok((record, rows(&folder.join("corruptions.csv"))?))
     }
 }

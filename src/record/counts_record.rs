@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::beside;
+use super::toml_file::{self, Versioned};
 use crate::error::{Error, Result};
 
 /// The file `JOB.counts.toml`.
@@ -36,7 +36,13 @@ pub struct ImageCounts {
     pub seconds: f64,
 }
 
-const WHAT: &str = "counts of unfinished images";
+impl Versioned for CountsRecord {
+    const WHAT: &'static str = "counts of unfinished images";
+
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
+}
 
 impl CountsRecord {
     /// The file that belongs to the table at `table`.
@@ -49,7 +55,7 @@ impl CountsRecord {
     /// # Errors
     /// If it cannot be read, is not TOML of this format, or is of a newer version.
     pub fn read(table: &Path) -> Result<Option<Self>> {
-        beside::read(&Self::path(table), WHAT, |record: &Self| record.format_version)
+        toml_file::read_if_there(&Self::path(table))
     }
 
     /// Puts the record beside the table at `table`, in one step.
@@ -57,7 +63,7 @@ impl CountsRecord {
     /// # Errors
     /// If the folder cannot be written to.
     pub fn write(&self, table: &Path) -> Result<()> {
-        beside::write(&Self::path(table), WHAT, self)
+        toml_file::write(&Self::path(table), self)
     }
 
     /// Removes the record beside the table at `table`, if there is one.

@@ -4,13 +4,13 @@
 //! else.
 
 mod attack_row;
-mod beside;
 mod bound_row;
 mod certificate_row;
 mod check_record;
 mod corruptions;
 mod counts_record;
 mod patch_row;
+mod toml_file;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,8 @@ pub use corruptions::{CorruptionRecord, CorruptionRow, SEVERITIES};
 pub use counts_record::{CountsRecord, ImageCounts};
 pub use patch_row::PatchRow;
 
-use crate::error::{Error, Result};
+use self::toml_file::Versioned;
+use crate::error::Result;
 
 /// A row of a job's table.
 pub trait Row: Serialize + DeserializeOwned {
@@ -195,25 +196,21 @@ fn l2() -> String {
     "L2".into()
 }
 
+impl Versioned for RunRecord {
+    const WHAT: &'static str = "run record";
+    const REMEDY: &'static str = "the folder is not a run of this version";
+
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
+}
+
 impl RunRecord {
     /// Reads `run.toml` of the run folder `folder`.
     ///
     /// # Errors
     /// If the file is missing, is not TOML of this format, or is of a newer version.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("run.toml");
-        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let record: Self = toml::from_str(&text).map_err(|e| {
-            Error::file(&path, "run record", e.message(), "the folder is not a run of this version")
-        })?;
-        if record.format_version > FORMAT_VERSION {
-            return Err(Error::file(
-                &path,
-                "format_version",
-                format!("{} is newer than {FORMAT_VERSION}", record.format_version),
-                "read it with the epsball version that wrote it",
-            ));
-        }
-        Ok(record)
+        toml_file::read(&folder.join("run.toml"))
     }
 }

@@ -105,16 +105,21 @@ impl Method {
                 }
             }),
             Self::Pgd(inner) => inner.maximise(batch, stream, |x| {
-                let (logits, pullback) = network.vjp(x)?;
-                let loss = Loss::CrossEntropy.evaluate(&logits, &batch.labels, None)?;
-                pullback.apply(&loss.cotangent)
+                let (_, gradient) = network.gradient(x, &|first, logits| {
+                    let labels = &batch.labels[first..first + logits.dim(0)?];
+                    Ok(Loss::CrossEntropy.evaluate(logits, labels, None)?.cotangent)
+                })?;
+                Ok(gradient)
             }),
             Self::Trades { inner, .. } => {
                 let clean = candle_nn::ops::softmax(&network.logits(&batch.images)?, D::Minus1)?;
                 inner.maximise(batch, stream, |x| {
-                    let (logits, pullback) = network.vjp(x)?;
-                    // d KL(p || softmax(z)) / dz = softmax(z) - p
-                    pullback.apply(&(candle_nn::ops::softmax(&logits, D::Minus1)? - &clean)?)
+                    let (_, gradient) = network.gradient(x, &|first, logits| {
+                        let p = clean.narrow(0, first, logits.dim(0)?)?;
+                        // d KL(p || softmax(z)) / dz = softmax(z) - p
+                        Ok((candle_nn::ops::softmax(logits, D::Minus1)? - p)?)
+                    })?;
+                    Ok(gradient)
                 })
             }
         }

@@ -46,8 +46,10 @@ fn seen(subject: &Subject<'_>) -> Result<Option<String>> {
         })?;
         let start = rows::map([&clean, &noise], |_, [x0, t], x| random_start(norm, x0, t, eps, x))?;
         let labels: Vec<u32> = correct.iter().map(|row| label(*row)).collect();
-        let (logits, pullback) = subject.model.vjp(&start)?;
-        let gradient = pullback.apply(&Loss::Dlr.evaluate(&logits, &labels, None)?.cotangent)?;
+        let (_, gradient) = subject.model.gradient(&start, &|first, logits| {
+            let labels = &labels[first..first + logits.dim(0)?];
+            Ok(Loss::Dlr.evaluate(logits, labels, None)?.cotangent)
+        })?;
         zero += count_zero(&gradient)?;
         attacked += correct.len();
     }
