@@ -62,6 +62,8 @@ fn settings() {
         (&["--first", "361"], "361 images asked for, the data set has 360", "at most 360"),
         (&["--batch", "0"], "batch: 0 images at a time", ""),
         (&["--threads", "0"], "threads", ""),
+        (&["--memory=-1"], "memory: -1 is not a number of GiB", "for example 2"),
+        (&["--memory", "NaN"], "memory: NaN is not a number of GiB", ""),
     ];
     for (change, message, hint) in cases {
         // Goals are checked against the classes when the job starts, all else before.
@@ -75,9 +77,6 @@ fn settings() {
     }
     let eps = attack(&sandbox, &["--eps"]);
     assert_eq!(eps.code, 2);
-    let patch = ["--norm", "", "--eps", "", "--patch", "9x9", "--attack", "grey"];
-    let patch: Vec<&str> = patch.into_iter().filter(|a| !a.is_empty()).collect();
-    let _ = patch;
     for (sigma, message) in [("0", "sigma: `0` is not"), ("-1", "sigma: `-1` is not")] {
         let sigma = format!("--sigma={sigma}");
         let ran = sandbox.run(&["certify", "-m", "bundled:digits-trades", "-d", "digits", &sigma]);
@@ -195,9 +194,21 @@ fn suites() {
     let sandbox = Sandbox::new();
     let head =
         "name = \"x\"\n[[model]]\npath = \"bundled:digits-pgd\"\n[[data]]\nspec = \"digits\"\n";
+    let with = |field: &str, other: &str| {
+        format!(
+            "{}[[attack]]\nattack = \"fgsm\"\nnorm = \"L2\"\neps = 1\n",
+            head.replacen(field, other, 1)
+        )
+    };
     let cases = [
         ("name = \"x\"\nmodle = 3\n", "line 2: unknown field `modle`"),
-        ("name = \"x\"\n[[model]]\n", "missing field `path`"),
+        ("name = \"x\"\n[[model]]\n", "missing field `data`"),
+        (&with("path", "name"), "model: names no file"),
+        (
+            &with("path", "members = [\"bundled:digits-trades\"]\npath"),
+            "model: has both a path and members",
+        ),
+        (&with("path", "average = \"sum\"\npath"), "unknown variant `sum`"),
         ("name = ", "line 1"),
         (head, "suite: has nothing to do"),
         (&format!("{head}[[attack]]\nattack = \"pgd\"\n"), "attack pgd: has no threat model"),

@@ -89,6 +89,21 @@ fn json_goes_to_stdout_and_nothing_else_does() {
     assert!(ran.stderr.contains("leaderboard.html"));
 }
 
+#[test]
+fn an_ensemble_runs_like_a_network_and_memory_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let run = |memory: &str, output: &str| {
+        let models = ["-m", "bundled:digits-pgd", "-m", "bundled:digits-trades"];
+        let attack = ["-d", "digits", "-a", "fab", "--norm", "Linf", "--eps", "0.1", "-n", "20"];
+        let options = ["--set", "steps=10", "--memory", memory, "-o", output];
+        let ran = sandbox.run(&[&["attack"], &models[..], &attack[..], &options[..]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        assert!(ran.stdout.contains("digits-pgd+digits-trades"), "{}", ran.all());
+        tables(&sandbox.path(output))
+    };
+    assert_eq!(run("0", "nothing-kept"), run("2", "kept"));
+}
+
 /// Random weights of a small network of this family, saved as a training run would, and what convert
 /// says about them.
 fn converted(sandbox: &Sandbox, family: &str, sizes: &[(&str, &str)], more: &[&str]) -> String {

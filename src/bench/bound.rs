@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::certificates::Resolved;
-use super::plan::{Task, parse_norm, radii};
+use super::fields::{parse_norm, radii};
+use super::plan::{Resolved, Task};
 use super::suite::CertificateEntry;
 use crate::certify::bounds::{self, Bounds};
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ pub(super) fn resolve(
         eps,
         parameters: BTreeMap::from([("steps".to_string(), steps.to_string())]),
     };
-    Ok(Resolved { label, work, task: Task::Bound(settings) })
+    Ok(Resolved { stem: label, work, task: Task::Bound(settings) })
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The certificates of a suite: an entry and the network it is for become settings, spelled out. A
 //! certificate is one line in [`CERTIFICATES`] and one arm in [`resolve`].
 
-use std::collections::BTreeMap;
-
-use super::plan::Task;
+use super::fields::plain;
+use super::plan::{Resolved, Task};
 use super::suite::{CertificateEntry, Number};
 use super::{bound, smoothing};
 use crate::attack::Parameters;
@@ -27,13 +26,6 @@ pub const CERTIFICATES: [(&str, &str, &str); 9] = [
     ("row-smoothing", "patch", "votes of visible row bands"),
     ("block-smoothing", "patch", "votes of visible blocks (Levine and Feizi 2020)"),
 ];
-
-/// One job of an entry.
-pub(super) struct Resolved {
-    pub(super) label: String,
-    pub(super) work: Work,
-    pub(super) task: Task,
-}
 
 /// The jobs of `entry` for one network on one data set.
 pub(super) fn resolve(
@@ -120,7 +112,7 @@ fn patches(entry: &CertificateEntry, network: &FrozenNetwork) -> Result<Vec<Reso
             patch: format!("patch {patch}"),
             parameters,
         };
-        resolved.push(Resolved { label, work, task: Task::Patch(certificate) });
+        resolved.push(Resolved { stem: label, work, task: Task::Patch(certificate) });
     }
     Ok(resolved)
 }
@@ -186,9 +178,4 @@ fn fill(given: &mut Parameters, network: &FrozenNetwork) -> Result<Vec<f32>> {
             "give a number from 0 to 1, or neutral for what the normalisation maps to 0",
         )),
     }
-}
-
-/// TOML values as the texts a user would type for them.
-pub(super) fn plain(parameters: &BTreeMap<String, toml::Value>) -> BTreeMap<String, String> {
-    parameters.iter().map(|(name, value)| (name.clone(), super::plan::plain(value))).collect()
 }

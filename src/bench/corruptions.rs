@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
-use super::plan::{load_model, model_record};
+use super::models;
 use super::preflight;
 use super::runner::BATCH;
 use super::suite::ModelEntry;
@@ -90,7 +90,7 @@ pub fn measure_corruptions(
     stop: &dyn Fn() -> bool,
     told: &mut dyn FnMut(&CorruptionRow),
 ) -> Result<(CorruptionRecord, Vec<CorruptionRow>)> {
-    let (network, card) = load_model(&settings.model)?;
+    let (network, model) = models::load(&settings.model, None)?;
     let classes = network.info().classes;
     let corruptions: Vec<String> = match settings.only.as_slice() {
         [] => CORRUPTIONS.map(str::to_owned).to_vec(),
@@ -102,7 +102,7 @@ pub fn measure_corruptions(
         data: settings.specification("CORRUPTION", "SEVERITY", classes),
         first: settings.first,
         corruptions: corruptions.clone(),
-        model: model_record(&network, &card, &settings.model)?,
+        model,
     };
     // Every corruption is opened before the first is measured.
     for corruption in &corruptions {

@@ -3,13 +3,16 @@
 //! a row per image that is also its journal.
 
 mod adversarial;
+mod attacks;
 mod bound;
 mod bundled;
 mod certificates;
 mod checks;
 mod corruptions;
 mod counts;
+mod fields;
 mod journal;
+mod models;
 mod plan;
 mod preflight;
 mod runner;

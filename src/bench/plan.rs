@@ -1,25 +1,20 @@
 //! The plan of a run: everything a suite names, opened, checked and spelled out as jobs. Building it
 //! costs seconds and finds the mistakes that would otherwise show after hours.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 
-use super::certificates::{self, Resolved};
 use super::runner::BATCH;
-use super::suite::{AttackEntry, CertificateEntry, ModelEntry, OneOrMany};
-use super::{Suite, bundled, preflight};
-use crate::attack::{self, Configured, Goal, Objective, PATCH_SUITE, Request};
+use super::suite::CertificateEntry;
+use super::{Suite, attacks, certificates, models, preflight};
+use crate::attack::{Configured, Request};
 use crate::certify::Smoothing;
 use crate::certify::bounds::Bounds;
 use crate::certify::patch::PatchCertificate;
 use crate::data::{self, Dataset, Subset};
 use crate::error::{Error, Result};
-use crate::model::file::{self, Declared};
-use crate::model::{Classifier, FrozenNetwork, ModelCard};
-use crate::published;
-use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, Work};
+use crate::model::{Classifier as _, FrozenNetwork};
+use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, RunRecord, Work};
 use crate::rng::Randomness;
-use crate::threat::{Norm, PatchSize, Threat};
 
 /// A resolved suite.
 pub struct Plan {
@@ -33,7 +28,6 @@ pub struct Plan {
     pub data: Vec<Box<dyn Dataset>>,
     /// The jobs, as in the record.
     pub jobs: Vec<PlannedJob>,
-    randomness: Randomness,
 }
 
 /// A job with what it needs at hand.
@@ -56,6 +50,14 @@ pub enum Task {
     Patch(Box<dyn PatchCertificate>),
     /// Bounds of the network.
     Bound(Bounds),
+}
+
+/// A job of an entry, before it is known under which name and in which file.
+pub(super) struct Resolved {
+    /// What tells it from the model's other jobs.
+    pub(super) stem: String,
+    pub(super) work: Work,
+    pub(super) task: Task,
 }
 
 impl Plan {
@@ -94,8 +96,13 @@ impl Plan {
             })
             .collect::<Result<Vec<_>>>()?;
         one_norm(suite)?;
-        let (models, cards): (Vec<_>, Vec<_>) =
-            suite.models.iter().map(load_model).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let (models, records): (Vec<_>, Vec<_>) = suite
+            .models
+            .iter()
+            .map(|entry| models::load(entry, suite.memory))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .unzip();
         let record = RunRecord {
             format_version: FORMAT_VERSION,
             name: suite.name.clone(),
@@ -111,12 +118,7 @@ impl Plan {
             device: "cpu".into(),
             precision: "f32".into(),
             save_adversarial: suite.save_adversarial,
-            models: models
-                .iter()
-                .zip(&cards)
-                .zip(&suite.models)
-                .map(|((m, card), entry)| model_record(m, card, entry))
-                .collect::<Result<_>>()?,
+            models: records,
             data: suite
                 .data
                 .iter()
@@ -125,14 +127,7 @@ impl Plan {
                 .collect(),
             jobs: Vec::new(),
         };
-        let mut plan = Self {
-            record,
-            batch: suite.batch,
-            models,
-            data,
-            jobs: Vec::new(),
-            randomness: suite.rng,
-        };
+        let mut plan = Self { record, batch: suite.batch, models, data, jobs: Vec::new() };
         refuse_twins("model", plan.record.models.iter().map(|m| &m.name))?;
         refuse_twins("data", plan.record.data.iter().map(|d| &d.name))?;
         for entry in &suite.models {
@@ -147,9 +142,11 @@ impl Plan {
                     continue;
                 }
                 preflight::fits(&plan.models[model], plan.data[data].as_ref())?;
+                let shape = plan.models[model].info().input_shape;
                 for entry in &suite.attacks {
                     let entry = entry.at(suite.models[model].eps.as_ref());
-                    plan.add_attacks(model, data, &entry, suite.seed)?;
+                    let jobs = attacks::resolve(&entry, suite.seed, suite.rng, shape)?;
+                    plan.add(model, data, jobs);
                 }
                 for entry in &suite.certificates {
                     plan.add_certificate(model, data, entry, suite.seed)?;
@@ -172,75 +169,6 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add_attacks(
-        &mut self,
-        model: usize,
-        data: usize,
-        entry: &AttackEntry,
-        seed: u64,
-    ) -> Result<()> {
-        if entry.attack == "patch-suite" {
-            for name in PATCH_SUITE {
-                let parameters = match entry.parameters.get(name) {
-                    Some(toml::Value::Table(table)) => table.clone().into_iter().collect(),
-                    Some(_) => {
-                        return Err(Error::setting(
-                            format!("patch-suite: {name}"),
-                            "is not a table of parameters",
-                            format!("write {name} = {{ steps = 100 }}"),
-                        ));
-                    }
-                    None => BTreeMap::new(),
-                };
-                let single =
-                    AttackEntry { attack: name.into(), label: None, parameters, ..entry.clone() };
-                self.add_attacks(model, data, &single, seed)?;
-            }
-            return match entry.parameters.keys().find(|k| !PATCH_SUITE.contains(&k.as_str())) {
-                Some(name) => Err(Error::unknown("attack of patch-suite", name, PATCH_SUITE)),
-                None => Ok(()),
-            };
-        }
-        let goal: Goal = entry.goal.as_deref().unwrap_or("untargeted").parse()?;
-        let given = entry.parameters.iter().map(|(k, v)| (k.clone(), plain(v))).collect();
-        let threats = threats(entry, self.models[model].info().input_shape)?;
-        let minimal = attack::configure(&entry.attack, &threats[0].0, &given)?.search.objective()
-            == Objective::Minimal;
-        // A search for the smallest perturbation serves every budget with one table.
-        let groups: Vec<(Threat, Vec<f64>)> = if minimal {
-            vec![(threats[0].0, threats.iter().filter_map(|(_, eps)| *eps).collect())]
-        } else {
-            threats.into_iter().map(|(threat, eps)| (threat, eps.into_iter().collect())).collect()
-        };
-        for (threat, eps) in groups {
-            let configured = attack::configure(&entry.attack, &threat, &given)?;
-            let label =
-                entry.label.clone().unwrap_or_else(|| default_label(&entry.attack, &threat));
-            let mut parameters = configured.parameters.clone();
-            parameters.insert("goal".into(), goal.to_string());
-            let work = Work::Attack {
-                label: label.clone(),
-                attack: entry.attack.clone(),
-                threat: threat.to_string(),
-                eps: eps.clone(),
-                minimal,
-                control: configured.control,
-                parameters,
-            };
-            let budget = match eps.as_slice() {
-                [eps] if !minimal => format!("-{eps}"),
-                _ => String::new(),
-            };
-            // The purpose leaves out the budget: runs at several budgets share their random starts.
-            let purpose = entry.attack.clone();
-            let randomness = self.randomness;
-            let request = Request { threat, goal, seed, randomness, purpose };
-            let task = Task::Attack(configured, request);
-            self.add(model, data, format!("{label}{budget}"), "csv", work, task);
-        }
-        Ok(())
-    }
-
     fn add_certificate(
         &mut self,
         model: usize,
@@ -259,60 +187,28 @@ impl Plan {
         }
         let resolved =
             certificates::resolve(entry, seed, &self.models[model], self.data[data].as_ref())?;
-        for Resolved { label, work, task } in resolved {
-            self.add(model, data, label, "tsv", work, task);
-        }
+        self.add(model, data, resolved);
         Ok(())
     }
 
-    fn add(
-        &mut self,
-        model: usize,
-        data: usize,
-        stem: String,
-        extension: &str,
-        work: Work,
-        task: Task,
-    ) {
+    fn add(&mut self, model: usize, data: usize, resolved: Vec<Resolved>) {
         let model_name = &self.record.models[model].name;
         let data_record = &self.record.data[data];
         let several = self.record.data.len() > 1;
-        let stem = if several { format!("{stem}--{}", data_record.name) } else { stem };
-        self.record.jobs.push(JobRecord {
-            id: format!("{model_name}--{stem}"),
-            file: format!("jobs/{}/{}.{extension}", file_name(model_name), file_name(&stem)),
-            model: model_name.clone(),
-            data: data_record.name.clone(),
-            images: data_record.images,
-            work,
-        });
-        self.jobs.push(PlannedJob { model, data, task });
+        for Resolved { stem, work, task } in resolved {
+            let stem = if several { format!("{stem}--{}", data_record.name) } else { stem };
+            let extension = if matches!(task, Task::Attack(..)) { "csv" } else { "tsv" };
+            self.record.jobs.push(JobRecord {
+                id: format!("{model_name}--{stem}"),
+                file: format!("jobs/{}/{}.{extension}", file_name(model_name), file_name(&stem)),
+                model: model_name.clone(),
+                data: data_record.name.clone(),
+                images: data_record.images,
+                work,
+            });
+            self.jobs.push(PlannedJob { model, data, task });
+        }
     }
-}
-
-pub(super) fn load_model(entry: &ModelEntry) -> Result<(FrozenNetwork, ModelCard)> {
-    let declared = Declared { name: entry.name.clone(), architecture: entry.arch.clone() };
-    match entry.path.strip_prefix("bundled:") {
-        Some(name) => bundled::load(name, &declared),
-        None => file::load(Path::new(&entry.path), &declared),
-    }
-}
-
-pub(super) fn model_record(
-    model: &FrozenNetwork,
-    card: &ModelCard,
-    entry: &ModelEntry,
-) -> Result<ModelRecord> {
-    let info = model.info();
-    entry.published.as_deref().map(published::find).transpose()?;
-    Ok(ModelRecord {
-        name: info.name.clone(),
-        architecture: info.architecture.clone(),
-        sha256: info.sha256.clone(),
-        parameters: info.parameters,
-        note: card.source.clone(),
-        published: entry.published.clone(),
-    })
 }
 
 /// A model's own radius says nothing about which norm it is of.
@@ -336,72 +232,6 @@ fn data_record(name: Option<&str>, data: &dyn Dataset) -> DataRecord {
         sha256: info.sha256.clone(),
         shape: info.shape,
         images: info.len,
-    }
-}
-
-/// The threat models of an entry, with the budget of each if it has one.
-fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option<f64>)>> {
-    let subject = format!("attack {}", entry.attack);
-    if let Some(size) = &entry.patch {
-        if entry.norm.is_some() || !entry.eps.values().is_empty() {
-            return Err(Error::setting(
-                subject,
-                "has both a patch and a norm",
-                "choose one of them",
-            ));
-        }
-        let patch = size.parse::<PatchSize>()?.resolve(shape)?;
-        return Ok(vec![(Threat::Patch(patch), None)]);
-    }
-    let Some(norm) = &entry.norm else {
-        return Err(Error::setting(
-            subject,
-            "has no threat model",
-            "add norm = \"Linf\" and eps = \"8/255\", or patch = \"5x5\"",
-        ));
-    };
-    let norm = parse_norm(norm)?;
-    let eps = radii(&subject, &entry.eps)?;
-    Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
-}
-
-pub(super) fn parse_norm(name: &str) -> Result<Norm> {
-    match name {
-        "Linf" => Ok(Norm::Linf),
-        "L2" => Ok(Norm::L2),
-        "L1" => Ok(Norm::L1),
-        other => Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
-    }
-}
-
-/// The radii of an entry, ascending and each once; `subject` is for the error.
-pub(super) fn radii(subject: &str, eps: &OneOrMany) -> Result<Vec<f64>> {
-    if eps.values().is_empty() {
-        return Err(Error::setting(subject, "has no eps", "add eps = 0.3 or eps = \"8/255\""));
-    }
-    let mut eps =
-        eps.values().iter().map(|number| number.positive("eps")).collect::<Result<Vec<f64>>>()?;
-    eps.sort_by(f64::total_cmp);
-    eps.dedup();
-    Ok(eps)
-}
-
-/// `pgd-linf`; the name alone where it already says the norm or the threat is a patch.
-fn default_label(attack: &str, threat: &Threat) -> String {
-    match threat {
-        Threat::Ball { norm, .. } => {
-            let norm = norm.to_string().to_lowercase();
-            if attack.ends_with(&norm) { attack.into() } else { format!("{attack}-{norm}") }
-        }
-        Threat::Patch(_) => attack.into(),
-    }
-}
-
-/// A TOML value as the text a user would type for it.
-pub(super) fn plain(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A `[[certificate]]` by randomized smoothing, resolved: noise, norm, mode and levels.
 
-use super::certificates::{Resolved, plain, refuse_eps};
-use super::plan::Task;
+use super::certificates::refuse_eps;
+use super::fields::plain;
+use super::plan::{Resolved, Task};
 use super::suite::CertificateEntry;
 use crate::attack::Parameters;
 use crate::certify::Smoothing;
@@ -97,7 +98,7 @@ pub(super) fn resolve(
         guarantee: format!("{wrong} with probability at most {alpha}: {}", mode.guarantee),
         parameters,
     };
-    Ok(Resolved { label, work, task: Task::Certificate(settings) })
+    Ok(Resolved { stem: label, work, task: Task::Certificate(settings) })
 }
 
 fn sigma(entry: &CertificateEntry, family: Family) -> Result<f64> {

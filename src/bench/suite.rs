@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::attack::parse_number;
 use crate::data::Selection;
 use crate::error::{Error, Result};
+use crate::model::Average;
 use crate::rng::Randomness;
 
 /// A benchmark: every model meets every attack and every certificate on every data set.
@@ -28,6 +29,10 @@ pub struct Suite {
     /// long, and more for anything else.
     #[serde(default)]
     pub batch: Option<usize>,
+    /// GiB that the networks may keep between a forward and its backward pass, 2 unless told
+    /// otherwise; what does not fit is computed again. Results do not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<f64>,
     /// Keeps the adversarial images of every attack job in a safetensors file beside its table.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub save_adversarial: bool,
@@ -52,7 +57,14 @@ pub struct Suite {
 #[serde(deny_unknown_fields)]
 pub struct ModelEntry {
     /// The weight file, or `bundled:NAME`. Relative paths start at the current folder.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
+    /// In place of a path: the weight files of an ensemble, whose answer is their mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// What an ensemble averages: `logits` (the default) or `probabilities`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<Average>,
     /// Name in tables; otherwise the one in the file.
     #[serde(default)]
     pub name: Option<String>,
@@ -74,6 +86,12 @@ pub struct ModelEntry {
 }
 
 impl ModelEntry {
+    /// Its weight files.
+    fn files(&self) -> impl Iterator<Item = &str> {
+        let path = Some(self.path.as_str()).filter(|path| !path.is_empty());
+        path.into_iter().chain(self.members.iter().map(String::as_str))
+    }
+
     /// Whether its jobs run on the data set of this name.
     pub(super) fn meets(&self, data: &str) -> bool {
         self.data.as_deref().is_none_or(|only| only == data)
@@ -290,9 +308,9 @@ impl Suite {
         let mut suite = self.clone();
         if self.skip_missing {
             let there = |path: &str| path.starts_with("bundled:") || Path::new(path).exists();
-            suite.models.retain(|model| there(&model.path));
+            suite.models.retain(|model| model.files().all(there));
             let missing: Vec<&str> =
-                self.models.iter().map(|m| m.path.as_str()).filter(|path| !there(path)).collect();
+                self.models.iter().filter_map(|m| m.files().find(|path| !there(path))).collect();
             let (count, all) = (missing.len(), self.models.len());
             match missing.first() {
                 Some(first) if suite.models.is_empty() => {

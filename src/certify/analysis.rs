@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs the oracle files"]
-    fn published_logs_give_the_published_table() {
+    fn published_logs_give_the_published_table_and_curves() {
         let oracle = std::env::var("EPSBALL_ORACLE")
             .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/oracle").into());
         let folder = std::path::Path::new(&oracle).join("smoothing-logs");
@@ -276,6 +276,21 @@ mod tests {
         }
         assert_eq!(points[0].log, "cohen_resnet110_sigma_0.12");
         assert_eq!(points[9].log, "cohen_resnet110_sigma_1.00");
+        // What NumPy computes from these files on arange(0, 4.005, 0.005): images certified, summed over the
+        // grid; and beside it on the decimals that the grid stands for.
+        let sums = [
+            (556_237, 556_375),
+            (852_349, 852_485),
+            (1_054_376, 1_054_909),
+            (1_024_379, 1_024_708),
+        ];
+        for (log, (numpy, decimal)) in logs.iter().zip(sums) {
+            let sum = |grid| -> u64 {
+                let curve = log.curve(4.0, 0.005, grid).unwrap();
+                curve.iter().map(|(_, accuracy)| (accuracy * 10_000.0).round() as u64).sum()
+            };
+            assert_eq!((sum(Grid::Numpy), sum(Grid::Decimal)), (numpy, decimal), "{}", log.name());
+        }
         // All four sit below the ceiling of N = 100000 and alpha = 0.001, to their three digits.
         for (log, sigma) in logs.iter().zip([0.12, 0.25, 0.5, 1.0]) {
             assert_eq!(log.rows().len(), 10_000);

@@ -1,10 +1,10 @@
 //! `epsball attack`: one model, one attack, from the command line.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
+use super::model::Model;
 use super::run::{Common, run_suite};
-use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Suite};
+use crate::bench::{AttackEntry, DataEntry, Number, Suite};
 use crate::data::Selection;
 use crate::error::{Error, Result};
 use crate::rng::Randomness;
@@ -43,12 +43,8 @@ pub(super) struct Args {
 /// What is attacked or certified.
 #[derive(Debug, clap::Args)]
 pub(super) struct Subject {
-    /// Model file, or bundled:NAME
-    #[arg(short, long)]
-    model: PathBuf,
-    /// Architecture, for weights that do not say it
-    #[arg(long)]
-    arch: Option<String>,
+    #[command(flatten)]
+    model: Model,
     /// Data set as FORMAT:PATH; see `epsball list data`
     #[arg(short, long)]
     data: String,
@@ -68,17 +64,15 @@ impl Subject {
             (None, Some(k)) => Some(Selection::Every(k)),
             (None, None) => None,
         };
-        let path = self.model.to_string_lossy().into_owned();
-        let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned());
-        let stem = stem.unwrap_or_default().replace("bundled:", "");
         Suite {
             skip_missing: false,
-            name: format!("{stem}--{name}"),
+            name: format!("{}--{name}", self.model.stem()),
             seed: 0,
             rng: Randomness::default(),
             batch: None,
+            memory: None,
             save_adversarial: false,
-            models: vec![ModelEntry { path, arch: self.arch.clone(), ..ModelEntry::default() }],
+            models: vec![self.model.entry()],
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],
             attacks: Vec::new(),
             certificates: Vec::new(),

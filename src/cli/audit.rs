@@ -39,6 +39,10 @@ pub(super) struct Args {
     /// Radii of the summary
     #[arg(long, value_delimiter = ',')]
     radii: Vec<f64>,
+    /// Also the certified accuracy of which every certificate holds with confidence 1 - alpha, all
+    /// images together (Holm, Bonferroni)
+    #[arg(long)]
+    simultaneous: bool,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -50,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let audits: Vec<Audit> = args
         .logs
         .iter()
-        .map(|log| audit(log, &given, data.as_deref(), &args.radii))
+        .map(|log| audit(log, &given, data.as_deref(), &args.radii, args.simultaneous))
         .collect::<Result<_>>()?;
     let best = if audits.len() > 1 { best(args, &audits) } else { vec![] };
     let contradicted = audits.iter().any(Audit::contradicted);

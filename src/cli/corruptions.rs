@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::model::Model;
 use super::{exit, interrupt};
 use crate::bench::{CorruptionSettings, ModelEntry, measure_corruptions};
 use crate::error::{Error, Result};
@@ -12,12 +13,8 @@ use crate::report::CorruptionReport;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: epsball corruptions --model model.safetensors --data CIFAR-10-C")]
 pub(super) struct Args {
-    /// Model file, or bundled:NAME
-    #[arg(short, long)]
-    model: PathBuf,
-    /// Architecture, for weights that do not say it
-    #[arg(long)]
-    arch: Option<String>,
+    #[command(flatten)]
+    model: Model,
     /// Folder of CIFAR-C (CORRUPTION.npy, labels.npy) or ImageNet-C (CORRUPTION/SEVERITY/CLASS/IMAGE)
     #[arg(short, long)]
     data: PathBuf,
@@ -55,14 +52,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     if args.batch == Some(0) {
         return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
     }
-    let model = ModelEntry {
-        path: args.model.to_string_lossy().into_owned(),
-        arch: args.arch.clone(),
-        published: args.published.clone(),
-        ..ModelEntry::default()
-    };
     let settings = CorruptionSettings {
-        model,
+        model: ModelEntry { published: args.published.clone(), ..args.model.entry() },
         data: args.data.clone(),
         preprocessing: Some(args.preprocessing.clone()),
         ids: args.ids.clone(),
@@ -71,9 +62,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         batch: args.batch,
     };
     let folder = args.output.clone().unwrap_or_else(|| {
-        let stem = args.model.file_stem().unwrap_or_default().to_string_lossy();
-        let stem = stem.trim_start_matches("bundled:").to_owned();
-        Path::new("results").join(format!("{stem}--corruptions"))
+        Path::new("results").join(format!("{}--corruptions", args.model.stem()))
     });
     interrupt::listen();
     let (record, rows) =

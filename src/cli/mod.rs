@@ -13,6 +13,7 @@ mod inspect;
 mod interrupt;
 mod leaderboard;
 mod list;
+mod model;
 mod progress;
 mod run;
 mod train;

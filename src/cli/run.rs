@@ -30,6 +30,10 @@ pub(super) struct Common {
     /// Images per batch; results do not depend on it
     #[arg(short, long, value_name = "N")]
     pub(super) batch: Option<usize>,
+    /// GiB that networks may keep between a forward and its backward pass [default: 2]; what does not
+    /// fit is computed again, and results do not depend on it
+    #[arg(long, value_name = "GIB")]
+    pub(super) memory: Option<f64>,
     /// Seed of all randomness
     #[arg(short, long, value_name = "SEED")]
     pub(super) seed: Option<u64>,
@@ -56,6 +60,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 /// Plans and runs a suite, writes its leaderboard into the run folder and prints it.
 pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
     suite.batch = common.batch.or(suite.batch);
+    suite.memory = common.memory.or(suite.memory);
     suite.seed = common.seed.unwrap_or(suite.seed);
     suite.rng = common.rng.unwrap_or(suite.rng);
     let plan = Plan::new(&suite)?;

@@ -50,6 +50,13 @@ impl FrozenNetwork {
         self
     }
 
+    /// Under another name.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.info.name = name.into();
+        self
+    }
+
     /// Bytes that a pullback keeps of one image: bits of ReLUs, origins of maxima, and the inputs of
     /// what is not piecewise linear.
     ///

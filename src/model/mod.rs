@@ -5,6 +5,7 @@
 mod candle;
 mod card;
 pub mod checkpoint;
+mod ensemble;
 pub mod file;
 mod frozen;
 
@@ -12,6 +13,7 @@ use candle_core::Tensor;
 
 pub use candle::CandleClassifier;
 pub use card::{CARD_VERSION, ModelCard};
+pub use ensemble::{Average, ensemble};
 pub use frozen::FrozenNetwork;
 
 use crate::error::Result;

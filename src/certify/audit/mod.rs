@@ -16,6 +16,7 @@ mod images;
 mod labels;
 mod printed;
 mod rounding;
+mod simultaneous;
 mod source;
 mod subject;
 mod summary;
@@ -33,6 +34,7 @@ use serde::Serialize;
 pub use claim::{Claim, Given, Origin, Origins};
 pub use images::Pattern;
 pub use labels::Labels;
+pub use simultaneous::Simultaneous;
 pub use source::Source;
 pub use summary::{CertifiedShare, Summary};
 
@@ -125,7 +127,8 @@ impl Audit {
 
 /// Audits the table at `path`. `given` are claims that overrule what the table says of itself, `data` is
 /// the data set to compare labels with. Certified accuracy is computed at `radii`, or if there are none at
-/// those of the run, or else at 0, 0.25, 0.5, ... up to the largest.
+/// those of the run, or else at 0, 0.25, 0.5, ... up to the largest; `simultaneous` asks for the share
+/// that holds for all images at once, too.
 ///
 /// # Errors
 /// If the file cannot be read or is no table of smoothing, sigma is not said anywhere, a setting is out of
@@ -135,17 +138,18 @@ pub fn audit(
     given: &Given,
     data: Option<&dyn Dataset>,
     radii: &[f64],
+    simultaneous: bool,
 ) -> Result<Audit> {
     let table = table::Table::read(path)?;
     let source = Source::find(path)?;
     let claim = Claim::settle(given, source.as_ref(), &table)?;
     let labels = data.map(|data| Labels::of(data, table.rows.iter().map(|row| row.idx)));
     let subject = Subject::new(table, claim, source.as_ref(), labels.transpose()?)?;
-    summarise(&subject, radii)
+    summarise(&subject, radii, simultaneous)
 }
 
 /// Runs the checks on a subject.
-fn summarise(subject: &Subject, radii: &[f64]) -> Result<Audit> {
+fn summarise(subject: &Subject, radii: &[f64], simultaneous: bool) -> Result<Audit> {
     let findings = ALL.iter().flat_map(|check| {
         (check.run)(subject).into_iter().map(|seen| Finding {
             check: check.name,
@@ -162,7 +166,7 @@ fn summarise(subject: &Subject, radii: &[f64]) -> Result<Audit> {
         largest: subject.largest(),
         images: Pattern::of(subject.table.rows.iter().map(|row| row.idx)),
         findings: findings.collect(),
-        summary: Summary::of(subject, radii)?,
+        summary: Summary::of(subject, radii, simultaneous)?,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::simultaneous::{self, Simultaneous};
 use super::subject::Subject;
 use crate::certify::log::{Log, LogRow};
 use crate::error::{Error, Result};
@@ -36,11 +37,14 @@ pub struct CertifiedShare {
     pub high: f64,
     /// The share if every radius was rounded up as far as its digits allow.
     pub at_least: f64,
+    /// The share that holds for all images at once, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simultaneous: Option<Simultaneous>,
 }
 
 impl Summary {
     /// The summary at `radii`, or at the run's if there are none, or at quarters up to the largest.
-    pub(super) fn of(subject: &Subject, radii: &[f64]) -> Result<Self> {
+    pub(super) fn of(subject: &Subject, radii: &[f64], simultaneous: bool) -> Result<Self> {
         if let Some(bad) = radii.iter().find(|r| !(r.is_finite() && **r >= 0.0)) {
             let problem = format!("{bad} is not a radius");
             return Err(Error::setting("radii", problem, "give numbers of at least 0"));
@@ -68,14 +72,19 @@ impl Summary {
         radii.sort_by(f64::total_cmp);
         radii.dedup();
         let n = printed.rows().len();
-        let at = |radius: f64| {
+        let joint = match simultaneous {
+            true => simultaneous::shares(subject, &radii).into_iter().map(Some).collect(),
+            false => vec![None; radii.len()],
+        };
+        let at = |(radius, simultaneous): (f64, Option<Simultaneous>)| {
             let rate = printed.certified_accuracy(radius);
             let count = (rate * n as f64).round() as u64;
             let (low, high) = wilson::interval(count, n as u64, 0.95);
-            CertifiedShare { radius, rate, low, high, at_least: lowest.certified_accuracy(radius) }
+            let at_least = lowest.certified_accuracy(radius);
+            CertifiedShare { radius, rate, low, high, at_least, simultaneous }
         };
         Ok(Self {
-            certified: radii.into_iter().map(at).collect(),
+            certified: radii.into_iter().zip(joint).map(at).collect(),
             abstained: printed.abstention_rate(),
             average_radius: printed.average_certified_radius(),
             seconds: printed.rows().iter().map(|row| row.seconds).sum::<f64>() / n as f64,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::printed::{Precision, Printed};
 use crate::certify::log::{Columns, REMEDY, table_error};
+use crate::certify::mode::{self, Mode};
 use crate::error::{Error, Result};
 
 /// A row as it stands.
@@ -31,6 +32,8 @@ pub(super) struct Own {
     pub(super) p_low: Option<f64>,
     /// The level of `p_low`: what its mode spends of alpha on one look; 0 in older tables.
     pub(super) level: Option<f64>,
+    /// How its samples were spent; none in older tables.
+    pub(super) mode: Option<&'static Mode>,
 }
 
 /// A table of certificates.
@@ -111,6 +114,22 @@ impl Table {
     }
 }
 
+/// The mode of a row, if there is such a column.
+fn named_mode(
+    (path, line): (&Path, u64),
+    header: &csv::StringRecord,
+    record: &csv::StringRecord,
+) -> Result<Option<&'static Mode>> {
+    let at = header.iter().position(|column| column == "mode");
+    let Some(name) = at.and_then(|at| record.get(at)).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    mode::ALL.into_iter().find(|mode| mode.name == name).map(Some).ok_or_else(|| {
+        let problem = format!("`{name}` is not a mode that this version knows");
+        Error::file(path, format!("line {line}, mode"), problem, REMEDY)
+    })
+}
+
 /// The columns of ours that are there.
 fn own(
     path: &Path,
@@ -141,5 +160,6 @@ fn own(
         selected: value(place, header, record, "selected")?,
         p_low: value(place, header, record, "p_low")?,
         level: value(place, header, record, "level")?,
+        mode: named_mode(place, header, record)?,
     })
 }

@@ -33,7 +33,7 @@ fn log(votes: &[u64], sigma: f64, alpha: f64) -> String {
 fn audited(text: &str, given: &Given) -> Audit {
     let mut file = tempfile::Builder::new().prefix("sigma_0.25-").tempfile().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    audit(file.path(), given, None, &[]).unwrap()
+    audit(file.path(), given, None, &[], false).unwrap()
 }
 
 fn claimed(alpha: f64) -> Given {
@@ -189,7 +189,7 @@ fn ours(change: impl Fn(&mut Ours)) -> Audit {
     }
     let mut file = tempfile::Builder::new().suffix(".tsv").tempfile().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    audit(file.path(), &Given::default(), None, &[0.0, 1.0]).unwrap()
+    audit(file.path(), &Given::default(), None, &[0.0, 1.0], false).unwrap()
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn labels_are_compared_with_the_data_set() {
     let read = |text: String| {
         let mut file = tempfile::Builder::new().prefix("sigma_0.25-").tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        audit(file.path(), &Given::default(), Some(&*data), &[]).unwrap()
+        audit(file.path(), &Given::default(), Some(&*data), &[], false).unwrap()
     };
     let right: String = (0..3).map(|image| line(image, batch.labels[image])).collect();
     let audit = read(format!("{HEADER}{right}"));
@@ -267,7 +267,8 @@ fn what_is_no_table_of_smoothing_is_refused() {
     ] {
         let mut file = tempfile::Builder::new().prefix("log").tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        let error = audit(file.path(), &Given::default(), None, &[]).unwrap_err().to_string();
+        let error =
+            audit(file.path(), &Given::default(), None, &[], false).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -277,7 +278,7 @@ fn what_is_no_table_of_smoothing_is_refused() {
         Given { sigma: Some(0.25), alpha: Some(1.0), ..Given::default() },
         Given { sigma: Some(0.25), n: Some(0), ..Given::default() },
     ] {
-        let error = audit(file.path(), &given, None, &[]).unwrap_err();
+        let error = audit(file.path(), &given, None, &[], false).unwrap_err();
         assert!(error.hint().is_some(), "{error}");
     }
 }
@@ -292,7 +293,7 @@ fn published_logs_fit_their_claim_and_give_the_published_table() {
     let mut best = vec![0.0f64; radii.len()];
     for (sigma, rounded_up) in [("0.12", 0), ("0.25", 1036), ("0.50", 151), ("1.00", 0)] {
         let path = folder.join(format!("cohen_resnet110_sigma_{sigma}.tsv"));
-        let audit = audit(&path, &Given::default(), None, &radii).unwrap();
+        let audit = audit(&path, &Given::default(), None, &radii, false).unwrap();
         assert_eq!((audit.rows, audit.contradicted()), (10_000, false));
         assert_eq!(audit.images.to_string(), "images 0 to 9999");
         let note = audit.findings.iter().find(|finding| finding.check == "rounding");
@@ -317,7 +318,39 @@ fn a_published_log_under_a_smaller_alpha_is_called_out() {
     let oracle = std::env::var("EPSBALL_ORACLE")
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/oracle").into());
     let path = Path::new(&oracle).join("smoothing-logs/cohen_resnet110_sigma_0.25.tsv");
-    let audit = audit(&path, &claimed(1e-4), None, &[]).unwrap();
+    let audit = audit(&path, &claimed(1e-4), None, &[], false).unwrap();
     let ceiling = audit.findings.iter().find(|finding| finding.check == "ceiling").unwrap();
     assert!(ceiling.contradicts && ceiling.seen.contains("alpha 0.001 ("), "{}", ceiling.seen);
+}
+
+#[test]
+fn holm_counts_what_bonferroni_cannot() {
+    // 50 601 of 100 000 votes are no chance at level 7.4e-5: enough for the last image left, not for half
+    // of alpha.
+    let text = log(&[100_000, 50_601], 0.25, 1e-4);
+    let joint = jointly(&text, 1e-4, &[0.0, 0.5]);
+    assert_eq!(joint, [(1.0, 1.0, 0.5), (0.5, 0.5, 0.5)]);
+}
+
+#[test]
+fn one_image_alone_is_certified_at_its_own_level() {
+    for votes in VOTES {
+        let text = log(&[votes], 0.25, 0.001);
+        for (rate, holm, bonferroni) in jointly(&text, 0.001, &[0.0, 0.1, 0.25, 0.5, 0.75, 0.94]) {
+            assert_eq!((rate, rate), (holm, bonferroni), "{votes}");
+        }
+    }
+}
+
+/// Certified accuracy at each of `radii`: per image, by Holm, by Bonferroni.
+fn jointly(text: &str, alpha: f64, radii: &[f64]) -> Vec<(f64, f64, f64)> {
+    let mut file = tempfile::Builder::new().prefix("sigma_0.25-").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let audit = audit(file.path(), &claimed(alpha), None, radii, true).unwrap();
+    assert!(audit.to_string().contains("for all images at once"), "{audit}");
+    let share = |share: &CertifiedShare| {
+        let joint = share.simultaneous.unwrap();
+        (share.rate, joint.holm, joint.bonferroni)
+    };
+    audit.summary.certified.iter().map(share).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::{Audit, Claim, Origin, Origins, down, short};
+use super::{Audit, Claim, Origin, Origins, Simultaneous, down, short};
 
 /// Findings are broken into lines of at most so many characters.
 const WIDTH: usize = 100;
@@ -57,6 +57,14 @@ impl Display for Audit {
                 )?;
             }
             writeln!(f, ")")?;
+            if let Some(Simultaneous { bonferroni, holm }) = share.simultaneous {
+                let (holm, bonferroni) = (percent(holm), percent(bonferroni));
+                writeln!(
+                    f,
+                    "{:>30} % for all images at once (Holm; Bonferroni {bonferroni})",
+                    holm
+                )?;
+            }
         }
         writeln!(
             f,

@@ -73,7 +73,7 @@ impl Theory {
     }
 
     /// The smallest bound of the probability that proves `radius`, 1 if none does.
-    fn probability(&self, radius: f64) -> f64 {
+    pub(super) fn probability(&self, radius: f64) -> f64 {
         let proves = |p: f64| self.radius(p).is_some_and(|r| r >= radius);
         let (mut fails, mut works) = (0.5f64.next_down(), 1.0);
         if !proves(ONE) {

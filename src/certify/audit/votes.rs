@@ -75,6 +75,16 @@ pub(super) fn whole(subject: &Subject, alpha: f64) -> usize {
     subject.certified().filter(|row| inverse(row).is_some()).count()
 }
 
+/// The votes of a row for its class: those it tells, or the fewest that give its radius.
+pub(super) fn fewest(subject: &Subject) -> impl Fn(&Row) -> Option<u64> {
+    let inverse = inverse(subject, subject.claim.alpha);
+    move |row| match row.own.n_a {
+        Some(n_a) => Some(n_a),
+        None if row.predict == ABSTAIN => None,
+        None => inverse(row).map(|votes| *votes.start()),
+    }
+}
+
 /// Votes behind the radius of a row. A table repeats its few radii often, and each is asked once.
 fn inverse(subject: &Subject, alpha: f64) -> impl Fn(&Row) -> Option<RangeInclusive<u64>> {
     let mut known = HashMap::new();

@@ -48,6 +48,21 @@ impl Mode {
     /// Cohen et al.'s: N samples of every image.
     pub const COHEN: &'static Self = &cohen::MODE;
 
+    /// The smallest level at which a look at `n_a` votes of `n` proves that pA is at least `target`; 1
+    /// if none does.
+    pub fn p_value(&self, n_a: u64, n: u64, target: f64) -> f64 {
+        let proves = |log: f64| (self.proves)(n_a, n, log.exp(), target);
+        let (mut fails, mut works) = (1e-300f64.ln(), -f64::EPSILON);
+        if !proves(works) {
+            return 1.0;
+        }
+        for _ in 0..60 {
+            let middle = 0.5 * (fails + works);
+            if proves(middle) { works = middle } else { fails = middle }
+        }
+        works.exp()
+    }
+
     /// Whether an image can be done before its N-th sample.
     pub fn stops_early(&self) -> bool {
         *self.radii.start() > 0

@@ -1,0 +1,80 @@
+//! The networks of a suite: from an entry to a network that is ready, and to what a run records of it.
+
+use std::path::Path;
+
+use super::bundled;
+use super::suite::ModelEntry;
+use crate::error::{Error, Result};
+use crate::model::file::{self, Declared};
+use crate::model::{Classifier as _, FrozenNetwork, ensemble};
+use crate::published;
+use crate::record::ModelRecord;
+
+/// The network of an entry. `memory` is what its pullbacks may keep, in GiB, unless left to the
+/// network.
+pub(super) fn load(
+    entry: &ModelEntry,
+    memory: Option<f64>,
+) -> Result<(FrozenNetwork, ModelRecord)> {
+    entry.published.as_deref().map(published::find).transpose()?;
+    let (network, note) = match (entry.path.as_str(), entry.members.as_slice()) {
+        ("", []) => {
+            let remedy = "add path = \"model.safetensors\", or members = [..] for an ensemble";
+            return Err(Error::setting("model", "names no file", remedy));
+        }
+        (path, []) => one(path, entry)?,
+        ("", members) => several(members, entry)?,
+        _ => {
+            let problem = "has both a path and members";
+            return Err(Error::setting("model", problem, "leave one of them out"));
+        }
+    };
+    let network = match memory {
+        Some(gib) => network.memory(bytes(gib)?),
+        None => network,
+    };
+    let info = network.info();
+    let record = ModelRecord {
+        name: info.name.clone(),
+        architecture: info.architecture.clone(),
+        sha256: info.sha256.clone(),
+        parameters: info.parameters,
+        note,
+        published: entry.published.clone(),
+    };
+    Ok((network, record))
+}
+
+/// A file's network and where it says that it comes from.
+fn one(path: &str, entry: &ModelEntry) -> Result<(FrozenNetwork, String)> {
+    let declared = Declared { name: entry.name.clone(), architecture: entry.arch.clone() };
+    let (network, card) = match path.strip_prefix("bundled:") {
+        Some(name) => bundled::load(name, &declared),
+        None => file::load(Path::new(path), &declared),
+    }?;
+    Ok((network, card.source))
+}
+
+fn several(members: &[String], entry: &ModelEntry) -> Result<(FrozenNetwork, String)> {
+    let unnamed = ModelEntry { name: None, ..entry.clone() };
+    let (networks, notes): (Vec<_>, Vec<_>) = members
+        .iter()
+        .map(|path| one(path, &unnamed))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let mut network = ensemble(&networks, entry.average.unwrap_or_default())?;
+    if let Some(name) = &entry.name {
+        network = network.named(name);
+    }
+    let mut notes: Vec<_> = notes.into_iter().filter(|note| !note.is_empty()).collect();
+    notes.dedup();
+    Ok((network, notes.join("; ")))
+}
+
+fn bytes(gib: f64) -> Result<usize> {
+    if gib.is_finite() && gib >= 0.0 {
+        return Ok((gib * f64::from(1 << 30)) as usize);
+    }
+    Err(Error::setting("memory", format!("{gib} is not a number of GiB"), "write for example 2"))
+}

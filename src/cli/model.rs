@@ -1,0 +1,39 @@
+//! The network of a command: a weight file, or several as an ensemble.
+
+use std::path::PathBuf;
+
+use crate::bench::ModelEntry;
+use crate::model::Average;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Model {
+    /// Model file, or bundled:NAME; given several times, the ensemble of these
+    #[arg(short = 'm', long = "model", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Architecture, for weights that do not say it
+    #[arg(long)]
+    arch: Option<String>,
+    /// What an ensemble averages [default: logits]
+    #[arg(long, value_name = "logits|probabilities")]
+    average: Option<Average>,
+}
+
+impl Model {
+    /// The model as an entry of a suite.
+    pub(super) fn entry(&self) -> ModelEntry {
+        let mut files: Vec<String> =
+            self.files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+        let path = if files.len() == 1 { files.remove(0) } else { String::new() };
+        let (arch, average) = (self.arch.clone(), self.average);
+        ModelEntry { path, members: files, arch, average, ..ModelEntry::default() }
+    }
+
+    /// The file names without folder and extension, joined by `+`.
+    pub(super) fn stem(&self) -> String {
+        let stem = |file: &PathBuf| {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            stem.trim_start_matches("bundled:").to_owned()
+        };
+        self.files.iter().map(stem).collect::<Vec<_>>().join("+")
+    }
+}

@@ -1,0 +1,145 @@
+//! Several networks as one, whose answer is the mean of theirs. It is a layer tree like any other, with
+//! the members as branches, so attacks and certificates see no difference.
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Classifier as _, FrozenNetwork, ModelInfo};
+use crate::error::{Error, Result};
+use crate::nn::{mean, seq, softmax};
+
+/// What an ensemble averages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Average {
+    /// The members' logits.
+    #[default]
+    Logits,
+    /// The members' probabilities. What comes out are probabilities too, and attacks take them for
+    /// logits, as published evaluations of such ensembles do.
+    Probabilities,
+}
+
+impl std::str::FromStr for Average {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "logits" => Ok(Self::Logits),
+            "probabilities" => Ok(Self::Probabilities),
+            other => Err(Error::unknown("average", other, ["logits", "probabilities"])),
+        }
+    }
+}
+
+/// The network whose answer is the mean of what `members` answer. Its identity is the SHA-256 of the
+/// members' in their order.
+///
+/// # Errors
+/// If there is no member, or they differ in input shape or number of classes.
+pub fn ensemble(members: &[FrozenNetwork], average: Average) -> Result<FrozenNetwork> {
+    let infos: Vec<&ModelInfo> = members.iter().map(FrozenNetwork::info).collect();
+    let Some(first) = infos.first() else {
+        return Err(Error::setting("ensemble", "has no members", "name at least one model file"));
+    };
+    let fits = |m: &&&ModelInfo| (m.input_shape, m.classes) != (first.input_shape, first.classes);
+    if let Some(other) = infos.iter().find(fits) {
+        let says = |m: &ModelInfo| {
+            format!("{} takes images {:?} and has {} classes", m.name, m.input_shape, m.classes)
+        };
+        return Err(Error::setting(
+            "ensemble",
+            format!("{}, {}", says(first), says(other)),
+            "average networks for one data set",
+        ));
+    }
+    let branches: Vec<_> = members
+        .iter()
+        .map(|member| match average {
+            Average::Logits => member.tree().clone(),
+            Average::Probabilities => seq([member.tree().clone(), softmax()]),
+        })
+        .collect();
+    let join = |part: fn(&ModelInfo) -> &str| {
+        infos.iter().map(|info| part(info)).collect::<Vec<_>>().join("+")
+    };
+    let hashes = join(|info| &info.sha256);
+    let info = ModelInfo {
+        name: join(|info| &info.name),
+        architecture: join(|info| &info.architecture),
+        input_shape: first.input_shape,
+        classes: first.classes,
+        parameters: infos.iter().map(|info| info.parameters).sum(),
+        sha256: Sha256::digest(hashes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        randomised: infos.iter().any(|info| info.randomised),
+        optimises_in_forward: infos.iter().any(|info| info.optimises_in_forward),
+    };
+    Ok(FrozenNetwork::new(info, mean(branches)))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{D, Device, Tensor};
+
+    use super::*;
+    use crate::model::file::{Declared, load};
+    use crate::rng::Stream;
+
+    fn member(name: &str) -> FrozenNetwork {
+        let path = format!("benchmarks/models/{name}.safetensors");
+        load(path.as_ref(), &Declared::default()).unwrap().0
+    }
+
+    fn images() -> Tensor {
+        let mut pixels = vec![0.0; 5 * 64];
+        Stream::new(0, "ensemble test").draw(0, 0).uniform(&mut pixels);
+        Tensor::from_vec(pixels, (5, 1, 8, 8), &Device::Cpu).unwrap()
+    }
+
+    fn furthest(a: &Tensor, b: &Tensor) -> f32 {
+        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()
+    }
+
+    #[test]
+    fn logits_and_gradients_are_the_mean_of_the_members() {
+        let members = [member("digits-pgd"), member("digits-trades")];
+        let both = ensemble(&members, Average::Logits).unwrap();
+        let x = images();
+        let mut cotangent = vec![0.0; 5 * 10];
+        Stream::new(1, "ensemble test").draw(0, 0).uniform(&mut cotangent);
+        let cotangent = Tensor::from_vec(cotangent, (5, 10), &Device::Cpu).unwrap();
+        let [(za, ga), (zb, gb)] =
+            members.each_ref().map(|m| m.gradient(&x, &|i, z| slice(&cotangent, i, z)).unwrap());
+        let (z, g) = both.gradient(&x, &|i, z| slice(&cotangent, i, z)).unwrap();
+        let half = |a: &Tensor, b: &Tensor| ((a + b).unwrap() * 0.5).unwrap();
+        assert!(furthest(&z, &half(&za, &zb)) < 1e-4);
+        let scale: f32 = g.abs().unwrap().max_all().unwrap().to_scalar().unwrap();
+        assert!(furthest(&g, &half(&ga, &gb)) < 1e-5 * scale);
+        assert_eq!(both.info().name, "digits-pgd+digits-trades");
+    }
+
+    fn slice(cotangent: &Tensor, first: usize, z: &Tensor) -> Result<Tensor> {
+        Ok(cotangent.narrow(0, first, z.dim(0)?)?)
+    }
+
+    #[test]
+    fn averaged_probabilities_sum_to_one() {
+        let members = [member("digits-pgd"), member("digits-trades")];
+        let both = ensemble(&members, Average::Probabilities).unwrap();
+        let p = both.logits(&images()).unwrap();
+        let sums = p.sum(D::Minus1).unwrap();
+        assert!(furthest(&sums, &sums.ones_like().unwrap()) < 1e-5);
+        let [a, b] = members
+            .map(|m| candle_nn::ops::softmax(&m.logits(&images()).unwrap(), D::Minus1).unwrap());
+        assert!(furthest(&p, &((a + b).unwrap() * 0.5).unwrap()) < 1e-5);
+    }
+
+    #[test]
+    fn members_have_to_fit() {
+        assert!(ensemble(&[], Average::Logits).is_err());
+        let small = member("digits-pgd");
+        let info = ModelInfo { classes: 3, ..small.info().clone() };
+        let other = FrozenNetwork::new(info, small.tree().clone());
+        let error = ensemble(&[small, other], Average::Logits).unwrap_err().to_string();
+        assert!(error.contains("has 10 classes") && error.contains("has 3 classes"), "{error}");
+    }
+}
