@@ -6,6 +6,7 @@
 mod attacks;
 mod autoattack;
 mod networks;
+mod torchvision;
 mod zoo;
 
 use std::path::{Path, PathBuf};

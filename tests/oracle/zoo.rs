@@ -76,7 +76,7 @@ fn numbers(value: &serde_json::Value) -> Option<Vec<f64>> {
     value.as_array().map(|list| list.iter().map(|v| v.as_f64().unwrap()).collect())
 }
 
-fn flat(t: &Tensor) -> Vec<f64> {
+pub(super) fn flat(t: &Tensor) -> Vec<f64> {
     t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
@@ -130,8 +130,7 @@ fn of_log_probability(p: &Tensor, labels: &[u32]) -> Tensor {
     Tensor::new(g, &Device::Cpu).unwrap()
 }
 
-/// Absolute differences of logits and the relative L2 difference of gradients stay below what the
-/// recording states as the limits of f32 arithmetic.
+/// The limits are what the recording states as those of f32 arithmetic.
 #[test]
 #[ignore = "needs the oracle files"]
 fn families_give_the_recorded_logits_and_gradients() {
@@ -146,36 +145,48 @@ fn families_give_the_recorded_logits_and_gradients() {
     for case in CASES {
         let entry = entry(case.0);
         let (network, recorded) = network(case, entry);
-        let (x, labels) = (&recorded["__x"], recorded["__y"].to_dtype(DType::U32).unwrap());
+        let labels = recorded["__y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
         let cotangent = |logits: &Tensor| {
-            let labels = labels.to_vec1().unwrap();
             if entry["loss"].as_str().unwrap().contains("-log(p[y])") {
                 return of_log_probability(logits, &labels);
             }
             Loss::CrossEntropy.evaluate(logits, &labels, None).unwrap().cotangent
         };
-        let (logits, pullback) = network.vjp(x).unwrap();
-        let fused = (flat(&logits), flat(&pullback.apply(&cotangent(&logits)).unwrap()));
-        let (logits, saved) = network.tree().save(&nchw_to_nhwc(x).unwrap()).unwrap();
-        let gradient = network.tree().pullback(&saved, &cotangent(&logits)).unwrap();
-        let plain = (flat(&logits), flat(&nhwc_to_nchw(&gradient).unwrap()));
         let limit = |name: &str| entry["tolerance"][name].as_f64().unwrap();
         let limits = (limit("suggested_logits_atol"), limit("suggested_grad_rel_l2"));
-        for (form, (logits, gradient)) in [("plain", plain), ("fused", fused)] {
-            let of_logits = flat(&recorded["__logits"])
-                .iter()
-                .zip(&logits)
-                .fold(0.0_f64, |most, (a, b)| most.max((a - b).abs()));
-            let want = flat(&recorded["__grad"]);
-            let of_gradient =
-                norm(gradient.iter().zip(&want).map(|(a, b)| a - b)) / norm(want.iter().copied());
-            eprintln!(
-                "{:<40} {form} logits {of_logits:.1e} of {:.1e}, gradient {of_gradient:.1e} of {:.1e}",
-                case.0, limits.0, limits.1
-            );
-            assert!(of_logits <= limits.0, "{} {form}: logits by {of_logits}", case.0);
-            assert!(of_gradient <= limits.1, "{} {form}: gradient by {of_gradient}", case.0);
-        }
+        assert_agree(case.0, &network, &recorded, &cotangent, limits);
+    }
+}
+
+/// The plain and the fused tree give the recorded logits and gradients: absolute differences of logits
+/// and the relative L2 difference of gradients stay below the limits.
+pub(super) fn assert_agree(
+    name: &str,
+    network: &FrozenNetwork,
+    recorded: &BTreeMap<String, Tensor>,
+    cotangent: &dyn Fn(&Tensor) -> Tensor,
+    limits: (f64, f64),
+) {
+    let x = &recorded["__x"];
+    let (logits, pullback) = network.vjp(x).unwrap();
+    let fused = (flat(&logits), flat(&pullback.apply(&cotangent(&logits)).unwrap()));
+    let (logits, saved) = network.tree().save(&nchw_to_nhwc(x).unwrap()).unwrap();
+    let gradient = network.tree().pullback(&saved, &cotangent(&logits)).unwrap();
+    let plain = (flat(&logits), flat(&nhwc_to_nchw(&gradient).unwrap()));
+    for (form, (logits, gradient)) in [("plain", plain), ("fused", fused)] {
+        let of_logits = flat(&recorded["__logits"])
+            .iter()
+            .zip(&logits)
+            .fold(0.0_f64, |most, (a, b)| most.max((a - b).abs()));
+        let want = flat(&recorded["__grad"]);
+        let of_gradient =
+            norm(gradient.iter().zip(&want).map(|(a, b)| a - b)) / norm(want.iter().copied());
+        eprintln!(
+            "{name:<40} {form} logits {of_logits:.1e} of {:.1e}, gradient {of_gradient:.1e} of {:.1e}",
+            limits.0, limits.1
+        );
+        assert!(of_logits <= limits.0, "{name} {form}: logits by {of_logits}");
+        assert!(of_gradient <= limits.1, "{name} {form}: gradient by {of_gradient}");
     }
 }
 
