@@ -14,6 +14,7 @@ pub mod bench;
 pub mod certify;
 pub mod cli;
 pub mod data;
+mod digest;
 pub mod error;
 pub mod loss;
 pub mod model;
