@@ -16,6 +16,7 @@ pub mod cli;
 pub mod data;
 mod digest;
 pub mod error;
+mod hub;
 pub mod loss;
 pub mod model;
 pub mod nn;

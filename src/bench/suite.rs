@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::attack::parse_number;
 use crate::data::Selection;
 use crate::error::{Error, Result};
+use crate::hub::is_reference;
 use crate::rng::Randomness;
 
 /// A benchmark: every model meets every attack and every certificate on every data set.
@@ -51,7 +52,8 @@ pub struct Suite {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelEntry {
-    /// The weight file, or `bundled:NAME`. Relative paths start at the current folder.
+    /// The weight file, `bundled:NAME` or `hf:OWNER/NAME[@REVISION][/FILE][#SHA256]`. Relative paths start at
+    /// the current folder.
     pub path: String,
     /// Name in tables; otherwise the one in the file.
     #[serde(default)]
@@ -289,7 +291,8 @@ impl Suite {
     pub(super) fn present(&self) -> Result<Self> {
         let mut suite = self.clone();
         if self.skip_missing {
-            let there = |path: &str| path.starts_with("bundled:") || Path::new(path).exists();
+            let fetched = |path: &str| path.starts_with("bundled:") || is_reference(path);
+            let there = |path: &str| fetched(path) || Path::new(path).exists();
             suite.models.retain(|model| there(&model.path));
             let missing: Vec<&str> =
                 self.models.iter().map(|m| m.path.as_str()).filter(|path| !there(path)).collect();

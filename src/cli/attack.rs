@@ -7,6 +7,7 @@ use super::run::{Common, run_suite};
 use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Suite};
 use crate::data::Selection;
 use crate::error::{Error, Result};
+use crate::hub;
 use crate::rng::Randomness;
 
 #[derive(Debug, clap::Args)]
@@ -43,13 +44,13 @@ pub(super) struct Args {
 /// What is attacked or certified.
 #[derive(Debug, clap::Args)]
 pub(super) struct Subject {
-    /// Model file, or bundled:NAME
+    /// Model file, bundled:NAME, or hf:OWNER/NAME[@REVISION][/FILE] of the Hugging Face Hub
     #[arg(short, long)]
     model: PathBuf,
     /// Architecture, for weights that do not say it
     #[arg(long)]
     arch: Option<String>,
-    /// Data set as FORMAT:PATH; see `epsball list data`
+    /// Data set as FORMAT:PATH or FORMAT:hf:OWNER/NAME/FILE; see `epsball list data`
     #[arg(short, long)]
     data: String,
     /// Take the first N images only
@@ -69,8 +70,7 @@ impl Subject {
             (None, None) => None,
         };
         let path = self.model.to_string_lossy().into_owned();
-        let stem = self.model.file_stem().map(|s| s.to_string_lossy().into_owned());
-        let stem = stem.unwrap_or_default().replace("bundled:", "");
+        let stem = hub::stem(&self.model).replace("bundled:", "");
         Suite {
             skip_missing: false,
             name: format!("{stem}--{name}"),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{exit, interrupt};
 use crate::bench::{CorruptionSettings, ModelEntry, measure_corruptions};
 use crate::error::{Error, Result};
+use crate::hub;
 use crate::persist;
 use crate::record::CorruptionRecord;
 use crate::report::CorruptionReport;
@@ -12,7 +13,7 @@ use crate::report::CorruptionReport;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: epsball corruptions --model model.safetensors --data CIFAR-10-C")]
 pub(super) struct Args {
-    /// Model file, or bundled:NAME
+    /// Model file, bundled:NAME, or hf:OWNER/NAME[@REVISION][/FILE] of the Hugging Face Hub
     #[arg(short, long)]
     model: PathBuf,
     /// Architecture, for weights that do not say it
@@ -71,8 +72,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         batch: args.batch,
     };
     let folder = args.output.clone().unwrap_or_else(|| {
-        let stem = args.model.file_stem().unwrap_or_default().to_string_lossy();
-        let stem = stem.trim_start_matches("bundled:").to_owned();
+        let stem = hub::stem(&args.model);
+        let stem = stem.trim_start_matches("bundled:");
         Path::new("results").join(format!("{stem}--corruptions"))
     });
     interrupt::listen();
