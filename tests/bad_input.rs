@@ -94,6 +94,9 @@ fn references_to_the_hub() {
     }
     let ran = attack(&sandbox, &["--data", "idx:hf:owner/name"]);
     assert_refused(&ran, "hf:owner/name: names no file of the data set", "/datasets/owner/name/");
+    let model = ["-m", "bundled:digits-pgd"];
+    let ran = sandbox.run(&[&["corruptions", "--data", "hf:owner/name"], &model[..]].concat());
+    assert_refused(&ran, "--data: the benchmark is a folder", "download it by hand");
     for command in [&["inspect"][..], &["convert", "-o", "x.safetensors"]] {
         let ran = sandbox.run(&[command, &["hf:owner/name/../x"]].concat());
         assert_refused(&ran, "the file `../x` is not plain", "write hf:OWNER/NAME");

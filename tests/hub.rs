@@ -37,6 +37,8 @@ struct Served {
     breaks_at: Option<usize>,
     /// Sends the whole file after it was asked for the first byte, whatever is asked for.
     ignores_ranges: bool,
+    /// Sends the whole file always.
+    knows_no_ranges: bool,
 }
 
 impl Served {
@@ -136,14 +138,13 @@ fn answer(
 fn contents(file: &mut Served, range: &str, told: &str) -> Vec<u8> {
     let size = file.bytes.len();
     let told = format!("{told}ETag: \"{}\"\r\n", file.etag);
-    let (first, last) =
-        range.trim_start_matches("bytes=").split_once('-').unwrap_or_else(|| panic!("{range}"));
+    let (first, last) = range.trim_start_matches("bytes=").split_once('-').unwrap();
     let first: usize = first.parse().unwrap();
     if first >= size {
         return response(416, "Range Not Satisfiable", &told, b"");
     }
     let last: usize = last.parse().unwrap_or(size - 1).min(size - 1);
-    if file.ignores_ranges && last > 0 {
+    if file.knows_no_ranges || file.ignores_ranges && last > 0 {
         return response(200, "OK", &told, &file.bytes);
     }
     let told = format!("{told}Content-Range: bytes {first}-{last}/{size}\r\n");
@@ -309,6 +310,10 @@ fn refusals() {
     let odd = Served { etag: "../../x".into(), ..Served::in_git(MODEL) };
     hub.serve("owner/name/resolve/main/model.safetensors", odd);
     assert_refused(&inspect(&sandbox, &hub.address, model), "calls it `../../x`", "HF_ENDPOINT");
+    let whole = Served { knows_no_ranges: true, ..Served::in_git(MODEL) };
+    hub.serve("owner/name/resolve/main/model.safetensors", whole);
+    let ran = inspect(&sandbox, &hub.address, model);
+    assert_refused(&ran, "answers without the header Content-Range", by_hand);
     let ran = inspect(&sandbox, "nonsense", model);
     assert_refused(&ran, "cannot reach nonsense", "HF_ENDPOINT");
 }

@@ -56,6 +56,13 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     if args.batch == Some(0) {
         return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
     }
+    if args.data.to_str().is_some_and(hub::is_reference) {
+        return Err(Error::setting(
+            "--data",
+            "the benchmark is a folder, and only files are fetched from the Hugging Face Hub",
+            "download it by hand; `epsball data list` shows the commands",
+        ));
+    }
     let model = ModelEntry {
         path: args.model.to_string_lossy().into_owned(),
         arch: args.arch.clone(),

@@ -39,6 +39,11 @@ impl Hub<'_> {
                 format!("another program downloads it and holds {}", lock.display()),
                 "wait for it",
             ),
+            // The Hub does so for small files of text, some mirrors for all.
+            ApiError::MissingHeader(header) => self.error(
+                format!("{endpoint} answers without the header {header}, which a download needs"),
+                "check HF_ENDPOINT",
+            ),
             error => self.error(
                 format!("{endpoint} does not answer as the Hub does: {error}"),
                 "check HF_ENDPOINT",
