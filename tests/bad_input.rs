@@ -84,6 +84,44 @@ fn settings() {
     }
 }
 
+#[test]
+fn references_to_the_hub() {
+    let sandbox = Sandbox::new();
+    for argument in ["--model", "--data"] {
+        let ran = attack(&sandbox, &[argument, "hf:owner"]);
+        assert_refused(&ran, "hf:owner: names no repository", "hf:OWNER/NAME[@REVISION][/FILE]");
+    }
+    let ran = attack(&sandbox, &["--data", "idx:hf:owner/name"]);
+    assert_refused(&ran, "hf:owner/name: names no file of the data set", "/datasets/owner/name/");
+    let model = ["-m", "bundled:digits-pgd"];
+    let ran = sandbox.run(&[&["corruptions", "--data", "hf:owner/name"], &model[..]].concat());
+    assert_refused(&ran, "--data: the benchmark is a folder", "download it by hand");
+    for command in [&["inspect"][..], &["convert", "-o", "x.safetensors"]] {
+        let ran = sandbox.run(&[command, &["hf:owner/name/../x"]].concat());
+        assert_refused(&ran, "the file `../x` is not plain", "write hf:OWNER/NAME");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "hub"))]
+fn a_build_without_the_hub_says_what_to_download() {
+    let sandbox = Sandbox::new();
+    for (argument, reference, address) in [
+        ("--model", "hf:o/n", "a file of https://huggingface.co/o/n/tree/main"),
+        ("--model", "hf:o/n@v1/a.pt", "https://huggingface.co/o/n/resolve/v1/a.pt"),
+        ("--data", "hf:o/n/a.npz", "https://huggingface.co/datasets/o/n/resolve/main/a.npz"),
+        ("--data", "npz:hf:o/n/a.npz", "https://huggingface.co/datasets/o/n/resolve/main/a.npz"),
+    ] {
+        let ran = attack(&sandbox, &[argument, reference]);
+        assert_refused(
+            &ran,
+            "this build of epsball does not fetch",
+            &format!("download {address}"),
+        );
+        assert_refused(&ran, reference.trim_start_matches("npz:"), "--features hub");
+    }
+}
+
 /// A digits network whose weights are changed before it is saved.
 fn saved(sandbox: &Sandbox, name: &str, change: impl FnOnce(&mut BTreeMap<String, Tensor>)) {
     let architecture = zoo::find("digits-mlp").unwrap();

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
 
 use crate::certify::{Keeper, Tally};
 use crate::error::{Error, Result};
@@ -116,7 +115,7 @@ fn identity(run: &RunRecord, job: &JobRecord) -> String {
     let model = run.models.iter().find(|model| model.name == job.model);
     let data = run.data.iter().find(|data| data.name == job.data);
     let text = format!("{} {} {job:?} {model:?} {data:?}", run.epsball, run.seed);
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::attack::parse_number;
 use crate::data::Selection;
 use crate::error::{Error, Result};
+use crate::hub::is_reference;
 use crate::model::Average;
 use crate::rng::Randomness;
 
@@ -56,7 +57,8 @@ pub struct Suite {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelEntry {
-    /// The weight file, or `bundled:NAME`. Relative paths start at the current folder.
+    /// The weight file, `bundled:NAME` or `hf:OWNER/NAME[@REVISION][/FILE][#SHA256]`. Relative paths start at
+    /// the current folder.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// In place of a path: the weight files of an ensemble, whose answer is their mean.
@@ -307,7 +309,8 @@ impl Suite {
     pub(super) fn present(&self) -> Result<Self> {
         let mut suite = self.clone();
         if self.skip_missing {
-            let there = |path: &str| path.starts_with("bundled:") || Path::new(path).exists();
+            let fetched = |path: &str| path.starts_with("bundled:") || is_reference(path);
+            let there = |path: &str| fetched(path) || Path::new(path).exists();
             suite.models.retain(|model| model.files().all(there));
             let missing: Vec<&str> =
                 self.models.iter().filter_map(|m| m.files().find(|path| !there(path))).collect();

@@ -45,7 +45,7 @@ pub(super) struct Args {
 pub(super) struct Subject {
     #[command(flatten)]
     model: Model,
-    /// Data set as FORMAT:PATH; see `epsball list data`
+    /// Data set as FORMAT:PATH or FORMAT:hf:OWNER/NAME/FILE; see `epsball list data`
     #[arg(short, long)]
     data: String,
     /// Take the first N images only

@@ -8,12 +8,13 @@ use candle_core::Tensor;
 
 use super::exit;
 use crate::error::{Error, Result};
+use crate::hub;
 use crate::model::{ModelCard, checkpoint, file};
 use crate::zoo::{self, Normalisation, Recognised, Value};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// PyTorch checkpoint (.pt, .pth, .pth.tar) or safetensors file
+    /// PyTorch checkpoint (.pt, .pth, .pth.tar) or safetensors file, or hf:OWNER/NAME[@REVISION][/FILE]
     checkpoint: PathBuf,
     /// The model file to write
     #[arg(short, long, value_name = "FILE")]
@@ -52,7 +53,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let mut set = checkpoint::read_set(&args.checkpoint, args.set.as_deref())?;
+    let mut set = checkpoint::read_set(&hub::local(&args.checkpoint)?, args.set.as_deref())?;
     for warning in &set.warnings {
         eprintln!("warning: {}: {warning}", args.checkpoint.display());
     }

@@ -6,6 +6,7 @@ use super::model::Model;
 use super::{exit, interrupt};
 use crate::bench::{CorruptionSettings, ModelEntry, measure_corruptions};
 use crate::error::{Error, Result};
+use crate::hub;
 use crate::persist;
 use crate::record::CorruptionRecord;
 use crate::report::CorruptionReport;
@@ -51,6 +52,13 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let baseline = args.baseline.as_deref().map(CorruptionRecord::read).transpose()?;
     if args.batch == Some(0) {
         return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
+    }
+    if args.data.to_str().is_some_and(hub::is_reference) {
+        return Err(Error::setting(
+            "--data",
+            "the benchmark is a folder, and only files are fetched from the Hugging Face Hub",
+            "download it by hand; `epsball data list` shows the commands",
+        ));
     }
     let settings = CorruptionSettings {
         model: ModelEntry { published: args.published.clone(), ..args.model.entry() },

@@ -9,7 +9,7 @@ use crate::model::file::{Declared, load};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Model file or checkpoint
+    /// Model file or checkpoint, or hf:OWNER/NAME[@REVISION][/FILE]
     model: PathBuf,
     /// Architecture, for weights that do not say it
     #[arg(long)]

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use crate::bench::ModelEntry;
+use crate::hub;
 use crate::model::Average;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Model {
-    /// Model file, or bundled:NAME; given several times, the ensemble of these
+    /// Model file, bundled:NAME, or hf:OWNER/NAME[@REVISION][/FILE] of the Hugging Face Hub; given
+    /// several times, the ensemble of these
     #[arg(short = 'm', long = "model", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Architecture, for weights that do not say it
@@ -28,10 +30,10 @@ impl Model {
         ModelEntry { path, members: files, arch, average, ..ModelEntry::default() }
     }
 
-    /// The file names without folder and extension, joined by `+`.
+    /// The names of files without folder and extension, or of repositories, joined by `+`.
     pub(super) fn stem(&self) -> String {
         let stem = |file: &PathBuf| {
-            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            let stem = hub::stem(file);
             stem.trim_start_matches("bundled:").to_owned()
         };
         self.files.iter().map(stem).collect::<Vec<_>>().join("+")

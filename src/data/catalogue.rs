@@ -1,7 +1,10 @@
 //! Data sets that robustness is usually reported on: where they come from, what they may be used for, and
-//! how to bring each into a form that [`super::open`] reads. epsball downloads nothing by itself.
+//! how to bring each into a form that [`super::open`] reads. What is on the Hugging Face Hub is fetched by
+//! opening it, and held to the hash that stands here; epsball downloads nothing else.
 
 use serde::Serialize;
+
+use crate::hub::Reference;
 
 /// One data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -180,9 +183,23 @@ pub const CATALOGUE: &[Known] = &[
     },
 ];
 
+/// `reference`, held to the hash of the entry whose file it is, unless it brings a hash of its own.
+pub(super) fn pinned(mut reference: Reference, catalogue: &[Known]) -> Reference {
+    let name = reference.to_string();
+    let same = |known: &&Known| {
+        let files = known.open.find("hf:").map_or("", |at| &known.open[at..]);
+        !known.sha256.is_empty() && files.split([',', '#']).next() == Some(name.as_str())
+    };
+    if let (None, Some(known)) = (&reference.sha256, catalogue.iter().find(same)) {
+        reference.sha256 = Some(known.sha256.into());
+    }
+    reference
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::Kind;
 
     #[test]
     fn every_entry_is_complete_and_in_the_readme() {
@@ -206,5 +223,29 @@ mod tests {
         let file = include_bytes!("../../datasets/digits/images.npy");
         assert_eq!(CATALOGUE[0].bytes, file.len() as u64);
         assert_eq!(CATALOGUE[0].sha256, super::super::source::sha256(file));
+    }
+
+    #[test]
+    fn files_of_the_hub_are_held_to_the_hash_of_the_catalogue() {
+        let (ours, theirs) = ("a".repeat(64), "b".repeat(64));
+        let own = format!("hf:owner/set/x.npz#{theirs}");
+        let known = |open, sha256| Known { open, sha256, ..EMPTY };
+        let listed: &'static str = ours.clone().leak();
+        for open in
+            ["npz:hf:owner/set/x.npz", "hf:owner/set/x.npz", "idx:hf:owner/set/x.npz,hf:a/b/c"]
+        {
+            let catalogue =
+                [known("idx:y", "c"), known("hf:owner/set/x.npz", ""), known(open, listed)];
+            for (text, hash) in [
+                ("hf:owner/set/x.npz", Some(&ours)),
+                (own.as_str(), Some(&theirs)),
+                ("hf:owner/set@v2/x.npz", None),
+                ("hf:owner/set/x.np", None),
+                ("hf:a/b/c", None),
+            ] {
+                let reference = Reference::parse(text, Kind::Dataset).unwrap().unwrap();
+                assert_eq!(pinned(reference, &catalogue).sha256.as_ref(), hash, "{text}");
+            }
+        }
     }
 }

@@ -31,6 +31,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::hub::{self, Kind, Reference};
 
 pub use catalogue::{CATALOGUE, Known};
 pub use subset::{Selection, Subset};
@@ -71,7 +72,8 @@ pub fn usages() -> impl Iterator<Item = &'static str> {
 
 /// Opens the data set that `spec` names: `FORMAT:PATH`, or a path whose format its name shows.
 /// [`usages`] lists the formats. Where labels lie in a file of their own, it is the one that the
-/// usual naming gives, unless it follows after a comma.
+/// usual naming gives, unless it follows after a comma. Each path may be a file of the Hugging Face
+/// Hub, `hf:OWNER/NAME[@REVISION]/FILE[#SHA256]`, which is fetched first.
 ///
 /// # Errors
 /// If the format is unknown or cannot be guessed, a file is missing, or a header does not fit its
@@ -86,8 +88,9 @@ pub fn open(spec: &str) -> Result<Box<dyn Dataset>> {
                 format!("write {}", format.usage),
             ));
         }
-        return (format.open)(rest);
+        return (format.open)(&fetched(rest)?);
     }
+    let spec = &fetched(spec)?;
     let (path, _) = label_file::split(spec);
     if !path.exists() {
         // A word alone or before a colon was meant as a name; one letter is a Windows drive.
@@ -109,6 +112,18 @@ pub fn open(spec: &str) -> Result<Box<dyn Dataset>> {
             ))
         }
     }
+}
+
+/// The paths of a specification; where one is a reference to the Hub, that of the file in the cache.
+fn fetched(list: &str) -> Result<String> {
+    let paths = list.split(',').map(|part| match Reference::parse(part, Kind::Dataset)? {
+        Some(reference) => {
+            let path = hub::fetch(&catalogue::pinned(reference, CATALOGUE))?;
+            Ok(path.to_string_lossy().into_owned())
+        }
+        None => Ok(part.to_owned()),
+    });
+    Ok(paths.collect::<Result<Vec<_>>>()?.join(","))
 }
 
 /// The whole of `dataset` in its own order, `size` images at a time (the last batch may be smaller;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use flate2::read::MultiGzDecoder;
-use sha2::{Digest, Sha256};
 
+pub(super) use crate::digest::{sha256, sha256_file};
 use crate::error::{Error, Result};
 
 /// Most bytes that a compressed file may unpack to: it is held in memory.
@@ -141,44 +141,9 @@ pub(super) fn unpack(reader: impl Read, path: &Path, field: &str, remedy: &str) 
     }
 }
 
-/// Lower-case hex SHA-256 of the file as it lies on the disk, read in pieces.
-///
-/// # Errors
-/// If it cannot be read.
-pub(super) fn sha256_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io("read", path))?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut piece).map_err(Error::io("read", path))? {
-            0 => return Ok(hex(&hash.finalize())),
-            n => hash.update(&piece[..n]),
-        }
-    }
-}
-
-/// Lower-case hex SHA-256 of `bytes`.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// FIPS 180-4's own example, section "SHA-256 Example (One-Block Message)".
-    #[test]
-    fn sha256_of_abc() {
-        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256(b"abc"), expected);
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), b"abc").unwrap();
-        assert_eq!(sha256_file(file.path()).unwrap(), expected);
-    }
 
     #[test]
     fn file_and_memory_agree_on_where_they_end() {

@@ -1,9 +1,8 @@
 //! Several networks as one, whose answer is the mean of theirs. It is a layer tree like any other, with
 //! the members as branches, so attacks and certificates see no difference.
 
-use sha2::{Digest as _, Sha256};
-
 use super::{Classifier as _, FrozenNetwork, ModelInfo};
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::nn::{mean, seq, softmax};
 
@@ -69,7 +68,7 @@ pub fn ensemble(members: &[FrozenNetwork], average: Average) -> Result<FrozenNet
         input_shape: first.input_shape,
         classes: first.classes,
         parameters: infos.iter().map(|info| info.parameters).sum(),
-        sha256: Sha256::digest(hashes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: sha256(hashes.as_bytes()),
         randomised: infos.iter().any(|info| info.randomised),
         optimises_in_forward: infos.iter().any(|info| info.optimises_in_forward),
     };

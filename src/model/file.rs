@@ -6,11 +6,12 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
-use sha2::{Digest, Sha256};
 
 use super::card::{CARD_VERSION, ModelCard};
 use super::{FrozenNetwork, ModelInfo};
+use crate::digest::sha256;
 use crate::error::{Error, Result};
+use crate::hub;
 use crate::zoo::{self, Architecture, Stored};
 
 /// Key of the card in the safetensors metadata.
@@ -19,20 +20,22 @@ const CARD_KEY: &str = "epsball";
 /// What the caller knows about a file that does not say it itself; each overrides the card.
 #[derive(Debug, Clone, Default)]
 pub struct Declared {
-    /// Name in tables; the file stem otherwise.
+    /// Name in tables; otherwise the card's, the repository's or the file stem.
     pub name: Option<String>,
     /// Architecture, needed for plain weights.
     pub architecture: Option<String>,
 }
 
-/// Reads a model file: the network and the card that describes it.
+/// Reads a model file: the network and the card that describes it. It may be one of the Hugging Face
+/// Hub, `hf:OWNER/NAME[@REVISION][/FILE][#SHA256]`, which is fetched first.
 ///
 /// # Errors
-/// If the file cannot be read, is not safetensors, has no card and no architecture was declared, or
-/// its weights do not fit the architecture.
+/// If the file cannot be fetched or read, is not safetensors, has no card and no architecture was
+/// declared, or its weights do not fit the architecture.
 pub fn load(path: &Path, declared: &Declared) -> Result<(FrozenNetwork, ModelCard)> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    load_bytes(path, &bytes, declared)
+    let file = hub::local(path)?;
+    let bytes = std::fs::read(&file).map_err(Error::io("read", &file))?;
+    build(&file, &bytes, declared, hub::stem(path))
 }
 
 /// [`load`] for a file that is already in memory; `path` is its name in errors.
@@ -44,11 +47,20 @@ pub fn load_bytes(
     bytes: &[u8],
     declared: &Declared,
 ) -> Result<(FrozenNetwork, ModelCard)> {
+    build(path, bytes, declared, hub::stem(path))
+}
+
+/// The network; `stem` is its name if nothing else says one.
+fn build(
+    path: &Path,
+    bytes: &[u8],
+    declared: &Declared,
+    stem: String,
+) -> Result<(FrozenNetwork, ModelCard)> {
     let (stored, mut tensors) = read_tensors(path, bytes)?;
-    let stem = || path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     let mut card = match (&declared.architecture, stored) {
         (Some(name), Some(card)) if card.architecture == *name => card,
-        (Some(name), _) => card_of_weights(path, stem(), zoo::find(name)?, &mut tensors)?,
+        (Some(name), _) => card_of_weights(path, stem, zoo::find(name)?, &mut tensors)?,
         (None, Some(card)) => card,
         (None, None) => {
             let names = zoo::ALL.iter().map(|a| a.name).collect::<Vec<_>>().join(", ");
@@ -73,7 +85,7 @@ pub fn load_bytes(
         input_shape: card.input_shape,
         classes: card.classes,
         parameters,
-        sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: sha256(bytes),
         randomised: card.randomised,
         optimises_in_forward: card.optimises_in_forward,
     };

@@ -33,7 +33,11 @@ impl Sandbox {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::new(&self.command(arguments).output().unwrap(), self.folder.path())
+        self.finish(self.command(arguments))
+    }
+
+    pub fn finish(&self, mut command: Command) -> Ran {
+        Ran::new(&command.output().unwrap(), self.folder.path())
     }
 }
 
