@@ -80,12 +80,9 @@ pub const CATALOGUE: &[Known] = &[
         images: "26,032, 3 x 32 x 32",
         source: "http://ufldl.stanford.edu/housenumbers/",
         licence: "non-commercial use only",
-        file: "svhn.npz",
-        prepare: "curl -O http://ufldl.stanford.edu/housenumbers/test_32x32.mat && python3 -c \"import \
-                  numpy, scipy.io; m = scipy.io.loadmat('test_32x32.mat'); numpy.savez('svhn.npz', \
-                  images=numpy.ascontiguousarray(m['X'].transpose(3, 2, 0, 1)), labels=m['y'].ravel() % \
-                  10)\"",
-        open: "npz:svhn.npz",
+        file: "test_32x32.mat",
+        prepare: "curl -O http://ufldl.stanford.edu/housenumbers/test_32x32.mat",
+        open: "svhn:test_32x32.mat",
         ..EMPTY
     },
     Known {

@@ -23,6 +23,7 @@ mod resize;
 mod safetensors;
 mod source;
 mod subset;
+mod svhn;
 #[cfg(test)]
 mod tests;
 
@@ -61,6 +62,7 @@ const FORMATS: &[Format] = &[
     folder::FORMAT,
     imagenet::FORMAT,
     cifar_c::FORMAT,
+    svhn::FORMAT,
 ];
 
 /// The forms a data specification can take, for help texts: `digits[:test|train|all]`,

@@ -43,6 +43,8 @@ fn good_files() -> Vec<(&'static str, Vec<NamedBytes>)> {
         ("npz", vec![("a.npz", npz::tests::archive(&members, CompressionMethod::Stored))]),
         ("npz", vec![("b.npz", npz::tests::archive(&members, CompressionMethod::Deflated))]),
         ("safetensors", vec![("a.safetensors", safetensors::tests::file(&tensor, &[1]))]),
+        ("svhn", vec![("a_32x32.mat", svhn::tests::file(false))]),
+        ("svhn", vec![("b_32x32.mat", svhn::tests::file(true))]),
         ("folder", vec![("class/a.png", png.into_inner())]),
         ("folder", vec![("class/a.jpg", jpeg.into_inner())]),
     ]
