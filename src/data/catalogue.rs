@@ -98,6 +98,17 @@ pub const CATALOGUE: &[Known] = &[
         ..EMPTY
     },
     Known {
+        name: "CIFAR-10, hub",
+        images: "10,000, 3 x 32 x 32",
+        source: "https://huggingface.co/datasets/uoft-cs/cifar10",
+        licence: "not stated there",
+        file: "test-00000-of-00001.parquet",
+        prepare: "curl -LO https://huggingface.co/datasets/uoft-cs/cifar10/resolve/main/plain_text/\
+                  test-00000-of-00001.parquet",
+        open: "parquet:test-00000-of-00001.parquet",
+        ..EMPTY
+    },
+    Known {
         name: "CIFAR-100",
         images: "10,000, 3 x 32 x 32",
         source: "https://www.cs.toronto.edu/~kriz/cifar.html",

@@ -17,6 +17,8 @@ mod imagenet;
 mod label_file;
 mod npy;
 mod npz;
+mod parquet;
+mod picture;
 mod preprocess;
 mod records;
 mod resize;
@@ -63,6 +65,7 @@ const FORMATS: &[Format] = &[
     imagenet::FORMAT,
     cifar_c::FORMAT,
     svhn::FORMAT,
+    parquet::FORMAT,
 ];
 
 /// The forms a data specification can take, for help texts: `digits[:test|train|all]`,
