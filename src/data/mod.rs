@@ -4,6 +4,7 @@
 //!
 //! A new format is one new file with a `Format`, and one line in that list.
 
+mod ahead;
 mod array;
 mod catalogue;
 mod cifar;
@@ -35,6 +36,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
 
+pub use ahead::ahead;
 pub use catalogue::{CATALOGUE, Known};
 pub use subset::{Selection, Subset};
 
