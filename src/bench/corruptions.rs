@@ -144,17 +144,20 @@ fn correct(
     batch: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<usize> {
-    let mut correct = 0;
-    for batch in data::batches(data, batch) {
-        if stop() {
-            return Err(Error::Interrupted);
+    let all: Vec<usize> = (0..data.info().len).collect();
+    data::ahead(data, &all, batch, |batches| {
+        let mut correct = 0;
+        for batch in batches {
+            if stop() {
+                return Err(Error::Interrupted);
+            }
+            let batch = batch?;
+            let classes = predicted(network, &batch.images, &network.logits(&batch.images)?)?;
+            correct +=
+                classes.iter().zip(&batch.labels).filter(|(class, label)| class == label).count();
         }
-        let batch = batch?;
-        let classes = predicted(network, &batch.images, &network.logits(&batch.images)?)?;
-        correct +=
-            classes.iter().zip(&batch.labels).filter(|(class, label)| class == label).count();
-    }
-    Ok(correct)
+        Ok(correct)
+    })
 }
 
 /// Makes the folder this measurement's own, or makes sure that it already is.

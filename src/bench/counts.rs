@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-
 use crate::certify::{Keeper, Tally};
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::record::{CountsRecord, FORMAT_VERSION, ImageCounts, JobRecord, RunRecord};
 

@@ -14,7 +14,7 @@ use crate::attack::{Configured, Outcome, Request, attack_until};
 use crate::certify::bounds::bound_batch;
 use crate::certify::certify_batch;
 use crate::certify::patch::certify_patches;
-use crate::data::{Batch, Dataset};
+use crate::data::{Batch, Dataset, ahead};
 use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, Row, RunRecord};
@@ -218,14 +218,17 @@ impl<'a, R: Row> Remaining<'a, R> {
         mut certify: impl FnMut(&Batch, &mut dyn FnMut(R) -> Result<()>) -> Result<()>,
     ) -> Result<()> {
         progress.job(self.record, self.rows.len());
-        for indices in self.images().chunks(self.plan.batch.unwrap_or(BATCH)) {
-            certify(&self.data.read(indices)?, &mut |row| {
-                self.journal.append(&[row])?;
-                progress.images(1);
-                Ok(())
-            })?;
-        }
-        Ok(())
+        let (images, size) = (self.images(), self.plan.batch.unwrap_or(BATCH));
+        ahead(self.data, &images, size, |batches| {
+            for batch in batches {
+                certify(&batch?, &mut |row| {
+                    self.journal.append(&[row])?;
+                    progress.images(1);
+                    Ok(())
+                })?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -257,19 +260,25 @@ impl Remaining<'_, AttackRow> {
             true => AdversarialImages::open(path, self.record, data.info().shape, self.rows.len())?,
             false => None,
         };
-        for indices in self.images().chunks(batch) {
-            let started = Instant::now();
-            let batch = data.read(indices)?;
-            let outcomes = attack_until(configured.search.as_ref(), model, &batch, request, stop)?;
-            let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
-            let new: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
-            if let Some(images) = &mut images {
-                images.append(&outcomes)?;
+        let left = self.images();
+        ahead(data, &left, batch, |batches| {
+            let mut started = Instant::now();
+            for batch in batches {
+                let batch = batch?;
+                let search = configured.search.as_ref();
+                let outcomes = attack_until(search, model, &batch, request, stop)?;
+                let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
+                let new: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
+                if let Some(images) = &mut images {
+                    images.append(&outcomes)?;
+                }
+                self.journal.append(&new)?;
+                progress.images(new.len());
+                self.rows.extend(new);
+                started = Instant::now();
             }
-            self.journal.append(&new)?;
-            progress.images(new.len());
-            self.rows.extend(new);
-        }
+            Ok::<(), Error>(())
+        })?;
         if let Some(images) = images {
             images.finish(&self.rows)?;
         }

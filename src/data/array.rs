@@ -3,7 +3,7 @@
 
 use super::DataInfo;
 use super::element::Element;
-use super::records::Records;
+use super::records::{Order, Records};
 use super::source::Source;
 use crate::error::{Error, Result};
 
@@ -97,7 +97,7 @@ fn layout(shape: &[usize]) -> Option<([usize; 3], bool)> {
 pub(super) fn pair(name: String, sha256: String, images: Array, labels: &Array) -> Result<Records> {
     let (field, shape) = (images.field.clone(), images.shape.clone());
     let records = pair_quietly(name, sha256, images, labels)?;
-    if records.channels_last {
+    if records.order == Order::ChannelsLast {
         let path = records.source.path().display();
         tracing::warn!("{path}: {field}: shape {shape:?} is read as [N, H, W, C]");
     }
@@ -142,7 +142,7 @@ pub(super) fn pair_quietly(
         first: images.offset,
         element,
         white: 255.0,
-        channels_last,
+        order: if channels_last { Order::ChannelsLast } else { Order::Planes },
         labels: labels_list,
     })
 }

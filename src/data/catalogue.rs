@@ -83,12 +83,9 @@ pub const CATALOGUE: &[Known] = &[
         images: "26,032, 3 x 32 x 32",
         source: "http://ufldl.stanford.edu/housenumbers/",
         licence: "non-commercial use only",
-        file: "svhn.npz",
-        prepare: "curl -O http://ufldl.stanford.edu/housenumbers/test_32x32.mat && python3 -c \"import \
-                  numpy, scipy.io; m = scipy.io.loadmat('test_32x32.mat'); numpy.savez('svhn.npz', \
-                  images=numpy.ascontiguousarray(m['X'].transpose(3, 2, 0, 1)), labels=m['y'].ravel() % \
-                  10)\"",
-        open: "npz:svhn.npz",
+        file: "test_32x32.mat",
+        prepare: "curl -O http://ufldl.stanford.edu/housenumbers/test_32x32.mat",
+        open: "svhn:test_32x32.mat",
         ..EMPTY
     },
     Known {
@@ -101,6 +98,17 @@ pub const CATALOGUE: &[Known] = &[
         prepare: "curl -O https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz && tar xzf \
                   cifar-10-binary.tar.gz",
         open: "cifar10:cifar-10-batches-bin",
+        ..EMPTY
+    },
+    Known {
+        name: "CIFAR-10, hub",
+        images: "10,000, 3 x 32 x 32",
+        source: "https://huggingface.co/datasets/uoft-cs/cifar10",
+        licence: "not stated there",
+        file: "test-00000-of-00001.parquet",
+        prepare: "curl -LO https://huggingface.co/datasets/uoft-cs/cifar10/resolve/main/plain_text/\
+                  test-00000-of-00001.parquet",
+        open: "parquet:test-00000-of-00001.parquet",
         ..EMPTY
     },
     Known {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::element::Element;
-use super::records::Records;
+use super::records::{Order, Records};
 use super::source::{self, Source};
 use super::{DataInfo, Dataset, Format, cifar_pickle};
 use crate::error::{Error, Result};
@@ -144,7 +144,7 @@ impl Variant {
             stride: gap + PIXELS,
             element: Element::U8,
             white: 255.0,
-            channels_last: false,
+            order: Order::Planes,
             labels,
         }
     }

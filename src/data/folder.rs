@@ -5,12 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use image::{ImageDecoder, ImageReader};
 use rayon::prelude::*;
 
+use super::picture::{Picture, Size};
 use super::preprocess::{self, Preprocessing};
-use super::resize::Image;
-use super::{Batch, DataInfo, Dataset, Format, records, source};
+use super::{Batch, DataInfo, Dataset, Format, source};
 use crate::error::{Error, Result};
 
 pub(super) const FORMAT: Format = Format {
@@ -23,17 +22,12 @@ pub(super) const FORMAT: Format = Format {
 
 const LAYOUT: &str = "the layout is FOLDER/CLASS/IMAGE.png (or .jpg, .jpeg), one size for all";
 
-/// Most pixels of one image: a header can claim billions, and memory is asked for on its word.
-const PIXEL_LIMIT: u64 = 1 << 26;
+/// All sizes were read when the folder was opened.
+const CHANGED: &str = "the file changed since it was opened";
 
-/// A comma inside the name of a folder that exists does not separate.
 fn open(spec: &str) -> Result<Box<dyn Dataset>> {
-    Ok(Box::new(match spec.rsplit_once(',') {
-        Some((root, name)) if !Path::new(spec).exists() => {
-            Folder::open(root.as_ref(), Some(preprocess::find(name)?))?
-        }
-        _ => Folder::open(spec.as_ref(), None)?,
-    }))
+    let (root, preprocessing) = preprocess::split(spec)?;
+    Ok(Box::new(Folder::open(root, preprocessing)?))
 }
 
 pub(super) struct Folder {
@@ -97,8 +91,8 @@ impl Folder {
     fn decode(&self, index: usize, out: &mut [f32]) -> Result<()> {
         let path = &self.files[index].0;
         match self.preprocessing {
-            None => decode(path, self.info.shape, out),
-            Some(preprocessing) => decode_any(path, preprocessing, out),
+            None => Picture::open(path)?.decode(self.info.shape, CHANGED, out),
+            Some(preprocessing) => Picture::open(path)?.prepare(preprocessing, out),
         }
     }
 }
@@ -146,96 +140,26 @@ fn is_image(path: &Path) -> bool {
     ending.is_some_and(|e| e == "png" || e == "jpg" || e == "jpeg") && path.is_file()
 }
 
-fn damaged(path: &Path) -> impl Fn(image::ImageError) -> Error + '_ {
-    move |problem| {
-        let remedy = "get the file again, or save it as png or jpeg";
-        Error::file(path, "image", problem.to_string(), remedy)
-    }
-}
-
 /// Reads the header of every file. One channel if all are grey, otherwise three.
 fn common_shape(files: &[(PathBuf, u32)]) -> Result<[usize; 3]> {
-    let headers: Vec<Result<(u32, u32, bool)>> = files
-        .par_iter()
-        .map(|(path, _)| {
-            let decoder = reader(path)?.into_decoder().map_err(damaged(path))?;
-            let (width, height) = decoder.dimensions();
-            if !(1..=PIXEL_LIMIT).contains(&(u64::from(width) * u64::from(height))) {
-                let problem = format!("{width}x{height} is not between 1 and {PIXEL_LIMIT} pixels");
-                return Err(Error::file(path, "size", problem, "scale the images beforehand"));
-            }
-            Ok((width, height, decoder.color_type().has_color()))
-        })
-        .collect();
-    let (mut size, mut channels) = (None, 1);
-    for (header, (path, _)) in headers.into_iter().zip(files) {
-        let (width, height, color) = header?;
-        let (w, h) = *size.get_or_insert((width, height));
-        if (width, height) != (w, h) {
+    let sizes: Vec<Result<Size>> =
+        files.par_iter().map(|(path, _)| Picture::open(path)?.size()).collect();
+    let mut common: Option<Size> = None;
+    for (size, (path, _)) in sizes.into_iter().zip(files) {
+        let size = size?;
+        let first = common.get_or_insert(size);
+        if (size.width, size.height) != (first.width, first.height) {
+            let other = format!("{} is {}x{}", files[0].0.display(), first.width, first.height);
             return Err(Error::file(
                 path,
                 "size",
-                format!("{width}x{height}, but {} is {w}x{h}", files[0].0.display()),
+                format!("{}x{}, but {other}", size.width, size.height),
                 "resize or crop all images to the input size of the model beforehand",
             ));
         }
-        channels = if color { 3 } else { channels };
+        first.color |= size.color;
     }
-    let (width, height) = size.unwrap_or_default();
-    Ok([channels, height as usize, width as usize])
-}
-
-/// The content decides the format, not the ending of the name.
-fn reader(path: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    reader.map_err(Error::io("read", path))
-}
-
-/// Decodes one image to CHW. Transparency is dropped; 16 bits per channel are kept.
-fn decode(path: &Path, [channels, height, width]: [usize; 3], out: &mut [f32]) -> Result<()> {
-    let image = reader(path)?.decode().map_err(damaged(path))?;
-    if (image.width() as usize, image.height() as usize) != (width, height) {
-        let problem = format!("{}x{}, not {width}x{height}", image.width(), image.height());
-        return Err(Error::file(path, "size", problem, "the file changed since it was opened"));
-    }
-    let deep = image.color().bytes_per_pixel() / image.color().channel_count() > 1;
-    let values: Vec<f32> = match (channels, deep) {
-        (1, false) => eight_bits(&image.into_luma8()),
-        (_, false) => eight_bits(&image.into_rgb8()),
-        (1, true) => sixteen_bits(&image.into_luma16()),
-        (_, true) => sixteen_bits(&image.into_rgb16()),
-    };
-    records::planes(&values, channels, out);
-    Ok(())
-}
-
-/// Decodes an image of any size to the input of a network, CHW. Transparency is dropped, and of 16 bits
-/// per channel the upper 8 are taken, as is done where published accuracies were measured.
-fn decode_any(path: &Path, preprocessing: &Preprocessing, out: &mut [f32]) -> Result<()> {
-    let image = reader(path)?.decode().map_err(damaged(path))?.into_rgb8();
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let (wide, high) = preprocessing.resized(width, height);
-    // A narrow image becomes much larger when its shorter side is brought to a length.
-    if wide.saturating_mul(high.max(height)) as u64 > PIXEL_LIMIT {
-        let problem = format!("{width}x{height} would become {wide}x{high}");
-        return Err(Error::file(
-            path,
-            "size",
-            problem,
-            "leave the image out, or crop it beforehand",
-        ));
-    }
-    let image = preprocessing.apply(Image { width, height, bytes: image.into_raw() });
-    records::planes(&eight_bits(&image.bytes), 3, out);
-    Ok(())
-}
-
-fn eight_bits(values: &[u8]) -> Vec<f32> {
-    values.iter().map(|&v| f32::from(v) / 255.0).collect()
-}
-
-fn sixteen_bits(values: &[u16]) -> Vec<f32> {
-    values.iter().map(|&v| f32::from(v) / 65535.0).collect()
+    Ok(common.map_or([0; 3], Size::shape))
 }
 
 #[cfg(test)]

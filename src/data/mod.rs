@@ -4,6 +4,7 @@
 //!
 //! A new format is one new file with a `Format`, and one line in that list.
 
+mod ahead;
 mod array;
 mod catalogue;
 mod cifar;
@@ -17,12 +18,15 @@ mod imagenet;
 mod label_file;
 mod npy;
 mod npz;
+mod parquet;
+mod picture;
 mod preprocess;
 mod records;
 mod resize;
 mod safetensors;
 mod source;
 mod subset;
+mod svhn;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +37,7 @@ use candle_core::{Device, Tensor};
 use crate::error::{Error, Result};
 use crate::hub::{self, Kind, Reference};
 
+pub use ahead::ahead;
 pub use catalogue::{CATALOGUE, Known};
 pub use subset::{Selection, Subset};
 
@@ -62,6 +67,8 @@ const FORMATS: &[Format] = &[
     folder::FORMAT,
     imagenet::FORMAT,
     cifar_c::FORMAT,
+    svhn::FORMAT,
+    parquet::FORMAT,
 ];
 
 /// The forms a data specification can take, for help texts: `digits[:test|train|all]`,

@@ -1,6 +1,8 @@
 //! How images of any size come to the size that a network takes, under the names that RobustBench gives
 //! these steps. Resizing and cropping are torchvision's, so that published accuracies can be repeated.
 
+use std::path::Path;
+
 use super::resize::{Filter, Image};
 use crate::error::{Error, Result};
 
@@ -48,6 +50,17 @@ pub(super) const ALL: &[Preprocessing] = &[
     Preprocessing { name: "Res224", resize: Resize::Both(224), filter: Filter::Bilinear, crop: 0 },
     Preprocessing { name: "Crop288", resize: Resize::None, filter: Filter::Bilinear, crop: 288 },
 ];
+
+/// Splits `PATH[,PREPROCESSING]`. A comma inside the name of a path that exists does not separate.
+///
+/// # Errors
+/// If there is no such preprocessing.
+pub(super) fn split(spec: &str) -> Result<(&Path, Option<&'static Preprocessing>)> {
+    match spec.rsplit_once(',') {
+        Some((path, name)) if !Path::new(spec).exists() => Ok((path.as_ref(), Some(find(name)?))),
+        _ => Ok((spec.as_ref(), None)),
+    }
+}
 
 /// The preprocessing of this name.
 ///

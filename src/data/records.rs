@@ -11,6 +11,17 @@ use crate::error::{Error, Result};
 /// the pixel is clamped.
 const TOLERANCE: f32 = 1e-6;
 
+/// In which order the numbers of an image lie in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// `[C, H, W]`.
+    Planes,
+    /// `[H, W, C]`.
+    ChannelsLast,
+    /// `[H, W, C]` as MATLAB has it, the first side changing fastest.
+    ColumnMajor,
+}
+
 /// Images read from a [`Source`] on demand; the labels, four bytes each, are in memory.
 #[derive(Debug)]
 pub(super) struct Records {
@@ -23,19 +34,26 @@ pub(super) struct Records {
     pub(super) element: Element,
     /// The byte that means 1.0.
     pub(super) white: f32,
-    /// Stored as `[H, W, C]`.
-    pub(super) channels_last: bool,
+    pub(super) order: Order,
     pub(super) labels: Vec<u32>,
 }
 
 impl Records {
     fn decode(&self, bytes: &[u8], out: &mut [f32]) {
-        if !self.channels_last {
+        if self.order == Order::Planes {
             return self.element.pixels(bytes, self.white, out);
         }
         let mut pixels = vec![0.0; out.len()];
         self.element.pixels(bytes, self.white, &mut pixels);
-        planes(&pixels, self.info.shape[0], out);
+        let [channels, height, width] = self.info.shape;
+        if self.order == Order::ChannelsLast {
+            return planes(&pixels, channels, out);
+        }
+        // Each plane is stored as `[W, H]`.
+        let area = height * width;
+        for (plane, out) in pixels.chunks_exact(area).zip(out.chunks_exact_mut(area)) {
+            planes(plane, height, out);
+        }
     }
 }
 

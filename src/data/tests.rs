@@ -22,7 +22,7 @@ fn good_files() -> Vec<(&'static str, Vec<NamedBytes>)> {
     image::GrayImage::new(2, 1).write_to(&mut png, image::ImageFormat::Png).unwrap();
     let mut jpeg = std::io::Cursor::new(Vec::new());
     image::GrayImage::new(2, 1).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
-    vec![
+    let files = vec![
         (
             "idx",
             vec![
@@ -43,9 +43,14 @@ fn good_files() -> Vec<(&'static str, Vec<NamedBytes>)> {
         ("npz", vec![("a.npz", npz::tests::archive(&members, CompressionMethod::Stored))]),
         ("npz", vec![("b.npz", npz::tests::archive(&members, CompressionMethod::Deflated))]),
         ("safetensors", vec![("a.safetensors", safetensors::tests::file(&tensor, &[1]))]),
+        ("svhn", vec![("a_32x32.mat", svhn::tests::file(false))]),
+        ("svhn", vec![("b_32x32.mat", svhn::tests::file(true))]),
         ("folder", vec![("class/a.png", png.into_inner())]),
         ("folder", vec![("class/a.jpg", jpeg.into_inner())]),
-    ]
+    ];
+    #[cfg(feature = "parquet")]
+    let files = [files, vec![("parquet", vec![("a.parquet", parquet::tests::file())])]].concat();
+    files
 }
 
 /// Writes the files to a folder and returns the path to open.
