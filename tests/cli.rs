@@ -95,7 +95,7 @@ fn an_ensemble_runs_like_a_network_and_memory_changes_nothing() {
     let run = |memory: &str, output: &str| {
         let models = ["-m", "bundled:digits-pgd", "-m", "bundled:digits-trades"];
         let attack = ["-d", "digits", "-a", "fab", "--norm", "Linf", "--eps", "0.1", "-n", "20"];
-        let options = ["--set", "steps=10", "--memory", memory, "-o", output];
+        let options = ["--set", "n_iter=10", "--memory", memory, "-o", output];
         let ran = sandbox.run(&[&["attack"], &models[..], &attack[..], &options[..]].concat());
         assert_eq!(ran.code, 0, "{}", ran.all());
         assert!(ran.stdout.contains("digits-pgd+digits-trades"), "{}", ran.all());
