@@ -14,7 +14,9 @@ use super::zoo::{assert_agree, flat};
 #[test]
 #[ignore = "needs recordings of torchvision, which scripts/torchvision.sh makes"]
 fn torchvision_architectures_give_its_logits_and_gradients() {
-    let folder = PathBuf::from(std::env::var_os("EPSBALL_TORCHVISION").unwrap());
+    let folder = std::env::var_os("EPSBALL_TORCHVISION").map(PathBuf::from);
+    assert!(folder.is_some(), "run scripts/torchvision.sh, which sets EPSBALL_TORCHVISION");
+    let folder = folder.unwrap();
     let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let mut weights: Vec<PathBuf> =
         files.filter(|file| file.extension().is_some_and(|e| e == "safetensors")).collect();
