@@ -62,6 +62,7 @@ fn settings() {
         (&["--first", "361"], "361 images asked for, the data set has 360", "at most 360"),
         (&["--batch", "0"], "batch: 0 images at a time", ""),
         (&["--threads", "0"], "threads", ""),
+        (&["--average", "logits"], "average: there is one network only", "leave average out"),
         (&["--memory=-1"], "memory: -1 is not a number of GiB", "for example 2"),
         (&["--memory", "NaN"], "memory: NaN is not a number of GiB", ""),
     ];

@@ -92,16 +92,23 @@ fn json_goes_to_stdout_and_nothing_else_does() {
 #[test]
 fn an_ensemble_runs_like_a_network_and_memory_changes_nothing() {
     let sandbox = Sandbox::new();
-    let run = |memory: &str, output: &str| {
+    let run = |memory: &str, average: &str, output: &str| {
         let models = ["-m", "bundled:digits-pgd", "-m", "bundled:digits-trades"];
         let attack = ["-d", "digits", "-a", "fab", "--norm", "Linf", "--eps", "0.1", "-n", "20"];
-        let options = ["--set", "n_iter=10", "--memory", memory, "-o", output];
-        let ran = sandbox.run(&[&["attack"], &models[..], &attack[..], &options[..]].concat());
+        let options =
+            ["--set", "n_iter=10", "--memory", memory, "--average", average, "-o", output];
+        sandbox.run(&[&["attack"], &models[..], &attack[..], &options[..]].concat())
+    };
+    let finished = |memory: &str, average: &str, output: &str| {
+        let ran = run(memory, average, output);
         assert_eq!(ran.code, 0, "{}", ran.all());
         assert!(ran.stdout.contains("digits-pgd+digits-trades"), "{}", ran.all());
         tables(&sandbox.path(output))
     };
-    assert_eq!(run("0", "nothing-kept"), run("2", "kept"));
+    assert_eq!(finished("0", "logits", "nothing-kept"), finished("2", "logits", "kept"));
+    assert!(!finished("2", "probabilities", "probabilities").is_empty());
+    let other = run("2", "probabilities", "kept");
+    assert_eq!(other.code, 2, "a run of another network is there: {}", other.all());
 }
 
 /// Random weights of a small network of this family, saved as a training run would, and what convert

@@ -109,7 +109,7 @@ pub fn measure_corruptions(
         preflight::fits(&network, settings.open(corruption, 1, classes)?.as_ref())?;
     }
     let first = settings.open(&corruptions[0], 1, classes)?;
-    preflight::returns_logits(&network, first.as_ref(), settings.model.probabilities)?;
+    preflight::returns_logits(&network, first.as_ref(), settings.model.returns_probabilities())?;
     claim(&record, folder)?;
     let (mut journal, mut rows) = Journal::open::<CorruptionRow>(&folder.join("corruptions.csv"))?;
     for corruption in &corruptions {

@@ -22,6 +22,10 @@ pub(super) fn load(
             let remedy = "add path = \"model.safetensors\", or members = [..] for an ensemble";
             return Err(Error::setting("model", "names no file", remedy));
         }
+        (_, []) if entry.average.is_some() => {
+            let remedy = "leave average out, or name the members of an ensemble";
+            return Err(Error::setting("average", "there is one network only", remedy));
+        }
         (path, []) => one(path, entry)?,
         ("", members) => several(members, entry)?,
         _ => {

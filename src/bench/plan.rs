@@ -157,7 +157,7 @@ impl Plan {
         let data = || plan.data.iter().zip(&plan.record.data);
         for (network, entry) in plan.models.iter().zip(&suite.models) {
             if let Some((data, _)) = data().find(|(_, record)| entry.meets(&record.name)) {
-                preflight::returns_logits(network, data.as_ref(), entry.probabilities)?;
+                preflight::returns_logits(network, data.as_ref(), entry.returns_probabilities())?;
             }
         }
         for (data, record) in data() {

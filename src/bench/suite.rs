@@ -94,6 +94,11 @@ impl ModelEntry {
         path.into_iter().chain(self.members.iter().map(String::as_str))
     }
 
+    /// Whether it is declared to return probabilities.
+    pub(super) fn returns_probabilities(&self) -> bool {
+        self.probabilities || self.average == Some(Average::Probabilities)
+    }
+
     /// Whether its jobs run on the data set of this name.
     pub(super) fn meets(&self, data: &str) -> bool {
         self.data.as_deref().is_none_or(|only| only == data)

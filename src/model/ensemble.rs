@@ -18,6 +18,15 @@ pub enum Average {
     Probabilities,
 }
 
+impl std::fmt::Display for Average {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+        })
+    }
+}
+
 impl std::str::FromStr for Average {
     type Err = Error;
 
@@ -30,8 +39,8 @@ impl std::str::FromStr for Average {
     }
 }
 
-/// The network whose answer is the mean of what `members` answer. Its identity is the SHA-256 of the
-/// members' in their order.
+/// The network whose answer is the mean of what `members` answer. Its identity is the SHA-256 of what is
+/// averaged and of the members' in their order.
 ///
 /// # Errors
 /// If there is no member, or they differ in input shape or number of classes.
@@ -61,14 +70,14 @@ pub fn ensemble(members: &[FrozenNetwork], average: Average) -> Result<FrozenNet
     let join = |part: fn(&ModelInfo) -> &str| {
         infos.iter().map(|info| part(info)).collect::<Vec<_>>().join("+")
     };
-    let hashes = join(|info| &info.sha256);
+    let identity = format!("{average} {}", join(|info| &info.sha256));
     let info = ModelInfo {
         name: join(|info| &info.name),
-        architecture: join(|info| &info.architecture),
+        architecture: format!("mean of {average} of {}", join(|info| &info.architecture)),
         input_shape: first.input_shape,
         classes: first.classes,
         parameters: infos.iter().map(|info| info.parameters).sum(),
-        sha256: sha256(hashes.as_bytes()),
+        sha256: sha256(identity.as_bytes()),
         randomised: infos.iter().any(|info| info.randomised),
         optimises_in_forward: infos.iter().any(|info| info.optimises_in_forward),
     };

@@ -35,11 +35,11 @@ fn share(subject: &Subject, radius: f64, votes: &dyn Fn(&Row) -> Option<u64>) ->
         .map(|row| votes(row).map_or(1.0, |n_a| p_value(subject, row, n_a, target)))
         .collect();
     let images = rows.len() as f64;
-    let counted = |level: &[f64]| {
+    let counted = |adjusted: &[f64]| {
         let holds = |(row, p): &(&Row, &f64)| {
             row.predict == i64::from(row.label) && **p <= subject.claim.alpha
         };
-        rows.iter().zip(level).filter(holds).count() as f64 / images
+        rows.iter().zip(adjusted).filter(holds).count() as f64 / images
     };
     let bonferroni: Vec<f64> = p_values.iter().map(|p| p * images).collect();
     Simultaneous { bonferroni: counted(&bonferroni), holm: counted(&holm::adjust(&p_values)) }

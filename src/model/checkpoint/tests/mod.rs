@@ -9,9 +9,9 @@ mod oracle;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
-use sha2::{Digest, Sha256};
 
 use super::{Checkpoint, WeightSet, read};
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 
 /// Little-endian bytes of the values in row-major order.
@@ -23,10 +23,6 @@ fn bytes(tensor: &Tensor) -> Vec<u8> {
         DType::U8 => flat.to_vec1::<u8>().unwrap(),
         other => panic!("{other:?} is no output format"),
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// All that an error says.
