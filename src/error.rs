@@ -55,6 +55,16 @@ pub enum Error {
     /// A tensor operation failed: a shape or device mismatch inside the library or a user's module.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// A GPU or its driver refused something.
+    #[error("{device}: cannot {what}: {problem}")]
+    Device {
+        /// The device: `cuda:0`.
+        device: String,
+        /// What was being done, as a verb.
+        what: &'static str,
+        /// The driver's own words.
+        problem: String,
+    },
     /// The user asked to stop; what was finished is on disk.
     #[error("interrupted: finished images are saved, the same command resumes")]
     Interrupted,
@@ -117,6 +127,11 @@ impl Error {
                     None => list,
                 })
             }
+            Self::Device { .. } => Some(
+                "see whether `nvidia-smi` shows the GPU and free memory; a smaller --batch needs less, and \
+                 --device cpu runs everywhere"
+                    .into(),
+            ),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Some("choose a folder you may write to, or change its permissions".into())
             }

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::noise::Noise;
-use super::vote::predicted;
+use super::vote::{judged, predicted};
 use super::{Attack, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -136,7 +136,7 @@ pub fn attack_until(
 ) -> Result<Vec<Outcome>> {
     let n = batch.len();
     let share = match request.randomness {
-        Randomness::PerImage => n.div_ceil(rayon::current_num_threads()).max(SMALLEST_SHARE),
+        Randomness::PerImage => n.div_ceil(model.lanes()).max(SMALLEST_SHARE),
         Randomness::Torch => n,
     };
     if share >= n {
@@ -171,7 +171,7 @@ fn attack_together(
 ) -> Result<Vec<Outcome>> {
     check(model, batch, request)?;
     let (n, c, h, w) = batch.images.dims4()?;
-    let clean_logits = model.logits(&batch.images)?;
+    let clean_logits = judged(model, &batch.images)?;
     let clean_predictions = predicted(model, &batch.images, &clean_logits)?;
     let targets = match request.goal {
         Goal::Untargeted => None,
@@ -248,7 +248,7 @@ fn verify(
         let data: Vec<f32> = found.iter().flat_map(|(_, f)| image(&f.image)).collect();
         let [c, h, w] = shape;
         let images = Tensor::from_vec(data, (found.len(), c, h, w), &Device::Cpu)?;
-        predicted(model, &images, &model.logits(&images)?)
+        predicted(model, &images, &judged(model, &images)?)
     };
     let exact = predict(&|image| image.to_vec())?;
     let rounded = predict(&|image| image.iter().map(|v| (v * 255.0).round() / 255.0).collect())?;

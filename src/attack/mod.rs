@@ -157,4 +157,4 @@ pub fn configure(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -36,7 +36,7 @@ pub(super) fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
 }
 
 /// A small convolutional network with random weights, and images it calls what their labels say.
-pub(super) fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch) {
+pub(crate) fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch) {
     let architecture = zoo::find("digits-cnn").unwrap();
     let mut fresh = zoo::Fresh::new(3);
     let tree = architecture.tree(&mut fresh, &architecture.plan()).unwrap();
@@ -73,7 +73,7 @@ pub(super) fn run_with(
     attack(configured.search.as_ref(), model, batch, &request).unwrap()
 }
 
-pub(super) fn run(
+pub(crate) fn run(
     name: &str,
     given: &[(&str, &str)],
     threat: Threat,
@@ -84,10 +84,10 @@ pub(super) fn run(
 }
 
 /// Name, parameters and threat model.
-type Case = (&'static str, Vec<(&'static str, &'static str)>, Threat);
+pub(crate) type Case = (&'static str, Vec<(&'static str, &'static str)>, Threat);
 
 /// Every attack under every threat model it works under, with parameters that keep a test short.
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for entry in ALL {
         let given = match entry.name {

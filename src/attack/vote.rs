@@ -11,6 +11,14 @@ use crate::model::Classifier;
 /// Forwards behind one prediction of a network that declares itself randomised.
 pub(super) const VOTES: usize = 11;
 
+/// The logits that results are judged by.
+pub(super) fn judged(model: &dyn Classifier, images: &Tensor) -> Result<Tensor> {
+    match model.judged(images)? {
+        Some(logits) => Ok(logits),
+        None => model.logits(images),
+    }
+}
+
 /// Predicted classes of `images`, given the `logits` of one forward. Those of a randomised network
 /// are the most frequent of [`VOTES`] forwards, that one among them; of equally frequent classes the
 /// smallest.

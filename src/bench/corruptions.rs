@@ -11,6 +11,7 @@ use super::runner::BATCH;
 use super::suite::ModelEntry;
 use crate::attack::predicted;
 use crate::data::{self, Dataset, Subset};
+use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::{Classifier, FrozenNetwork};
 use crate::record::{CorruptionRecord, CorruptionRow, FORMAT_VERSION, SEVERITIES};
@@ -53,6 +54,8 @@ pub struct CorruptionSettings {
     pub only: Vec<String>,
     /// Images at a time; results do not depend on it.
     pub batch: Option<usize>,
+    /// Where the network runs.
+    pub device: Device,
 }
 
 impl CorruptionSettings {
@@ -90,7 +93,9 @@ pub fn measure_corruptions(
     stop: &dyn Fn() -> bool,
     told: &mut dyn FnMut(&CorruptionRow),
 ) -> Result<(CorruptionRecord, Vec<CorruptionRow>)> {
-    let (network, model) = models::load(&settings.model, None)?;
+    let (mut network, model) = models::load(&settings.model, None)?;
+    let device =
+        models::place(std::slice::from_mut(&mut network), &settings.device, Precision::F32)?;
     let classes = network.info().classes;
     let corruptions: Vec<String> = match settings.only.as_slice() {
         [] => CORRUPTIONS.map(str::to_owned).to_vec(),
@@ -102,6 +107,7 @@ pub fn measure_corruptions(
         data: settings.specification("CORRUPTION", "SEVERITY", classes),
         first: settings.first,
         corruptions: corruptions.clone(),
+        device: device.to_string(),
         model,
     };
     // Every corruption is opened before the first is measured.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::bundled;
 use super::suite::ModelEntry;
+use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
 use crate::model::{Classifier as _, FrozenNetwork, ensemble};
@@ -47,6 +48,37 @@ pub(super) fn load(
         published: entry.published.clone(),
     };
     Ok((network, record))
+}
+
+/// Puts networks where they will run, and says where that is. A wish for whatever there is becomes the
+/// CPU, with a warning, if a network cannot run on the GPU.
+pub(super) fn place(
+    networks: &mut [FrozenNetwork],
+    wish: &Device,
+    precision: Precision,
+) -> Result<Device> {
+    let device = wish.resolve()?;
+    if device == Device::Cpu && precision != Precision::F32 {
+        let problem = format!("{precision} is for GPUs, and networks run on the CPU");
+        return Err(Error::setting("precision", problem, "leave --precision out"));
+    }
+    for i in 0..networks.len() {
+        if let Err(error) = networks[i].place(&device, precision) {
+            if *wish != Device::Auto {
+                return Err(error);
+            }
+            let name = &networks[i].info().name;
+            tracing::warn!("all networks run on the CPU, because of {name}: {error}");
+            for network in networks {
+                network.place(&Device::Cpu, Precision::F32)?;
+            }
+            return match precision {
+                Precision::F32 => Ok(Device::Cpu),
+                Precision::Tf32 => Err(error),
+            };
+        }
+    }
+    Ok(device)
 }
 
 /// A file's network and where it says that it comes from.

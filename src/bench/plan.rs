@@ -61,7 +61,7 @@ pub(super) struct Resolved {
 }
 
 impl Plan {
-    /// Resolves a suite for the device `device`.
+    /// Resolves a suite and puts its networks where they will run.
     ///
     /// # Errors
     /// If a file, a name or a setting cannot be used, or models and data do not fit each other.
@@ -96,13 +96,14 @@ impl Plan {
             })
             .collect::<Result<Vec<_>>>()?;
         one_norm(suite)?;
-        let (models, records): (Vec<_>, Vec<_>) = suite
+        let (mut models, records): (Vec<_>, Vec<_>) = suite
             .models
             .iter()
             .map(|entry| models::load(entry, suite.memory))
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .unzip();
+        let device = models::place(&mut models, &suite.device, suite.precision)?;
         let record = RunRecord {
             format_version: FORMAT_VERSION,
             name: suite.name.clone(),
@@ -115,8 +116,8 @@ impl Plan {
                     format!("{}, batches of {batch}", suite.rng)
                 }
             },
-            device: "cpu".into(),
-            precision: "f32".into(),
+            device: device.to_string(),
+            precision: suite.precision.to_string(),
             save_adversarial: suite.save_adversarial,
             models: records,
             data: suite

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attack::parse_number;
 use crate::data::Selection;
+use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
@@ -34,6 +35,14 @@ pub struct Suite {
     /// otherwise; what does not fit is computed again. Results do not depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<f64>,
+    /// Where the networks run: `auto` (the default: the first GPU, or the CPU where there is none), `cpu`,
+    /// `cuda`, `cuda:1`, `cuda:0,1`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub device: Device,
+    /// Arithmetic of searches on a GPU: `f32` (the default) or `tf32`. What a search finds is judged in
+    /// f32; a certificate is about the function in this precision.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub precision: Precision,
     /// Keeps the adversarial images of every attack job in a safetensors file beside its table.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub save_adversarial: bool,
@@ -51,6 +60,10 @@ pub struct Suite {
     /// The certificates.
     #[serde(default, rename = "certificate")]
     pub certificates: Vec<CertificateEntry>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A `[[model]]` of a suite.

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::noise::Noise;
 use crate::error::{Error, Result};
-use crate::model::Classifier;
+use crate::model::{Classifier, Noisy};
 use crate::rng::Stream;
 
 /// Samples to draw of one image.
@@ -164,6 +164,9 @@ impl<'a> Sampler<'a> {
 
     /// The network's class of the noisy image at each place.
     fn classify(&self, places: &[Place]) -> Result<Vec<usize>> {
+        if let Some(classes) = self.classify_on_device(places)? {
+            return Ok(classes);
+        }
         let info = self.model.info();
         let [channels, height, width] = info.input_shape;
         let pixels = channels * height * width;
@@ -187,17 +190,42 @@ impl<'a> Sampler<'a> {
             ));
         }
         let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-        let class = |(row, place): (&Vec<f32>, &Place)| {
-            argmax(row).ok_or_else(|| {
-                let image = self.queue[place.active].job.image;
-                Error::setting(
-                    format!("model `{}`", info.name),
-                    format!("the logits of image {image} under noise hold NaN"),
-                    "look for weights that are NaN or so large that f32 overflows",
-                )
-            })
-        };
+        let class = |(row, place): (&Vec<f32>, &Place)| argmax(row).ok_or_else(|| self.nan(place));
         rows.iter().zip(places).map(class).collect()
+    }
+
+    /// As [`Sampler::classify`], by a network that adds the noise on its own device; `None` if it or the
+    /// noise is not made for that.
+    fn classify_on_device(&self, places: &[Place]) -> Result<Option<Vec<usize>>> {
+        let (Some(noise), Some(first)) = (self.noise.of_pixels(), places.first()) else {
+            return Ok(None);
+        };
+        let last = places.last().map_or(first.active, |place| place.active);
+        let jobs = self.queue.range(first.active..=last).map(|active| &active.job);
+        let copy = |place: &Place| {
+            let job = &self.queue[place.active].job;
+            ((place.active - first.active) as u32, job.stream.draw(job.image, place.sample))
+        };
+        let noisy = Noisy {
+            images: jobs.map(|job| job.pixels).collect(),
+            copies: places.iter().map(copy).collect(),
+            noise,
+        };
+        let Some(classes) = self.model.noisy_classes(&noisy)? else { return Ok(None) };
+        let class = |(class, place): (&Option<u32>, &Place)| {
+            class.map(|class| class as usize).ok_or_else(|| self.nan(place))
+        };
+        classes.iter().zip(places).map(class).collect::<Result<_>>().map(Some)
+    }
+
+    /// The error of a network that returns NaN.
+    fn nan(&self, place: &Place) -> Error {
+        let image = self.queue[place.active].job.image;
+        Error::setting(
+            format!("model `{}`", self.model.info().name),
+            format!("the logits of image {image} under noise hold NaN"),
+            "look for weights that are NaN or so large that f32 overflows",
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use super::model::Model;
 use super::run::{Common, run_suite};
 use crate::bench::{AttackEntry, DataEntry, Number, Suite};
 use crate::data::Selection;
+use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::rng::Randomness;
 
@@ -71,6 +72,8 @@ impl Subject {
             rng: Randomness::default(),
             batch: None,
             memory: None,
+            device: Device::Auto,
+            precision: Precision::F32,
             save_adversarial: false,
             models: vec![self.model.entry()],
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],

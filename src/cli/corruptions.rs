@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::model::Model;
 use super::{exit, interrupt};
 use crate::bench::{CorruptionSettings, ModelEntry, measure_corruptions};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::persist;
@@ -43,6 +44,9 @@ pub(super) struct Args {
     /// Images per batch; results do not depend on it
     #[arg(short, long, value_name = "N")]
     batch: Option<usize>,
+    /// Where the network runs: auto, cpu, cuda, cuda:1, cuda:0,1
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: Device,
     /// Print the results as JSON on stdout instead of a table
     #[arg(long)]
     json: bool,
@@ -68,6 +72,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         first: args.first,
         only: args.only.clone(),
         batch: args.batch,
+        device: args.device.clone(),
     };
     let folder = args.output.clone().unwrap_or_else(|| {
         Path::new("results").join(format!("{}--corruptions", args.model.stem()))

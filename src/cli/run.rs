@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::progress::Shown;
 use super::{exit, interrupt, report};
 use crate::bench::{BUNDLED_SUITE, Plan, RunOptions, Suite, run as run_plan};
+use crate::device::{Device, Precision};
 use crate::error::Result;
 use crate::report::{Exporter as _, Leaderboard, Summary, Terminal, write_all};
 use crate::rng::Randomness;
@@ -34,6 +35,12 @@ pub(super) struct Common {
     /// fit is computed again, and results do not depend on it
     #[arg(long, value_name = "GIB")]
     pub(super) memory: Option<f64>,
+    /// Where networks run: auto (the first GPU, or the CPU), cpu, cuda, cuda:1, cuda:0,1 [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) device: Option<Device>,
+    /// Arithmetic of searches on a GPU; what they find is judged in f32 [default: f32]
+    #[arg(long, value_name = "f32|tf32")]
+    pub(super) precision: Option<Precision>,
     /// Seed of all randomness
     #[arg(short, long, value_name = "SEED")]
     pub(super) seed: Option<u64>,
@@ -61,6 +68,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
     suite.batch = common.batch.or(suite.batch);
     suite.memory = common.memory.or(suite.memory);
+    suite.device = common.device.clone().unwrap_or(suite.device);
+    suite.precision = common.precision.unwrap_or(suite.precision);
     suite.seed = common.seed.unwrap_or(suite.seed);
     suite.rng = common.rng.unwrap_or(suite.rng);
     let plan = Plan::new(&suite)?;

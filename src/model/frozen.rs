@@ -2,12 +2,14 @@
 //! threads take from each other. A chunk runs through the whole network on one thread, so its
 //! activations stay in that thread's cache and nothing waits between layers.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::{Classifier, Cotangent, ModelInfo, Pullback};
+use super::{Classifier, Cotangent, ModelInfo, Noisy, Pullback};
+use crate::cuda;
+use crate::device::{self, Precision};
 use crate::error::{Error, Result};
 use crate::nn::{Layer, Node, Saved, Shape, fuse};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
@@ -32,6 +34,8 @@ pub struct FrozenNetwork {
     images_per_chunk: usize,
     memory: usize,
     kept_per_image: OnceLock<usize>,
+    /// The network on GPUs, and the precision of what is not judged by.
+    gpu: Option<(Arc<cuda::Network>, Precision)>,
 }
 
 impl FrozenNetwork {
@@ -45,7 +49,7 @@ impl FrozenNetwork {
         let images_per_chunk = (bytes / (largest * size_of::<f32>()).max(1)).clamp(1, 256);
         let fused = fuse(&tree);
         let (memory, kept_per_image) = (MEMORY, OnceLock::new());
-        Self { info, tree, fused, images_per_chunk, memory, kept_per_image }
+        Self { info, tree, fused, images_per_chunk, memory, kept_per_image, gpu: None }
     }
 
     /// Lets the pullbacks of all threads keep `bytes` (2 GiB by default). What does not fit is computed
@@ -55,6 +59,23 @@ impl FrozenNetwork {
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
+    }
+
+    /// Runs on `device`, which is resolved; on GPUs searches compute in `precision`. Results are judged
+    /// in f32.
+    ///
+    /// # Errors
+    /// If a layer has no form for GPUs yet, or a GPU fails.
+    pub fn place(&mut self, device: &device::Device, precision: Precision) -> Result<()> {
+        self.gpu = match device {
+            device::Device::Auto | device::Device::Cpu => None,
+            device::Device::Cuda(gpus) => {
+                let (shape, classes) = (self.info.input_shape, self.info.classes);
+                let network = cuda::Network::open(&self.fused, shape, classes, gpus)?;
+                Some((Arc::new(network), precision))
+            }
+        };
+        Ok(())
     }
 
     /// Under another name.
@@ -116,6 +137,13 @@ impl FrozenNetwork {
 
     /// Splits a batch into chunks of images, `(first, count)`.
     fn chunks(&self, images: &Tensor) -> Result<Vec<(usize, usize)>> {
+        let n = self.check(images)?;
+        let share = n.div_ceil(rayon::current_num_threads()).clamp(1, self.images_per_chunk);
+        Ok((0..n).step_by(share).map(|first| (first, share.min(n - first))).collect())
+    }
+
+    /// Number of images, if they are of the network's shape and kind.
+    fn check(&self, images: &Tensor) -> Result<usize> {
         let (n, c, h, w) = images.dims4()?;
         if [c, h, w] != self.info.input_shape {
             return Err(Error::setting(
@@ -132,8 +160,14 @@ impl FrozenNetwork {
         if images.dtype() != DType::F32 {
             return Err(Error::setting("images", "are not f32", "convert them to f32 in [0, 1]"));
         }
-        let share = n.div_ceil(rayon::current_num_threads()).clamp(1, self.images_per_chunk);
-        Ok((0..n).step_by(share).map(|first| (first, share.min(n - first))).collect())
+        Ok(n)
+    }
+
+    /// The GPUs, if the network is there, and the precision of searches, for these images.
+    fn gpu(&self, images: &Tensor) -> Result<Option<(&cuda::Network, Precision)>> {
+        let Some((network, precision)) = &self.gpu else { return Ok(None) };
+        self.check(images)?;
+        Ok(Some((network.as_ref(), *precision)))
     }
 }
 
@@ -155,6 +189,9 @@ impl Classifier for FrozenNetwork {
     }
 
     fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        if let Some((network, precision)) = self.gpu(images)? {
+            return network.logits(images, precision);
+        }
         let logits = self
             .chunks(images)?
             .into_par_iter()
@@ -166,6 +203,10 @@ impl Classifier for FrozenNetwork {
     }
 
     fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
+        if let Some((network, precision)) = self.gpu(images)? {
+            let (logits, at) = network.linearise(images, precision)?;
+            return Ok((logits, Pullback::new(move |g| network.pull(&at, g))));
+        }
         let chunks = self.chunks(images)?;
         let images = images.clone();
         let chunk =
@@ -206,6 +247,9 @@ impl Classifier for FrozenNetwork {
     }
 
     fn gradient(&self, images: &Tensor, cotangent: &Cotangent<'_>) -> Result<(Tensor, Tensor)> {
+        if let Some((network, precision)) = self.gpu(images)? {
+            return network.gradient(images, precision, cotangent);
+        }
         let (logits, gradients) = self
             .chunks(images)?
             .into_par_iter()
@@ -220,6 +264,27 @@ impl Classifier for FrozenNetwork {
             .unzip();
         let [c, h, w] = self.info.input_shape;
         Ok((join(logits, [0, self.info.classes])?, join(gradients, [0, c, h, w])?))
+    }
+
+    fn lanes(&self) -> usize {
+        match &self.gpu {
+            Some((network, _)) => network.lanes(),
+            None => rayon::current_num_threads(),
+        }
+    }
+
+    fn judged(&self, images: &Tensor) -> Result<Option<Tensor>> {
+        match self.gpu(images)? {
+            Some((network, precision)) if precision != Precision::F32 => {
+                Ok(Some(network.logits(images, Precision::F32)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn noisy_classes(&self, noisy: &Noisy<'_>) -> Result<Option<Vec<Option<u32>>>> {
+        let Some((network, precision)) = &self.gpu else { return Ok(None) };
+        Ok(Some(network.noisy_classes(noisy, *precision)?))
     }
 }
 

@@ -16,6 +16,7 @@ pub use card::{CARD_VERSION, ModelCard};
 pub use ensemble::{Average, ensemble};
 pub use frozen::FrozenNetwork;
 
+pub use crate::cuda::{Noisy, PixelNoise};
 use crate::error::Result;
 
 /// What a result file has to say about the network it is about.
@@ -69,6 +70,31 @@ pub trait Classifier: Send + Sync {
         let (logits, pullback) = self.vjp(images)?;
         let gradient = pullback.apply(&cotangent(0, &logits)?)?;
         Ok((logits, gradient))
+    }
+
+    /// Batches that it can work on side by side: the threads of this process, or the GPUs.
+    fn lanes(&self) -> usize {
+        rayon::current_num_threads()
+    }
+
+    /// The logits `[N, K]` that results are judged by, if those of [`Classifier::logits`] are in a lower
+    /// precision, for the search only.
+    ///
+    /// # Errors
+    /// As [`Classifier::logits`].
+    fn judged(&self, images: &Tensor) -> Result<Option<Tensor>> {
+        let _ = images;
+        Ok(None)
+    }
+
+    /// The class of every noisy copy (`None` where a logit is NaN) without the copies leaving the device
+    /// of the network; `None` if it has no device of its own.
+    ///
+    /// # Errors
+    /// As [`Classifier::logits`].
+    fn noisy_classes(&self, noisy: &Noisy<'_>) -> Result<Option<Vec<Option<u32>>>> {
+        let _ = noisy;
+        Ok(None)
     }
 }
 

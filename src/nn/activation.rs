@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::lower::{Lowered, Map, Op, Value};
 use super::{Node, Saved, Shape, foreign};
 use crate::error::Result;
 use crate::ops::activation;
@@ -33,6 +34,10 @@ impl Node for Relu {
         Ok(input)
     }
 
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Affine { scale: None, shift: None, relu: true }, x)
+    }
+
     fn describe(&self) -> String {
         "relu".into()
     }
@@ -62,6 +67,10 @@ impl Node for Silu {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Map(Map::Silu), x)
     }
 
     fn describe(&self) -> String {
@@ -96,6 +105,10 @@ impl Node for Gelu {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Map(Map::Gelu), x)
     }
 
     fn describe(&self) -> String {

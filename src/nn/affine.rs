@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::bounds::{AffineForm, wide};
+use super::lower::{Lowered, Op, Value, numbers};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
@@ -114,6 +115,11 @@ impl Node for Affine {
         let (scale, shift) = (wide(&self.scale)?, wide(&self.shift)?);
         let absolute = Self::new(scale.abs()?, shift.zeros_like()?).layer();
         Ok(Some(AffineForm::new(Self::new(scale, shift).layer(), absolute, 1)))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let (scale, shift) = (Some(numbers(&self.scale)?), Some(numbers(&self.shift)?));
+        to.apply(self, Op::Affine { scale, shift, relu: self.relu }, x)
     }
 
     fn describe(&self) -> String {

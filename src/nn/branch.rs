@@ -3,6 +3,7 @@
 
 use candle_core::Tensor;
 
+use super::lower::{Lowered, Op, Value};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -55,6 +56,10 @@ impl Node for Seq {
         total
     }
 
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        self.0.iter().try_fold(x, |x, layer| layer.lower(to, x))
+    }
+
     fn describe(&self) -> String {
         "seq".into()
     }
@@ -97,6 +102,19 @@ impl Node for Sum {
 
     fn multiply_adds(&self, input: Shape) -> u64 {
         self.0.iter().map(|branch| branch.multiply_adds(input)).sum()
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let shape = self.shape(to.shapes[x])?;
+        let mut total = None;
+        for branch in &self.0 {
+            let term = branch.lower(to, x)?;
+            total = Some(match total {
+                Some(total) => to.push(Op::Add, total, Some(term), shape),
+                None => term,
+            });
+        }
+        Ok(total.unwrap_or(x))
     }
 
     fn describe(&self) -> String {

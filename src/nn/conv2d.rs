@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use candle_core::{DType, Tensor};
 
 use super::bounds::{AffineForm, wide};
+use super::lower::{Lowered, Value, numbers};
 use super::shape::misfit;
 use super::{Affine, Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -206,6 +207,14 @@ impl Node for Conv2d {
             terms: self.geometry.depth(),
             minimal,
         }))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        // [O, I, kh, kw] to [O, kh, kw, I]: the order in which NHWC images are read.
+        let weight = numbers(&self.weight.permute((0, 2, 3, 1))?)?;
+        let bias = self.bias.as_ref().map(numbers).transpose()?;
+        let output = self.shape(to.shapes[x])?;
+        to.convolve((weight, bias), self.relu, self.geometry, x, output)
     }
 
     fn describe(&self) -> String {

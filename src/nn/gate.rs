@@ -3,6 +3,7 @@
 
 use candle_core::Tensor;
 
+use super::lower::{Lowered, Op, Value};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -50,6 +51,12 @@ impl Node for Gate {
 
     fn multiply_adds(&self, input: Shape) -> u64 {
         self.0.multiply_adds(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let gates = self.0.lower(to, x)?;
+        let shape = to.shapes[x];
+        Ok(to.push(Op::Gate, x, Some(gates), shape))
     }
 
     fn describe(&self) -> String {

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::lower::{Lowered, Op, Row, Value, numbers};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -58,6 +59,11 @@ impl Node for LayerNorm {
             return Err(misfit("layer norm", format!("takes {channels} channels, gets {input}")));
         }
         Ok(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let (weight, bias) = (numbers(&self.weight)?, numbers(&self.bias)?);
+        to.apply(self, Op::Row(Row::LayerNorm { weight, bias, eps: self.eps }), x)
     }
 
     fn describe(&self) -> String {

@@ -6,9 +6,11 @@ use candle_core::{DType, Device, Tensor};
 
 use super::bounds::{AffineForm, wide};
 use super::conv2d::fill;
+use super::lower::{Lowered, Value, numbers};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
+use crate::ops::conv2d::{Geometry, Padding};
 use crate::ops::product::{Finish, Rows, Weights, product};
 use crate::ops::with_slice;
 
@@ -134,6 +136,23 @@ impl Node for Linear {
         let bias = self.bias.as_ref().map(wide).transpose()?;
         let (absolute, terms) = (Self::new(weight.abs()?, None).layer(), weight.dim(1)?);
         Ok(Some(AffineForm::new(Self::new(weight, bias).layer(), absolute, terms)))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        // A convolution of an image of one pixel.
+        let output = self.shape(to.shapes[x])?;
+        let (outputs, inputs) = self.weight.dims2()?;
+        let geometry = Geometry {
+            kernel: [1, 1],
+            stride: [1, 1],
+            padding: Padding::default(),
+            dilation: [1, 1],
+            groups: 1,
+            inputs,
+            outputs,
+        };
+        let bias = self.bias.as_ref().map(numbers).transpose()?;
+        to.convolve((numbers(&self.weight)?, bias), false, geometry, x, output)
     }
 
     fn describe(&self) -> String {

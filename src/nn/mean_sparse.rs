@@ -4,6 +4,7 @@
 
 use candle_core::{Device, Tensor};
 
+use super::lower::{Lowered, Op, Value, numbers};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -97,6 +98,11 @@ impl Node for MeanSparse {
             return Err(misfit("mean sparse", format!("takes {channels} channels, gets {input}")));
         }
         Ok(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let (mean, radius) = (numbers(&self.mean)?, numbers(&self.radius)?);
+        to.apply(self, Op::MeanSparse { mean, radius }, x)
     }
 
     fn describe(&self) -> String {

@@ -18,6 +18,7 @@ mod fuse;
 mod gate;
 mod layer_norm;
 mod linear;
+pub mod lower;
 mod mean_sparse;
 mod normalise;
 mod pad_pixels;
@@ -65,6 +66,7 @@ pub use tokens::{ClassToken, Position, Tokens};
 pub use unit_length::UnitLength;
 
 use bounds::AffineForm;
+use lower::{Lowered, Value};
 
 use crate::error::Result;
 use crate::ops::activation::Bits;
@@ -225,6 +227,15 @@ pub trait Node {
         Ok(None)
     }
 
+    /// Adds the layer's steps on the value `x` to `to`; returns the value of its output.
+    ///
+    /// # Errors
+    /// If the layer has no such form or the shape does not fit.
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let _ = (to, x);
+        Err(lower::absent(&self.describe()))
+    }
+
     /// One line for printing: `conv 3x3 16 -> 32 stride 2`.
     fn describe(&self) -> String;
 
@@ -302,6 +313,10 @@ impl Node for Layer {
 
     fn affine_form(&self, input: Shape) -> Result<Option<AffineForm>> {
         self.node().affine_form(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        self.node().lower(to, x)
     }
 
     fn describe(&self) -> String {
@@ -396,4 +411,4 @@ fn foreign(layer: &str) -> crate::Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 use candle_core::Tensor;
 
 use super::bounds::{AffineForm, wide};
+use super::lower::{Lowered, Op, Value, numbers};
 use super::shape::misfit;
 use super::{Affine, Layer, Node, Saved, Shape};
 use crate::error::Result;
@@ -66,6 +67,11 @@ impl Node for Normalise {
         let (mean, std) = (wide(&self.mean)?, wide(&self.std)?);
         let absolute = Affine::new(std.recip()?.abs()?, std.zeros_like()?).layer();
         Ok(Some(AffineForm::new(Self::new(mean, std).layer(), absolute, 1)))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let (mean, std) = (numbers(&self.mean)?, numbers(&self.std)?);
+        to.apply(self, Op::Normalise { mean, std }, x)
     }
 
     fn describe(&self) -> String {

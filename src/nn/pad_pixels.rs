@@ -3,8 +3,10 @@
 use candle_core::Tensor;
 
 use super::bounds::AffineForm;
+use super::lower::{Lowered, Op, Value};
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
+use crate::ops::conv2d::Padding;
 
 /// See [`Layer::PadPixels`].
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,10 @@ impl Node for PadPixels {
 
     fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
         Ok(Some(AffineForm::moving(self.layer())))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Pad { pixels: Padding::all(self.0), channels: [0, 0] }, x)
     }
 
     fn describe(&self) -> String {

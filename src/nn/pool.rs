@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::bounds::AffineForm;
+use super::lower::{Lowered, Op, Value};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -39,6 +40,10 @@ impl Node for AvgPool {
         let layer = || Layer::AvgPool(*self);
         let terms = self.0.size * self.0.size;
         Ok(Some(AffineForm::new(layer(), layer(), terms)))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::AvgPool(self.0), x)
     }
 
     fn describe(&self) -> String {
@@ -84,6 +89,10 @@ impl Node for MaxPool {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         windows(self.0, input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::MaxPool(self.0), x)
     }
 
     fn describe(&self) -> String {
@@ -134,6 +143,10 @@ impl Node for GlobalAvgPool {
         let layer = || Layer::GlobalAvgPool(*self);
         let [height, width, _] = input.image("global pool")?;
         Ok(Some(AffineForm::new(layer(), layer(), height * width)))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::GlobalAvgPool, x)
     }
 
     fn describe(&self) -> String {

@@ -3,6 +3,7 @@
 
 use candle_core::{Device, Tensor};
 
+use super::lower::{Lowered, Map, Op, Value};
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
 use crate::ops::{Real, for_real, with_slice};
@@ -72,6 +73,11 @@ impl Node for PsSilu {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let (alpha, beta) = (self.alpha as f32, self.beta as f32);
+        to.apply(self, Op::Map(Map::PsSilu { alpha, beta }), x)
     }
 
     fn describe(&self) -> String {

@@ -4,8 +4,10 @@
 use candle_core::Tensor;
 
 use super::bounds::AffineForm;
+use super::lower::{Lowered, Op, Value};
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
+use crate::ops::conv2d::Padding;
 use crate::ops::layout;
 
 /// See [`Layer::Identity`].
@@ -30,6 +32,11 @@ impl Node for Identity {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let _ = to;
+        Ok(x)
     }
 
     fn describe(&self) -> String {
@@ -65,6 +72,10 @@ impl Node for Flatten {
 
     fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
         Ok(Some(AffineForm::moving(Layer::Flatten(*self))))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Flatten, x)
     }
 
     fn describe(&self) -> String {
@@ -121,6 +132,10 @@ impl Node for Subsample {
         Ok(Some(AffineForm::moving(self.layer())))
     }
 
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Subsample(self.0), x)
+    }
+
     fn describe(&self) -> String {
         format!("subsample {}", self.0)
     }
@@ -167,6 +182,11 @@ impl Node for PadChannels {
 
     fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
         Ok(Some(AffineForm::moving(self.layer())))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let channels = [self.before, self.after];
+        to.apply(self, Op::Pad { pixels: Padding::default(), channels }, x)
     }
 
     fn describe(&self) -> String {

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::bounds::AffineForm;
+use super::lower::{Lowered, Op, Value};
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
 
@@ -34,6 +35,10 @@ impl Node for Scale {
     fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
         let absolute = Layer::Scale(Self(self.0.abs()));
         Ok(Some(AffineForm::new(Layer::Scale(*self), absolute, 1)))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Scale(self.0 as f32), x)
     }
 
     fn describe(&self) -> String {

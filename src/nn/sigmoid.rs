@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::lower::{Lowered, Map, Op, Value};
 use super::{Node, Saved, Shape, foreign};
 use crate::error::Result;
 
@@ -30,6 +31,10 @@ impl Node for Sigmoid {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Map(Map::Sigmoid), x)
     }
 
     fn describe(&self) -> String {

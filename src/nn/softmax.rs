@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::lower::{Lowered, Op, Row, Value};
 use super::shape::misfit;
 use super::{Node, Saved, Shape, foreign, per_image};
 use crate::error::Result;
@@ -43,6 +44,10 @@ impl Node for Softmax {
             Shape::Flat(_) => Ok(input),
             other => Err(misfit("softmax", format!("needs a vector, gets {other}"))),
         }
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Row(Row::Softmax), x)
     }
 
     fn describe(&self) -> String {

@@ -4,6 +4,7 @@
 
 use candle_core::Tensor;
 
+use super::lower::{Lowered, Op, Row, Value};
 use super::{Layer, Node, Saved, Shape, foreign, per_image};
 use crate::error::Result;
 
@@ -63,6 +64,10 @@ impl Node for Standardise {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Row(Row::Standardise), x)
     }
 
     fn describe(&self) -> String {

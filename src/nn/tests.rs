@@ -19,7 +19,8 @@ fn conv(outputs: usize, inputs: usize, kernel: [usize; 2]) -> Conv2d {
     Conv2d::new(weight, Some(random(&[outputs], 11))).unwrap()
 }
 
-fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
+/// A name, a layer and the shape `[N, C, H, W]` of images for it.
+pub(crate) fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
     let image = [2, 6, 7, 5];
     let even = [2, 6, 6, 4];
     let wide = [2, 16, 5, 6];

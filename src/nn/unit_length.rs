@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::lower::{Lowered, Op, Row, Value};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign, per_image};
 use crate::error::Result;
@@ -65,6 +66,10 @@ impl Node for UnitLength {
             Shape::Flat(_) => Ok(input),
             other => Err(misfit("unit length", format!("needs a vector, gets {other}"))),
         }
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Row(Row::UnitLength), x)
     }
 
     fn describe(&self) -> String {

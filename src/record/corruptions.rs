@@ -28,8 +28,16 @@ pub struct CorruptionRecord {
     pub first: Option<usize>,
     /// The corruptions, in the order of the table.
     pub corruptions: Vec<String>,
+    /// Device: `cpu`, `cuda:0`.
+    #[serde(default = "cpu")]
+    pub device: String,
     /// The network.
     pub model: ModelRecord,
+}
+
+/// What records from before there was a choice are of.
+fn cpu() -> String {
+    "cpu".into()
 }
 
 /// A row of `corruptions.csv`.

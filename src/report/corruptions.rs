@@ -219,6 +219,7 @@ mod tests {
 
     fn record(name: &str, corruptions: &[&str]) -> CorruptionRecord {
         CorruptionRecord {
+            device: "cpu".into(),
             format_version: FORMAT_VERSION,
             epsball: "0.1.0".into(),
             data: "cifar-c:CIFAR-10-C,CORRUPTION,SEVERITY".into(),

@@ -87,6 +87,13 @@ impl Draw {
         philox4x32([block, self.draw, self.image as u32, (self.image >> 32) as u32], self.key)
     }
 
+    /// What the numbers follow from, as kernels on other devices read it: draw, the low and the high
+    /// word of the image, and the key.
+    pub fn words(self) -> [u32; 5] {
+        let [k0, k1] = self.key;
+        [self.draw, self.image as u32, (self.image >> 32) as u32, k0, k1]
+    }
+
     /// Fills `out` with uniform numbers in [0, 1), multiples of 2^-24.
     pub fn uniform(self, out: &mut [f32]) {
         for (block, four) in out.chunks_mut(4).enumerate() {

@@ -73,6 +73,7 @@ impl Search<'_> {
             .filter_map(|(i, success)| success.then_some(i))
             .collect();
         let candidates = self.outvoted(of, candidates, x)?;
+        let candidates = self.confirmed(of, candidates, x)?;
         if !candidates.is_empty() {
             let width = shape.iter().product::<usize>();
             with_slice::<f32, _>(x, |x| {
@@ -113,6 +114,32 @@ impl Search<'_> {
             kept.shrink_values(targets);
         }
         Ok(kept)
+    }
+
+    /// Of the `candidates`, rows of `x` that succeeded in the precision of the search, those that succeed
+    /// in the one that results are judged in. An attack goes on with the others.
+    fn confirmed(
+        &mut self,
+        of: &[usize],
+        candidates: Vec<usize>,
+        x: &Tensor,
+    ) -> Result<Vec<usize>> {
+        if candidates.is_empty() {
+            return Ok(candidates);
+        }
+        let Some(logits) = self.model.judged(&rows::select(x, &candidates)?)? else {
+            return Ok(candidates);
+        };
+        let of: Vec<usize> = candidates.iter().map(|i| of[*i]).collect();
+        for row in &of {
+            self.forwards[self.places[*row]] += 1;
+        }
+        let successes = self.successes(&of, &logits)?;
+        let unconfirmed = successes.iter().filter(|success| !**success).count();
+        if unconfirmed > 0 {
+            tracing::debug!(unconfirmed, of = candidates.len(), "candidates fail in f32");
+        }
+        Ok(candidates.into_iter().zip(successes).filter_map(|(i, yes)| yes.then_some(i)).collect())
     }
 
     /// Whether each row's logits are what the attacker wants.

@@ -2,6 +2,7 @@
 
 use super::{CertifiedNorm, Noise};
 use crate::certify::cohen;
+use crate::model::PixelNoise;
 use crate::rng::Draw;
 
 /// Adds independent N(0, sigma^2) numbers to the pixels, in f32 and without clamping.
@@ -21,6 +22,10 @@ impl Noise for Gaussian {
             // sigma itself is not rounded to f32: the radius is proportional to it.
             *o = x + (self.sigma * f64::from(*o)) as f32;
         }
+    }
+
+    fn of_pixels(&self) -> Option<PixelNoise> {
+        Some(PixelNoise::Gaussian(self.sigma))
     }
 
     fn norms(&self) -> &'static [CertifiedNorm] {

@@ -16,6 +16,7 @@ pub use laplace::Laplace;
 pub use lattice::Lattice;
 pub use uniform::Uniform;
 
+use crate::model::PixelNoise;
 use crate::rng::Draw;
 
 /// What a radius is measured in. L0 counts pixels, all channels of a pixel together; the others sum
@@ -49,6 +50,11 @@ pub trait Noise: Sync {
     /// in [0, 1]. Nothing is clamped: the certificate is about the noise as it is. Every random
     /// number comes from `draw`.
     fn apply(&self, image: &[f32], draw: Draw, out: &mut [f32]);
+
+    /// The noise as networks on GPUs draw it themselves, if they can.
+    fn of_pixels(&self) -> Option<PixelNoise> {
+        None
+    }
 
     /// Norms in which [`radius`](Self::radius) knows a radius, the family's own first.
     fn norms(&self) -> &'static [CertifiedNorm];

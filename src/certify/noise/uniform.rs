@@ -1,6 +1,7 @@
 //! Uniform noise in a cube: the noise of the best L1 certificates by sampling.
 
 use super::{CertifiedNorm, Noise, down};
+use crate::model::PixelNoise;
 use crate::rng::Draw;
 
 /// Adds independent uniform numbers from [-lambda, lambda] to the pixels, lambda = sqrt(3) sigma, in
@@ -28,6 +29,10 @@ impl Noise for Uniform {
         let lambda = self.lambda();
         draw.mapped(out, |u| (lambda * (2.0 * u - 1.0)) as f32);
         out.iter_mut().zip(image).for_each(|(o, x)| *o += x);
+    }
+
+    fn of_pixels(&self) -> Option<PixelNoise> {
+        Some(PixelNoise::Uniform(self.lambda()))
     }
 
     fn norms(&self) -> &'static [CertifiedNorm] {

@@ -16,7 +16,7 @@ use crate::ops::product::{Finish, Weights};
 use crate::ops::{Real, fresh, scratch, with_slice};
 
 /// Zero padding of the four sides, in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Padding {
     /// Rows above.
     pub top: usize,
@@ -36,7 +36,7 @@ impl Padding {
 }
 
 /// Everything about a convolution but its weights and the size of its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Geometry {
     /// Kernel height and width.
     pub kernel: [usize; 2],

@@ -1,0 +1,310 @@
+//! Convolutions by cuDNN: forward and backward-data on NHWC tensors. For every shape and batch size the
+//! algorithm that cuDNN's heuristics rank first is taken, of those that give the same bits every time and
+//! whose workspace is not too large; descriptors are made once.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::mem::transmute;
+use std::ptr::from_ref;
+use std::sync::{Mutex, PoisonError};
+
+use cudarc::cudnn::result::{self, CudnnError};
+use cudarc::cudnn::sys;
+use cudarc::driver::CudaStream;
+
+use super::gpu::{Address, Gpu, Memory};
+use crate::device::Precision;
+use crate::error::Result;
+use crate::ops::conv2d::Geometry;
+
+/// Larger workspaces are refused.
+const MOST_WORKSPACE: usize = 512 << 20;
+
+/// Numbers of algorithms that cuDNN knows, for either direction.
+const FORWARD_ALGORITHMS: u32 = 8;
+const BACKWARD_ALGORITHMS: u32 = 6;
+
+/// cuDNN on one stream.
+pub(super) struct Dnn {
+    handle: sys::cudnnHandle_t,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    plans: HashMap<Key, Option<Plan>>,
+    workspace: Option<Memory>,
+}
+
+/// `[H, W, C]`.
+type Sides = [usize; 3];
+
+/// One convolution as cuDNN has to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) images: usize,
+    pub(super) input: Sides,
+    pub(super) output: Sides,
+    pub(super) geometry: Geometry,
+    pub(super) precision: Precision,
+    pub(super) backward: bool,
+}
+
+/// Descriptors and the algorithm.
+struct Plan {
+    input: sys::cudnnTensorDescriptor_t,
+    output: sys::cudnnTensorDescriptor_t,
+    weight: sys::cudnnFilterDescriptor_t,
+    convolution: sys::cudnnConvolutionDescriptor_t,
+    algorithm: u32,
+    workspace: usize,
+}
+
+/// What cuDNN says of an algorithm. The fields that cudarc has as enums are numbers here: a newer cuDNN
+/// may use values that they do not know.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+struct Performance {
+    algorithm: u32,
+    status: u32,
+    time: f32,
+    memory: usize,
+    determinism: u32,
+    math: u32,
+    reserved: [c_int; 3],
+}
+
+const _: () = assert!(
+    size_of::<Performance>() == size_of::<sys::cudnnConvolutionFwdAlgoPerf_t>()
+        && size_of::<Performance>() == size_of::<sys::cudnnConvolutionBwdDataAlgoPerf_t>()
+);
+
+// SAFETY: a handle may be used by any thread, by one at a time; the lock around `state` sees to that.
+unsafe impl Send for Dnn {}
+// SAFETY: as above.
+unsafe impl Sync for Dnn {}
+
+impl Dnn {
+    /// cuDNN on `stream`; `None` if it is not installed.
+    pub(super) fn open(stream: &CudaStream) -> Result<Option<Self>, CudnnError> {
+        // SAFETY: opens the library, as every call below does.
+        if !unsafe { sys::is_culib_present() } {
+            return Ok(None);
+        }
+        let handle = result::create_handle()?;
+        // SAFETY: both are open; CUstream and cudaStream_t are the same type by CUDA's documentation.
+        unsafe { result::set_stream(handle, stream.cu_stream().cast()) }?;
+        Ok(Some(Self { handle, state: Mutex::default() }))
+    }
+
+    /// Version of the library, as `9.1.0`.
+    pub(super) fn version() -> String {
+        let version = result::get_version();
+        format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+    }
+
+    /// Convolves `x` with `weight` into `y`; with `backward` maps the cotangent `x` of the output to that
+    /// of the input. With `add` the result is added to `y`. `false` if cuDNN has no algorithm for it.
+    pub(super) fn convolve(
+        &self,
+        gpu: &Gpu,
+        key: Key,
+        [x, weight, y]: [Address; 3],
+        add: bool,
+    ) -> Result<bool> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { plans, workspace } = &mut *state;
+        if !plans.contains_key(&key) {
+            let plan = self.plan(&key).map_err(|error| gpu.fails("plan a convolution", error))?;
+            if plan.is_none() {
+                tracing::warn!(?key, "cuDNN has no algorithm: a plain kernel takes its place");
+            }
+            plans.insert(key, plan);
+        }
+        let Some(Some(plan)) = plans.get(&key) else { return Ok(false) };
+        if workspace.as_ref().is_none_or(|memory| memory.bytes() < plan.workspace) {
+            *workspace = Some(gpu.allocate(plan.workspace)?);
+        }
+        let place = workspace.as_ref().map_or(0, Memory::at);
+        let (one, before) = (1.0_f32, if add { 1.0_f32 } else { 0.0 });
+        let (one, before) = (from_ref(&one).cast::<c_void>(), from_ref(&before).cast::<c_void>());
+        // SAFETY: descriptors live as long as `self`; the addresses have room for the tensors they
+        // describe, which the caller has from the same shapes; the workspace is as large as cuDNN asked
+        // for; algorithm numbers were checked against those that the enum has.
+        let done = unsafe {
+            if key.backward {
+                result::convolution_backward_data(
+                    self.handle,
+                    one,
+                    plan.weight,
+                    weight as *const c_void,
+                    plan.output,
+                    x as *const c_void,
+                    plan.convolution,
+                    transmute::<u32, sys::cudnnConvolutionBwdDataAlgo_t>(plan.algorithm),
+                    place as *mut c_void,
+                    plan.workspace,
+                    before,
+                    plan.input,
+                    y as *mut c_void,
+                )
+            } else {
+                result::convolution_forward(
+                    self.handle,
+                    one,
+                    plan.input,
+                    x as *const c_void,
+                    plan.weight,
+                    weight as *const c_void,
+                    plan.convolution,
+                    transmute::<u32, sys::cudnnConvolutionFwdAlgo_t>(plan.algorithm),
+                    place as *mut c_void,
+                    plan.workspace,
+                    before,
+                    plan.output,
+                    y as *mut c_void,
+                )
+            }
+        };
+        done.map_err(|error| gpu.fails("convolve", error))?;
+        Ok(true)
+    }
+
+    /// Descriptors, and the first algorithm that will do; `None` if there is none.
+    fn plan(&self, key: &Key) -> Result<Option<Plan>, CudnnError> {
+        let Geometry { kernel: [kh, kw], stride, padding, dilation, groups, inputs, outputs } =
+            key.geometry;
+        let int = |number: usize| number as c_int;
+        let float = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
+        let nhwc = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+        let tensor = |[h, w, c]: Sides| {
+            let descriptor = result::create_tensor_descriptor()?;
+            let sides = [int(key.images), int(c), int(h), int(w)];
+            // SAFETY: it has just been made.
+            unsafe { result::set_tensor4d_descriptor(descriptor, nhwc, float, sides) }?;
+            Ok::<_, CudnnError>(descriptor)
+        };
+        let (input, output) = (tensor(key.input)?, tensor(key.output)?);
+        let weight = result::create_filter_descriptor()?;
+        let convolution = result::create_convolution_descriptor()?;
+        let math = match key.precision {
+            Precision::F32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+            Precision::Tf32 => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+        };
+        // SAFETY: both have just been made.
+        unsafe {
+            let sides = [int(outputs), int(inputs / groups), int(kh), int(kw)];
+            result::set_filter4d_descriptor(weight, float, nhwc, sides)?;
+            result::set_convolution2d_descriptor(
+                convolution,
+                int(padding.top),
+                int(padding.left),
+                int(stride[0]),
+                int(stride[1]),
+                int(dilation[0]),
+                int(dilation[1]),
+                sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION,
+                float,
+            )?;
+            result::set_convolution_group_count(convolution, int(groups))?;
+            result::set_convolution_math_type(convolution, math)?;
+        }
+        let mut found = [Performance::default(); 16];
+        let (asked, mut count) = (found.len() as c_int, 0);
+        // SAFETY: `found` has room for as many entries as are asked for, of cuDNN's own layout.
+        unsafe {
+            if key.backward {
+                let found = found.as_mut_ptr().cast();
+                result::get_convolution_backward_data_algorithm(
+                    self.handle,
+                    weight,
+                    output,
+                    convolution,
+                    input,
+                    asked,
+                    &mut count,
+                    found,
+                )?;
+            } else {
+                let found = found.as_mut_ptr().cast();
+                result::get_convolution_forward_algorithm(
+                    self.handle,
+                    input,
+                    weight,
+                    convolution,
+                    output,
+                    asked,
+                    &mut count,
+                    found,
+                )?;
+            }
+        }
+        let known = if key.backward { BACKWARD_ALGORITHMS } else { FORWARD_ALGORITHMS };
+        let tensor_cores = [
+            sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH as u32,
+            sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION as u32,
+        ];
+        let same_bits = sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC as u32;
+        let chosen = found[..count.max(0) as usize].iter().find(|one| {
+            one.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS as u32
+                && one.determinism == same_bits
+                && one.memory <= MOST_WORKSPACE
+                && one.algorithm < known
+                // One that computes in less than f32 is none for f32.
+                && (key.precision == Precision::Tf32 || !tensor_cores.contains(&one.math))
+        });
+        let Some(chosen) = chosen else { return Ok(None) };
+        // The math type that goes with the algorithm.
+        if key.precision == Precision::Tf32 {
+            let tensor = sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH;
+            let with = if chosen.math == tensor as u32 { tensor } else { math };
+            // SAFETY: as above.
+            unsafe { result::set_convolution_math_type(convolution, with) }?;
+        }
+        // SAFETY: as above; the algorithm number was checked.
+        let workspace = unsafe {
+            if key.backward {
+                result::get_convolution_backward_data_workspace_size(
+                    self.handle,
+                    weight,
+                    output,
+                    convolution,
+                    input,
+                    transmute::<u32, sys::cudnnConvolutionBwdDataAlgo_t>(chosen.algorithm),
+                )
+            } else {
+                result::get_convolution_forward_workspace_size(
+                    self.handle,
+                    input,
+                    weight,
+                    convolution,
+                    output,
+                    transmute::<u32, sys::cudnnConvolutionFwdAlgo_t>(chosen.algorithm),
+                )
+            }
+        }?;
+        let algorithm = chosen.algorithm;
+        Ok(Some(Plan { input, output, weight, convolution, algorithm, workspace }))
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // SAFETY: made by `plan`, destroyed once. What they return cannot be acted upon.
+        unsafe {
+            let _ = result::destroy_tensor_descriptor(self.input);
+            let _ = result::destroy_tensor_descriptor(self.output);
+            let _ = result::destroy_filter_descriptor(self.weight);
+            let _ = result::destroy_convolution_descriptor(self.convolution);
+        }
+    }
+}
+
+impl Drop for Dnn {
+    fn drop(&mut self) {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).plans.clear();
+        // SAFETY: nothing uses it any more.
+        let _ = unsafe { result::destroy_handle(self.handle) };
+    }
+}

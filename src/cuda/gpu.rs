@@ -1,0 +1,283 @@
+//! One GPU: its context, the kernels of `kernels/`, memory, and cuDNN where it is installed. All work of
+//! a GPU is put on one stream, so it happens in the order of the calls.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, LaunchConfig, PushKernelArg as _,
+    result, sys,
+};
+use cudarc::nvrtc::Ptx;
+
+use super::dnn::Dnn;
+use crate::error::{Error, Result};
+
+/// The image that `build.rs` makes of `kernels/`.
+const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
+
+/// Names of all kernels.
+const KERNELS: [&str; 37] = [
+    "affine",
+    "affine_pullback",
+    "avg_pool",
+    "avg_pool_pullback",
+    "conv",
+    "conv_pullback",
+    "gate",
+    "gate_pullback",
+    "gate_pullback_gates",
+    "gaussian",
+    "global_avg_pool",
+    "global_avg_pool_pullback",
+    "largest",
+    "layer_norm",
+    "layer_norm_pullback",
+    "map",
+    "map_pullback",
+    "max_pool",
+    "max_pool_pullback",
+    "mean_sparse",
+    "mean_sparse_pullback",
+    "normalise",
+    "pad",
+    "pad_pullback",
+    "scale",
+    "softmax",
+    "softmax_pullback",
+    "standardise",
+    "standardise_pullback",
+    "subsample",
+    "subsample_pullback",
+    "sum",
+    "to_nchw",
+    "to_nhwc",
+    "uniform",
+    "unit_length",
+    "unit_length_pullback",
+];
+
+/// Threads of a block.
+const BLOCK: usize = 256;
+
+/// An address in the memory of the GPU.
+pub(super) type Address = sys::CUdeviceptr;
+
+/// No address: an argument that is left out.
+pub(super) const NONE: Address = 0;
+
+/// One argument of a kernel.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Argument {
+    Address(Address),
+    Int(i32),
+    Size(i64),
+    Float(f32),
+    Double(f64),
+}
+
+impl From<Address> for Argument {
+    fn from(address: Address) -> Self {
+        Self::Address(address)
+    }
+}
+
+/// Sides, channels and strides: far below 2^31, or the image would not fit into memory.
+impl From<usize> for Argument {
+    fn from(number: usize) -> Self {
+        Self::Int(number as i32)
+    }
+}
+
+impl From<bool> for Argument {
+    fn from(yes: bool) -> Self {
+        Self::Int(yes.into())
+    }
+}
+
+impl From<f32> for Argument {
+    fn from(number: f32) -> Self {
+        Self::Float(number)
+    }
+}
+
+impl From<f64> for Argument {
+    fn from(number: f64) -> Self {
+        Self::Double(number)
+    }
+}
+
+/// A number of elements.
+pub(super) fn size(count: usize) -> Argument {
+    Argument::Size(count as i64)
+}
+
+/// The arguments of a kernel, in its order.
+macro_rules! arguments {
+    ($($argument:expr),* $(,)?) => { [$(crate::cuda::gpu::Argument::from($argument)),*] };
+}
+pub(super) use arguments;
+
+/// Memory of a GPU, given back when dropped.
+pub(super) struct Memory {
+    address: Address,
+    bytes: usize,
+    _slice: CudaSlice<u8>,
+}
+
+impl Memory {
+    /// Where it begins.
+    pub(super) fn at(&self) -> Address {
+        self.address
+    }
+
+    /// How much it is.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// A GPU.
+pub(super) struct Gpu {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    kernels: HashMap<&'static str, CudaFunction>,
+    dnn: Option<Dnn>,
+    ordinal: usize,
+}
+
+/// Number of GPUs that this process can see; 0 without a driver.
+pub(crate) fn count() -> usize {
+    // SAFETY: opens the driver's library, as every call below does; it has no other effect.
+    let driver = unsafe { sys::is_culib_present() };
+    // The second call fails where a driver is installed and no GPU is there.
+    if driver { CudaContext::device_count().map_or(0, |count| count.max(0) as usize) } else { 0 }
+}
+
+impl Gpu {
+    /// Opens GPU number `ordinal`, which must be below [`count`].
+    pub(super) fn open(ordinal: usize) -> Result<Self> {
+        let fails = |what: &'static str| move |error| failed(ordinal, what, error);
+        let context = CudaContext::new(ordinal).map_err(fails("open it"))?;
+        // SAFETY: everything is on the one stream made below, which orders all uses of memory.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(fails("make a stream"))?;
+        let module = context
+            .load_module(Ptx::from_binary(IMAGE.to_vec()))
+            .map_err(fails("load the kernels"))?;
+        let kernels = KERNELS
+            .into_iter()
+            .map(|name| Ok((name, module.load_function(name).map_err(fails("find a kernel"))?)))
+            .collect::<Result<_>>()?;
+        let dnn = Dnn::open(&stream).map_err(|error| failed(ordinal, "start cuDNN", error))?;
+        match dnn {
+            Some(_) => tracing::info!(version = Dnn::version(), "cuDNN"),
+            None => tracing::warn!(
+                "cuDNN is not found: convolutions run on plain kernels, many times slower; it is looked \
+                 for as libcudnn.so.9, for example in LD_LIBRARY_PATH"
+            ),
+        }
+        Ok(Self { context, stream, kernels, dnn, ordinal })
+    }
+
+    /// The name that the maker gave it.
+    pub(super) fn name(&self) -> Result<String> {
+        self.context.name().map_err(|error| self.fails("read its name", error))
+    }
+
+    /// cuDNN, unless it is not installed.
+    pub(super) fn dnn(&self) -> Option<&Dnn> {
+        self.dnn.as_ref()
+    }
+
+    /// Bytes of memory that nobody uses.
+    pub(super) fn free_memory(&self) -> Result<usize> {
+        self.bind()?;
+        let (free, _) = result::mem_get_info().map_err(|e| self.fails("read its memory", e))?;
+        Ok(free)
+    }
+
+    /// An error of this GPU.
+    pub(super) fn fails(&self, what: &'static str, error: impl Display) -> Error {
+        failed(self.ordinal, what, error)
+    }
+
+    /// Makes this thread's calls go to this GPU.
+    pub(super) fn bind(&self) -> Result<()> {
+        self.context.bind_to_thread().map_err(|error| self.fails("use it", error))
+    }
+
+    /// Memory for `bytes` bytes, not initialised.
+    pub(super) fn allocate(&self, bytes: usize) -> Result<Memory> {
+        self.bind()?;
+        // SAFETY: nothing reads it before a copy or a kernel has written it.
+        let slice = unsafe { self.stream.alloc::<u8>(bytes.max(1)) }
+            .map_err(|error| self.fails("allocate memory", error))?;
+        let (address, _) = slice.device_ptr(&self.stream);
+        Ok(Memory { address, bytes, _slice: slice })
+    }
+
+    /// A copy of `numbers` in the GPU's memory.
+    pub(super) fn upload(&self, numbers: &[f32]) -> Result<Memory> {
+        let memory = self.allocate(size_of_val(numbers))?;
+        self.write(memory.at(), numbers)?;
+        Ok(memory)
+    }
+
+    /// Copies `numbers` to `to`, where there is room for them.
+    pub(super) fn write<T>(&self, to: Address, numbers: &[T]) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller has allocated as much; the copy from pageable memory has read `numbers`
+        // when the call returns.
+        unsafe { result::memcpy_htod_async(to, numbers, self.stream.cu_stream()) }
+            .map_err(|error| self.fails("copy to it", error))
+    }
+
+    /// Copies from `from` into `numbers`, after all that was asked for before.
+    pub(super) fn read<T>(&self, from: Address, numbers: &mut [T]) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller has allocated as much; the stream is waited for before `numbers` is read.
+        unsafe { result::memcpy_dtoh_async(numbers, from, self.stream.cu_stream()) }
+            .map_err(|error| self.fails("copy from it", error))?;
+        self.stream.synchronize().map_err(|error| self.fails("finish", error))
+    }
+
+    /// Starts `threads` threads of kernel `name`.
+    pub(super) fn launch(
+        &self,
+        name: &'static str,
+        threads: usize,
+        arguments: &[Argument],
+    ) -> Result<()> {
+        if threads == 0 {
+            return Ok(());
+        }
+        let kernel = self.kernels.get(name).ok_or_else(|| self.fails("find a kernel", name))?;
+        let mut call = self.stream.launch_builder(kernel);
+        for argument in arguments {
+            match argument {
+                Argument::Address(address) => call.arg(address),
+                Argument::Int(number) => call.arg(number),
+                Argument::Size(number) => call.arg(number),
+                Argument::Float(number) => call.arg(number),
+                Argument::Double(number) => call.arg(number),
+            };
+        }
+        let blocks = threads.div_ceil(BLOCK) as u32;
+        let shape = LaunchConfig {
+            grid_dim: (blocks, 1, 1),
+            block_dim: (BLOCK as u32, 1, 1),
+            shared_mem_bytes: 0,
+        };
+        // SAFETY: the arguments are those of the kernel, which `run.rs` writes beside its name, and
+        // every address has room for what the kernel's bounds, which are among them, let it touch.
+        unsafe { call.launch(shape) }.map_err(|error| self.fails(name, error))?;
+        Ok(())
+    }
+}
+
+fn failed(ordinal: usize, what: &'static str, error: impl Display) -> Error {
+    Error::Device { device: format!("cuda:{ordinal}"), what, problem: error.to_string() }
+}

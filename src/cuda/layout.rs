@@ -1,0 +1,148 @@
+//! Where the values of a lowered network lie in one block of memory. All sizes are known beforehand, so
+//! nothing is allocated while a network runs: values, cotangents and what pullbacks need get places that
+//! they leave to others when nothing reads them any more.
+
+use crate::nn::lower::{Keeps, Lowered, Value};
+
+/// Places are multiples of this, in words: 128 bytes for each image.
+const ALIGNMENT: usize = 32;
+
+/// First word of a place, for a batch of one; a batch of n has n times that.
+pub(super) type Place = usize;
+
+/// A plan of the memory for a forward pass, with or without a pullback behind it.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Where each value is.
+    pub(super) values: Vec<Place>,
+    /// Where each step keeps its bits or origins.
+    pub(super) kept: Vec<Place>,
+    /// Where the cotangent of each value is.
+    pub(super) cotangents: Vec<Place>,
+    /// Words for one image.
+    pub(super) words: usize,
+}
+
+/// Something that lies in memory from one moment to another, both included.
+struct Tenant {
+    words: usize,
+    from: usize,
+    to: usize,
+}
+
+/// Bytes in words.
+pub(super) fn words_of(bytes: usize) -> usize {
+    bytes.div_ceil(4)
+}
+
+impl Layout {
+    /// The plan; `pullback` tells whether there is one.
+    pub(super) fn new(lowered: &Lowered, pullback: bool) -> Self {
+        let (values, steps) = (lowered.shapes.len(), lowered.steps.len());
+        // Moments: step i runs at i + 1, the logits are read and the cotangent written at the turn, and
+        // the pullback of step i runs at `back(i)`.
+        let turn = steps + 1;
+        let back = |step: usize| 2 * turn - (step + 1);
+        let end = 2 * turn;
+        let mut tenants = Vec::new();
+        let mut last = vec![0; values];
+        let mut first_back = vec![end; values];
+        let mut made = vec![end; values];
+        last[lowered.output] = turn;
+        first_back[lowered.output] = turn;
+        for (i, step) in lowered.steps.iter().enumerate() {
+            made[step.y] = back(i);
+            for value in [Some(step.x), step.with].into_iter().flatten() {
+                let keeps = pullback && step.op.keeps() == Keeps::Inputs;
+                last[value] = last[value].max(if keeps { back(i) } else { i + 1 });
+                first_back[value] = first_back[value].min(back(i));
+            }
+        }
+        let births = |value: Value| lowered.steps.iter().position(|s| s.y == value);
+        for (value, shape) in lowered.shapes.iter().enumerate() {
+            let from = births(value).map_or(0, |step| step + 1);
+            tenants.push(Tenant { words: shape.len(), from, to: last[value].max(from) });
+        }
+        if pullback {
+            for (i, step) in lowered.steps.iter().enumerate() {
+                let elements = lowered.shapes[step.y].len();
+                let words = match step.op.keeps() {
+                    // A batch has its bits in one row: an image's own may begin inside a byte.
+                    Keeps::Bits => words_of(elements.div_ceil(8)),
+                    Keeps::Origins => words_of(elements),
+                    Keeps::Nothing | Keeps::Inputs => 0,
+                };
+                tenants.push(Tenant { words, from: i + 1, to: back(i) });
+            }
+            for (value, shape) in lowered.shapes.iter().enumerate() {
+                let (from, to) = (first_back[value], made[value]);
+                tenants.push(Tenant { words: shape.len(), from, to });
+            }
+        }
+        let (places, words) = settle(&tenants);
+        let part = |from: usize, count: usize| {
+            places.get(from..from + count).map_or_else(Vec::new, <[Place]>::to_vec)
+        };
+        Self {
+            values: part(0, values),
+            kept: part(values, steps),
+            cotangents: part(values + steps, values),
+            words,
+        }
+    }
+}
+
+/// A place for every tenant, and how many words there are in all: the largest first, each as far in front
+/// as those allow that are there at the same time.
+fn settle(tenants: &[Tenant]) -> (Vec<Place>, usize) {
+    let round = |words: usize| words.div_ceil(ALIGNMENT) * ALIGNMENT;
+    let mut order: Vec<usize> = (0..tenants.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(tenants[*i].words));
+    let mut places = vec![0; tenants.len()];
+    let mut settled: Vec<usize> = Vec::new();
+    let mut total = 0;
+    for i in order {
+        let one = &tenants[i];
+        let mut taken: Vec<(Place, Place)> = settled
+            .iter()
+            .filter(|j| tenants[**j].from <= one.to && one.from <= tenants[**j].to)
+            .map(|j| (places[*j], places[*j] + round(tenants[*j].words)))
+            .collect();
+        taken.sort_unstable();
+        let mut place = 0;
+        for (from, to) in taken {
+            if place + round(one.words) <= from {
+                break;
+            }
+            place = place.max(to);
+        }
+        places[i] = place;
+        total = total.max(place + round(one.words));
+        settled.push(i);
+    }
+    (places, total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_of_the_same_time_have_places_of_their_own() {
+        let mut tenants = Vec::new();
+        for i in 0..60_usize {
+            let from = i * 7 % 40;
+            tenants.push(Tenant { words: 1 + i * 37 % 200, from, to: from + i % 9 });
+        }
+        let (places, words) = settle(&tenants);
+        for (i, a) in tenants.iter().enumerate() {
+            assert!(places[i] + a.words <= words && places[i] % ALIGNMENT == 0);
+            for (j, b) in tenants.iter().enumerate().skip(i + 1) {
+                let together = a.from <= b.to && b.from <= a.to;
+                let apart = places[i] + a.words <= places[j] || places[j] + b.words <= places[i];
+                assert!(apart || !together, "{i} and {j}");
+            }
+        }
+        assert!(words < tenants.iter().map(|t| t.words + ALIGNMENT).sum::<usize>() / 2);
+    }
+}

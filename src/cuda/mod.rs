@@ -1,0 +1,55 @@
+//! Networks on GPUs. The tree of a network is lowered to a list of steps (`nn::lower`), and the list runs
+//! on a GPU over one block of memory that is divided beforehand: convolutions by cuDNN, everything else by
+//! the kernels of `kernels/`. Images go in and logits, classes or gradients come out; attacks and
+//! certificates do not know about it.
+//!
+//! The driver and cuDNN are opened when the program runs, so a program with CUDA starts on a machine
+//! without a GPU. Without the feature `cuda` the same names are here and there is never a GPU.
+
+#[cfg(not(feature = "cuda"))]
+mod absent;
+#[cfg(feature = "cuda")]
+mod dnn;
+#[cfg(feature = "cuda")]
+mod gpu;
+#[cfg(feature = "cuda")]
+mod layout;
+#[cfg(feature = "cuda")]
+mod network;
+#[cfg(feature = "cuda")]
+mod run;
+
+#[cfg(not(feature = "cuda"))]
+pub(crate) use absent::{Network, count};
+#[cfg(feature = "cuda")]
+pub(crate) use gpu::count;
+#[cfg(feature = "cuda")]
+pub(crate) use network::Network;
+
+use crate::rng::Draw;
+
+/// Whether this program can use a GPU.
+pub(crate) const BUILT: bool = cfg!(feature = "cuda");
+
+/// Noisy copies of images, as smoothing asks for them.
+#[derive(Debug)]
+pub struct Noisy<'a> {
+    /// The images, `C * H * W` pixels each.
+    pub images: Vec<&'a [f32]>,
+    /// Every copy: of which image, and the draw of its noise.
+    pub copies: Vec<(u32, Draw)>,
+    /// What is added to every pixel.
+    pub noise: PixelNoise,
+}
+
+/// Independent noise of every pixel, which GPUs draw themselves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PixelNoise {
+    /// Normal numbers with this standard deviation.
+    Gaussian(f64),
+    /// Uniform numbers between minus this and this.
+    Uniform(f64),
+}
+
+#[cfg(all(test, feature = "cuda"))]
+mod tests;

@@ -1,0 +1,389 @@
+//! A network on one or several GPUs: batches in, logits, gradients or classes out. A batch that is too
+//! large for the memory is cut into parts; when memory runs out all the same, because others use the GPU,
+//! the parts are halved and nothing is lost.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::gpu::{Address, Gpu, Memory, arguments, size};
+use super::run::{Batch, Runner};
+use super::{Noisy, PixelNoise};
+use crate::device::Precision;
+use crate::error::{Error, Result};
+use crate::nn::lower::Lowered;
+use crate::nn::{Layer, Shape};
+use crate::ops::with_slice;
+
+/// Images that a GPU computes at once, at most: more fill no GPU better.
+const MOST_IMAGES: usize = 2048;
+
+/// Share of the free memory that may be used.
+const SHARE: f64 = 0.8;
+
+/// A frozen network in the memory of some GPUs.
+pub(crate) struct Network {
+    engines: Vec<Mutex<Engine>>,
+    shape: [usize; 3],
+    classes: usize,
+    next: AtomicUsize,
+    tickets: AtomicU64,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network").field("gpus", &self.engines.len()).finish_non_exhaustive()
+    }
+}
+
+/// The network on one GPU.
+struct Engine {
+    gpu: Gpu,
+    runner: Runner,
+    memory: Option<Memory>,
+    /// Images of a part, at most.
+    most: [usize; 2],
+    /// Which forward pass the memory has the state of.
+    held: Option<Part>,
+}
+
+/// Some images of a call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Part {
+    ticket: u64,
+    first: usize,
+    count: usize,
+}
+
+/// A batch around which the network can be pulled back.
+#[derive(Debug)]
+pub(crate) struct Linearised {
+    images: Tensor,
+    engine: usize,
+    ticket: u64,
+    precision: Precision,
+}
+
+impl Network {
+    /// Lowers `tree`, which maps images of `shape` `[C, H, W]` to `classes` logits, and copies it to the
+    /// GPUs with these numbers.
+    pub(crate) fn open(
+        tree: &Layer,
+        shape: [usize; 3],
+        classes: usize,
+        gpus: &[usize],
+    ) -> Result<Self> {
+        let [c, h, w] = shape;
+        let engines = gpus
+            .iter()
+            .map(|ordinal| {
+                let lowered = Lowered::new(tree, Shape::of_image([h, w], c))?;
+                let gpu = Gpu::open(*ordinal)?;
+                let runner = Runner::new(&gpu, lowered)?;
+                let free = gpu.free_memory()? as f64 * SHARE;
+                let most = [false, true].map(|pullback| {
+                    let each = bytes_per_image(&runner, shape, pullback);
+                    ((free / each as f64) as usize).clamp(1, MOST_IMAGES)
+                });
+                tracing::info!(gpu = gpu.name()?, images = most[1], "a network is on the GPU");
+                Ok(Mutex::new(Engine { gpu, runner, memory: None, most, held: None }))
+            })
+            .collect::<Result<_>>()?;
+        let (next, tickets) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Ok(Self { engines, shape, classes, next, tickets })
+    }
+
+    /// Number of batches that can be worked on at the same time.
+    pub(crate) fn lanes(&self) -> usize {
+        self.engines.len()
+    }
+
+    /// Logits `[N, K]` of `images` `[N, C, H, W]`.
+    pub(crate) fn logits(&self, images: &Tensor, precision: Precision) -> Result<Tensor> {
+        let (_, mut engine) = self.free_engine();
+        let n = images.dim(0)?;
+        let logits =
+            with_slice::<f32, _>(images, |pixels| engine.forward_all(self, pixels, n, precision))?;
+        Ok(Tensor::from_vec(logits, (n, self.classes), &Device::Cpu)?)
+    }
+
+    /// Logits `[N, K]` and the gradient `[N, C, H, W]` for the cotangent that `cotangent(first, logits)`
+    /// gives of some images' logits.
+    pub(crate) fn gradient(
+        &self,
+        images: &Tensor,
+        precision: Precision,
+        cotangent: &dyn Fn(usize, &Tensor) -> Result<Tensor>,
+    ) -> Result<(Tensor, Tensor)> {
+        let (_, mut engine) = self.free_engine();
+        let n = images.dim(0)?;
+        let (mut logits, mut gradient) = (Vec::new(), Vec::new());
+        with_slice::<f32, _>(images, |pixels| {
+            let width = pixels.len() / n.max(1);
+            engine.in_parts(n, true, |engine, first, count| {
+                let batch = engine.ready(self, count, true, precision)?;
+                engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
+                let part = engine.forward(&batch, self)?;
+                let z = Tensor::from_slice(&part, (count, self.classes), &Device::Cpu)?;
+                let back = engine.pull(&batch, self, &cotangent(first, &z)?)?;
+                logits.extend(part);
+                gradient.extend(back);
+                Ok(())
+            })
+        })?;
+        let logits = Tensor::from_vec(logits, (n, self.classes), &Device::Cpu)?;
+        Ok((logits, Tensor::from_vec(gradient, images.shape(), &Device::Cpu)?))
+    }
+
+    /// Logits `[N, K]` and the batch for [`Network::pull`].
+    pub(crate) fn linearise(
+        &self,
+        images: &Tensor,
+        precision: Precision,
+    ) -> Result<(Tensor, Linearised)> {
+        let (number, mut engine) = self.free_engine();
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let n = images.dim(0)?;
+        let mut logits = Vec::new();
+        with_slice::<f32, _>(images, |pixels| {
+            let width = pixels.len() / n.max(1);
+            engine.in_parts(n, true, |engine, first, count| {
+                let batch = engine.ready(self, count, true, precision)?;
+                engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
+                logits.extend(engine.forward(&batch, self)?);
+                engine.held = Some(Part { ticket, first, count });
+                Ok(())
+            })
+        })?;
+        let logits = Tensor::from_vec(logits, (n, self.classes), &Device::Cpu)?;
+        let images = images.clone();
+        Ok((logits, Linearised { images, engine: number, ticket, precision }))
+    }
+
+    /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)`. The forward pass is repeated if another one
+    /// has come between.
+    pub(crate) fn pull(&self, at: &Linearised, cotangent: &Tensor) -> Result<Tensor> {
+        let mut engine = self.engines[at.engine].lock().unwrap_or_else(PoisonError::into_inner);
+        let n = at.images.dim(0)?;
+        let mut gradient = Vec::new();
+        with_slice::<f32, _>(&at.images, |pixels| {
+            let width = pixels.len() / n.max(1);
+            engine.in_parts(n, true, |engine, first, count| {
+                let part = Part { ticket: at.ticket, first, count };
+                let there = engine.held == Some(part);
+                let batch = engine.ready(self, count, true, at.precision)?;
+                if !there {
+                    engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
+                    engine.runner.forward(&batch.of(&engine.gpu))?;
+                }
+                let g = cotangent.narrow(0, first, count)?;
+                gradient.extend(engine.pull(&batch, self, &g)?);
+                engine.held = Some(part);
+                Ok(())
+            })
+        })?;
+        Ok(Tensor::from_vec(gradient, at.images.shape(), &Device::Cpu)?)
+    }
+
+    /// The class of every noisy copy, `None` where a logit is NaN. Noise, network and the search for the
+    /// largest logit stay on the GPUs, which share the copies.
+    pub(crate) fn noisy_classes(
+        &self,
+        noisy: &Noisy<'_>,
+        precision: Precision,
+    ) -> Result<Vec<Option<u32>>> {
+        let share = noisy.copies.len().div_ceil(self.engines.len()).max(1);
+        let parts: Vec<&[(u32, crate::rng::Draw)]> = noisy.copies.chunks(share).collect();
+        let classes = parts
+            .into_par_iter()
+            .map(|copies| {
+                let (_, mut engine) = self.free_engine();
+                engine.noisy_classes(self, noisy, copies, precision)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(classes.into_iter().flatten().collect())
+    }
+
+    /// A GPU that is idle, or the next one when it will be.
+    fn free_engine(&self) -> (usize, MutexGuard<'_, Engine>) {
+        let start = self.next.fetch_add(1, Ordering::Relaxed) % self.engines.len();
+        for number in (start..self.engines.len()).chain(0..start) {
+            if let Ok(engine) = self.engines[number].try_lock() {
+                return (number, engine);
+            }
+        }
+        (start, self.engines[start].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn bytes_per_image(runner: &Runner, shape: [usize; 3], pullback: bool) -> usize {
+    runner.bytes_per_image(pullback) + 4 * shape.iter().product::<usize>()
+}
+
+/// A part of a batch that has its memory.
+#[derive(Clone, Copy)]
+struct Ready {
+    memory: Address,
+    /// Where the images are in the order of the caller, `[N, C, H, W]`.
+    outside: Address,
+    images: usize,
+    precision: Precision,
+    pullback: bool,
+}
+
+impl Ready {
+    fn of<'a>(&self, gpu: &'a Gpu) -> Batch<'a> {
+        let Self { memory, images, precision, pullback, .. } = *self;
+        Batch { gpu, memory, images, precision, pullback }
+    }
+}
+
+impl Engine {
+    /// Calls `work(self, first, count)` for parts of `n` images that fit into the memory.
+    fn in_parts(
+        &mut self,
+        n: usize,
+        pullback: bool,
+        mut work: impl FnMut(&mut Self, usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let mut first = 0;
+        while first < n {
+            let most = &mut self.most[usize::from(pullback)];
+            let count = (n - first).min(*most);
+            match work(self, first, count) {
+                Ok(()) => first += count,
+                Err(Error::Device { what: "allocate memory", .. }) if count > 1 => {
+                    self.most[usize::from(pullback)] = count / 2;
+                    self.memory = None;
+                    self.held = None;
+                    tracing::warn!(images = count / 2, "the GPU's memory is full: smaller parts");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Memory for `images` images, whose former content is lost unless they are those it holds.
+    fn ready(
+        &mut self,
+        network: &Network,
+        images: usize,
+        pullback: bool,
+        precision: Precision,
+    ) -> Result<Ready> {
+        let bytes = images * bytes_per_image(&self.runner, network.shape, pullback);
+        let memory = match &self.memory {
+            Some(memory) if memory.bytes() >= bytes => memory.at(),
+            _ => {
+                self.memory = None;
+                self.held = None;
+                self.memory.insert(self.gpu.allocate(bytes)?).at()
+            }
+        };
+        let outside = memory + (images * self.runner.bytes_per_image(pullback)) as Address;
+        Ok(Ready { memory, outside, images, precision, pullback })
+    }
+
+    /// Copies `pixels` `[N, C, H, W]` to where the network reads them.
+    fn load(&mut self, batch: &Ready, network: &Network, pixels: &[f32]) -> Result<()> {
+        self.held = None;
+        self.gpu.write(batch.outside, pixels)?;
+        self.turn(batch, network)
+    }
+
+    /// Brings the images at `outside` into the order of the network.
+    fn turn(&self, batch: &Ready, network: &Network) -> Result<()> {
+        let [c, h, w] = network.shape;
+        let total = batch.images * c * h * w;
+        let to = self.runner.images(&batch.of(&self.gpu));
+        let arguments = arguments![batch.outside, to, size(total), c, h * w, false];
+        self.gpu.launch("to_nhwc", total, &arguments)
+    }
+
+    /// Logits of the images that are there.
+    fn forward(&self, batch: &Ready, network: &Network) -> Result<Vec<f32>> {
+        let inside = batch.of(&self.gpu);
+        self.runner.forward(&inside)?;
+        let mut logits = vec![0.0; batch.images * network.classes];
+        self.gpu.read(self.runner.logits(&inside), &mut logits)?;
+        Ok(logits)
+    }
+
+    fn forward_all(
+        &mut self,
+        network: &Network,
+        pixels: &[f32],
+        n: usize,
+        precision: Precision,
+    ) -> Result<Vec<f32>> {
+        let width = pixels.len() / n.max(1);
+        let mut logits = Vec::with_capacity(n * network.classes);
+        self.in_parts(n, false, |engine, first, count| {
+            let batch = engine.ready(network, count, false, precision)?;
+            engine.load(&batch, network, &pixels[first * width..(first + count) * width])?;
+            logits.extend(engine.forward(&batch, network)?);
+            Ok(())
+        })?;
+        Ok(logits)
+    }
+
+    /// Gradient `[N, C, H, W]` for the cotangent `[N, K]` at the images of the last forward pass.
+    fn pull(&self, batch: &Ready, network: &Network, cotangent: &Tensor) -> Result<Vec<f32>> {
+        let inside = batch.of(&self.gpu);
+        with_slice::<f32, _>(cotangent, |g| self.gpu.write(self.runner.cotangent(&inside), g))?;
+        self.runner.pullback(&inside)?;
+        let [c, h, w] = network.shape;
+        let total = batch.images * c * h * w;
+        let from = self.runner.gradient(&inside);
+        let arguments = arguments![from, batch.outside, size(total), c, h * w, false];
+        self.gpu.launch("to_nchw", total, &arguments)?;
+        let mut gradient = vec![0.0; total];
+        self.gpu.read(batch.outside, &mut gradient)?;
+        Ok(gradient)
+    }
+
+    fn noisy_classes(
+        &mut self,
+        network: &Network,
+        noisy: &Noisy<'_>,
+        copies: &[(u32, crate::rng::Draw)],
+        precision: Precision,
+    ) -> Result<Vec<Option<u32>>> {
+        let width = network.shape.iter().product::<usize>();
+        let images = self.gpu.upload(&noisy.images.concat())?;
+        let mut classes = Vec::with_capacity(copies.len());
+        self.in_parts(copies.len(), false, |engine, first, count| {
+            let places: Vec<u32> = copies[first..first + count]
+                .iter()
+                .flat_map(|(image, draw)| std::iter::once(*image).chain(draw.words()))
+                .collect();
+            let batch = engine.ready(network, count, false, precision)?;
+            engine.held = None;
+            let gpu = &engine.gpu;
+            let at = gpu.allocate(size_of_val(places.as_slice()))?;
+            gpu.write(at.at(), &places)?;
+            let (kernel, scale) = match noisy.noise {
+                PixelNoise::Gaussian(sigma) => ("gaussian", sigma),
+                PixelNoise::Uniform(lambda) => ("uniform", lambda),
+            };
+            let to = batch.outside;
+            let noise = arguments![images.at(), at.at(), to, size(count), width, scale];
+            gpu.launch(kernel, count * width.div_ceil(4), &noise)?;
+            engine.turn(&batch, network)?;
+            let inside = batch.of(gpu);
+            engine.runner.forward(&inside)?;
+            let found = gpu.allocate(count * size_of::<i32>())?;
+            let logits = engine.runner.logits(&inside);
+            let arguments = arguments![logits, found.at(), size(count), network.classes];
+            gpu.launch("largest", count, &arguments)?;
+            let mut part = vec![0_i32; count];
+            gpu.read(found.at(), &mut part)?;
+            classes.extend(part.into_iter().map(|class| u32::try_from(class).ok()));
+            Ok(())
+        })?;
+        Ok(classes)
+    }
+}

@@ -1,0 +1,243 @@
+//! The GPU against the CPU: every layer forward and back, whole networks, noise, attacks and
+//! certificates. They need a GPU, or the driver of `tests/emulator` in its place:
+//! `scripts/emulator.sh cargo test --features cuda --lib -- --ignored cuda::`
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{Network, Noisy, PixelNoise, count};
+use crate::attack::Outcome;
+use crate::attack::tests::{cases, random_network, run};
+use crate::certify::noise::{Gaussian, Noise, Uniform};
+use crate::certify::{Job, Sampler};
+use crate::data::{self, Batch};
+use crate::device::{self, Precision};
+use crate::model::file::{Declared, load};
+use crate::model::{Classifier, FrozenNetwork};
+use crate::nn::tests::layers;
+use crate::nn::{Layer, Node, fuse};
+use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
+use crate::rng::{Draw, Stream};
+
+/// What GPUs cannot do yet; such networks run on the CPU.
+const ABSENT: [&str; 13] = [
+    "attention",
+    "attention of the first pixel",
+    "attention in windows",
+    "attention in moved windows",
+    "attention in a window that is not moved",
+    "covariance attention",
+    "class token",
+    "position embedding",
+    "first token",
+    "all tokens but the first",
+    "stack",
+    "patch merge",
+    "concat",
+];
+
+fn gpu() -> device::Device {
+    assert!(count() > 0, "no GPU is visible: run these tests under scripts/emulator.sh");
+    device::Device::Cuda(vec![0])
+}
+
+fn normal(shape: &[usize], draw: u32) -> Tensor {
+    let mut values = vec![0.0_f32; shape.iter().product()];
+    Stream::new(2, "cuda test").draw(0, draw).normal(&mut values);
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn values(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_close(name: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
+    let (got, want) = (values(got), values(want));
+    assert_eq!(got.len(), want.len(), "{name}");
+    let scale = want.iter().fold(1.0_f64, |most, v| most.max(v.abs()));
+    for (i, (g, w)) in got.iter().zip(&want).enumerate() {
+        assert!((g - w).abs() <= tolerance * scale, "{name}: element {i}: {g} instead of {w}");
+    }
+}
+
+/// Outputs as the GPU gives them, `[N, ...]` with channels last, and gradients of NCHW images.
+fn on_cpu(layer: &Layer, x: &Tensor, g: impl Fn(&Tensor) -> Tensor) -> (Tensor, Tensor) {
+    let x = nchw_to_nhwc(&x.to_dtype(DType::F64).unwrap()).unwrap();
+    let (y, saved) = layer.save(&x).unwrap();
+    let gx = layer.pullback(&saved, &g(&y).to_dtype(DType::F64).unwrap()).unwrap();
+    (y.flatten_from(1).unwrap(), nhwc_to_nchw(&gx).unwrap())
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn every_layer_equals_the_cpu() {
+    let _ = gpu();
+    let mut absent = Vec::new();
+    for (name, layer, [n, c, h, w]) in layers() {
+        let x = normal(&[n, c, h, w], 0);
+        let cotangent = |y: &Tensor| normal(y.dims(), 1);
+        let (y, gx) = on_cpu(&layer, &x, cotangent);
+        let outputs = y.dim(1).unwrap();
+        let network = match Network::open(&layer, [c, h, w], outputs, &[0]) {
+            Ok(network) => network,
+            Err(error) => {
+                assert!(error.to_string().ends_with("does not run on the GPU yet"), "{error}");
+                absent.push(name);
+                continue;
+            }
+        };
+        let logits = network.logits(&x, Precision::F32).unwrap();
+        assert_close(name, &logits, &y, 2e-6);
+        let (logits, gradient) =
+            network.gradient(&x, Precision::F32, &|_, y| Ok(cotangent(y))).unwrap();
+        assert_close(name, &logits, &y, 2e-6);
+        // `cotangent` of the flat logits has the numbers of that of the output.
+        assert_close(name, &gradient, &gx, 1e-5);
+    }
+    // In the order of the list.
+    assert_eq!(absent, ABSENT);
+}
+
+fn bundled(name: &str) -> FrozenNetwork {
+    let path = format!("benchmarks/models/{name}.safetensors");
+    load(path.as_ref(), &Declared::default()).unwrap().0
+}
+
+/// A bundled network on the CPU and on the GPU.
+fn both(name: &str) -> [FrozenNetwork; 2] {
+    let (cpu, mut there) = (bundled(name), bundled(name));
+    there.place(&gpu(), Precision::F32).unwrap();
+    [cpu, there]
+}
+
+fn digits(n: usize) -> Batch {
+    let data = data::open("digits").unwrap();
+    data.read(&(0..n).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_network_has_the_same_logits_and_gradients_as_often_as_asked() {
+    let [cpu, there] = both("digits-trades");
+    let images = digits(37).images;
+    let square = |_: usize, z: &Tensor| Ok(z.sqr()?);
+    let (z, g) = cpu.gradient(&images, &square).unwrap();
+    let (z2, g2) = there.gradient(&images, &square).unwrap();
+    assert_close("logits", &z2, &z, 1e-6);
+    assert_close("gradient", &g2, &g, 1e-6);
+    let (z3, pullback) = there.vjp(&images).unwrap();
+    assert_eq!(values(&z3), values(&z2));
+    let first = pullback.apply(&z2.sqr().unwrap()).unwrap();
+    assert_eq!(values(&first), values(&g2));
+    // Another pass comes between: the forward pass has to be repeated.
+    let other = there.logits(&images.affine(-1.0, 1.0).unwrap()).unwrap();
+    assert_ne!(values(&other), values(&z2));
+    assert_eq!(values(&pullback.apply(&z2.sqr().unwrap()).unwrap()), values(&g2));
+    assert_eq!(values(&there.logits(&images).unwrap()), values(&z2));
+    let none = images.narrow(0, 0, 0).unwrap();
+    assert_eq!(there.logits(&none).unwrap().dims(), [0, 10]);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_fused_tree_equals_the_plain_one() {
+    let cpu = bundled("digits-trades");
+    let images = digits(9).images;
+    let fused = fuse(cpu.tree());
+    let [plain, fused] =
+        [cpu.tree(), &fused].map(|tree| Network::open(tree, [1, 8, 8], 10, &[0]).unwrap());
+    let [a, b] = [plain, fused]
+        .map(|network| network.gradient(&images, Precision::F32, &|_, z| Ok(z.clone())).unwrap());
+    assert_close("logits", &b.0, &a.0, 1e-6);
+    assert_close("gradient", &b.1, &a.1, 1e-6);
+}
+
+/// Normal numbers go through another logarithm, sine and cosine; uniform ones are the same bits.
+#[test]
+#[ignore = "needs a GPU"]
+fn noise_is_that_of_the_cpu() {
+    let _ = gpu();
+    // The network is the identity on images of 7 numbers: its class is the largest.
+    let network = Network::open(&crate::nn::flatten(), [1, 1, 7], 7, &[0]).unwrap();
+    let stream = Stream::new(5, "smoothing-estimate");
+    let images: Vec<Vec<f32>> =
+        (0..3).map(|i| (0..7).map(|j| (i * 7 + j) as f32 / 40.0).collect()).collect();
+    let copies: Vec<(u32, Draw)> =
+        (0..3000).map(|s| (s % 3, stream.draw(u64::from(s % 3) << 33, s))).collect();
+    let on_cpu = |noise: &dyn Noise| -> Vec<Option<u32>> {
+        let class = |(image, draw): &(u32, Draw)| {
+            let mut out = vec![0.0; 7];
+            noise.apply(&images[*image as usize], *draw, &mut out);
+            let best = (0..7).rev().max_by(|a, b| out[*a].total_cmp(&out[*b])).unwrap();
+            Some(best as u32)
+        };
+        copies.iter().map(class).collect()
+    };
+    let on_gpu = |noise: PixelNoise| {
+        let images = images.iter().map(Vec::as_slice).collect();
+        let noisy = Noisy { images, copies: copies.clone(), noise };
+        network.noisy_classes(&noisy, Precision::F32).unwrap()
+    };
+    let uniform = Uniform { sigma: 0.3 };
+    assert_eq!(on_gpu(uniform.of_pixels().unwrap()), on_cpu(&uniform));
+    let gaussian = Gaussian { sigma: 0.25 };
+    assert_eq!(on_gpu(gaussian.of_pixels().unwrap()), on_cpu(&gaussian));
+    assert!((0..7).all(|class| on_cpu(&gaussian).contains(&Some(class))));
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn nan_has_no_class() {
+    let _ = gpu();
+    let network = Network::open(&crate::nn::flatten(), [1, 1, 4], 4, &[0]).unwrap();
+    let (good, bad) = ([0.0, 3.0, 1.0, 2.0], [0.0, f32::NAN, 9.0, 1.0]);
+    let draw = Stream::new(0, "nan").draw(0, 0);
+    let noisy = Noisy {
+        images: vec![&good, &bad],
+        copies: vec![(1, draw), (0, draw)],
+        noise: PixelNoise::Gaussian(1e-9),
+    };
+    assert_eq!(network.noisy_classes(&noisy, Precision::F32).unwrap(), [None, Some(1)]);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn smoothing_counts_the_same_votes() {
+    let counts = both("digits-trades").map(|network| {
+        let batch = digits(5);
+        let pixels = values(&batch.images).iter().map(|v| *v as f32).collect::<Vec<_>>();
+        let noise = Gaussian { sigma: 0.5 };
+        let mut sampler = Sampler::new(&network, &noise, 300, Device::Cpu).unwrap();
+        let stream = Stream::new(0, "smoothing-estimate");
+        for (i, pixels) in pixels.chunks(64).enumerate() {
+            let image = batch.ids[i];
+            sampler.submit(Job { image, pixels, stream, samples: 0..400 }).unwrap();
+        }
+        let mut counts = Vec::new();
+        while !sampler.is_idle() {
+            counts.extend(sampler.step().unwrap().into_iter().map(|c| c.classes));
+        }
+        counts
+    });
+    assert_eq!(counts[0], counts[1]);
+    assert!(counts[0].iter().any(|classes| classes.iter().filter(|votes| **votes > 0).count() > 2));
+}
+
+/// Where rounding does not decide, outcomes are the same.
+#[test]
+#[ignore = "needs a GPU"]
+fn every_attack_breaks_the_same_images() {
+    let (cpu, batch) = random_network(16, false);
+    let (mut there, _) = random_network(16, false);
+    there.place(&gpu(), Precision::F32).unwrap();
+    let mut broken = 0;
+    for (name, given, threat) in cases() {
+        let [a, b] = [&cpu, &there].map(|model| run(name, &given, threat, model, &batch));
+        let found = |ends: &[Outcome]| ends.iter().map(|o| o.found).collect::<Vec<_>>();
+        assert_eq!(found(&a), found(&b), "{name} {given:?} {threat:?}");
+        for (a, b) in a.iter().zip(&b) {
+            assert_eq!((a.clean_prediction, a.label), (b.clean_prediction, b.label), "{name}");
+        }
+        broken += found(&a).iter().filter(|found| **found).count();
+    }
+    assert!(broken > 50, "{broken}");
+}

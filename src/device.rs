@@ -1,0 +1,165 @@
+//! Where networks run, and in which arithmetic: from what the user wrote to what is there.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::cuda;
+use crate::error::{Error, Result};
+
+/// A wish for a device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Device {
+    /// The first GPU, or the CPU where there is none.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// These GPUs.
+    Cuda(Vec<usize>),
+}
+
+impl FromStr for Device {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORMS: &str = "one of auto, cpu, cuda, cuda:1, cuda:0,1";
+        match text {
+            "auto" => return Ok(Self::Auto),
+            "cpu" => return Ok(Self::Cpu),
+            "cuda" => return Ok(Self::Cuda(vec![0])),
+            _ => {}
+        }
+        let list = text.strip_prefix("cuda:").ok_or(FORMS)?;
+        let mut numbers = Vec::new();
+        for number in list.split(',') {
+            let number = number.parse().map_err(|_| FORMS)?;
+            if numbers.contains(&number) {
+                return Err("GPUs that differ");
+            }
+            numbers.push(number);
+        }
+        Ok(Self::Cuda(numbers))
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
+                write!(f, "cuda:{}", numbers.join(","))
+            }
+        }
+    }
+}
+
+impl Device {
+    /// The device that there is: the CPU or GPUs that this process sees. [`Device::Auto`] becomes the
+    /// CPU with a warning if this program could use a GPU and sees none.
+    ///
+    /// # Errors
+    /// If a GPU that was asked for is not there or this program was built without CUDA.
+    pub fn resolve(&self) -> Result<Self> {
+        let count = cuda::count();
+        match self {
+            Self::Cpu => Ok(Self::Cpu),
+            Self::Auto if count > 0 => Ok(Self::Cuda(vec![0])),
+            Self::Auto => {
+                if cuda::BUILT {
+                    tracing::warn!("no GPU is visible: networks run on the CPU");
+                }
+                Ok(Self::Cpu)
+            }
+            Self::Cuda(_) if !cuda::BUILT => Err(Error::setting(
+                format!("device {self}"),
+                "this epsball was built without CUDA",
+                "build it with `cargo install epsball --features cuda`, or leave --device out",
+            )),
+            Self::Cuda(numbers) => match numbers.iter().find(|number| **number >= count) {
+                None => Ok(self.clone()),
+                Some(number) => Err(Error::setting(
+                    format!("device cuda:{number}"),
+                    match count {
+                        0 => "no GPU is visible".to_owned(),
+                        1 => "there is one GPU, cuda:0".to_owned(),
+                        _ => format!("there are {count} GPUs, cuda:0 to cuda:{}", count - 1),
+                    },
+                    "see what `nvidia-smi -L` and CUDA_VISIBLE_DEVICES say, or leave --device out",
+                )),
+            },
+        }
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+/// The arithmetic of convolutions and matrix products on a GPU. Everything else, and sums in all, are
+/// in f32.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// f32.
+    #[default]
+    F32,
+    /// Factors rounded to 10 bits behind the point, on tensor cores.
+    Tf32,
+}
+
+impl FromStr for Precision {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "tf32" => Ok(Self::Tf32),
+            _ => Err("one of f32, tf32"),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::F32 { "f32" } else { "tf32" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_read_and_written() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3", "cuda:0,2,1"] {
+            assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
+        }
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(vec![0])));
+        for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:0,,1", "cuda:1,1", "CPU"] {
+            assert!(text.parse::<Device>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert_eq!(Device::Cpu.resolve().unwrap(), Device::Cpu);
+        let error = Device::Cuda(vec![900]).resolve().unwrap_err();
+        assert!(error.to_string().starts_with("device cuda:900: "), "{error}");
+        assert!(error.hint().is_some());
+    }
+}

@@ -1,0 +1,141 @@
+// cuDNN without a GPU: convolutions of NHWC tensors in f32 by the definition, through the descriptors that
+// a program has to fill in for the library itself. What does not fit together is refused.
+#include "cuda.h"
+
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include "../../kernels/conv.cu"
+
+namespace {
+
+struct Tensor { int format, type, n, c, h, w; };
+struct Filter { int type, format, k, c, h, w; };
+struct Convolution { int pad_h, pad_w, u, v, dilation_h, dilation_w, mode, type, groups = 1, math = 0; };
+
+struct Performance {
+    unsigned int algorithm, status;
+    float time;
+    size_t memory;
+    unsigned int determinism, math;
+    int reserved[3];
+};
+
+enum { SUCCESS = 0, BAD_PARAM = 2000, NOT_SUPPORTED = 3000 };
+enum { NHWC = 1, FLOAT = 0, CROSS_CORRELATION = 1, FMA_MATH = 3, DETERMINISTIC = 1 };
+const size_t WORKSPACE = 1000;
+
+int fits(const Tensor& x, const Filter& w, const Convolution& conv, const Tensor& y) {
+    auto along = [](int size, int pad, int kernel, int dilation, int step) {
+        return (size + 2 * pad - (dilation * (kernel - 1) + 1)) / step + 1;
+    };
+    bool good = x.format == NHWC && y.format == NHWC && w.format == NHWC && x.type == FLOAT && y.type == FLOAT
+        && w.type == FLOAT && conv.type == FLOAT && conv.mode == CROSS_CORRELATION && x.n == y.n
+        && x.c == w.c * conv.groups && y.c == w.k && w.k % conv.groups == 0
+        && y.h == along(x.h, conv.pad_h, w.h, conv.dilation_h, conv.u)
+        && y.w == along(x.w, conv.pad_w, w.w, conv.dilation_w, conv.v);
+    return good ? SUCCESS : BAD_PARAM;
+}
+
+// EMULATED_NO_ALGORITHM: cuDNN that has none for strided convolutions.
+bool knows(const Convolution& conv) { return conv.u == 1 || !std::getenv("EMULATED_NO_ALGORITHM"); }
+
+int offer(const Convolution& conv, int asked, int* returned, void* results) {
+    Performance* found = static_cast<Performance*>(results);
+    int count = 0;
+    // The first is fast and gives other bits every time, the second needs more memory than anybody has.
+    if (asked > count) found[count++] = Performance{3, SUCCESS, 1.0f, 0, 0, FMA_MATH, {}};
+    if (asked > count) found[count++] = Performance{2, SUCCESS, 2.0f, size_t(1) << 40, DETERMINISTIC, FMA_MATH, {}};
+    if (asked > count)
+        found[count++] = Performance{1, knows(conv) ? SUCCESS : NOT_SUPPORTED, 3.0f, WORKSPACE, DETERMINISTIC, FMA_MATH, {}};
+    *returned = count;
+    return SUCCESS;
+}
+
+template <typename Work>
+void threads(Size total, Work work) {
+    blockDim = Coordinates{1, 1, 1};
+    for (Size i = 0; i < total; i++) {
+        blockIdx.x = (unsigned int)i;
+        work();
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+size_t cudnnGetVersion() { return 90100; }
+int cudnnCreate(void** handle) { *handle = std::malloc(1); return SUCCESS; }
+int cudnnDestroy(void* handle) { std::free(handle); return SUCCESS; }
+int cudnnSetStream(void*, void* stream) { return stream ? SUCCESS : BAD_PARAM; }
+
+int cudnnCreateTensorDescriptor(Tensor** one) { *one = new Tensor{}; return SUCCESS; }
+int cudnnDestroyTensorDescriptor(Tensor* one) { delete one; return SUCCESS; }
+int cudnnSetTensor4dDescriptor(Tensor* one, int format, int type, int n, int c, int h, int w) {
+    *one = Tensor{format, type, n, c, h, w};
+    return SUCCESS;
+}
+int cudnnCreateFilterDescriptor(Filter** one) { *one = new Filter{}; return SUCCESS; }
+int cudnnDestroyFilterDescriptor(Filter* one) { delete one; return SUCCESS; }
+int cudnnSetFilter4dDescriptor(Filter* one, int type, int format, int k, int c, int h, int w) {
+    *one = Filter{type, format, k, c, h, w};
+    return SUCCESS;
+}
+int cudnnCreateConvolutionDescriptor(Convolution** one) { *one = new Convolution{}; return SUCCESS; }
+int cudnnDestroyConvolutionDescriptor(Convolution* one) { delete one; return SUCCESS; }
+int cudnnSetConvolution2dDescriptor(Convolution* one, int pad_h, int pad_w, int u, int v, int dilation_h,
+                                    int dilation_w, int mode, int type) {
+    *one = Convolution{pad_h, pad_w, u, v, dilation_h, dilation_w, mode, type, one->groups, one->math};
+    return SUCCESS;
+}
+int cudnnSetConvolutionMathType(Convolution* one, int math) { one->math = math; return SUCCESS; }
+int cudnnSetConvolutionGroupCount(Convolution* one, int groups) { one->groups = groups; return SUCCESS; }
+
+int cudnnGetConvolutionForwardAlgorithm_v7(void*, Tensor* x, Filter* w, Convolution* conv, Tensor* y, int asked,
+                                           int* returned, void* results) {
+    int status = fits(*x, *w, *conv, *y);
+    return status ? status : offer(*conv, asked, returned, results);
+}
+int cudnnGetConvolutionBackwardDataAlgorithm_v7(void*, Filter* w, Tensor* y, Convolution* conv, Tensor* x,
+                                                int asked, int* returned, void* results) {
+    int status = fits(*x, *w, *conv, *y);
+    return status ? status : offer(*conv, asked, returned, results);
+}
+int cudnnGetConvolutionForwardWorkspaceSize(void*, Tensor*, Filter*, Convolution*, Tensor*, int, size_t* bytes) {
+    *bytes = WORKSPACE;
+    return SUCCESS;
+}
+int cudnnGetConvolutionBackwardDataWorkspaceSize(void*, Filter*, Tensor*, Convolution*, Tensor*, int, size_t* bytes) {
+    *bytes = WORKSPACE;
+    return SUCCESS;
+}
+
+int cudnnConvolutionForward(void*, const float* alpha, Tensor* x, const float* input, Filter* w, const float* weight,
+                            Convolution* conv, int algorithm, void* workspace, size_t bytes, const float* beta,
+                            Tensor* y, float* output) {
+    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
+        return BAD_PARAM;
+    Size total = (Size)y->n * y->h * y->w * y->c;
+    threads(total, [&] {
+        ::conv(input, weight, output, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u, conv->v,
+               conv->pad_h, conv->pad_w, conv->dilation_h, conv->dilation_w, conv->groups);
+    });
+    return SUCCESS;
+}
+int cudnnConvolutionBackwardData(void*, const float* alpha, Filter* w, const float* weight, Tensor* y,
+                                 const float* cotangent, Convolution* conv, int algorithm, void* workspace,
+                                 size_t bytes, const float* beta, Tensor* x, float* gradient) {
+    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f)
+        return BAD_PARAM;
+    Size total = (Size)x->n * x->h * x->w * x->c;
+    threads(total, [&] {
+        conv_pullback(cotangent, weight, gradient, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u,
+                      conv->v, conv->pad_h, conv->pad_w, conv->dilation_h, conv->dilation_w, conv->groups,
+                      *beta != 0.0f);
+    });
+    return SUCCESS;
+}
+
+}  // extern "C"

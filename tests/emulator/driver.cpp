@@ -1,0 +1,187 @@
+// A CUDA driver without a GPU: memory is the computer's own, and a kernel is called once per thread. With
+// it the whole CUDA path runs on a CPU, every argument of every kernel included, on machines that have no
+// GPU. It knows what epsball asks of a driver and no more.
+//
+// It is stricter than a GPU: memory is full of NaN when it is handed out, and its ends are looked at when
+// it is given back.
+#include "cuda.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "../../kernels/affine.cu"
+#include "../../kernels/conv.cu"
+#include "../../kernels/layout.cu"
+#include "../../kernels/map.cu"
+#include "../../kernels/noise.cu"
+#include "../../kernels/pool.cu"
+#include "../../kernels/row.cu"
+
+namespace {
+
+typedef void (*Kernel)(void** arguments);
+
+// Calls `function` with the arguments that `cuLaunchKernel` gets as addresses.
+template <typename... Types>
+void call(void (*function)(Types...), void** arguments) {
+    [&]<size_t... I>(std::index_sequence<I...>) {
+        function(*static_cast<Types*>(arguments[I])...);
+    }(std::index_sequence_for<Types...>());
+}
+
+#define KERNEL(name) \
+    { #name, [](void** arguments) { call(name, arguments); } }
+
+const std::map<std::string, Kernel> kernels = {
+    KERNEL(affine), KERNEL(affine_pullback), KERNEL(avg_pool), KERNEL(avg_pool_pullback),
+    KERNEL(conv), KERNEL(conv_pullback), KERNEL(gate), KERNEL(gate_pullback),
+    KERNEL(gate_pullback_gates), KERNEL(gaussian), KERNEL(global_avg_pool),
+    KERNEL(global_avg_pool_pullback), KERNEL(largest), KERNEL(layer_norm),
+    KERNEL(layer_norm_pullback), KERNEL(map), KERNEL(map_pullback), KERNEL(max_pool),
+    KERNEL(max_pool_pullback), KERNEL(mean_sparse), KERNEL(mean_sparse_pullback),
+    KERNEL(normalise), KERNEL(pad), KERNEL(pad_pullback), KERNEL(scale), KERNEL(softmax),
+    KERNEL(softmax_pullback), KERNEL(standardise), KERNEL(standardise_pullback),
+    KERNEL(subsample), KERNEL(subsample_pullback), KERNEL(sum), KERNEL(to_nchw), KERNEL(to_nhwc),
+    KERNEL(uniform), KERNEL(unit_length), KERNEL(unit_length_pullback),
+};
+
+// Bytes in front of and behind every block of memory.
+const size_t MARGIN = 256;
+const unsigned char FILL = 0xFF;  // floats of these bytes are NaN
+
+std::mutex lock;
+std::map<uint64_t, size_t> blocks;
+size_t used = 0;
+
+// Memory of the emulated GPU; EMULATED_MEMORY sets it, in bytes.
+size_t capacity() {
+    const char* text = std::getenv("EMULATED_MEMORY");
+    return text ? std::strtoull(text, nullptr, 10) : size_t(2) << 30;
+}
+
+int devices() {
+    const char* text = std::getenv("EMULATED_GPUS");
+    return text ? std::atoi(text) : 1;
+}
+
+enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, NOT_FOUND = 500 };
+
+}  // namespace
+
+extern "C" {
+
+int cuInit(unsigned int) { return SUCCESS; }
+int cuDriverGetVersion(int* version) { *version = 13000; return SUCCESS; }
+int cuDeviceGetCount(int* count) { *count = devices(); return SUCCESS; }
+int cuDeviceGet(int* device, int ordinal) {
+    if (ordinal < 0 || ordinal >= devices()) return INVALID_DEVICE;
+    *device = ordinal;
+    return SUCCESS;
+}
+int cuDeviceGetName(char* name, int length, int device) {
+    std::snprintf(name, length, "emulated GPU %d", device);
+    return SUCCESS;
+}
+int cuDeviceGetAttribute(int* value, int, int) { *value = 0; return SUCCESS; }
+int cuDeviceTotalMem_v2(size_t* bytes, int) { *bytes = capacity(); return SUCCESS; }
+int cuDevicePrimaryCtxRetain(void** context, int device) {
+    *context = reinterpret_cast<void*>(static_cast<intptr_t>(device + 1));
+    return SUCCESS;
+}
+int cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
+static thread_local void* current = nullptr;
+int cuCtxSetCurrent(void* context) { current = context; return SUCCESS; }
+int cuCtxGetCurrent(void** context) { *context = current; return SUCCESS; }
+int cuCtxSynchronize() { return SUCCESS; }
+int cuStreamCreate(void** stream, unsigned int) {
+    *stream = std::malloc(1);
+    return SUCCESS;
+}
+int cuStreamDestroy_v2(void* stream) { std::free(stream); return SUCCESS; }
+int cuStreamSynchronize(void*) { return SUCCESS; }
+
+int cuMemGetInfo_v2(size_t* free, size_t* total) {
+    std::lock_guard<std::mutex> guard(lock);
+    *total = capacity();
+    // As if others used the rest while nobody looked: programs have to cope with it.
+    *free = std::getenv("EMULATED_BOAST") ? *total * 8 : *total - used;
+    return SUCCESS;
+}
+int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
+    std::lock_guard<std::mutex> guard(lock);
+    if (used + bytes > capacity()) return OUT_OF_MEMORY;
+    unsigned char* block = static_cast<unsigned char*>(std::aligned_alloc(256, (bytes + 2 * MARGIN + 255) / 256 * 256));
+    if (!block) return OUT_OF_MEMORY;
+    std::memset(block, FILL, bytes + 2 * MARGIN);
+    *address = reinterpret_cast<uint64_t>(block + MARGIN);
+    blocks[*address] = bytes;
+    used += bytes;
+    return SUCCESS;
+}
+int cuMemFree_v2(uint64_t address) {
+    std::lock_guard<std::mutex> guard(lock);
+    auto found = blocks.find(address);
+    if (found == blocks.end()) return INVALID_VALUE;
+    unsigned char* block = reinterpret_cast<unsigned char*>(address) - MARGIN;
+    for (size_t i = 0; i < MARGIN; i++)
+        if (block[i] != FILL || block[MARGIN + found->second + i] != FILL) {
+            std::fprintf(stderr, "memory of %zu bytes was written to outside its bounds\n", found->second);
+            std::abort();
+        }
+    used -= found->second;
+    std::free(block);
+    blocks.erase(found);
+    return SUCCESS;
+}
+int cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { return cuMemAlloc_v2(address, bytes); }
+int cuMemFreeAsync(uint64_t address, void*) { return cuMemFree_v2(address); }
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
+    std::memcpy(reinterpret_cast<void*>(to), from, bytes);
+    return SUCCESS;
+}
+int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
+    std::memcpy(to, reinterpret_cast<void*>(from), bytes);
+    return SUCCESS;
+}
+
+int cuModuleLoadData(void** module, const void*) { *module = std::malloc(1); return SUCCESS; }
+int cuModuleUnload(void* module) { std::free(module); return SUCCESS; }
+int cuModuleGetFunction(void** function, void*, const char* name) {
+    auto found = kernels.find(name);
+    if (found == kernels.end()) return NOT_FOUND;
+    *function = reinterpret_cast<void*>(found->second);
+    return SUCCESS;
+}
+int cuLaunchKernel(void* function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
+                   unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int,
+                   void*, void** arguments, void**) {
+    if (!current) return INVALID_VALUE;
+    // Every kernel counts along x only.
+    if (grid_y * grid_z * block_y * block_z != 1 || block_x == 0 || block_x > 1024) return INVALID_VALUE;
+    Kernel kernel = reinterpret_cast<Kernel>(function);
+    blockDim = Coordinates{block_x, 1, 1};
+    for (unsigned int block = 0; block < grid_x; block++)
+        for (unsigned int thread = 0; thread < block_x; thread++) {
+            blockIdx.x = block;
+            threadIdx.x = thread;
+            kernel(arguments);
+        }
+    return SUCCESS;
+}
+int cuGetErrorName(int error, const char** name) {
+    *name = error == OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR";
+    return SUCCESS;
+}
+int cuGetErrorString(int error, const char** text) {
+    *text = error == OUT_OF_MEMORY ? "out of memory" : "emulated error";
+    return SUCCESS;
+}
+
+}  // extern "C"
