@@ -116,6 +116,49 @@ class SmallCNN(nn.Module):
         return self.classifier(self.feature_extractor(x).flatten(1))
 
 
+class ResidualBlock(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.downsample.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
+            self.downsample.append(nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
+        return F.relu(y + self.downsample(x), inplace=True)
+
+
+class ResNet110(nn.Module):
+    """`smoothing-resnet-110`, with the normalisation that it begins with."""
+
+    def __init__(self, depth=110):
+        super().__init__()
+        mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        inputs = 16
+        for stage in range(3):
+            outputs = 16 << stage
+            blocks = nn.Sequential()
+            for block in range((depth - 2) // 6):
+                stride = 2 if stage > 0 and block == 0 else 1
+                blocks.append(ResidualBlock(inputs, outputs, stride))
+                inputs = outputs
+            setattr(self, f"layer{stage + 1}", blocks)
+        self.fc = nn.Linear(inputs, 10)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1((x - self.mean) / self.std)), inplace=True)
+        return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+
+
 @torch.no_grad()
 def random_weights(network, images, seed):
     """Random weights whose batch norms have seen `images` and scale and shift like trained ones, so

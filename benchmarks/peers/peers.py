@@ -55,9 +55,9 @@ def say(text):
 class Side:
     """epsball's program at the other end of two pipes."""
 
-    def __init__(self, program, folder, threads):
+    def __init__(self, program, folder, threads, device="cpu"):
         self.process = subprocess.Popen(
-            [program, folder, str(threads)],
+            [program, folder, str(threads), device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -14,6 +14,7 @@ use epsball::attack::{Goal, Request, attack, configure};
 use epsball::certify::noise::Gaussian;
 use epsball::certify::{Job, Sampler};
 use epsball::data::Batch;
+use epsball::device::{self, Precision};
 use epsball::loss::Loss;
 use epsball::model::file::{Declared, load};
 use epsball::model::{Classifier, FrozenNetwork};
@@ -31,11 +32,13 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let given: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, threads] = given.as_slice() else {
-        return Err("usage: peers_side FOLDER THREADS; peers.py starts it".into());
+    let [folder, threads, rest @ ..] = given.as_slice() else {
+        return Err("usage: peers_side FOLDER THREADS [DEVICE]; peers.py starts it".into());
     };
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
-    let mut side = Side { folder: folder.into(), loaded: BTreeMap::new() };
+    let device = rest.first().map_or("cpu", String::as_str).parse::<device::Device>()?.resolve()?;
+    let mut side =
+        Side { folder: folder.into(), device, precision: Precision::F32, loaded: BTreeMap::new() };
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }))?;
     for line in std::io::stdin().lines() {
@@ -51,6 +54,8 @@ fn main() -> Result<()> {
 #[derive(Deserialize)]
 #[serde(tag = "work", rename_all = "kebab-case")]
 enum Order {
+    /// The arithmetic of what follows, `f32` or `tf32`.
+    Precision { precision: Precision },
     /// Logits, `repeat` times; written to `results`.
     Logits { network: String, images: usize, repeat: u32, results: Option<PathBuf> },
     /// Logits and the input gradient of the summed cross-entropy, likewise.
@@ -96,12 +101,21 @@ struct Answer {
 
 struct Side {
     folder: PathBuf,
+    device: device::Device,
+    precision: Precision,
     loaded: BTreeMap<String, (FrozenNetwork, Batch)>,
 }
 
 impl Side {
     fn perform(&mut self, order: &Order) -> Result<Answer> {
         match order {
+            Order::Precision { precision } => {
+                for (network, _) in self.loaded.values_mut() {
+                    network.place(&self.device, *precision)?;
+                }
+                self.precision = *precision;
+                Ok(Answer::default())
+            }
             Order::Logits { network, images, repeat, results } => {
                 let (model, batch) = self.open(network, *images)?;
                 let (seconds, logits) = timed(*repeat, || Ok(model.logits(&batch.images)?))?;
@@ -130,7 +144,8 @@ impl Side {
     fn open(&mut self, name: &str, images: usize) -> Result<(&FrozenNetwork, Batch)> {
         if !self.loaded.contains_key(name) {
             let file = self.folder.join(format!("{name}.safetensors"));
-            let model = load(&file, &Declared::default())?.0;
+            let mut model = load(&file, &Declared::default())?.0;
+            model.place(&self.device, self.precision)?;
             let inputs = self.folder.join(format!("{name}.inputs.safetensors"));
             let inputs = candle_core::safetensors::load(inputs, &Device::Cpu)?;
             let labels: Vec<i64> = inputs["labels"].to_vec1()?;

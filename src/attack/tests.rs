@@ -13,7 +13,7 @@ use crate::rng::{Randomness, Stream};
 use crate::threat::{Norm, Patch};
 use crate::zoo;
 
-pub(super) fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
+pub(crate) fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
     ModelInfo {
         name: "test".into(),
         architecture: "test".into(),

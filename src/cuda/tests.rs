@@ -5,8 +5,8 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{Network, Noisy, PixelNoise, count};
-use crate::attack::Outcome;
-use crate::attack::tests::{cases, random_network, run};
+use crate::attack::tests::{cases, info, random_network, run};
+use crate::attack::{Outcome, predicted};
 use crate::certify::noise::{Gaussian, Noise, Uniform};
 use crate::certify::{Job, Sampler};
 use crate::data::{self, Batch};
@@ -14,9 +14,10 @@ use crate::device::{self, Precision};
 use crate::model::file::{Declared, load};
 use crate::model::{Classifier, FrozenNetwork};
 use crate::nn::tests::layers;
-use crate::nn::{Layer, Node, fuse};
+use crate::nn::{Layer, Linear, Node, flatten, fuse, seq};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::rng::{Draw, Stream};
+use crate::threat::{Norm, Threat};
 
 /// What GPUs cannot do yet; such networks run on the CPU.
 const ABSENT: [&str; 13] = [
@@ -157,7 +158,7 @@ fn a_fused_tree_equals_the_plain_one() {
 fn noise_is_that_of_the_cpu() {
     let _ = gpu();
     // The network is the identity on images of 7 numbers: its class is the largest.
-    let network = Network::open(&crate::nn::flatten(), [1, 1, 7], 7, &[0]).unwrap();
+    let network = Network::open(&flatten(), [1, 1, 7], 7, &[0]).unwrap();
     let stream = Stream::new(5, "smoothing-estimate");
     let images: Vec<Vec<f32>> =
         (0..3).map(|i| (0..7).map(|j| (i * 7 + j) as f32 / 40.0).collect()).collect();
@@ -188,7 +189,7 @@ fn noise_is_that_of_the_cpu() {
 #[ignore = "needs a GPU"]
 fn nan_has_no_class() {
     let _ = gpu();
-    let network = Network::open(&crate::nn::flatten(), [1, 1, 4], 4, &[0]).unwrap();
+    let network = Network::open(&flatten(), [1, 1, 4], 4, &[0]).unwrap();
     let (good, bad) = ([0.0, 3.0, 1.0, 2.0], [0.0, f32::NAN, 9.0, 1.0]);
     let draw = Stream::new(0, "nan").draw(0, 0);
     let noisy = Noisy {
@@ -240,4 +241,31 @@ fn every_attack_breaks_the_same_images() {
         broken += found(&a).iter().filter(|found| **found).count();
     }
     assert!(broken > 50, "{broken}");
+}
+
+/// In tf32 the network below misclassifies everything; in f32, by which results are judged, nothing that
+/// this attack can reach. A search that believed tf32 would break the image at once.
+#[test]
+#[ignore = "needs a GPU"]
+fn what_a_search_in_tf32_finds_is_judged_in_f32() {
+    let weight = Tensor::new(&[[0.0_f32, 0.0], [-1.0 - 1.0 / 4096.0, 1.0]], &Device::Cpu).unwrap();
+    let bias = Tensor::new(&[0.0_f32, 1.0 / 16384.0], &Device::Cpu).unwrap();
+    let tree = seq([flatten(), Linear::new(weight, Some(bias)).layer()]);
+    let mut model = FrozenNetwork::new(info([1, 1, 2], 2), tree);
+    model.place(&gpu(), Precision::Tf32).unwrap();
+    let images = Tensor::ones((1, 1, 1, 2), DType::F32, &Device::Cpu).unwrap();
+    let batch = Batch { ids: vec![0], images, labels: vec![0] };
+    let exact = model.judged(&batch.images).unwrap().unwrap();
+    assert_eq!(predicted(&model, &batch.images, &exact).unwrap(), [0]);
+    let fast = model.logits(&batch.images).unwrap();
+    assert_eq!(predicted(&model, &batch.images, &fast).unwrap(), [1], "not in tf32: {fast}");
+    let pgd = |eps| {
+        let threat = Threat::ball(Norm::Linf, eps);
+        run("pgd", &[("steps", "5"), ("random_start", "false")], threat, &model, &batch).remove(0)
+    };
+    let small = pgd(1e-5);
+    assert_eq!((small.clean_prediction, small.found), (0, false));
+    // It did not stop at the first candidate, and every one of them was asked about.
+    assert_eq!((small.forwards, small.backwards), (12, 5));
+    assert!(pgd(0.01).found);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "../../kernels/conv.cu"
@@ -52,6 +53,27 @@ int offer(const Convolution& conv, int asked, int* returned, void* results) {
     *returned = count;
     return SUCCESS;
 }
+
+// Numbers as tensor cores read them, with 10 bits behind the point, unless the convolution is to be in f32.
+struct Rounded {
+    std::vector<float> numbers;
+    const float* at;
+
+    Rounded(const Convolution& conv, const float* from, Size count) : at(from) {
+        if (conv.math == FMA_MATH) return;
+        numbers.assign(from, from + count);
+        for (float& number : numbers) {
+            uint32_t bits;
+            std::memcpy(&bits, &number, 4);
+            bits = (bits + 0x1000) & 0xFFFFE000;
+            std::memcpy(&number, &bits, 4);
+        }
+        at = numbers.data();
+    }
+};
+
+Size size(const Tensor& one) { return (Size)one.n * one.h * one.w * one.c; }
+Size size(const Filter& one) { return (Size)one.k * one.h * one.w * one.c; }
 
 template <typename Work>
 void threads(Size total, Work work) {
@@ -117,9 +139,10 @@ int cudnnConvolutionForward(void*, const float* alpha, Tensor* x, const float* i
                             Tensor* y, float* output) {
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
         return BAD_PARAM;
-    Size total = (Size)y->n * y->h * y->w * y->c;
+    Rounded inputs(*conv, input, size(*x)), weights(*conv, weight, size(*w));
+    Size total = size(*y);
     threads(total, [&] {
-        ::conv(input, weight, output, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u, conv->v,
+        ::conv(inputs.at, weights.at, output, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u, conv->v,
                conv->pad_h, conv->pad_w, conv->dilation_h, conv->dilation_w, conv->groups);
     });
     return SUCCESS;
@@ -129,9 +152,10 @@ int cudnnConvolutionBackwardData(void*, const float* alpha, Filter* w, const flo
                                  size_t bytes, const float* beta, Tensor* x, float* gradient) {
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f)
         return BAD_PARAM;
-    Size total = (Size)x->n * x->h * x->w * x->c;
+    Rounded inputs(*conv, cotangent, size(*y)), weights(*conv, weight, size(*w));
+    Size total = size(*x);
     threads(total, [&] {
-        conv_pullback(cotangent, weight, gradient, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u,
+        conv_pullback(inputs.at, weights.at, gradient, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u,
                       conv->v, conv->pad_h, conv->pad_w, conv->dilation_h, conv->dilation_w, conv->groups,
                       *beta != 0.0f);
     });

@@ -1,0 +1,130 @@
+//! The program with GPUs that misbehave, or that are not there: scarce memory, no cuDNN, two of them.
+//! These need the driver of `tests/emulator`, which can be told to be so:
+//! `scripts/emulator.sh cargo test --features cuda --test cuda -- --ignored`
+#![cfg(feature = "cuda")]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+
+use support::{Ran, Sandbox};
+
+const ATTACK: [&str; 13] = [
+    "attack",
+    "-m",
+    "bundled:digits-trades",
+    "-d",
+    "digits",
+    "-n",
+    "40",
+    "-a",
+    "pgd",
+    "--norm",
+    "Linf",
+    "--eps",
+    "0.1",
+];
+
+/// Runs with these variables and reads the table, without its last column, the seconds.
+fn run(sandbox: &Sandbox, rest: &[&str], variables: &[(&str, &str)]) -> (Ran, Vec<String>) {
+    let output = format!("run-{}", sandbox_count(sandbox));
+    let arguments = [&ATTACK[..], &["-o", &output], rest].concat();
+    let mut command = sandbox.command(&arguments);
+    command.env("EPSBALL_LOG", "warn").envs(variables.iter().copied());
+    let ran = sandbox.finish(command);
+    let jobs = sandbox.path(&output).join("jobs/digits-trades");
+    let table = std::fs::read_dir(&jobs).into_iter().flatten().find_map(|entry| {
+        let path = entry.unwrap().path();
+        (path.extension()? == "csv").then(|| rows(&path))
+    });
+    (ran, table.unwrap_or_default())
+}
+
+fn sandbox_count(sandbox: &Sandbox) -> usize {
+    std::fs::read_dir(sandbox.path(".")).unwrap().count()
+}
+
+fn rows(path: &Path) -> Vec<String> {
+    let table = std::fs::read_to_string(path).unwrap();
+    table.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
+}
+
+#[test]
+#[ignore = "needs scripts/emulator.sh"]
+fn gpus_give_the_table_of_the_cpu_whatever_their_number_memory_and_libraries() {
+    let sandbox = Sandbox::new();
+    let (ran, cpu) = run(&sandbox, &["--device", "cpu"], &[]);
+    assert_eq!((ran.code, cpu.len()), (0, 41), "{}", ran.stderr);
+    // The first GPU is found without being asked for.
+    let (ran, gpu) = run(&sandbox, &[], &[]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("cuda:0 f32"), "{}", ran.stdout);
+    assert_eq!(gpu, cpu);
+    let (ran, two) = run(&sandbox, &["--device", "cuda:0,1"], &[("EMULATED_GPUS", "2")]);
+    assert!(ran.stdout.contains("cuda:0,1 f32"), "{}", ran.stdout);
+    assert_eq!(two, cpu);
+    // Room for a few images at a time.
+    let scarce = ("EMULATED_MEMORY", "400000");
+    let (ran, parts) = run(&sandbox, &["--device", "cuda"], &[scarce]);
+    assert_eq!((ran.code, ran.stderr.contains("WARN")), (0, false), "{}", ran.stderr);
+    assert_eq!(parts, cpu);
+    // Less room than the driver says there is.
+    let (ran, halved) = run(&sandbox, &["--device", "cuda"], &[scarce, ("EMULATED_BOAST", "1")]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("the GPU's memory is full: smaller parts"), "{}", ran.stderr);
+    assert_eq!(halved, cpu);
+    // cuDNN without an algorithm for some convolutions.
+    let (ran, plain) = run(&sandbox, &["--device", "cuda"], &[("EMULATED_NO_ALGORITHM", "1")]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(plain, cpu);
+}
+
+#[test]
+#[ignore = "needs scripts/emulator.sh"]
+fn without_cudnn_plain_kernels_do() {
+    // A folder with the driver alone.
+    let sandbox = Sandbox::new();
+    let libraries = std::env::var("LD_LIBRARY_PATH").unwrap();
+    let driver = std::env::split_paths(&libraries).map(|path| path.join("libcuda.so"));
+    let driver = driver.into_iter().find(|path| path.is_file()).unwrap();
+    std::fs::create_dir(sandbox.path("driver")).unwrap();
+    std::fs::copy(driver, sandbox.path("driver/libcuda.so")).unwrap();
+    let alone = sandbox.path("driver").display().to_string();
+    let (ran, cpu) = run(&sandbox, &["--device", "cpu"], &[]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let (ran, plain) = run(&sandbox, &["--device", "cuda"], &[("LD_LIBRARY_PATH", &alone)]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("cuDNN is not found"), "{}", ran.stderr);
+    assert_eq!(plain, cpu);
+}
+
+#[test]
+#[ignore = "needs scripts/emulator.sh"]
+fn memory_that_holds_no_image_is_an_error() {
+    let sandbox = Sandbox::new();
+    let (ran, _) = run(&sandbox, &["--device", "cuda"], &[("EMULATED_MEMORY", "1000")]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let told = "cuda:0: cannot allocate memory: ";
+    assert!(ran.stderr.contains(told) && ran.stderr.contains("hint: "), "{}", ran.stderr);
+}
+
+/// What runs everywhere: without a driver there is one clear line, and an error for what was asked for.
+#[test]
+fn without_a_gpu_there_is_one_warning_and_an_explicit_wish_is_refused() {
+    let sandbox = Sandbox::new();
+    let nowhere = [("LD_LIBRARY_PATH", "/nowhere"), ("CUDA_VISIBLE_DEVICES", "")];
+    let (ran, rows) = run(&sandbox, &[], &nowhere);
+    assert_eq!((ran.code, rows.len()), (0, 41), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("no GPU is visible").count(), 1, "{}", ran.stderr);
+    let (ran, _) = run(&sandbox, &["--device", "cuda:1"], &nowhere);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.starts_with("error: device cuda:1: no GPU is visible\nhint: "),
+        "{}",
+        ran.stderr
+    );
+    let (ran, _) = run(&sandbox, &["--precision", "tf32"], &nowhere);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("error: precision: tf32 is for GPUs"), "{}", ran.stderr);
+}
