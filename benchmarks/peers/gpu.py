@@ -19,9 +19,11 @@ from peers import Side, read_mnist, relative, say
 
 SIZES = {
     "full": dict(
-        wide=(512, 10), pgd=(1024, 40), autoattack=1000, smoothing=(50, 10_000), rounds=5, depth=110
+        wide=(28, 10, 512, 10), pgd=(1024, 40), autoattack=1000, deep=110, smoothing=(50, 10_000), rounds=5
     ),
-    "quick": dict(wide=(2, 1), pgd=(8, 2), autoattack=2, smoothing=(2, 40), rounds=1, depth=8),
+    "quick": dict(
+        wide=(10, 1, 4, 1), pgd=(2, 1), autoattack=1, deep=8, smoothing=(2, 40), rounds=1
+    ),
 }
 
 
@@ -125,16 +127,17 @@ def main():
         say(json.dumps(rows[-1]))
 
     generator = torch.Generator().manual_seed(0)
-    count = max(sizes["wide"][0], sizes["pgd"][0], sizes["smoothing"][0])
+    count = max(sizes["wide"][2], sizes["pgd"][0], sizes["smoothing"][0])
     images = torch.rand(count, 3, 32, 32, generator=generator)
     labels = torch.randint(10, (count,), generator=generator)
     there = images.to(card.device).contiguous(memory_format=torch.channels_last)
     there_labels = labels.to(card.device)
 
     # WideResNet-28-10: logits and input gradient.
-    batch, repeat = sizes["wide"]
-    module = random_weights(WideResNet, images[:8], 0)
-    write_model(arguments.work / "wide", module, "wide-resnet", {"depth": 28, "widen_factor": 10}, images, labels)
+    depth, width, batch, repeat = sizes["wide"]
+    module = random_weights(lambda: WideResNet(depth, width), images[:8], 0)
+    parameters = {"depth": depth, "widen_factor": width}
+    write_model(arguments.work / "wide", module, "wide-resnet", parameters, images, labels)
     module = card.put(module)
     results = arguments.work / "wide.results.safetensors"
     for precision in ("f32", "tf32"):
@@ -156,7 +159,7 @@ def main():
         apart = relative(ours["logits"], logits.cpu()).max(), relative(ours["gradient"], slope.cpu()).median()
         rate = 2 * answer["multiply_adds"] * 2 * batch / mine
         row(
-            f"WideResNet-28-10, batch {batch}, logits + input gradient, {precision}", mine, other,
+            f"WideResNet-{depth}-{width}, batch {batch}, logits + input gradient, {precision}", mine, other,
             f"logits {apart[0]:.0e} apart, gradients {apart[1]:.0e} (median)", epsball_tflops=rate / 1e12,
         )
     del module
@@ -187,8 +190,8 @@ def main():
 
     # Smoothing with ResNet-110.
     count, samples = sizes["smoothing"]
-    module = random_weights(lambda: ResNet110(sizes["depth"]), images[:32], 0)
-    write_model(arguments.work / "deep", module, "smoothing-resnet-110", {"depth": sizes["depth"]}, images, labels)
+    module = random_weights(lambda: ResNet110(sizes["deep"]), images[:32], 0)
+    write_model(arguments.work / "deep", module, "smoothing-resnet-110", {"depth": sizes["deep"]}, images, labels)
     module = card.put(module)
     for precision in ("f32", "tf32"):
         card.precision(precision)
@@ -203,7 +206,7 @@ def main():
         (mine, other), answer, counts = in_turn(min(rounds, 3), own, lambda: card.timed(work))
         ours = torch.tensor(answer["counts"])
         apart = (ours - counts).abs().max().item() / samples
-        row(f"smoothing, ResNet-{sizes['depth']}, {samples} samples x {count} images, {precision}", mine, other,
+        row(f"smoothing, ResNet-{sizes['deep']}, {samples} samples x {count} images, {precision}", mine, other,
             f"shares {apart:.4f} apart at most")
     del module
 

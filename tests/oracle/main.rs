@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 use epsball::attack::{Goal, Outcome, Request, attack, configure};
 use epsball::data::{self, Batch, Dataset};
+use epsball::device::{Device, Precision};
 use epsball::loss::argmax;
 use epsball::model::file::{Declared, load};
 use epsball::model::{Classifier, FrozenNetwork};
@@ -32,7 +33,20 @@ fn oracle(file: &str) -> PathBuf {
 
 fn network(file: &str, architecture: &str) -> FrozenNetwork {
     let declared = Declared { name: None, architecture: Some(architecture.into()) };
-    load(&oracle(file), &declared).unwrap().0
+    placed(load(&oracle(file), &declared).unwrap().0)
+}
+
+/// The network on the device `EPSBALL_TEST_DEVICE`, if there is such a variable and its layers can run
+/// there.
+fn placed(mut network: FrozenNetwork) -> FrozenNetwork {
+    if let Ok(device) = std::env::var("EPSBALL_TEST_DEVICE") {
+        let device = device.parse::<Device>().unwrap().resolve().unwrap();
+        if let Err(error) = network.place(&device, Precision::F32) {
+            assert!(error.to_string().ends_with("does not run on the GPU yet"), "{error}");
+            eprintln!("{} stays on the CPU: {error}", network.info().name);
+        }
+    }
+    network
 }
 
 /// The TRADES MNIST network.

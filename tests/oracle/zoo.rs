@@ -10,7 +10,7 @@ use epsball::nn::Node as _;
 use epsball::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use epsball::zoo::{self, Normalisation, Stored, Value};
 
-use super::oracle;
+use super::{oracle, placed};
 
 /// File, the architecture that it has to be recognised as, and what names and shapes cannot tell.
 type Case = (&'static str, &'static str, &'static [(&'static str, Value)]);
@@ -116,7 +116,7 @@ fn network(case: &Case, entry: &serde_json::Value) -> (FrozenNetwork, BTreeMap<S
         randomised: false,
         optimises_in_forward: false,
     };
-    (FrozenNetwork::new(info, tree), recorded)
+    (placed(FrozenNetwork::new(info, tree)), recorded)
 }
 
 /// Derivative of `-log(p[y])` by the probabilities, for a network that ends in them.
