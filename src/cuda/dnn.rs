@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{c_int, c_void};
 use std::mem::transmute;
 use std::ptr::from_ref;
@@ -21,6 +22,9 @@ use crate::ops::conv2d::Geometry;
 /// Larger workspaces are refused.
 const MOST_WORKSPACE: usize = 512 << 20;
 
+/// Every batch size has plans of its own; beyond so many they are made again.
+const MOST_PLANS: usize = 1 << 14;
+
 /// Numbers of algorithms that cuDNN knows, for either direction.
 const FORWARD_ALGORITHMS: u32 = 8;
 const BACKWARD_ALGORITHMS: u32 = 6;
@@ -35,6 +39,8 @@ pub(super) struct Dnn {
 struct State {
     plans: HashMap<Key, Option<Plan>>,
     workspace: Option<Memory>,
+    /// It was said that a plain kernel had to do.
+    warned: bool,
 }
 
 /// `[H, W, C]`.
@@ -114,15 +120,27 @@ impl Dnn {
         add: bool,
     ) -> Result<bool> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { plans, workspace } = &mut *state;
-        if !plans.contains_key(&key) {
-            let plan = self.plan(&key).map_err(|error| gpu.fails("plan a convolution", error))?;
-            if plan.is_none() {
-                tracing::warn!(?key, "cuDNN has no algorithm: a plain kernel takes its place");
-            }
-            plans.insert(key, plan);
+        let State { plans, workspace, warned } = &mut *state;
+        if plans.len() > MOST_PLANS {
+            plans.clear();
         }
-        let Some(Some(plan)) = plans.get(&key) else { return Ok(false) };
+        let plan = match plans.entry(key) {
+            Entry::Occupied(plan) => plan.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(self.plan(&key).map_err(|e| gpu.fails("plan a convolution", e))?)
+            }
+        };
+        let Some(plan) = plan else {
+            if !std::mem::replace(warned, true) {
+                let [h, w, c] = key.input;
+                tracing::warn!(
+                    "cuDNN has no algorithm for a convolution of {h}x{w}x{c}, batch {}: a plain kernel \
+                     takes its place",
+                    key.images
+                );
+            }
+            return Ok(false);
+        };
         if workspace.as_ref().is_none_or(|memory| memory.bytes() < plan.workspace) {
             *workspace = Some(gpu.allocate(plan.workspace)?);
         }
