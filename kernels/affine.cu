@@ -73,3 +73,10 @@ extern "C" __global__ void mean_sparse_pullback(const float* x, const float* g, 
     int c = i % channels;
     put(gx, i, fabsf(x[i] - mean[c]) < radius[c] ? 0.0f : g[i], add);
 }
+
+// x + constant, which has `length` numbers for every image.
+extern "C" __global__ void add_constant(const float* x, const float* constant, float* y, Size total,
+                                        int length) {
+    Size i = thread();
+    if (i < total) y[i] = x[i] + constant[i % length];
+}

@@ -102,3 +102,51 @@ extern "C" __global__ void gate_pullback_gates(const float* x, const float* g, f
     for (int p = 0; p < pixels; p++) v += g[first + (Size)p * channels] * x[first + (Size)p * channels];
     put(gx, i, v, add);
 }
+
+// Rows of `la` and `lb` numbers side by side. A constant row `a` is read again and again.
+extern "C" __global__ void join(const float* a, const float* b, float* y, Size total, int la, int lb,
+                                int constant) {
+    Size i = thread();
+    if (i >= total) return;
+    Size row = i / (la + lb);
+    int at = i % (la + lb);
+    y[i] = at < la ? a[constant ? at : row * la + at] : b[row * lb + at - la];
+}
+
+// `length` numbers of every row of `from` numbers, from the one at `first`.
+extern "C" __global__ void part(const float* x, float* y, Size total, int from, int first, int length,
+                                int add) {
+    Size i = thread();
+    if (i < total) put(y, i, x[i / length * from + first + i % length], add);
+}
+
+// The cotangent of rows of which `length` numbers were taken.
+extern "C" __global__ void part_pullback(const float* g, float* gx, Size total, int from, int first,
+                                         int length, int add) {
+    Size i = thread();
+    if (i >= total) return;
+    int at = (int)(i % from) - first;
+    put(gx, i, at >= 0 && at < length ? g[i / from * length + at] : 0.0f, add);
+}
+
+// Squares of four pixels as one, their channels side by side: top left, bottom left, top right, bottom
+// right. h, w, c are the larger image's; the pullback goes the other way.
+static __device__ __forceinline__ Size merged(Size i, int h, int w, int c) {
+    int channel = i % c;
+    Size pixel = i / c;
+    int x = pixel % w, y = pixel / w % h;
+    Size n = pixel / w / h;
+    int corner = x % 2 * 2 + y % 2;
+    return ((n * (h / 2) + y / 2) * (w / 2) + x / 2) * 4 * c + corner * c + channel;
+}
+
+extern "C" __global__ void patch_merge(const float* x, float* y, Size total, int h, int w, int c) {
+    Size i = thread();
+    if (i < total) y[merged(i, h, w, c)] = x[i];
+}
+
+extern "C" __global__ void patch_merge_pullback(const float* g, float* gx, Size total, int h, int w,
+                                                int c, int add) {
+    Size i = thread();
+    if (i < total) put(gx, i, g[merged(i, h, w, c)], add);
+}

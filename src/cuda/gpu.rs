@@ -19,11 +19,25 @@ use crate::error::{Error, Result};
 const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
 
 /// Names of all kernels.
-const KERNELS: [&str; 37] = [
+const KERNELS: [&str; 56] = [
+    "add_constant",
     "affine",
     "affine_pullback",
+    "attention_128",
+    "attention_32",
+    "attention_64",
+    "attention_pullback_keys_128",
+    "attention_pullback_keys_32",
+    "attention_pullback_keys_64",
+    "attention_pullback_queries_128",
+    "attention_pullback_queries_32",
+    "attention_pullback_queries_64",
     "avg_pool",
     "avg_pool_pullback",
+    "channel_mix",
+    "channel_mix_pullback",
+    "channel_scores",
+    "channel_scores_pullback",
     "conv",
     "conv_pullback",
     "gate",
@@ -32,6 +46,7 @@ const KERNELS: [&str; 37] = [
     "gaussian",
     "global_avg_pool",
     "global_avg_pool_pullback",
+    "join",
     "largest",
     "layer_norm",
     "layer_norm_pullback",
@@ -44,6 +59,10 @@ const KERNELS: [&str; 37] = [
     "normalise",
     "pad",
     "pad_pullback",
+    "part",
+    "part_pullback",
+    "patch_merge",
+    "patch_merge_pullback",
     "scale",
     "softmax",
     "softmax_pullback",
@@ -220,7 +239,7 @@ impl Gpu {
     }
 
     /// A copy of `numbers` in the GPU's memory.
-    pub(super) fn upload(&self, numbers: &[f32]) -> Result<Memory> {
+    pub(super) fn upload<T>(&self, numbers: &[T]) -> Result<Memory> {
         let memory = self.allocate(size_of_val(numbers))?;
         self.write(memory.at(), numbers)?;
         Ok(memory)

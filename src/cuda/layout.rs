@@ -15,7 +15,7 @@ pub(super) type Place = usize;
 pub(super) struct Layout {
     /// Where each value is.
     pub(super) values: Vec<Place>,
-    /// Where each step keeps its bits or origins.
+    /// Where each step keeps its bits, origins or scores.
     pub(super) kept: Vec<Place>,
     /// Where the cotangent of each value is.
     pub(super) cotangents: Vec<Place>,
@@ -53,7 +53,8 @@ impl Layout {
         for (i, step) in lowered.steps.iter().enumerate() {
             made[step.y] = back(i);
             for value in [Some(step.x), step.with].into_iter().flatten() {
-                let keeps = pullback && step.op.keeps() == Keeps::Inputs;
+                let keeps = step.op.keeps(lowered.shapes[step.y]);
+                let keeps = pullback && matches!(keeps, Keeps::Inputs | Keeps::Scores(_));
                 last[value] = last[value].max(if keeps { back(i) } else { i + 1 });
                 first_back[value] = first_back[value].min(back(i));
             }
@@ -63,17 +64,19 @@ impl Layout {
             let from = births(value).map_or(0, |step| step + 1);
             tenants.push(Tenant { words: shape.len(), from, to: last[value].max(from) });
         }
+        for (i, step) in lowered.steps.iter().enumerate() {
+            let elements = lowered.shapes[step.y].len();
+            let words = match step.op.keeps(lowered.shapes[step.y]) {
+                // A batch has its bits in one row: an image's own may begin inside a byte.
+                Keeps::Bits if pullback => words_of(elements.div_ceil(8)),
+                Keeps::Origins if pullback => words_of(elements),
+                // Needed for the forward pass alone, too.
+                Keeps::Scores(numbers) => numbers,
+                _ => 0,
+            };
+            tenants.push(Tenant { words, from: i + 1, to: if pullback { back(i) } else { i + 1 } });
+        }
         if pullback {
-            for (i, step) in lowered.steps.iter().enumerate() {
-                let elements = lowered.shapes[step.y].len();
-                let words = match step.op.keeps() {
-                    // A batch has its bits in one row: an image's own may begin inside a byte.
-                    Keeps::Bits => words_of(elements.div_ceil(8)),
-                    Keeps::Origins => words_of(elements),
-                    Keeps::Nothing | Keeps::Inputs => 0,
-                };
-                tenants.push(Tenant { words, from: i + 1, to: back(i) });
-            }
             for (value, shape) in lowered.shapes.iter().enumerate() {
                 let (from, to) = (first_back[value], made[value]);
                 tenants.push(Tenant { words: shape.len(), from, to });

@@ -7,7 +7,8 @@ use super::layout::Layout;
 use crate::device::Precision;
 use crate::error::Result;
 use crate::nn::Shape;
-use crate::nn::lower::{Keeps, Lowered, Map, Op, Row, Step, Value};
+use crate::nn::lower::{Keeps, Lowered, Map, Op, Row, Step, Value, sides};
+use crate::ops::attention::Groups;
 use crate::ops::conv2d::Geometry;
 
 /// A network in the memory of a GPU.
@@ -30,38 +31,11 @@ pub(super) struct Batch<'a> {
     pub(super) pullback: bool,
 }
 
-/// `[H, W, C]`; a vector is an image of one pixel.
-fn sides(shape: Shape) -> [usize; 3] {
-    match shape {
-        Shape::Image { height, width, channels } => [height, width, channels],
-        Shape::Flat(len) => [1, 1, len],
-    }
-}
-
 impl Runner {
     /// Copies the weights of `lowered` to `gpu`.
     pub(super) fn new(gpu: &Gpu, lowered: Lowered) -> Result<Self> {
-        let numbers = |step: &Step| -> Vec<Vec<f32>> {
-            match &step.op {
-                Op::Normalise { mean, std } => {
-                    vec![mean.clone(), std.clone(), std.iter().map(|std| 1.0 / std).collect()]
-                }
-                Op::Affine { scale, shift, .. } => {
-                    vec![scale.clone().unwrap_or_default(), shift.clone().unwrap_or_default()]
-                }
-                Op::Conv { weight, bias, .. } => {
-                    vec![weight.clone(), bias.clone().unwrap_or_default()]
-                }
-                Op::MeanSparse { mean, radius } => vec![mean.clone(), radius.clone()],
-                Op::Row(Row::LayerNorm { weight, bias, .. }) => vec![weight.clone(), bias.clone()],
-                _ => Vec::new(),
-            }
-        };
-        let weights = lowered
-            .steps
-            .iter()
-            .map(|step| numbers(step).iter().map(|numbers| gpu.upload(numbers)).collect())
-            .collect::<Result<_>>()?;
+        let weights =
+            lowered.steps.iter().map(|step| weights(gpu, &step.op)).collect::<Result<_>>()?;
         let (forward, both) = (Layout::new(&lowered, false), Layout::new(&lowered, true));
         Ok(Self { lowered, weights, forward, both })
     }
@@ -107,13 +81,13 @@ impl Runner {
         self.at(batch, self.both.cotangents[value])
     }
 
-    /// Where a step keeps its bits or origins; nowhere, if no pullback follows.
+    /// Where a step keeps its bits, origins or scores; nowhere, if it does not.
     fn kept(&self, batch: &Batch<'_>, step: usize) -> Address {
-        let keeps = self.lowered.steps[step].op.keeps();
-        if batch.pullback && matches!(keeps, Keeps::Bits | Keeps::Origins) {
-            self.at(batch, self.both.kept[step])
-        } else {
-            NONE
+        let Step { op, y, .. } = &self.lowered.steps[step];
+        match op.keeps(self.lowered.shapes[*y]) {
+            Keeps::Bits | Keeps::Origins if !batch.pullback => NONE,
+            Keeps::Nothing | Keeps::Inputs => NONE,
+            _ => self.at(batch, self.layout(batch.pullback).kept[step]),
         }
     }
 
@@ -242,6 +216,44 @@ impl Runner {
                 let gates = self.value(batch, step.with.unwrap_or(step.x));
                 run("gate", total, &arguments![x, gates, y, size(total), c, h * w])
             }
+            Op::Attention { heads, groups, .. } => {
+                let (threads, [pixels, regions, bias]) =
+                    (n * groups.outputs() * heads, [weight(0), weight(1), weight(2)]);
+                let mut arguments =
+                    arguments![x, pixels, regions, bias, y, kept, size(threads)].to_vec();
+                arguments.extend(form(groups, *heads, oc));
+                run(by_depth(ATTENTION, oc / heads), threads, &arguments)
+            }
+            Op::ChannelAttention(temperatures) => {
+                let at = Scores::new(kept, n, oc, temperatures.len());
+                let sizes = [h * w, at.heads, at.depth].map(Argument::from);
+                let [scores, p, _, lengths] = at.places;
+                let first = arguments![x, weight(0), scores, p, lengths, size(at.rows)];
+                run("channel_scores", at.rows, &[&first[..], &sizes].concat())?;
+                let second = arguments![x, p, y, size(total)];
+                run("channel_mix", total, &[&second[..], &sizes].concat())
+            }
+            Op::Join { pixels } => {
+                let other = step.with.unwrap_or(step.x);
+                let (la, lb) = halves(*pixels, [from, self.lowered.shapes[other]]);
+                let other = self.value(batch, other);
+                run("join", total, &arguments![x, other, y, size(total), la, lb, false])
+            }
+            Op::Before(numbers) => {
+                let lengths = (numbers.len(), from.len());
+                let arguments =
+                    arguments![weight(0), x, y, size(total), lengths.0, lengths.1, true];
+                run("join", total, &arguments)
+            }
+            Op::Position(numbers) => {
+                run("add_constant", total, &arguments![x, weight(0), y, size(total), numbers.len()])
+            }
+            Op::Part(first) => {
+                let arguments =
+                    arguments![x, y, size(total), from.len(), first * c, to.len(), false];
+                run("part", total, &arguments)
+            }
+            Op::PatchMerge => run("patch_merge", total, &arguments![x, y, size(total), h, w, c]),
         }
     }
 
@@ -367,6 +379,61 @@ impl Runner {
                 let gates = self.value(batch, step.with.unwrap_or(step.x));
                 run("gate_pullback", total, &arguments![gates, g, gx, size(total), c, h * w, add])
             }
+            Op::Attention { heads, groups, .. } => {
+                let [pixels, regions, bias] = [weight(0), weight(1), weight(2)];
+                let asked = n * groups.outputs() * heads;
+                let (sums, deltas) = (kept, kept + 4 * asked as Address);
+                let call = |name, threads: usize| {
+                    let mut arguments =
+                        arguments![x, pixels, regions, bias, g, sums, deltas, gx, size(threads)]
+                            .to_vec();
+                    arguments.extend(form(groups, *heads, oc));
+                    arguments.push(add.into());
+                    run(name, threads, &arguments)
+                };
+                call(by_depth(OF_QUERIES, oc / heads), asked)?;
+                call(by_depth(OF_KEYS, oc / heads), n * groups.pixels.len() * heads)
+            }
+            Op::ChannelAttention(temperatures) => {
+                let at = Scores::new(kept, n, oc, temperatures.len());
+                let sizes = [h * w, at.heads, at.depth].map(Argument::from);
+                let [scores, p, of_scores, lengths] = at.places;
+                let first = arguments![x, g, p, of_scores, size(at.rows)];
+                run("channel_scores_pullback", at.rows, &[&first[..], &sizes].concat())?;
+                let threads = n * to.len();
+                let second = arguments![
+                    x,
+                    g,
+                    weight(0),
+                    scores,
+                    p,
+                    of_scores,
+                    lengths,
+                    gx,
+                    size(threads),
+                    size(at.rows)
+                ];
+                let last = [Argument::from(add)];
+                run("channel_mix_pullback", threads, &[&second[..], &sizes, &last].concat())
+            }
+            Op::Join { pixels } => {
+                let other = self.lowered.shapes[step.with.unwrap_or(step.x)];
+                let (la, lb) = halves(*pixels, [from, other]);
+                run("part", total, &arguments![g, gx, size(total), la + lb, 0_usize, la, add])
+            }
+            Op::Before(numbers) => {
+                let (whole, first) = (to.len(), numbers.len());
+                run("part", total, &arguments![g, gx, size(total), whole, first, from.len(), add])
+            }
+            Op::Position(_) => run("scale", total, &arguments![g, 1.0_f32, gx, size(total), add]),
+            Op::Part(first) => {
+                let (whole, first) = (from.len(), first * c);
+                let arguments = arguments![g, gx, size(total), whole, first, to.len(), add];
+                run("part_pullback", total, &arguments)
+            }
+            Op::PatchMerge => {
+                run("patch_merge_pullback", total, &arguments![g, gx, size(total), h, w, c, add])
+            }
         }
     }
 
@@ -380,6 +447,11 @@ impl Runner {
             let x = self.value(batch, step.x);
             let arguments = arguments![x, g, gx, size(total), c, h * w, add];
             return batch.gpu.launch("gate_pullback_gates", total, &arguments);
+        }
+        if let Op::Join { pixels } = step.op {
+            let (la, lb) = halves(pixels, [step.x, with].map(|value| self.lowered.shapes[value]));
+            let arguments = arguments![g, gx, size(total), la + lb, la, lb, add];
+            return batch.gpu.launch("part", total, &arguments);
         }
         batch.gpu.launch("scale", total, &arguments![g, 1.0_f32, gx, size(total), add])
     }
@@ -436,6 +508,81 @@ impl Runner {
         arguments.push(add.into());
         batch.gpu.launch("conv_pullback", total, &arguments)
     }
+}
+
+/// The numbers of a step in the memory of the GPU, in the order in which kernels are given them.
+fn weights(gpu: &Gpu, op: &Op) -> Result<Vec<Memory>> {
+    let floats = |numbers: &[&[f32]]| numbers.iter().map(|numbers| gpu.upload(numbers)).collect();
+    match op {
+        Op::Normalise { mean, std } => {
+            let inverse: Vec<f32> = std.iter().map(|std| 1.0 / std).collect();
+            floats(&[mean, std, &inverse])
+        }
+        Op::Affine { scale, shift, .. } => {
+            floats(&[scale.as_deref().unwrap_or_default(), shift.as_deref().unwrap_or_default()])
+        }
+        Op::Conv { weight, bias, .. } => floats(&[weight, bias.as_deref().unwrap_or_default()]),
+        Op::MeanSparse { mean, radius } => floats(&[mean, radius]),
+        Op::Row(Row::LayerNorm { weight, bias, .. }) => floats(&[weight, bias]),
+        Op::ChannelAttention(numbers) | Op::Before(numbers) | Op::Position(numbers) => {
+            floats(&[numbers])
+        }
+        Op::Attention { groups, bias, .. } => {
+            let pixels: Vec<i32> = groups.pixels.iter().map(|pixel| *pixel as i32).collect();
+            let regions: Vec<i32> =
+                groups.regions.iter().map(|region| i32::from(*region)).collect();
+            let bias = bias.as_deref().unwrap_or_default();
+            Ok(vec![gpu.upload(&pixels)?, gpu.upload(&regions)?, gpu.upload(bias)?])
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What the kernels of attention have to know of its form.
+fn form(groups: &Groups, heads: usize, channels: usize) -> [Argument; 5] {
+    arguments![groups.pixels.len(), groups.length, groups.queries, heads, channels / heads.max(1)]
+}
+
+/// Kernels of attention for heads of up to 32, 64 and 128 channels.
+const ATTENTION: [&str; 3] = ["attention_32", "attention_64", "attention_128"];
+const OF_QUERIES: [&str; 3] = [
+    "attention_pullback_queries_32",
+    "attention_pullback_queries_64",
+    "attention_pullback_queries_128",
+];
+const OF_KEYS: [&str; 3] =
+    ["attention_pullback_keys_32", "attention_pullback_keys_64", "attention_pullback_keys_128"];
+
+fn by_depth(kernels: [&'static str; 3], depth: usize) -> &'static str {
+    match depth {
+        0..=32 => kernels[0],
+        33..=64 => kernels[1],
+        _ => kernels[2],
+    }
+}
+
+/// Where attention among channels keeps its numbers.
+struct Scores {
+    /// Scores, probabilities, cotangents of scores, and the lengths of queries and keys.
+    places: [Address; 4],
+    /// Query channels of the batch.
+    rows: usize,
+    heads: usize,
+    depth: usize,
+}
+
+impl Scores {
+    fn new(kept: Address, images: usize, channels: usize, heads: usize) -> Self {
+        let (rows, depth) = (images * channels, channels / heads.max(1));
+        let places = [0, 1, 2, 3].map(|i| kept + 4 * (i * rows * depth) as Address);
+        Self { places, rows, heads, depth }
+    }
+}
+
+/// Lengths of the rows that are joined: of whole images or of pixels.
+fn halves(pixels: bool, shapes: [Shape; 2]) -> (usize, usize) {
+    let [a, b] = shapes.map(|shape| if pixels { shape.len() } else { shape.channels() });
+    (a, b)
 }
 
 fn key(batch: &Batch<'_>, geometry: &Geometry, (from, to): (Shape, Shape), backward: bool) -> Key {

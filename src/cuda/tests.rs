@@ -19,23 +19,6 @@ use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::rng::{Draw, Stream};
 use crate::threat::{Norm, Threat};
 
-/// What GPUs cannot do yet; such networks run on the CPU.
-const ABSENT: [&str; 13] = [
-    "attention",
-    "attention of the first pixel",
-    "attention in windows",
-    "attention in moved windows",
-    "attention in a window that is not moved",
-    "covariance attention",
-    "class token",
-    "position embedding",
-    "first token",
-    "all tokens but the first",
-    "stack",
-    "patch merge",
-    "concat",
-];
-
 fn gpu() -> device::Device {
     assert!(count() > 0, "no GPU is visible: run these tests under scripts/emulator.sh");
     device::Device::Cuda(vec![0])
@@ -72,20 +55,12 @@ fn on_cpu(layer: &Layer, x: &Tensor, g: impl Fn(&Tensor) -> Tensor) -> (Tensor, 
 #[ignore = "needs a GPU"]
 fn every_layer_equals_the_cpu() {
     let _ = gpu();
-    let mut absent = Vec::new();
     for (name, layer, [n, c, h, w]) in layers() {
         let x = normal(&[n, c, h, w], 0);
         let cotangent = |y: &Tensor| normal(y.dims(), 1);
         let (y, gx) = on_cpu(&layer, &x, cotangent);
         let outputs = y.dim(1).unwrap();
-        let network = match Network::open(&layer, [c, h, w], outputs, &[0]) {
-            Ok(network) => network,
-            Err(error) => {
-                assert!(error.to_string().ends_with("does not run on the GPU yet"), "{error}");
-                absent.push(name);
-                continue;
-            }
-        };
+        let network = Network::open(&layer, [c, h, w], outputs, &[0]).unwrap();
         let logits = network.logits(&x, Precision::F32).unwrap();
         assert_close(name, &logits, &y, 2e-6);
         let (logits, gradient) =
@@ -94,8 +69,6 @@ fn every_layer_equals_the_cpu() {
         // `cotangent` of the flat logits has the numbers of that of the output.
         assert_close(name, &gradient, &gx, 1e-5);
     }
-    // In the order of the list.
-    assert_eq!(absent, ABSENT);
 }
 
 fn bundled(name: &str) -> FrozenNetwork {

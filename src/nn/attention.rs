@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use candle_core::{Device, Tensor};
 
 use super::conv2d::fill;
+use super::lower::{Lowered, MOST_DEPTH, Op, Value, absent, numbers};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -205,6 +206,16 @@ impl Node for Attention {
             Scope::Windows { size, .. } => height * width * size * size,
         };
         (2 * pairs * (channels / 3)) as u64
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let [height, width, _] = to.shapes[x].image("attention")?;
+        if depth_of_heads("attention", self.heads, to.shapes[x])? > MOST_DEPTH {
+            return Err(absent(&self.describe()));
+        }
+        let groups = self.groups(height, width)?;
+        let bias = self.form(&groups)?.bias.map(numbers).transpose()?;
+        to.apply(self, Op::Attention { heads: self.heads, groups, bias }, x)
     }
 
     fn describe(&self) -> String {

@@ -175,6 +175,11 @@ impl Node for Concat {
         self.0.iter().map(|branch| branch.multiply_adds(input)).sum()
     }
 
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        self.shape(to.shapes[x])?;
+        to.join(&self.0, false, x)
+    }
+
     fn describe(&self) -> String {
         "concat of".into()
     }

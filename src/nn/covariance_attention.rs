@@ -4,6 +4,7 @@
 use candle_core::{DType, Tensor};
 
 use super::attention::{depth_of_heads, reference_softmax};
+use super::lower::{Lowered, Op, Value};
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
 use crate::ops::covariance_attention::{self, SHORTEST};
@@ -74,6 +75,11 @@ impl Node for CovarianceAttention {
         let Shape::Image { height, width, channels } = input else { return 0 };
         let depth = channels / 3 / self.temperatures.len().max(1);
         (2 * height * width * (channels / 3) * depth) as u64
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        let temperatures = self.temperatures.iter().map(|t| *t as f32).collect();
+        to.apply(self, Op::ChannelAttention(temperatures), x)
     }
 
     fn describe(&self) -> String {

@@ -6,8 +6,12 @@ use candle_core::{DType, Tensor};
 
 use super::{Layer, Node, Shape};
 use crate::error::{Error, Result};
+use crate::ops::attention::Groups;
 use crate::ops::conv2d::{Geometry, Padding};
 use crate::ops::pool::Window;
+
+/// Channels of a head, at most, for attention on GPUs.
+pub const MOST_DEPTH: usize = 128;
 
 /// Number of a value of a [`Lowered`] network; 0 is the image.
 pub type Value = usize;
@@ -100,6 +104,31 @@ pub enum Op {
     Add,
     /// An image times a number per channel, the second value.
     Gate,
+    /// Attention among the pixels of groups, of queries, keys and values in `heads` heads.
+    Attention {
+        /// Number of heads.
+        heads: usize,
+        /// Who attends to whom.
+        groups: Groups,
+        /// `[heads, length, length]`, added to the scores.
+        bias: Option<Vec<f32>>,
+    },
+    /// Attention among the channels of a head, with a temperature per head.
+    ChannelAttention(Vec<f32>),
+    /// Two values side by side: their channels, or with `pixels` all the pixels of the one before all
+    /// of the other.
+    Join {
+        /// Of whole images.
+        pixels: bool,
+    },
+    /// These numbers before every image.
+    Before(Vec<f32>),
+    /// These numbers added to every image.
+    Position(Vec<f32>),
+    /// The pixels from this one on.
+    Part(usize),
+    /// Squares of four pixels as one.
+    PatchMerge,
 }
 
 /// A smooth function of one number.
@@ -147,6 +176,8 @@ pub enum Keeps {
     Nothing,
     /// The values it reads.
     Inputs,
+    /// The values it reads, and so many numbers for each image besides.
+    Scores(usize),
     /// A bit for each element of the output: it is above 0.
     Bits,
     /// A byte for each element of the output: where in its window the maximum was.
@@ -154,14 +185,28 @@ pub enum Keeps {
 }
 
 impl Op {
-    /// What the pullback needs of the forward pass.
-    pub fn keeps(&self) -> Keeps {
+    /// What the pullback needs of the forward pass, for an output of this shape.
+    pub fn keeps(&self, output: Shape) -> Keeps {
         match self {
             Self::Affine { relu: true, .. } | Self::Conv { relu: true, .. } => Keeps::Bits,
             Self::Map(_) | Self::MeanSparse { .. } | Self::Row(_) | Self::Gate => Keeps::Inputs,
             Self::MaxPool(_) => Keeps::Origins,
+            Self::Attention { heads, groups, .. } => Keeps::Scores(2 * heads * groups.outputs()),
+            Self::ChannelAttention(temperatures) => {
+                let (heads, [_, _, channels]) = (temperatures.len(), sides(output));
+                let depth = channels / heads.max(1);
+                Keeps::Scores(channels * (3 * depth + 2))
+            }
             _ => Keeps::Nothing,
         }
+    }
+}
+
+/// `[H, W, C]`; a vector is an image of one pixel.
+pub fn sides(shape: Shape) -> [usize; 3] {
+    match shape {
+        Shape::Image { height, width, channels } => [height, width, channels],
+        Shape::Flat(len) => [1, 1, len],
     }
 }
 
@@ -188,6 +233,28 @@ impl Lowered {
     pub(super) fn apply(&mut self, layer: &dyn Node, op: Op, x: Value) -> Result<Value> {
         let shape = layer.shape(self.shapes[x])?;
         Ok(self.push(op, x, None, shape))
+    }
+
+    /// Adds the branches, all on `x`, and joins their outputs.
+    pub(super) fn join(&mut self, branches: &[Layer], pixels: bool, x: Value) -> Result<Value> {
+        let mut joined: Option<Value> = None;
+        for branch in branches {
+            let next = branch.lower(self, x)?;
+            joined = Some(match joined {
+                None => next,
+                Some(first) => {
+                    let ([h, w, c], [h2, _, c2]) =
+                        (sides(self.shapes[first]), sides(self.shapes[next]));
+                    let shape = match (pixels, self.shapes[first]) {
+                        (true, _) => Shape::of_image([h + h2, w], c),
+                        (false, Shape::Flat(_)) => Shape::Flat(c + c2),
+                        (false, _) => Shape::of_image([h, w], c + c2),
+                    };
+                    self.push(Op::Join { pixels }, first, Some(next), shape)
+                }
+            });
+        }
+        Ok(joined.unwrap_or(x))
     }
 
     /// Adds a convolution; padding that differs by side becomes a step of its own.

@@ -4,6 +4,7 @@
 use candle_core::Tensor;
 
 use super::bounds::AffineForm;
+use super::lower::{Lowered, Op, Value};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape};
 use crate::error::Result;
@@ -52,6 +53,10 @@ impl Node for PatchMerge {
 
     fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
         Ok(Some(AffineForm::moving(self.layer())))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::PatchMerge, x)
     }
 
     fn describe(&self) -> String {

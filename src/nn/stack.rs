@@ -4,6 +4,7 @@
 use candle_core::Tensor;
 
 use super::branch::{add, save_all, shapes};
+use super::lower::{Lowered, Value};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -56,6 +57,11 @@ impl Node for Stack {
 
     fn multiply_adds(&self, input: Shape) -> u64 {
         self.0.iter().map(|branch| branch.multiply_adds(input)).sum()
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        self.shape(to.shapes[x])?;
+        to.join(&self.0, true, x)
     }
 
     fn describe(&self) -> String {

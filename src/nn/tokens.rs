@@ -5,6 +5,7 @@
 use candle_core::Tensor;
 
 use super::bounds::{AffineForm, wide};
+use super::lower::{Lowered, Op, Value, numbers};
 use super::shape::misfit;
 use super::{Layer, Node, Saved, Shape, foreign};
 use crate::error::Result;
@@ -63,6 +64,10 @@ impl Node for ClassToken {
         Ok(Some(AffineForm::new(Self(token).layer(), absolute, 1)))
     }
 
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Before(numbers(&self.0)?), x)
+    }
+
     fn describe(&self) -> String {
         "class token".into()
     }
@@ -114,6 +119,10 @@ impl Node for Position {
         let embedding = wide(&self.0)?;
         let absolute = Self(embedding.zeros_like()?).layer();
         Ok(Some(AffineForm::new(Self(embedding).layer(), absolute, 1)))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Position(numbers(&self.0)?), x)
     }
 
     fn describe(&self) -> String {
@@ -181,6 +190,10 @@ impl Node for Tokens {
 
     fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
         Ok(Some(AffineForm::moving(self.layer())))
+    }
+
+    fn lower(&self, to: &mut Lowered, x: Value) -> Result<Value> {
+        to.apply(self, Op::Part(self.first), x)
     }
 
     fn describe(&self) -> String {

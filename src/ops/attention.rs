@@ -56,7 +56,7 @@ impl Groups {
     }
 
     /// Pixels of the output.
-    fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.pixels.len() / self.length.max(1) * self.queries
     }
 

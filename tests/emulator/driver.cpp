@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "../../kernels/affine.cu"
+#include "../../kernels/attention.cu"
 #include "../../kernels/conv.cu"
 #include "../../kernels/layout.cu"
 #include "../../kernels/map.cu"
@@ -40,16 +41,21 @@ void call(void (*function)(Types...), void** arguments) {
     { #name, [](void** arguments) { call(name, arguments); } }
 
 const std::map<std::string, Kernel> kernels = {
-    KERNEL(affine), KERNEL(affine_pullback), KERNEL(avg_pool), KERNEL(avg_pool_pullback),
-    KERNEL(conv), KERNEL(conv_pullback), KERNEL(gate), KERNEL(gate_pullback),
-    KERNEL(gate_pullback_gates), KERNEL(gaussian), KERNEL(global_avg_pool),
-    KERNEL(global_avg_pool_pullback), KERNEL(largest), KERNEL(layer_norm),
-    KERNEL(layer_norm_pullback), KERNEL(map), KERNEL(map_pullback), KERNEL(max_pool),
-    KERNEL(max_pool_pullback), KERNEL(mean_sparse), KERNEL(mean_sparse_pullback),
-    KERNEL(normalise), KERNEL(pad), KERNEL(pad_pullback), KERNEL(scale), KERNEL(softmax),
-    KERNEL(softmax_pullback), KERNEL(standardise), KERNEL(standardise_pullback),
-    KERNEL(subsample), KERNEL(subsample_pullback), KERNEL(sum), KERNEL(to_nchw), KERNEL(to_nhwc),
-    KERNEL(uniform), KERNEL(unit_length), KERNEL(unit_length_pullback),
+    KERNEL(add_constant), KERNEL(affine), KERNEL(affine_pullback), KERNEL(attention_128),
+    KERNEL(attention_32), KERNEL(attention_64), KERNEL(attention_pullback_keys_128),
+    KERNEL(attention_pullback_keys_32), KERNEL(attention_pullback_keys_64),
+    KERNEL(attention_pullback_queries_128), KERNEL(attention_pullback_queries_32),
+    KERNEL(attention_pullback_queries_64), KERNEL(avg_pool), KERNEL(avg_pool_pullback), KERNEL(channel_mix),
+    KERNEL(channel_mix_pullback), KERNEL(channel_scores), KERNEL(channel_scores_pullback), KERNEL(conv),
+    KERNEL(conv_pullback), KERNEL(gate), KERNEL(gate_pullback), KERNEL(gate_pullback_gates), KERNEL(gaussian),
+    KERNEL(global_avg_pool), KERNEL(global_avg_pool_pullback), KERNEL(join), KERNEL(largest),
+    KERNEL(layer_norm), KERNEL(layer_norm_pullback), KERNEL(map), KERNEL(map_pullback), KERNEL(max_pool),
+    KERNEL(max_pool_pullback), KERNEL(mean_sparse), KERNEL(mean_sparse_pullback), KERNEL(normalise),
+    KERNEL(pad), KERNEL(pad_pullback), KERNEL(part), KERNEL(part_pullback), KERNEL(patch_merge),
+    KERNEL(patch_merge_pullback), KERNEL(scale), KERNEL(softmax), KERNEL(softmax_pullback),
+    KERNEL(standardise), KERNEL(standardise_pullback), KERNEL(subsample), KERNEL(subsample_pullback),
+    KERNEL(sum), KERNEL(to_nchw), KERNEL(to_nhwc), KERNEL(uniform), KERNEL(unit_length),
+    KERNEL(unit_length_pullback),
 };
 
 // Bytes in front of and behind every block of memory.
