@@ -1,5 +1,5 @@
 // Smooth functions of one number and their pullbacks at x. The numbers of the functions are those of
-// `kind` in src/cuda/run.rs.
+// `kind` in src/cuda/form.rs.
 #include "common.cuh"
 
 enum { SILU = 0, GELU = 1, SIGMOID = 2, PSSILU = 3 };

@@ -234,13 +234,19 @@ impl<'a, R: Row> Remaining<'a, R> {
 
 impl Remaining<'_, AttackRow> {
     /// How many images an attack gets at a time.
-    fn images_at_once(&self, configured: &Configured, request: &Request) -> usize {
+    fn images_at_once(
+        &self,
+        model: &dyn Classifier,
+        configured: &Configured,
+        request: &Request,
+    ) -> usize {
+        let given = self.plan.batch.or(model.batch());
         let ensemble = !configured.search.parts().is_empty();
         match (ensemble, request.randomness) {
             // The published AutoAttack packs into batches what an attack left of the whole set.
             (true, Randomness::Torch) => self.record.images.max(1),
-            (true, Randomness::PerImage) => self.plan.batch.unwrap_or(ENSEMBLE_BATCH),
-            _ => self.plan.batch.unwrap_or(BATCH),
+            (true, Randomness::PerImage) => given.unwrap_or(ENSEMBLE_BATCH),
+            _ => given.unwrap_or(BATCH),
         }
     }
 
@@ -253,7 +259,8 @@ impl Remaining<'_, AttackRow> {
     ) -> Result<()> {
         progress.job(self.record, self.rows.len());
         let (path, data) = (self.path.as_path(), self.data);
-        let (what, batch) = ((configured, request), self.images_at_once(configured, request));
+        let (what, batch) =
+            ((configured, request), self.images_at_once(model, configured, request));
         let mut checks = JobChecks::before(path, what, model, data, &self.rows, batch)?;
         checks.findings().iter().for_each(|finding| progress.finding(self.record, finding));
         let mut images = match self.plan.record.save_adversarial {

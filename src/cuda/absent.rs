@@ -32,6 +32,10 @@ impl Network {
         match self.0 {}
     }
 
+    pub(crate) fn batch(&self) -> usize {
+        match self.0 {}
+    }
+
     pub(crate) fn logits(&self, _: &Tensor, _: Precision) -> Result<Tensor> {
         match self.0 {}
     }

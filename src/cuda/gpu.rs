@@ -290,7 +290,7 @@ impl Gpu {
             block_dim: (BLOCK as u32, 1, 1),
             shared_mem_bytes: 0,
         };
-        // SAFETY: the arguments are those of the kernel, which `run.rs` writes beside its name, and
+        // SAFETY: the arguments are those of the kernel, which `forward` and `backward` write beside its name, and
         // every address has room for what the kernel's bounds, which are among them, let it touch.
         unsafe { call.launch(shape) }.map_err(|error| self.fails(name, error))?;
         Ok(())

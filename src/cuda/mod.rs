@@ -9,7 +9,13 @@
 #[cfg(not(feature = "cuda"))]
 mod absent;
 #[cfg(feature = "cuda")]
+mod backward;
+#[cfg(feature = "cuda")]
 mod dnn;
+#[cfg(feature = "cuda")]
+mod form;
+#[cfg(feature = "cuda")]
+mod forward;
 #[cfg(feature = "cuda")]
 mod gpu;
 #[cfg(feature = "cuda")]

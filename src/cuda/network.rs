@@ -20,6 +20,10 @@ use crate::ops::with_slice;
 /// Images that a GPU computes at once, at most: more fill no GPU better.
 const MOST_IMAGES: usize = 2048;
 
+/// Images at a time for attacks, for each GPU: enough to fill it, few enough that little work is lost when
+/// a run is killed in the middle of them.
+const ENOUGH_IMAGES: usize = 512;
+
 /// Share of the free memory that may be used.
 const SHARE: f64 = 0.8;
 
@@ -98,6 +102,14 @@ impl Network {
     /// Number of batches that can be worked on at the same time.
     pub(crate) fn lanes(&self) -> usize {
         self.engines.len()
+    }
+
+    /// Images at a time that fill the GPUs and fit into their memory.
+    pub(crate) fn batch(&self) -> usize {
+        let of = |engine: &Mutex<Engine>| {
+            engine.lock().unwrap_or_else(PoisonError::into_inner).most[1].min(ENOUGH_IMAGES)
+        };
+        self.engines.iter().map(of).sum()
     }
 
     /// Logits `[N, K]` of `images` `[N, C, H, W]`.

@@ -273,6 +273,10 @@ impl Classifier for FrozenNetwork {
         }
     }
 
+    fn batch(&self) -> Option<usize> {
+        self.gpu.as_ref().map(|(network, _)| network.batch())
+    }
+
     fn judged(&self, images: &Tensor) -> Result<Option<Tensor>> {
         match self.gpu(images)? {
             Some((network, precision)) if precision != Precision::F32 => {

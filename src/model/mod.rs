@@ -77,6 +77,11 @@ pub trait Classifier: Send + Sync {
         rayon::current_num_threads()
     }
 
+    /// Images at a time that suit its device, if it has one of its own.
+    fn batch(&self) -> Option<usize> {
+        None
+    }
+
     /// The logits `[N, K]` that results are judged by, if those of [`Classifier::logits`] are in a lower
     /// precision, for the search only.
     ///

@@ -1,0 +1,126 @@
+//! What kernels and cuDNN have to know of a step beside its values: its weights, its sizes and which kernel
+//! it is.
+
+use super::dnn::Key;
+use super::gpu::{Address, Argument, Gpu, Memory, arguments};
+use super::run::Batch;
+use crate::error::Result;
+use crate::nn::Shape;
+use crate::nn::lower::{Map, Op, Row, sides};
+use crate::ops::attention::Groups;
+use crate::ops::conv2d::Geometry;
+
+/// The numbers of a step in the memory of the GPU, in the order in which kernels are given them.
+pub(super) fn weights(gpu: &Gpu, op: &Op) -> Result<Vec<Memory>> {
+    let floats = |numbers: &[&[f32]]| numbers.iter().map(|numbers| gpu.upload(numbers)).collect();
+    match op {
+        Op::Normalise { mean, std } => {
+            let inverse: Vec<f32> = std.iter().map(|std| 1.0 / std).collect();
+            floats(&[mean, std, &inverse])
+        }
+        Op::Affine { scale, shift, .. } => {
+            floats(&[scale.as_deref().unwrap_or_default(), shift.as_deref().unwrap_or_default()])
+        }
+        Op::Conv { weight, bias, .. } => floats(&[weight, bias.as_deref().unwrap_or_default()]),
+        Op::MeanSparse { mean, radius } => floats(&[mean, radius]),
+        Op::Row(Row::LayerNorm { weight, bias, .. }) => floats(&[weight, bias]),
+        Op::ChannelAttention(numbers) | Op::Before(numbers) | Op::Position(numbers) => {
+            floats(&[numbers])
+        }
+        Op::Attention { groups, bias, .. } => {
+            let pixels: Vec<i32> = groups.pixels.iter().map(|pixel| *pixel as i32).collect();
+            let regions: Vec<i32> =
+                groups.regions.iter().map(|region| i32::from(*region)).collect();
+            let bias = bias.as_deref().unwrap_or_default();
+            Ok(vec![gpu.upload(&pixels)?, gpu.upload(&regions)?, gpu.upload(bias)?])
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What the kernels of attention have to know of its form.
+pub(super) fn form(groups: &Groups, heads: usize, channels: usize) -> [Argument; 5] {
+    arguments![groups.pixels.len(), groups.length, groups.queries, heads, channels / heads.max(1)]
+}
+
+/// Kernels of attention for heads of up to 32, 64 and 128 channels.
+pub(super) const ATTENTION: [&str; 3] = ["attention_32", "attention_64", "attention_128"];
+pub(super) const OF_QUERIES: [&str; 3] = [
+    "attention_pullback_queries_32",
+    "attention_pullback_queries_64",
+    "attention_pullback_queries_128",
+];
+pub(super) const OF_KEYS: [&str; 3] =
+    ["attention_pullback_keys_32", "attention_pullback_keys_64", "attention_pullback_keys_128"];
+
+pub(super) fn by_depth(kernels: [&'static str; 3], depth: usize) -> &'static str {
+    match depth {
+        0..=32 => kernels[0],
+        33..=64 => kernels[1],
+        _ => kernels[2],
+    }
+}
+
+/// Where attention among channels keeps its numbers.
+pub(super) struct Scores {
+    /// Scores, probabilities, cotangents of scores, and the lengths of queries and keys.
+    pub(super) places: [Address; 4],
+    /// Query channels of the batch.
+    pub(super) rows: usize,
+    pub(super) heads: usize,
+    pub(super) depth: usize,
+}
+
+impl Scores {
+    pub(super) fn new(kept: Address, images: usize, channels: usize, heads: usize) -> Self {
+        let (rows, depth) = (images * channels, channels / heads.max(1));
+        let places = [0, 1, 2, 3].map(|i| kept + 4 * (i * rows * depth) as Address);
+        Self { places, rows, heads, depth }
+    }
+}
+
+/// Lengths of the rows that are joined: of whole images or of pixels.
+pub(super) fn halves(pixels: bool, shapes: [Shape; 2]) -> (usize, usize) {
+    let [a, b] = shapes.map(|shape| if pixels { shape.len() } else { shape.channels() });
+    (a, b)
+}
+
+pub(super) fn key(
+    batch: &Batch<'_>,
+    geometry: &Geometry,
+    (from, to): (Shape, Shape),
+    backward: bool,
+) -> Key {
+    let (images, precision) = (batch.images, batch.precision);
+    Key { images, input: sides(from), output: sides(to), geometry: *geometry, precision, backward }
+}
+
+/// What the plain kernels have to know of a convolution.
+pub(super) fn shape_of(key: &Key) -> [Argument; 15] {
+    let ([h, w, c], [oh, ow, oc]) = (key.input, key.output);
+    let Geometry { kernel: [kh, kw], stride, padding, dilation, groups, .. } = key.geometry;
+    let (top, left) = (padding.top, padding.left);
+    let [stride_y, stride_x] = stride;
+    let [dilation_y, dilation_x] = dilation;
+    arguments![
+        h, w, c, oh, ow, oc, kh, kw, stride_y, stride_x, top, left, dilation_y, dilation_x, groups
+    ]
+}
+
+/// The number of a function in `kernels/map.cu`, and its constants.
+pub(super) fn numbers(map: Map) -> (usize, f32, f32) {
+    match map {
+        Map::Silu => (0, 0.0, 0.0),
+        Map::Gelu => (1, 0.0, 0.0),
+        Map::Sigmoid => (2, 0.0, 0.0),
+        Map::PsSilu { alpha, beta } => (3, alpha, beta),
+    }
+}
+
+/// A layer norm is of each pixel, the others of the whole image.
+pub(super) fn row_length(row: &Row, shape: Shape) -> usize {
+    match row {
+        Row::LayerNorm { .. } => shape.channels(),
+        Row::Standardise | Row::UnitLength | Row::Softmax => shape.len(),
+    }
+}

@@ -1,0 +1,180 @@
+//! What every step does on the way to the logits: one or two kernels, or a convolution of cuDNN.
+
+use super::form::{ATTENTION, Scores, by_depth, form, halves, key, numbers, row_length, shape_of};
+use super::gpu::{Address, Argument, Gpu, NONE, arguments, size};
+use super::run::{Batch, Runner};
+use crate::error::Result;
+use crate::nn::Shape;
+use crate::nn::lower::{Op, Row, sides};
+use crate::ops::conv2d::Geometry;
+
+impl Runner {
+    /// Computes the value that step `i` makes.
+    pub(super) fn step(&self, batch: &Batch<'_>, i: usize) -> Result<()> {
+        let step = &self.lowered.steps[i];
+        let (gpu, n) = (batch.gpu, batch.images);
+        let (from, to) = (self.lowered.shapes[step.x], self.lowered.shapes[step.y]);
+        let ([h, w, c], [oh, ow, oc]) = (sides(from), sides(to));
+        let (x, y) = (self.value(batch, step.x), self.value(batch, step.y));
+        let total = n * to.len();
+        let weight = |which| self.weight(i, which);
+        let kept = self.kept(batch, i);
+        let run = |name, threads, arguments: &[Argument]| gpu.launch(name, threads, arguments);
+        match &step.op {
+            Op::Normalise { .. } => {
+                run("normalise", total, &arguments![x, weight(0), weight(1), y, size(total), c])
+            }
+            Op::Affine { relu, .. } => {
+                self.affine(gpu, [x, weight(0), weight(1), y, kept], total, c, *relu)
+            }
+            Op::Conv { bias, relu, geometry, .. } => {
+                self.convolve(batch, geometry, (from, to), [x, weight(0), y])?;
+                if bias.is_none() && !relu {
+                    return Ok(());
+                }
+                self.affine(gpu, [y, NONE, weight(1), y, kept], total, oc, *relu)
+            }
+            Op::Map(map) => {
+                let (kind, alpha, beta) = numbers(*map);
+                run("map", total, &arguments![kind, x, y, size(total), alpha, beta])
+            }
+            Op::MeanSparse { .. } => {
+                run("mean_sparse", total, &arguments![x, weight(0), weight(1), y, size(total), c])
+            }
+            Op::Scale(factor) => {
+                run("scale", total, &arguments![x, *factor, y, size(total), false])
+            }
+            Op::AvgPool(window) => run(
+                "avg_pool",
+                total,
+                &arguments![x, y, size(total), h, w, c, oh, ow, window.size, window.stride],
+            ),
+            Op::MaxPool(window) => run(
+                "max_pool",
+                total,
+                &arguments![x, y, kept, size(total), h, w, c, oh, ow, window.size, window.stride],
+            ),
+            Op::GlobalAvgPool => {
+                run("global_avg_pool", total, &arguments![x, y, size(total), c, h * w])
+            }
+            Op::Flatten => run("to_nchw", total, &arguments![x, y, size(total), c, h * w, false]),
+            Op::Subsample(pixels) => {
+                run("subsample", total, &arguments![x, y, size(total), h, w, c, oh, ow, *pixels])
+            }
+            Op::Pad { pixels, channels } => run(
+                "pad",
+                total,
+                &arguments![
+                    x,
+                    y,
+                    size(total),
+                    h,
+                    w,
+                    c,
+                    oh,
+                    ow,
+                    oc,
+                    pixels.top,
+                    pixels.left,
+                    channels[0]
+                ],
+            ),
+            Op::Row(row) => {
+                let length = row_length(row, from);
+                let rows = total / length.max(1);
+                match row {
+                    Row::LayerNorm { eps, .. } => run(
+                        "layer_norm",
+                        rows,
+                        &arguments![x, weight(0), weight(1), y, size(rows), length, *eps],
+                    ),
+                    Row::Standardise => {
+                        run("standardise", rows, &arguments![x, y, size(rows), length])
+                    }
+                    Row::UnitLength => {
+                        run("unit_length", rows, &arguments![x, y, size(rows), length])
+                    }
+                    Row::Softmax => run("softmax", rows, &arguments![x, y, size(rows), length]),
+                }
+            }
+            Op::Add => {
+                let with = self.value(batch, step.with.unwrap_or(step.x));
+                run("sum", total, &arguments![x, with, y, size(total)])
+            }
+            Op::Gate => {
+                let gates = self.value(batch, step.with.unwrap_or(step.x));
+                run("gate", total, &arguments![x, gates, y, size(total), c, h * w])
+            }
+            Op::Attention { heads, groups, .. } => {
+                let (threads, [pixels, regions, bias]) =
+                    (n * groups.outputs() * heads, [weight(0), weight(1), weight(2)]);
+                let mut arguments =
+                    arguments![x, pixels, regions, bias, y, kept, size(threads)].to_vec();
+                arguments.extend(form(groups, *heads, oc));
+                run(by_depth(ATTENTION, oc / heads), threads, &arguments)
+            }
+            Op::ChannelAttention(temperatures) => {
+                let at = Scores::new(kept, n, oc, temperatures.len());
+                let sizes = [h * w, at.heads, at.depth].map(Argument::from);
+                let [scores, p, _, lengths] = at.places;
+                let first = arguments![x, weight(0), scores, p, lengths, size(at.rows)];
+                run("channel_scores", at.rows, &[&first[..], &sizes].concat())?;
+                let second = arguments![x, p, y, size(total)];
+                run("channel_mix", total, &[&second[..], &sizes].concat())
+            }
+            Op::Join { pixels } => {
+                let other = step.with.unwrap_or(step.x);
+                let (la, lb) = halves(*pixels, [from, self.lowered.shapes[other]]);
+                let other = self.value(batch, other);
+                run("join", total, &arguments![x, other, y, size(total), la, lb, false])
+            }
+            Op::Before(numbers) => {
+                let lengths = (numbers.len(), from.len());
+                let arguments =
+                    arguments![weight(0), x, y, size(total), lengths.0, lengths.1, true];
+                run("join", total, &arguments)
+            }
+            Op::Position(numbers) => {
+                run("add_constant", total, &arguments![x, weight(0), y, size(total), numbers.len()])
+            }
+            Op::Part(first) => {
+                let arguments =
+                    arguments![x, y, size(total), from.len(), first * c, to.len(), false];
+                run("part", total, &arguments)
+            }
+            Op::PatchMerge => run("patch_merge", total, &arguments![x, y, size(total), h, w, c]),
+        }
+    }
+
+    /// `[x, scale, shift, y, bits]`; eight elements per thread.
+    fn affine(
+        &self,
+        gpu: &Gpu,
+        [x, scale, shift, y, bits]: [Address; 5],
+        total: usize,
+        channels: usize,
+        relu: bool,
+    ) -> Result<()> {
+        let arguments = arguments![x, scale, shift, y, bits, size(total), channels, relu];
+        gpu.launch("affine", total.div_ceil(8), &arguments)
+    }
+
+    fn convolve(
+        &self,
+        batch: &Batch<'_>,
+        geometry: &Geometry,
+        (from, to): (Shape, Shape),
+        [x, weight, y]: [Address; 3],
+    ) -> Result<()> {
+        let key = key(batch, geometry, (from, to), false);
+        if let Some(dnn) = batch.gpu.dnn()
+            && dnn.convolve(batch.gpu, key, [x, weight, y], false)?
+        {
+            return Ok(());
+        }
+        let total = batch.images * to.len();
+        let mut arguments = arguments![x, weight, y, size(total)].to_vec();
+        arguments.extend(shape_of(&key));
+        batch.gpu.launch("conv", total, &arguments)
+    }
+}
