@@ -78,6 +78,15 @@ fn gpus_give_the_table_of_the_cpu_whatever_their_number_memory_and_libraries() {
     let (ran, plain) = run(&sandbox, &["--device", "cuda"], &[("EMULATED_NO_ALGORITHM", "1")]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(plain, cpu);
+    // A search in another precision counts what f32 did not confirm, and the board says so.
+    let (ran, fast) = run(&sandbox, &["--device", "cuda", "--precision", "tf32"], &[]);
+    assert!(fast[0].ends_with(",backwards,unconfirmed"), "{}", fast[0]);
+    assert!(ran.stdout.contains("cuda:0 tf32"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("lower precision were judged in f32: "), "{}", ran.stdout);
+    let ends = |table: &[String]| -> Vec<String> {
+        table.iter().map(|row| row.split(',').nth(5).unwrap().to_owned()).collect()
+    };
+    assert_eq!(ends(&fast), ends(&cpu));
 }
 
 #[test]

@@ -106,6 +106,9 @@ pub struct Outcome {
     pub forwards: u64,
     /// Backward passes of the search.
     pub backwards: u64,
+    /// Candidates that succeeded in the precision of the search and not in the one that results are
+    /// judged in; `None` where the two are the same.
+    pub unconfirmed: Option<u64>,
 }
 
 /// Attacks a batch: one outcome per image, in order. An image's outcome does not depend on the
@@ -171,7 +174,12 @@ fn attack_together(
 ) -> Result<Vec<Outcome>> {
     check(model, batch, request)?;
     let (n, c, h, w) = batch.images.dims4()?;
-    let clean_logits = judged(model, &batch.images)?;
+    let judged = model.judged(&batch.images)?;
+    let approximate = judged.is_some();
+    let clean_logits = match judged {
+        Some(logits) => logits,
+        None => model.logits(&batch.images)?,
+    };
     let clean_predictions = predicted(model, &batch.images, &clean_logits)?;
     let targets = match request.goal {
         Goal::Untargeted => None,
@@ -213,12 +221,14 @@ fn attack_together(
             found_8bit: clean_predictions[i] != batch.labels[i],
             forwards: 0,
             backwards: 0,
+            unconfirmed: approximate.then_some(0),
         };
         Ok((0..n).map(untouched).collect::<Vec<_>>())
     })?;
     for (row, i) in attacked.iter().enumerate() {
         outcomes[*i].forwards = search.forwards[row];
         outcomes[*i].backwards = search.backwards[row];
+        outcomes[*i].unconfirmed = approximate.then(|| search.unconfirmed[row]);
     }
     let found: Vec<(usize, super::search::Found)> = search
         .found

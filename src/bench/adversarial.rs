@@ -193,6 +193,7 @@ mod tests {
             found_8bit: false,
             forwards: 0,
             backwards: 0,
+            unconfirmed: None,
         }
     }
 
@@ -209,6 +210,7 @@ mod tests {
             found_8bit: 0,
             forwards: 0,
             backwards: 0,
+            unconfirmed: None,
             seconds: 0.0,
         }
     }

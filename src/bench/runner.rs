@@ -316,6 +316,7 @@ fn attack_row(outcome: &Outcome, seconds: f64) -> AttackRow {
         found_8bit: u8::from(outcome.found_8bit),
         forwards: outcome.forwards,
         backwards: outcome.backwards,
+        unconfirmed: outcome.unconfirmed,
         seconds,
     }
 }

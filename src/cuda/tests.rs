@@ -239,6 +239,6 @@ fn what_a_search_in_tf32_finds_is_judged_in_f32() {
     let small = pgd(1e-5);
     assert_eq!((small.clean_prediction, small.found), (0, false));
     // It did not stop at the first candidate, and every one of them was asked about.
-    assert_eq!((small.forwards, small.backwards), (12, 5));
+    assert_eq!((small.forwards, small.backwards, small.unconfirmed), (12, 5, Some(6)));
     assert!(pgd(0.01).found);
 }

@@ -32,6 +32,10 @@ pub struct AttackRow {
     pub forwards: u64,
     /// Backward passes the search spent on this image.
     pub backwards: u64,
+    /// Candidates that succeeded in the precision of the search and not in f32; only in the tables of
+    /// searches in another precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<u64>,
     /// Share of this image in the wall time of its batch. The one column that is not reproducible.
     pub seconds: f64,
 }

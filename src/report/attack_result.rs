@@ -35,6 +35,10 @@ pub struct AttackResult {
     /// Median distance over the images, 0 for misclassified ones, for an attack that minimises it;
     /// `None` if it is infinite: more than half of the images resisted.
     pub median_distance: Option<f64>,
+    /// Candidates that succeeded in the precision of the search and not in f32; `None` if it searched in
+    /// f32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<u64>,
     /// Mean cost of an image.
     pub cost: Cost,
 }
@@ -107,6 +111,11 @@ impl Cost {
             seconds: mean(|row| row.seconds),
         }
     }
+}
+
+/// Candidates of all `rows` that f32 did not confirm; `None` if none of them was searched otherwise.
+pub(super) fn unconfirmed(rows: &BTreeMap<u64, AttackRow>) -> Option<u64> {
+    rows.values().filter_map(|row| row.unconfirmed).reduce(|a, b| a + b)
 }
 
 /// Median of the distances, infinite ones included; `None` if it is infinite or there are no rows.

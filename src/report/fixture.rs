@@ -23,6 +23,7 @@ pub(super) fn attack_row(idx: u64, correct: bool, distance: Option<f64>) -> Atta
         found_8bit: u8::from(found),
         forwards: 10,
         backwards: 9,
+        unconfirmed: None,
         seconds: 0.01,
     }
 }
@@ -277,6 +278,7 @@ pub(super) fn digits() -> Fixture {
         let row = |idx: u64, distance: Option<f64>, forwards: u64, backwards: u64| AttackRow {
             forwards,
             backwards,
+            unconfirmed: None,
             seconds: 2e-4 * (forwards + backwards) as f64 + 1e-5 * draw(90, idx),
             ..attack_row(idx, draw(0, idx) > error, distance)
         };

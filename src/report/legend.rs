@@ -39,6 +39,13 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
             board.attacks.iter().filter(|a| a.control).map(|a| a.title.as_str()).collect();
         lines.push(format!("Controls, not part of any worst case: {}.", names.join(", ")));
     }
+    let attacks = board.standings.iter().flat_map(|standing| &standing.attacks);
+    if let Some(count) = attacks.filter_map(|attack| attack.unconfirmed).reduce(|a, b| a + b) {
+        lines.push(format!(
+            "Searches in a lower precision were judged in f32: {count} of their candidates failed there \
+             and do not count."
+        ));
+    }
     for column in &board.certified {
         lines.push(column.reading(&board.standings, board.certified.len() == 1));
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::attack_result::{AttackResult, Budget, Cost, median_distance};
+use super::attack_result::{AttackResult, Budget, Cost, median_distance, unconfirmed};
 use super::bound_result::BoundResult;
 use super::bracket::Bracket;
 use super::certificate_result::{self, CertificateResult};
@@ -269,6 +269,7 @@ fn attack(job: &Job) -> Option<Attacked<'_>> {
         done: rows.len(),
         budgets: budgets(eps, *minimal).into_iter().map(budget).collect(),
         median_distance: minimal.then(|| median_distance(rows)).flatten(),
+        unconfirmed: unconfirmed(rows),
         cost: Cost::of(rows),
     };
     Some(Attacked { result, rows })

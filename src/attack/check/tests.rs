@@ -233,6 +233,7 @@ fn rows(n: usize, broken: usize) -> Vec<AttackRow> {
         found_8bit: 1,
         forwards: 1,
         backwards: 0,
+        unconfirmed: None,
         seconds: 0.0,
     };
     (0..n).map(row).collect()

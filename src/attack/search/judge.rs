@@ -135,9 +135,8 @@ impl Search<'_> {
             self.forwards[self.places[*row]] += 1;
         }
         let successes = self.successes(&of, &logits)?;
-        let unconfirmed = successes.iter().filter(|success| !**success).count();
-        if unconfirmed > 0 {
-            tracing::debug!(unconfirmed, of = candidates.len(), "candidates fail in f32");
+        for (row, _) in of.iter().zip(&successes).filter(|(_, success)| !**success) {
+            self.unconfirmed[self.places[*row]] += 1;
         }
         Ok(candidates.into_iter().zip(successes).filter_map(|(i, yes)| yes.then_some(i)).collect())
     }

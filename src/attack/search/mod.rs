@@ -38,6 +38,8 @@ pub struct Search<'a> {
     pub(super) found: Vec<Option<Found>>,
     pub(super) forwards: Vec<u64>,
     pub(super) backwards: Vec<u64>,
+    /// Candidates of each image that only the search's own precision took for successes.
+    pub(super) unconfirmed: Vec<u64>,
 }
 
 /// Logits, losses and the gradient of a batch of candidates.
@@ -87,6 +89,7 @@ impl<'a> Search<'a> {
             found: (0..n).map(|_| None).collect(),
             forwards: vec![0; n],
             backwards: vec![0; n],
+            unconfirmed: vec![0; n],
         })
     }
 
@@ -265,6 +268,7 @@ impl<'a> Search<'a> {
                 let place = self.places[chunk[i]];
                 self.forwards[place] += part.forwards[i];
                 self.backwards[place] += part.backwards[i];
+                self.unconfirmed[place] += part.unconfirmed[i];
                 if let Some(found) = found {
                     broken[chunk[i]] = true;
                     self.found[place] = Some(Found { by: Some(attack.name), ..found });
