@@ -65,6 +65,8 @@ struct Plan {
     convolution: sys::cudnnConvolutionDescriptor_t,
     algorithm: u32,
     workspace: usize,
+    /// It has run once: what it refuses from then on is an error.
+    proven: bool,
 }
 
 /// What cuDNN says of an algorithm. The fields that cudarc has as enums are numbers here: a newer cuDNN
@@ -124,34 +126,54 @@ impl Dnn {
         if plans.len() > MOST_PLANS {
             plans.clear();
         }
-        let plan = match plans.entry(key) {
+        let slot = match plans.entry(key) {
             Entry::Occupied(plan) => plan.into_mut(),
-            Entry::Vacant(place) => {
-                place.insert(self.plan(&key).map_err(|e| gpu.fails("plan a convolution", e))?)
-            }
+            Entry::Vacant(place) => place.insert(self.plan(&key).unwrap_or_else(|error| {
+                tracing::debug!(%error, ?key, "cuDNN plans nothing");
+                None
+            })),
         };
-        let Some(plan) = plan else {
-            if !std::mem::replace(warned, true) {
-                let [h, w, c] = key.input;
-                tracing::warn!(
-                    "cuDNN has no algorithm for a convolution of {h}x{w}x{c}, batch {}: a plain kernel \
-                     takes its place",
-                    key.images
-                );
+        if let Some(plan) = slot {
+            if workspace.as_ref().is_none_or(|memory| memory.bytes() < plan.workspace) {
+                *workspace = Some(gpu.allocate(plan.workspace)?);
             }
-            return Ok(false);
-        };
-        if workspace.as_ref().is_none_or(|memory| memory.bytes() < plan.workspace) {
-            *workspace = Some(gpu.allocate(plan.workspace)?);
+            let place = workspace.as_ref().map_or(0, Memory::at);
+            match self.run(plan, key.backward, [x, weight, y, place], add) {
+                Ok(()) => {
+                    plan.proven = true;
+                    return Ok(true);
+                }
+                Err(error) if plan.proven => return Err(gpu.fails("convolve", error)),
+                Err(error) => tracing::debug!(%error, ?key, "cuDNN refuses its own algorithm"),
+            }
+            *slot = None;
         }
-        let place = workspace.as_ref().map_or(0, Memory::at);
+        if !std::mem::replace(warned, true) {
+            let [h, w, c] = key.input;
+            tracing::warn!(
+                "cuDNN has no algorithm for a convolution of {h}x{w}x{c}, batch {}: a plain kernel takes \
+                 its place",
+                key.images
+            );
+        }
+        Ok(false)
+    }
+
+    /// Runs a plan on `[x, weight, y, workspace]`.
+    fn run(
+        &self,
+        plan: &Plan,
+        backward: bool,
+        [x, weight, y, workspace]: [Address; 4],
+        add: bool,
+    ) -> Result<(), CudnnError> {
         let (one, before) = (1.0_f32, if add { 1.0_f32 } else { 0.0 });
         let (one, before) = (from_ref(&one).cast::<c_void>(), from_ref(&before).cast::<c_void>());
         // SAFETY: descriptors live as long as `self`; the addresses have room for the tensors they
         // describe, which the caller has from the same shapes; the workspace is as large as cuDNN asked
         // for; algorithm numbers were checked against those that the enum has.
-        let done = unsafe {
-            if key.backward {
+        unsafe {
+            if backward {
                 result::convolution_backward_data(
                     self.handle,
                     one,
@@ -161,7 +183,7 @@ impl Dnn {
                     x as *const c_void,
                     plan.convolution,
                     transmute::<u32, sys::cudnnConvolutionBwdDataAlgo_t>(plan.algorithm),
-                    place as *mut c_void,
+                    workspace as *mut c_void,
                     plan.workspace,
                     before,
                     plan.input,
@@ -177,63 +199,26 @@ impl Dnn {
                     weight as *const c_void,
                     plan.convolution,
                     transmute::<u32, sys::cudnnConvolutionFwdAlgo_t>(plan.algorithm),
-                    place as *mut c_void,
+                    workspace as *mut c_void,
                     plan.workspace,
                     before,
                     plan.output,
                     y as *mut c_void,
                 )
             }
-        };
-        done.map_err(|error| gpu.fails("convolve", error))?;
-        Ok(true)
+        }
     }
 
     /// Descriptors, and the first algorithm that will do; `None` if there is none.
     fn plan(&self, key: &Key) -> Result<Option<Plan>, CudnnError> {
-        let Geometry { kernel: [kh, kw], stride, padding, dilation, groups, inputs, outputs } =
-            key.geometry;
-        let int = |number: usize| number as c_int;
-        let float = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
-        let nhwc = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
-        let tensor = |[h, w, c]: Sides| {
-            let descriptor = result::create_tensor_descriptor()?;
-            let sides = [int(key.images), int(c), int(h), int(w)];
-            // SAFETY: it has just been made.
-            unsafe { result::set_tensor4d_descriptor(descriptor, nhwc, float, sides) }?;
-            Ok::<_, CudnnError>(descriptor)
-        };
-        let (input, output) = (tensor(key.input)?, tensor(key.output)?);
-        let weight = result::create_filter_descriptor()?;
-        let convolution = result::create_convolution_descriptor()?;
-        let math = match key.precision {
-            Precision::F32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
-            Precision::Tf32 => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
-        };
-        // SAFETY: both have just been made.
-        unsafe {
-            let sides = [int(outputs), int(inputs / groups), int(kh), int(kw)];
-            result::set_filter4d_descriptor(weight, float, nhwc, sides)?;
-            result::set_convolution2d_descriptor(
-                convolution,
-                int(padding.top),
-                int(padding.left),
-                int(stride[0]),
-                int(stride[1]),
-                int(dilation[0]),
-                int(dilation[1]),
-                sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION,
-                float,
-            )?;
-            result::set_convolution_group_count(convolution, int(groups))?;
-            result::set_convolution_math_type(convolution, math)?;
-        }
+        let mut plan = Plan::described(key)?;
+        let Plan { input, output, weight, convolution, .. } = plan;
         let mut found = [Performance::default(); 16];
         let (asked, mut count) = (found.len() as c_int, 0);
+        let list = found.as_mut_ptr();
         // SAFETY: `found` has room for as many entries as are asked for, of cuDNN's own layout.
         unsafe {
             if key.backward {
-                let found = found.as_mut_ptr().cast();
                 result::get_convolution_backward_data_algorithm(
                     self.handle,
                     weight,
@@ -242,10 +227,9 @@ impl Dnn {
                     input,
                     asked,
                     &mut count,
-                    found,
+                    list.cast(),
                 )?;
             } else {
-                let found = found.as_mut_ptr().cast();
                 result::get_convolution_forward_algorithm(
                     self.handle,
                     input,
@@ -254,34 +238,29 @@ impl Dnn {
                     output,
                     asked,
                     &mut count,
-                    found,
+                    list.cast(),
                 )?;
             }
         }
         let known = if key.backward { BACKWARD_ALGORITHMS } else { FORWARD_ALGORITHMS };
-        let tensor_cores = [
-            sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH as u32,
-            sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION as u32,
-        ];
-        let same_bits = sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC as u32;
+        let tensor = sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH;
+        let converting = sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION as u32;
         let chosen = found[..count.max(0) as usize].iter().find(|one| {
             one.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS as u32
-                && one.determinism == same_bits
+                && one.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC as u32
                 && one.memory <= MOST_WORKSPACE
                 && one.algorithm < known
+                && one.math != converting
                 // One that computes in less than f32 is none for f32.
-                && (key.precision == Precision::Tf32 || !tensor_cores.contains(&one.math))
+                && (key.precision == Precision::Tf32 || one.math != tensor as u32)
         });
         let Some(chosen) = chosen else { return Ok(None) };
-        // The math type that goes with the algorithm.
-        if key.precision == Precision::Tf32 {
-            let tensor = sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH;
-            let with = if chosen.math == tensor as u32 { tensor } else { math };
-            // SAFETY: as above.
-            unsafe { result::set_convolution_math_type(convolution, with) }?;
-        }
-        // SAFETY: as above; the algorithm number was checked.
-        let workspace = unsafe {
+        plan.algorithm = chosen.algorithm;
+        // SAFETY: the descriptors are the plan's own; the algorithm number was checked.
+        plan.workspace = unsafe {
+            if chosen.math == tensor as u32 {
+                result::set_convolution_math_type(convolution, tensor)?;
+            }
             if key.backward {
                 result::get_convolution_backward_data_workspace_size(
                     self.handle,
@@ -302,8 +281,54 @@ impl Dnn {
                 )
             }
         }?;
-        let algorithm = chosen.algorithm;
-        Ok(Some(Plan { input, output, weight, convolution, algorithm, workspace }))
+        Ok(Some(plan))
+    }
+}
+
+impl Plan {
+    /// The descriptors of a convolution, without an algorithm yet.
+    fn described(key: &Key) -> Result<Self, CudnnError> {
+        let plan = Self {
+            input: result::create_tensor_descriptor()?,
+            output: result::create_tensor_descriptor()?,
+            weight: result::create_filter_descriptor()?,
+            convolution: result::create_convolution_descriptor()?,
+            algorithm: 0,
+            workspace: 0,
+            proven: false,
+        };
+        let Geometry { kernel: [kh, kw], stride, padding, dilation, groups, inputs, outputs } =
+            key.geometry;
+        let int = |number: usize| number as c_int;
+        let float = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
+        let nhwc = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+        let math = match key.precision {
+            Precision::F32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+            Precision::Tf32 => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+        };
+        // SAFETY: all descriptors have just been made.
+        unsafe {
+            for (descriptor, [h, w, c]) in [(plan.input, key.input), (plan.output, key.output)] {
+                let sides = [int(key.images), int(c), int(h), int(w)];
+                result::set_tensor4d_descriptor(descriptor, nhwc, float, sides)?;
+            }
+            let sides = [int(outputs), int(inputs / groups), int(kh), int(kw)];
+            result::set_filter4d_descriptor(plan.weight, float, nhwc, sides)?;
+            result::set_convolution2d_descriptor(
+                plan.convolution,
+                int(padding.top),
+                int(padding.left),
+                int(stride[0]),
+                int(stride[1]),
+                int(dilation[0]),
+                int(dilation[1]),
+                sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION,
+                float,
+            )?;
+            result::set_convolution_group_count(plan.convolution, int(groups))?;
+            result::set_convolution_math_type(plan.convolution, math)?;
+        }
+        Ok(plan)
     }
 }
 
