@@ -5,13 +5,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use ::parquet::basic::{Compression, Type};
-use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use ::parquet::data_type::{ByteArray, ByteArrayType, DataType};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::reader::FileReader as _;
 use ::parquet::file::serialized_reader::SerializedFileReader;
 
+use super::pages::{Checked, Pages};
 use crate::error::{Error, Result};
 
 /// The columns that the hub's image data sets have, in the order in which they are looked for.
@@ -33,7 +34,7 @@ pub(super) struct Shard {
     pub(super) path: PathBuf,
     /// Rows of each row group.
     pub(super) groups: Vec<usize>,
-    file: SerializedFileReader<File>,
+    file: SerializedFileReader<Pages>,
     /// Places of the two columns.
     image: usize,
     label: usize,
@@ -47,7 +48,7 @@ impl Shard {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let len = file.metadata().map_err(Error::io("read", path))?.len();
-        let file = SerializedFileReader::new(file).map_err(damaged(path, "footer"))?;
+        let file = SerializedFileReader::new(Pages::new(file)).map_err(damaged(path, "footer"))?;
         let image = column(&file, path, &IMAGES, &[Type::BYTE_ARRAY])?;
         let label = column(&file, path, &LABELS, &[Type::INT64, Type::INT32])?;
         let (mut groups, mut rows) = (Vec::new(), 0_usize);
@@ -166,7 +167,11 @@ impl Shard {
 
     fn column(&self, group: usize, column: usize) -> Result<ColumnReader> {
         let group = self.file.get_row_group(group).map_err(damaged(&self.path, "row group"))?;
-        group.get_column_reader(column).map_err(damaged(&self.path, "row group"))
+        let pages = group.get_column_page_reader(column);
+        let pages = pages.map_err(damaged(&self.path, "row group"))?;
+        let about = group.metadata().column(column).column_descr_ptr();
+        let pages = Checked::new(pages, about.physical_type());
+        Ok(get_column_reader(about, Box::new(pages)))
     }
 
     fn error(&self, row: usize, field: &str, problem: impl Into<String>, remedy: &str) -> Error {
@@ -180,7 +185,7 @@ fn damaged(path: &Path, field: &str) -> impl Fn(ParquetError) -> Error {
 
 /// The place of the first column that has one of `names`; it has one of `types` and a value in every row.
 fn column(
-    file: &SerializedFileReader<File>,
+    file: &SerializedFileReader<Pages>,
     path: &Path,
     names: &[&str],
     types: &[Type],

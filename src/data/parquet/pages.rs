@@ -1,0 +1,264 @@
+//! What the column reader takes for granted about the pages of a file, checked before it sees them: that a page
+//! unpacks to about what lies in the file, that a dictionary has no more values than bytes, and comes before
+//! what refers to it.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+
+use ::bytes::Bytes;
+use ::parquet::basic::{Encoding, Type};
+use ::parquet::column::page::{Page, PageMetadata, PageReader};
+use ::parquet::errors::{ParquetError, Result};
+use ::parquet::file::reader::{ChunkReader, Length};
+
+/// Most bytes that a page may unpack to however small it is, and how many times its own size beyond that.
+/// Compressed images do not become smaller again, and pages of labels are about a megabyte.
+const UNPACKED: u64 = 16 << 20;
+const EXPANSION: u64 = 4;
+
+/// A file whose page headers are looked at before they are believed.
+pub(super) struct Pages {
+    file: File,
+    /// Where the footer ends in its length and magic bytes, which are read the same way.
+    end: u64,
+}
+
+impl Pages {
+    pub(super) fn new(file: File) -> Self {
+        let end = Length::len(&file).saturating_sub(8);
+        Self { file, end }
+    }
+}
+
+impl Length for Pages {
+    fn len(&self) -> u64 {
+        Length::len(&self.file)
+    }
+}
+
+impl ChunkReader for Pages {
+    type T = BufReader<File>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        let mut reader = self.file.get_read(start)?;
+        if start < self.end {
+            check_sizes(reader.fill_buf()?)?;
+        }
+        Ok(reader)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        self.file.get_bytes(start, length)
+    }
+}
+
+/// Refuses the page header at the beginning of `bytes` if memory for its page cannot be asked for. A header
+/// is a Thrift structure in the compact protocol, which begins with three 32-bit integers: the type of the
+/// page, its size and its size in the file. `bytes` are a buffer of the file, thus longer than these.
+fn check_sizes(bytes: &[u8]) -> Result<()> {
+    // A field one further than the last, of type i32.
+    const FIELD: u8 = 0x15;
+    let mut rest = bytes;
+    let mut integer = || {
+        let (&head, mut after) = rest.split_first()?;
+        let mut value = 0_u64;
+        for place in 0..5 {
+            let (&byte, next) = after.split_first()?;
+            after = next;
+            value |= u64::from(byte & 0x7f) << (7 * place);
+            if byte < 0x80 {
+                rest = after;
+                // Zigzag: even numbers are the ones from 0 upwards.
+                return (head == FIELD && value % 2 == 0).then_some(value / 2);
+            }
+        }
+        None
+    };
+    let (Some(_), Some(unpacked), Some(stored)) = (integer(), integer(), integer()) else {
+        return Err(error("a page header does not begin with the sizes of its page"));
+    };
+    if unpacked > UNPACKED.max(EXPANSION * stored) {
+        return Err(error(format!("a page of {stored} bytes claims to unpack to {unpacked}")));
+    }
+    Ok(())
+}
+
+fn error(problem: impl Into<String>) -> ParquetError {
+    ParquetError::General(problem.into())
+}
+
+/// The pages of a column whose values have the type `kind`.
+pub(super) struct Checked {
+    pages: Box<dyn PageReader>,
+    kind: Type,
+    dictionary: bool,
+}
+
+impl Checked {
+    pub(super) fn new(pages: Box<dyn PageReader>, kind: Type) -> Self {
+        Self { pages, kind, dictionary: false }
+    }
+
+    fn check(&mut self, page: &Page) -> Result<()> {
+        match page {
+            Page::DictionaryPage { buf, num_values, .. } => {
+                // Bytes have their length before them.
+                let least = if self.kind == Type::INT64 { 8 } else { 4 };
+                if *num_values as usize > buf.len() / least {
+                    let (held, claimed) = (buf.len(), num_values);
+                    return Err(error(format!("a dictionary of {claimed} values in {held} bytes")));
+                }
+                self.dictionary = true;
+            }
+            Page::DataPage { encoding, .. } => self.check_encoding(*encoding)?,
+            Page::DataPageV2 {
+                encoding, buf, def_levels_byte_len, rep_levels_byte_len, ..
+            } => {
+                let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
+                if levels > buf.len() as u64 {
+                    return Err(error(format!(
+                        "{levels} bytes of levels in a page of {}",
+                        buf.len()
+                    )));
+                }
+                self.check_encoding(*encoding)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_encoding(&self, encoding: Encoding) -> Result<()> {
+        match encoding {
+            Encoding::PLAIN => Ok(()),
+            Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY if self.dictionary => Ok(()),
+            Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY => {
+                Err(error("a page refers to a dictionary that is not there"))
+            }
+            other => Err(error(format!(
+                "a page is encoded as {other}; write the file with plain or dictionary encoding"
+            ))),
+        }
+    }
+}
+
+impl Iterator for Checked {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for Checked {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        let page = self.pages.get_next_page()?;
+        page.iter().try_for_each(|page| self.check(page))?;
+        Ok(page)
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        self.pages.skip_next_page()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number of a page header: what says that it is one, then seven bits to a byte, the last first.
+    fn field(value: u64) -> Vec<u8> {
+        let mut bytes = vec![0x15];
+        let mut rest = 2 * value;
+        while rest >= 0x80 {
+            bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    }
+
+    fn sizes(unpacked: u64, stored: u64) -> String {
+        let header = [field(0), field(unpacked), field(stored), vec![0; 8]].concat();
+        check_sizes(&header).err().map_or_else(String::new, |e| e.to_string())
+    }
+
+    #[test]
+    fn pages_unpack_to_about_what_is_stored() {
+        assert_eq!(sizes(1 << 20, 10), "");
+        assert_eq!(sizes(200 << 20, 100 << 20), "");
+        assert!(sizes(i32::MAX as u64, 10).contains("10 bytes claims to unpack to 2147483647"));
+        assert!(sizes(500 << 20, 100 << 20).contains("claims to unpack"));
+        let size = field(9);
+        for header in
+            [&[][..], &size, &[0x15, 0x80, 0x80, 0x80, 0x80, 0x80, 0], &[0x19, 2, 0x15, 2]]
+        {
+            let error = check_sizes(header).unwrap_err().to_string();
+            assert!(error.contains("does not begin with the sizes"), "{error}");
+        }
+        assert!(check_sizes(&[0x15, 0, 0x15, 1, 0x15, 0]).is_err(), "-1 bytes");
+    }
+
+    /// No pages: the test has its own.
+    struct NoPages;
+
+    impl Iterator for NoPages {
+        type Item = Result<Page>;
+        fn next(&mut self) -> Option<Self::Item> {
+            None
+        }
+    }
+
+    impl PageReader for NoPages {
+        fn get_next_page(&mut self) -> Result<Option<Page>> {
+            Ok(None)
+        }
+        fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+            Ok(None)
+        }
+        fn skip_next_page(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn dictionary(num_values: u32) -> Page {
+        let (buf, encoding) = (Bytes::from_static(&[0; 16]), Encoding::PLAIN);
+        Page::DictionaryPage { buf, num_values, encoding, is_sorted: false }
+    }
+
+    fn data(encoding: Encoding, def_levels_byte_len: u32) -> Page {
+        Page::DataPageV2 {
+            buf: Bytes::from_static(&[0; 16]),
+            num_values: 1,
+            encoding,
+            num_nulls: 0,
+            num_rows: 1,
+            def_levels_byte_len,
+            rep_levels_byte_len: 0,
+            is_compressed: false,
+            statistics: None,
+        }
+    }
+
+    #[test]
+    fn pages_that_claim_what_is_not_there_are_refused() {
+        let mut checked = Checked::new(Box::new(NoPages), Type::INT64);
+        let refused =
+            |checked: &mut Checked, page: Page| checked.check(&page).unwrap_err().to_string();
+        assert!(checked.check(&data(Encoding::PLAIN, 16)).is_ok());
+        let error = refused(&mut checked, data(Encoding::PLAIN, 17));
+        assert!(error.contains("17 bytes of levels in a page of 16"), "{error}");
+        let error = refused(&mut checked, data(Encoding::RLE_DICTIONARY, 0));
+        assert!(error.contains("a dictionary that is not there"), "{error}");
+        let error = refused(&mut checked, dictionary(3));
+        assert!(error.contains("a dictionary of 3 values in 16 bytes"), "{error}");
+        assert!(checked.check(&dictionary(2)).is_ok());
+        assert!(checked.check(&data(Encoding::RLE_DICTIONARY, 0)).is_ok());
+        let error = refused(&mut checked, data(Encoding::DELTA_BYTE_ARRAY, 0));
+        assert!(error.contains("is encoded as DELTA_BYTE_ARRAY"), "{error}");
+        assert!(Checked::new(Box::new(NoPages), Type::BYTE_ARRAY).check(&dictionary(4)).is_ok());
+    }
+}
