@@ -220,8 +220,9 @@ impl RunRecord {
         let bad =
             |field: String, problem: String| Err(Error::file(&path, field, problem, Self::REMEDY));
         // A path from elsewhere may name a device, which has no end.
-        let inside = |part| matches!(part, Component::Normal(_));
-        let outside = |job: &&JobRecord| !Path::new(&job.file).components().all(inside);
+        let outside = |job: &&JobRecord| {
+            Path::new(&job.file).components().any(|part| !matches!(part, Component::Normal(_)))
+        };
         if let Some(job) = record.jobs.iter().find(outside) {
             let problem = format!("`{}` is not a path inside the run folder", job.file);
             return bad(format!("job `{}`: file", job.id), problem);
