@@ -291,7 +291,7 @@ fn sizes_of_a_damaged_file_are_refused() {
         let error = architecture.tree(&mut Counted::default(), &plan).unwrap_err().to_string();
         assert!(error.contains("input shape: no network takes"), "{error}");
     }
-    // 2^26 layers, of which a file holds none.
+    // 2^28 blocks, of which a file holds none.
     let architecture = find("pretrained-ensemble").unwrap();
     let mut plan = architecture.plan();
     plan.parameters.insert("members".into(), Value::Number(1 << 13));
