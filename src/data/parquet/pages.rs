@@ -1,13 +1,10 @@
-//! What the column reader takes for granted about the pages of a file, checked before it sees them: that a page
-//! unpacks to about what lies in the file, that a dictionary has no more values than bytes, and comes before
-//! what refers to it.
+//! A file whose pages are unpacked only if they become about as large as they are: the parquet crate asks for
+//! memory on the word of a page's header.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
 
 use ::bytes::Bytes;
-use ::parquet::basic::{Encoding, Type};
-use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::errors::{ParquetError, Result};
 use ::parquet::file::reader::{ChunkReader, Length};
 
@@ -96,85 +93,9 @@ fn check_sizes(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn error(problem: impl Into<String>) -> ParquetError {
+/// A complaint about a file, in the words of the crate.
+pub(super) fn error(problem: impl Into<String>) -> ParquetError {
     ParquetError::General(problem.into())
-}
-
-/// The pages of a column whose values have the type `kind`.
-pub(super) struct Checked {
-    pages: Box<dyn PageReader>,
-    kind: Type,
-    dictionary: bool,
-}
-
-impl Checked {
-    pub(super) fn new(pages: Box<dyn PageReader>, kind: Type) -> Self {
-        Self { pages, kind, dictionary: false }
-    }
-
-    fn check(&mut self, page: &Page) -> Result<()> {
-        match page {
-            Page::DictionaryPage { buf, num_values, .. } => {
-                // Bytes have their length before them.
-                let least = if self.kind == Type::INT64 { 8 } else { 4 };
-                if *num_values as usize > buf.len() / least {
-                    let (held, claimed) = (buf.len(), num_values);
-                    return Err(error(format!("a dictionary of {claimed} values in {held} bytes")));
-                }
-                self.dictionary = true;
-            }
-            Page::DataPage { encoding, .. } => self.check_encoding(*encoding)?,
-            Page::DataPageV2 {
-                encoding, buf, def_levels_byte_len, rep_levels_byte_len, ..
-            } => {
-                let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
-                if levels > buf.len() as u64 {
-                    return Err(error(format!(
-                        "{levels} bytes of levels in a page of {}",
-                        buf.len()
-                    )));
-                }
-                self.check_encoding(*encoding)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The crate's decoders of other encodings believe the counts in a page.
-    fn check_encoding(&self, encoding: Encoding) -> Result<()> {
-        match encoding {
-            Encoding::PLAIN => Ok(()),
-            Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY if self.dictionary => Ok(()),
-            Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY => {
-                Err(error("a page refers to a dictionary that is not there"))
-            }
-            other => Err(error(format!("a page is encoded as {other}"))),
-        }
-    }
-}
-
-impl Iterator for Checked {
-    type Item = Result<Page>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.get_next_page().transpose()
-    }
-}
-
-impl PageReader for Checked {
-    fn get_next_page(&mut self) -> Result<Option<Page>> {
-        let page = self.pages.get_next_page()?;
-        page.iter().try_for_each(|page| self.check(page))?;
-        Ok(page)
-    }
-
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        self.pages.peek_next_page()
-    }
-
-    fn skip_next_page(&mut self) -> Result<()> {
-        self.pages.skip_next_page()
-    }
 }
 
 #[cfg(test)]
@@ -212,65 +133,5 @@ mod tests {
             assert!(error.contains("does not begin with the sizes"), "{error}");
         }
         assert!(check_sizes(&[0x15, 0, 0x15, 1, 0x15, 0]).is_err(), "-1 bytes");
-    }
-
-    /// No pages: the test has its own.
-    struct NoPages;
-
-    impl Iterator for NoPages {
-        type Item = Result<Page>;
-        fn next(&mut self) -> Option<Self::Item> {
-            None
-        }
-    }
-
-    impl PageReader for NoPages {
-        fn get_next_page(&mut self) -> Result<Option<Page>> {
-            Ok(None)
-        }
-        fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-            Ok(None)
-        }
-        fn skip_next_page(&mut self) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    fn dictionary(num_values: u32) -> Page {
-        let (buf, encoding) = (Bytes::from_static(&[0; 16]), Encoding::PLAIN);
-        Page::DictionaryPage { buf, num_values, encoding, is_sorted: false }
-    }
-
-    fn data(encoding: Encoding, def_levels_byte_len: u32) -> Page {
-        Page::DataPageV2 {
-            buf: Bytes::from_static(&[0; 16]),
-            num_values: 1,
-            encoding,
-            num_nulls: 0,
-            num_rows: 1,
-            def_levels_byte_len,
-            rep_levels_byte_len: 0,
-            is_compressed: false,
-            statistics: None,
-        }
-    }
-
-    #[test]
-    fn pages_that_claim_what_is_not_there_are_refused() {
-        let mut checked = Checked::new(Box::new(NoPages), Type::INT64);
-        let refused =
-            |checked: &mut Checked, page: Page| checked.check(&page).unwrap_err().to_string();
-        assert!(checked.check(&data(Encoding::PLAIN, 16)).is_ok());
-        let error = refused(&mut checked, data(Encoding::PLAIN, 17));
-        assert!(error.contains("17 bytes of levels in a page of 16"), "{error}");
-        let error = refused(&mut checked, data(Encoding::RLE_DICTIONARY, 0));
-        assert!(error.contains("a dictionary that is not there"), "{error}");
-        let error = refused(&mut checked, dictionary(3));
-        assert!(error.contains("a dictionary of 3 values in 16 bytes"), "{error}");
-        assert!(checked.check(&dictionary(2)).is_ok());
-        assert!(checked.check(&data(Encoding::RLE_DICTIONARY, 0)).is_ok());
-        let error = refused(&mut checked, data(Encoding::DELTA_BYTE_ARRAY, 0));
-        assert!(error.contains("is encoded as DELTA_BYTE_ARRAY"), "{error}");
-        assert!(Checked::new(Box::new(NoPages), Type::BYTE_ARRAY).check(&dictionary(4)).is_ok());
     }
 }
