@@ -40,7 +40,8 @@ impl Layout {
     pub(super) fn new(lowered: &Lowered, pullback: bool) -> Self {
         let (values, steps) = (lowered.shapes.len(), lowered.steps.len());
         // Moments: step i runs at i + 1, the logits are read and the cotangent written at the turn, and
-        // the pullback of step i runs at `back(i)`.
+        // the pullback of step i runs at `back(i)`. What pullbacks need stays to the end: there may be
+        // several of one forward pass.
         let turn = steps + 1;
         let back = |step: usize| 2 * turn - (step + 1);
         let end = 2 * turn;
@@ -55,7 +56,7 @@ impl Layout {
             for value in [Some(step.x), step.with].into_iter().flatten() {
                 let keeps = step.op.keeps(lowered.shapes[step.y]);
                 let keeps = pullback && matches!(keeps, Keeps::Inputs | Keeps::Scores(_));
-                last[value] = last[value].max(if keeps { back(i) } else { i + 1 });
+                last[value] = last[value].max(if keeps { end } else { i + 1 });
                 first_back[value] = first_back[value].min(back(i));
             }
         }
@@ -74,7 +75,7 @@ impl Layout {
                 Keeps::Scores(numbers) => numbers,
                 _ => 0,
             };
-            tenants.push(Tenant { words, from: i + 1, to: if pullback { back(i) } else { i + 1 } });
+            tenants.push(Tenant { words, from: i + 1, to: if pullback { end } else { i + 1 } });
         }
         if pullback {
             for (value, shape) in lowered.shapes.iter().enumerate() {

@@ -102,6 +102,9 @@ fn a_network_has_the_same_logits_and_gradients_as_often_as_asked() {
     assert_eq!(values(&z3), values(&z2));
     let first = pullback.apply(&z2.sqr().unwrap()).unwrap();
     assert_eq!(values(&first), values(&g2));
+    // Again from the same forward pass, with another cotangent and with this one.
+    assert_ne!(values(&pullback.apply(&z2).unwrap()), values(&g2));
+    assert_eq!(values(&pullback.apply(&z2.sqr().unwrap()).unwrap()), values(&g2));
     // Another pass comes between: the forward pass has to be repeated.
     let other = there.logits(&images.affine(-1.0, 1.0).unwrap()).unwrap();
     assert_ne!(values(&other), values(&z2));
