@@ -135,6 +135,21 @@ impl FrozenNetwork {
         self.tree.multiply_adds(Shape::of_image([h, w], c))
     }
 
+    /// [`Classifier::logits`] by the CPU, wherever the network is: the function that its bounds are about.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn logits_on_cpu(&self, images: &Tensor) -> Result<Tensor> {
+        let logits = self
+            .chunks(images)?
+            .into_par_iter()
+            .map(|(first, count)| {
+                self.fused.forward(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        join(logits, [0, self.info.classes])
+    }
+
     /// Splits a batch into chunks of images, `(first, count)`.
     fn chunks(&self, images: &Tensor) -> Result<Vec<(usize, usize)>> {
         let n = self.check(images)?;
@@ -192,14 +207,7 @@ impl Classifier for FrozenNetwork {
         if let Some((network, precision)) = self.gpu(images)? {
             return network.logits(images, precision);
         }
-        let logits = self
-            .chunks(images)?
-            .into_par_iter()
-            .map(|(first, count)| {
-                self.fused.forward(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        join(logits, [0, self.info.classes])
+        self.logits_on_cpu(images)
     }
 
     fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
