@@ -39,11 +39,17 @@ impl JobCounts {
         let mut kept = BTreeMap::new();
         if let Some(record) = CountsRecord::read(table)? {
             let unknown = |(class, _): &(u32, u64)| *class as usize >= classes;
+            // The numbers of samples are 32-bit words.
+            let beyond = |(_, count): &(u32, u64)| *count > u64::from(u32::MAX);
+            let any = |bad: &dyn Fn(&(u32, u64)) -> bool| {
+                record.images.iter().any(|i| i.selection.iter().chain(&i.votes).any(bad))
+            };
             let problem = if record.job != identity {
                 Some("the counts are of a job with other settings")
-            } else if record.images.iter().any(|i| i.selection.iter().chain(&i.votes).any(unknown))
-            {
+            } else if any(&unknown) {
                 Some("there are counts of a class that the network does not have")
+            } else if any(&beyond) {
+                Some("there are more counts than samples can be drawn")
             } else {
                 None
             };
@@ -188,7 +194,9 @@ mod tests {
         let good = CountsRecord::read(&table).unwrap().unwrap();
         let mut other_class = good.clone();
         other_class.images[0].votes.push((10, 1));
-        for bad in [CountsRecord { job: "0".into(), ..good.clone() }, other_class] {
+        let mut too_many = good.clone();
+        too_many.images[0].votes.push((3, 1 << 62));
+        for bad in [CountsRecord { job: "0".into(), ..good.clone() }, other_class, too_many] {
             bad.write(&table).unwrap();
             let summary = run_for(&plan("cohen", 6), folder.path(), 1).unwrap();
             let error = &summary.failures[0].error;

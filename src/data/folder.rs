@@ -250,6 +250,17 @@ mod tests {
         let error = open(&format!("{spec},Res225")).err().unwrap();
         assert_eq!(error.to_string(), "unknown preprocessing `Res225`");
         assert!(error.hint().unwrap().contains("did you mean `Res224`"));
+        // A header of 70000x70000, which nothing is decoded for.
+        let mut large = std::fs::read(root.path().join("a/1.png")).unwrap();
+        let side = 70_000_u32.to_be_bytes();
+        large[16..24].copy_from_slice(&[side, side].concat());
+        let mut sum = flate2::Crc::new();
+        sum.update(&large[12..29]);
+        large[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+        std::fs::write(root.path().join("a/3.png"), large).unwrap();
+        let error = open(&format!("{spec},Crop288")).unwrap().read(&[2]).unwrap_err();
+        assert!(error.to_string().contains("3.png: size: 70000x70000 is not between 1"), "{error}");
+        std::fs::remove_file(root.path().join("a/3.png")).unwrap();
         save(root.path(), "a/2.png", shade(0, 1, 70_000));
         let error = open(&format!("{spec},Res256Crop224")).unwrap().read(&[2]).unwrap_err();
         assert!(error.to_string().contains("would become 256x17920000"), "{error}");

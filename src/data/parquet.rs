@@ -8,6 +8,10 @@ use super::{Dataset, Format};
 use crate::error::{Error, Result};
 
 #[cfg(feature = "parquet")]
+mod column;
+#[cfg(feature = "parquet")]
+mod pages;
+#[cfg(feature = "parquet")]
 mod shard;
 #[cfg(feature = "parquet")]
 mod table;

@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 /// Most pixels of one image: a header can claim billions, and memory is asked for on its word.
 const PIXEL_LIMIT: u64 = 1 << 26;
 
+/// Most pixels of one that is the input of a network as it is.
+const INPUT_LIMIT: u64 = 1 << 24;
+
 /// An image that is not decoded yet.
 pub(super) struct Picture<'a, R: BufRead + Seek> {
     reader: ImageReader<R>,
@@ -67,15 +70,11 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
     /// What its header says.
     ///
     /// # Errors
-    /// If it is damaged, empty, or has more than 2^26 pixels.
+    /// If it is damaged, empty, or has more than 2^24 pixels.
     pub(super) fn size(self) -> Result<Size> {
         let place = self.place();
         let decoder = self.reader.into_decoder().map_err(|problem| place.damaged(&problem))?;
-        let (width, height) = decoder.dimensions();
-        if !(1..=PIXEL_LIMIT).contains(&(u64::from(width) * u64::from(height))) {
-            let problem = format!("{width}x{height} is not between 1 and {PIXEL_LIMIT} pixels");
-            return Err(place.error("size", problem, "scale the images beforehand"));
-        }
+        let (width, height) = place.check_pixels(decoder.dimensions(), INPUT_LIMIT)?;
         Ok(Size { width, height, color: decoder.color_type().has_color() })
     }
 
@@ -119,7 +118,12 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
     /// If it is damaged, or would become too large on its way.
     pub(super) fn prepare(self, preprocessing: &Preprocessing, out: &mut [f32]) -> Result<()> {
         let place = self.place();
-        let image = self.reader.decode().map_err(|problem| place.damaged(&problem))?.into_rgb8();
+        let decoder = self.reader.into_decoder().map_err(|problem| place.damaged(&problem))?;
+        // Before anything is decoded, as in `decode`.
+        place.check_pixels(decoder.dimensions(), PIXEL_LIMIT)?;
+        let image =
+            DynamicImage::from_decoder(decoder).map_err(|problem| place.damaged(&problem))?;
+        let image = image.into_rgb8();
         let (width, height) = (image.width() as usize, image.height() as usize);
         let (wide, high) = preprocessing.resized(width, height);
         // A narrow image becomes much larger when its shorter side is brought to a length.
@@ -150,6 +154,15 @@ impl Place<'_> {
             Some(row) => format!("row {row}: {field}"),
         };
         Error::file(self.path, field, problem, remedy)
+    }
+
+    /// Width and height, which are at least 1 and together at most `limit` pixels.
+    fn check_pixels(&self, (width, height): (u32, u32), limit: u64) -> Result<(u32, u32)> {
+        if !(1..=limit).contains(&(u64::from(width) * u64::from(height))) {
+            let problem = format!("{width}x{height} is not between 1 and {limit} pixels");
+            return Err(self.error("size", problem, "scale the images beforehand"));
+        }
+        Ok((width, height))
     }
 
     fn damaged(&self, problem: &image::ImageError) -> Error {

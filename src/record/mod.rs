@@ -13,7 +13,7 @@ mod patch_row;
 mod toml_file;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,10 @@ pub use counts_record::{CountsRecord, ImageCounts};
 pub use patch_row::PatchRow;
 
 use self::toml_file::Versioned;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// More values than any image has.
+const PIXELS: usize = 1 << 32;
 
 /// A row of a job's table.
 pub trait Row: Serialize + DeserializeOwned {
@@ -209,8 +212,60 @@ impl RunRecord {
     /// Reads `run.toml` of the run folder `folder`.
     ///
     /// # Errors
-    /// If the file is missing, is not TOML of this format, or is of a newer version.
+    /// If the file is missing, is not TOML of this format, or is of a newer version, a table lies
+    /// outside of the folder, or images are larger than any.
     pub fn read(folder: &Path) -> Result<Self> {
-        toml_file::read(&folder.join("run.toml"))
+        let path = folder.join("run.toml");
+        let record: Self = toml_file::read(&path)?;
+        let bad =
+            |field: String, problem: String| Err(Error::file(&path, field, problem, Self::REMEDY));
+        // A path from elsewhere may name a device, which has no end.
+        let outside = |job: &&JobRecord| {
+            Path::new(&job.file).components().any(|part| !matches!(part, Component::Normal(_)))
+        };
+        if let Some(job) = record.jobs.iter().find(outside) {
+            let problem = format!("`{}` is not a path inside the run folder", job.file);
+            return bad(format!("job `{}`: file", job.id), problem);
+        }
+        let pixels =
+            |data: &DataRecord| data.shape.iter().try_fold(1_usize, |n, side| n.checked_mul(*side));
+        if let Some(data) = record.data.iter().find(|d| pixels(d).is_none_or(|n| n > PIXELS)) {
+            let problem = format!("no image has {:?} values", data.shape);
+            return bad(format!("data `{}`: shape", data.name), problem);
+        }
+        Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_nothing_can_have_written_are_refused() {
+        let record = |file: &str, shape: &str| {
+            format!(
+                "format_version = 1\nname = \"n\"\nepsball = \"0.1.0\"\nseed = 0\ndevice = \"cpu\"\n\
+                 precision = \"f32\"\nmodel = []\n[[data]]\nname = \"d\"\nsha256 = \"0\"\nshape = {shape}\n\
+                 images = 1\n[[job]]\nid = \"j\"\nfile = \"{file}\"\nmodel = \"m\"\ndata = \"d\"\nimages = 1\n\
+                 [job.work]\nkind = \"attack\"\nlabel = \"l\"\nattack = \"pgd\"\nthreat = \"Linf\"\neps = []\n\
+                 minimal = false\nparameters = {{}}\n"
+            )
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: String| {
+            std::fs::write(folder.path().join("run.toml"), text).unwrap();
+            RunRecord::read(folder.path())
+        };
+        assert!(read(record("jobs/m/j.csv", "[3, 32, 32]")).is_ok());
+        for (file, shape, problem) in [
+            ("/dev/zero", "[3, 32, 32]", "job `j`: file: `/dev/zero` is not a path inside"),
+            ("../j.csv", "[3, 32, 32]", "job `j`: file: `../j.csv` is not a path inside"),
+            ("jobs/j.csv", "[3, 4294967296, 4294967296]", "data `d`: shape: no image has"),
+        ] {
+            let error = read(record(file, shape)).unwrap_err();
+            assert!(error.to_string().contains(problem), "{error}");
+            assert!(error.hint().is_some());
+        }
     }
 }

@@ -35,6 +35,10 @@ pub use weights::{Fresh, Source, Stored, Weights};
 
 use crate::error::{Error, Result};
 use crate::nn::{Layer, Shape};
+use parameters::LARGEST;
+
+/// Most classes that are taken.
+const CLASSES: usize = 1 << 20;
 
 /// Mean and standard deviation per channel that a network subtracts and divides by.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,6 +217,14 @@ impl Architecture {
         if let Some(name) = plan.parameters.keys().find(|name| !named(name)) {
             let known = self.parameters.iter().map(|(name, _)| *name);
             return Err(Error::unknown("parameter", name, known));
+        }
+        let sizes = plan.input_shape.iter().all(|side| (1..=LARGEST).contains(side));
+        if !sizes || !(1..=CLASSES).contains(&plan.classes) {
+            return Err(Error::setting(
+                "input shape",
+                format!("no network takes {:?} and has {} classes", plan.input_shape, plan.classes),
+                "correct them in the model file or convert the checkpoint again",
+            ));
         }
         let mut weights = Weights::new(source);
         let mut layers = Vec::new();

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// Largest number that is taken: no published network comes near, and it bounds what a damaged model
 /// file can ask for.
-const LARGEST: usize = 1 << 13;
+pub(super) const LARGEST: usize = 1 << 13;
 
 /// Most entries of a list that are taken.
 const LONGEST: usize = 16;

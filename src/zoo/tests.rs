@@ -277,3 +277,25 @@ fn parameters_that_cannot_be_are_refused() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn sizes_of_a_damaged_file_are_refused() {
+    let architecture = find("preact-resnet-18").unwrap();
+    for (shape, classes) in [
+        ([3, usize::MAX, usize::MAX], 10),
+        ([3, 0, 32], 10),
+        ([3, 32, 32], 0),
+        ([3, 32, 32], 1 << 40),
+    ] {
+        let plan = Plan { input_shape: shape, classes, ..architecture.plan() };
+        let error = architecture.tree(&mut Counted::default(), &plan).unwrap_err().to_string();
+        assert!(error.contains("input shape: no network takes"), "{error}");
+    }
+    // 2^28 blocks, of which a file holds none.
+    let architecture = find("pretrained-ensemble").unwrap();
+    let mut plan = architecture.plan();
+    plan.parameters.insert("members".into(), Value::Number(1 << 13));
+    plan.parameters.insert("blocks".into(), vec![1 << 13; 4].into());
+    let error = architecture.tree(&mut Stored::new(BTreeMap::new()), &plan).unwrap_err();
+    assert!(error.to_string().contains("more than 16384 tensors are missing"), "{error}");
+}

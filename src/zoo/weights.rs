@@ -11,6 +11,10 @@ use crate::error::{Error, Result};
 use crate::nn::{Affine, Conv2d, Layer, LayerNorm, Linear, Normalise};
 use crate::rng::Stream;
 
+/// Most tensors that are missed before it is clear that the file is of another network: its sizes may come
+/// from a damaged file, and make any number of layers.
+const MISSED: usize = 1 << 14;
+
 /// Where weights come from.
 pub trait Source {
     /// The tensor of this name and shape. `Ok(None)`: there is none, or it does not fit, which the
@@ -42,6 +46,13 @@ impl Stored {
 impl Source for Stored {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
         self.taken.insert(name.to_string());
+        if self.problems.len() > MISSED {
+            return Err(Error::setting(
+                "weights",
+                format!("more than {MISSED} tensors are missing or of another shape"),
+                "correct the parameters of the model file or convert the checkpoint again",
+            ));
+        }
         let Some(tensor) = self.tensors.get(name) else {
             self.problems.push(format!("missing: {name} {shape:?}"));
             return Ok(None);

@@ -10,6 +10,9 @@ use super::table::Table;
 use crate::certify::noise::{CertifiedNorm, Family};
 use crate::error::{Error, Result};
 
+/// More samples than anyone has drawn; counting them up does not overflow.
+pub(super) const SAMPLES: u64 = 1 << 40;
+
 /// Claims from outside, which overrule the table.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Given {
@@ -131,7 +134,7 @@ impl Claim {
             let problem = format!("{} is not between 0 and 1", self.alpha);
             return Err(Error::setting("alpha", problem, "papers use 0.001"));
         }
-        if !(1..1 << 40).contains(&self.n) {
+        if !(1..SAMPLES).contains(&self.n) {
             let problem = format!("{} samples cannot have been drawn", self.n);
             return Err(Error::setting("N", problem, "papers use 100000"));
         }

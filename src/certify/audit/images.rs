@@ -51,10 +51,11 @@ impl Pattern {
             astray = sorted.iter().copied().filter(|idx| idx % step != offset).collect();
             let mut expected = None;
             for idx in sorted.iter().copied().filter(|idx| idx % step == offset) {
-                // A gap as long as the table says that the pattern is not one.
+                // Gaps as long as the table say that the pattern is not one.
                 let from = expected.unwrap_or(idx);
-                missing.extend((from..idx).step_by(step as usize).take(all.len()));
-                expected = Some(idx + step);
+                let left = all.len() - missing.len();
+                missing.extend((from..idx).step_by(step as usize).take(left));
+                expected = idx.checked_add(step);
             }
         }
         let ascending = all.is_sorted();
@@ -137,7 +138,8 @@ fn check(subject: &Subject) -> Vec<Seen> {
         _ => {}
     }
     if let (Some(labels), Some(step)) = (&subject.labels, pattern.step) {
-        let beyond = labels.last.filter(|last| pattern.last + step <= *last);
+        let next = pattern.last.checked_add(step);
+        let beyond = labels.last.filter(|last| next.is_some_and(|next| next <= *last));
         if let Some(last) = beyond {
             seen.push(Seen::note(format!(
                 "it ends at image {} while {} goes on to {last}: a part of it, or a table cut short",
@@ -180,5 +182,9 @@ mod tests {
         let found = pattern(&[3, 10, 20, 30, 40, 1_000_000_000_000]);
         assert_eq!((found.step, found.astray), (Some(10), vec![3]));
         assert_eq!(found.missing.len(), 6);
+        // However many gaps there are, and wherever it ends.
+        let far: Vec<u64> = (0..5).flat_map(|k| [k << 40, (k << 40) + 1, (k << 40) + 2]).collect();
+        let found = pattern(&[&far[..], &[u64::MAX - 1, u64::MAX]].concat());
+        assert_eq!((found.step, found.missing.len()), (Some(1), 17));
     }
 }

@@ -64,7 +64,7 @@ fn digits(text: &str) -> (i32, i32) {
     let fraction = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len() as i32);
     let all: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     let significant = all.trim_start_matches('0').len() as i32;
-    (significant, (fraction - exponent.parse().unwrap_or(0)).max(0))
+    (significant, fraction.saturating_sub(exponent.parse().unwrap_or(0)).max(0))
 }
 
 #[cfg(test)]
@@ -82,6 +82,7 @@ mod tests {
             ("3", (1, 0)),
             ("10", (2, 0)),
             ("1e2", (1, 0)),
+            ("1e-2147483648", (1, i32::MAX)),
         ] {
             assert_eq!(digits(text), expected, "{text}");
         }

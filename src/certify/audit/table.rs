@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::claim::SAMPLES;
 use super::printed::{Precision, Printed};
 use crate::certify::log::{Columns, REMEDY, table_error};
 use crate::certify::mode::{self, Mode};
@@ -151,10 +152,15 @@ fn own(
         })
     }
     let place = (path, line);
+    let n = value(place, header, record, "n")?;
+    if let Some(n) = n.filter(|n| *n >= SAMPLES) {
+        let problem = format!("{n} samples cannot have been drawn");
+        return Err(Error::file(path, format!("line {line}, n"), problem, REMEDY));
+    }
     Ok(Own {
         sigma: value(place, header, record, "sigma")?,
         n0: value(place, header, record, "n0")?,
-        n: value(place, header, record, "n")?,
+        n,
         alpha: value(place, header, record, "alpha")?,
         n_a: value(place, header, record, "nA")?,
         selected: value(place, header, record, "selected")?,

@@ -264,6 +264,10 @@ fn what_is_no_table_of_smoothing_is_refused() {
         (format!("{HEADER}0\t1\t1\n0\t1\t1\t0.1\t1\t1.0\n"), "line 2: it has 3 columns"),
         (bounds.to_owned(), "table: it holds deterministic bounds"),
         (format!("{HEADER}0\t1\t1\t0.1\t1\t1.0\n"), "sigma: the table does not say it"),
+        (
+            format!("{}\tn\n0\t1\t1\t0.1\t1\t1.0\t{}\n", HEADER.trim_end(), u64::MAX),
+            "line 2, n: 18446744073709551615 samples cannot have been drawn",
+        ),
     ] {
         let mut file = tempfile::Builder::new().prefix("log").tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();

@@ -4,14 +4,15 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use ::parquet::basic::{Compression, Type};
-use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use ::parquet::data_type::{ByteArray, ByteArrayType, DataType};
+use ::bytes::Bytes;
+use ::parquet::basic::{Compression, Encoding, Type};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::reader::FileReader as _;
 use ::parquet::file::serialized_reader::SerializedFileReader;
 
+use super::column::{Column, Plain};
+use super::pages::Pages;
 use crate::error::{Error, Result};
 
 /// The columns that the hub's image data sets have, in the order in which they are looked for.
@@ -21,19 +22,24 @@ const LABELS: [&str; 2] = ["label", "fine_label"];
 /// Most rows of a file: a few bytes can claim any number of equal labels.
 const ROW_LIMIT: usize = 1 << 26;
 
-/// Labels that are read at a time.
-const PIECE: usize = 4096;
+/// Encodings of values that nobody uses for images.
+const UNREAD: [Encoding; 4] = [
+    Encoding::DELTA_BINARY_PACKED,
+    Encoding::DELTA_LENGTH_BYTE_ARRAY,
+    Encoding::DELTA_BYTE_ARRAY,
+    Encoding::BYTE_STREAM_SPLIT,
+];
 
 const AGAIN: &str = "the file is cut short or damaged: get it again";
 
 /// The images of a row group, read in order.
-pub(super) type Images = ColumnReaderImpl<ByteArrayType>;
+pub(super) type Images = Column<Bytes>;
 
 pub(super) struct Shard {
     pub(super) path: PathBuf,
     /// Rows of each row group.
     pub(super) groups: Vec<usize>,
-    file: SerializedFileReader<File>,
+    file: SerializedFileReader<Pages>,
     /// Places of the two columns.
     image: usize,
     label: usize,
@@ -47,7 +53,7 @@ impl Shard {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let len = file.metadata().map_err(Error::io("read", path))?.len();
-        let file = SerializedFileReader::new(file).map_err(damaged(path, "footer"))?;
+        let file = SerializedFileReader::new(Pages::new(file)).map_err(damaged(path, "footer"))?;
         let image = column(&file, path, &IMAGES, &[Type::BYTE_ARRAY])?;
         let label = column(&file, path, &LABELS, &[Type::INT64, Type::INT32])?;
         let (mut groups, mut rows) = (Vec::new(), 0_usize);
@@ -83,56 +89,26 @@ impl Shard {
     pub(super) fn labels(&self) -> Result<Vec<u32>> {
         let mut labels = Vec::new();
         for (group, &rows) in self.groups.iter().enumerate() {
-            match self.column(group, self.label)? {
-                ColumnReader::Int64ColumnReader(column) => {
-                    self.integers(column, rows, &mut labels)?;
-                }
-                ColumnReader::Int32ColumnReader(column) => {
-                    self.integers(column, rows, &mut labels)?;
-                }
-                _ => return Err(self.error(labels.len(), "label", "is not an integer", AGAIN)),
+            let mut column: Column<i64> = self.column(group, self.label)?;
+            for row in labels.len()..labels.len() + rows {
+                let number = match column.next().map_err(damaged(&self.path, "label"))? {
+                    Some(Some(number)) => number,
+                    Some(None) => {
+                        let remedy = "leave images without a label out";
+                        return Err(self.error(row, "label", "has none", remedy));
+                    }
+                    None => {
+                        return Err(self.error(row, "label", "the column ends before it", AGAIN));
+                    }
+                };
+                labels.push(u32::try_from(number).map_err(|_| {
+                    let problem = format!("{number} is not a class number");
+                    let remedy = "choose a split with labels; the hub marks missing ones by -1";
+                    self.error(row, "label", problem, remedy)
+                })?);
             }
         }
         Ok(labels)
-    }
-
-    /// Appends the next `rows` numbers of `column`.
-    fn integers<T: DataType>(
-        &self,
-        mut column: ColumnReaderImpl<T>,
-        rows: usize,
-        labels: &mut Vec<u32>,
-    ) -> Result<()>
-    where
-        T::T: Into<i64>,
-    {
-        let end = labels.len() + rows;
-        while labels.len() < end {
-            let (mut levels, mut numbers) = (Vec::new(), Vec::new());
-            let wanted = PIECE.min(end - labels.len());
-            let (read, ..) = column
-                .read_records(wanted, Some(&mut levels), None, &mut numbers)
-                .map_err(damaged(&self.path, "label"))?;
-            if read == 0 {
-                return Err(self.error(labels.len(), "label", "the column ends before it", AGAIN));
-            }
-            if numbers.len() < read {
-                let most = levels.iter().max();
-                let row = levels.iter().position(|level| Some(level) < most).unwrap_or(0);
-                let remedy = "leave images without a label out";
-                return Err(self.error(labels.len() + row, "label", "has none", remedy));
-            }
-            for number in numbers {
-                let number: i64 = number.into();
-                let label = u32::try_from(number).map_err(|_| {
-                    let problem = format!("{number} is not a class number");
-                    let remedy = "choose a split with labels; the hub marks missing ones by -1";
-                    self.error(labels.len(), "label", problem, remedy)
-                })?;
-                labels.push(label);
-            }
-        }
-        Ok(())
     }
 
     /// The images of a row group, before its first.
@@ -140,33 +116,31 @@ impl Shard {
     /// # Errors
     /// If the group is damaged.
     pub(super) fn images(&self, group: usize) -> Result<Images> {
-        match self.column(group, self.image)? {
-            ColumnReader::ByteArrayColumnReader(column) => Ok(column),
-            _ => Err(Error::file(&self.path, "image", "is not a column of bytes", AGAIN)),
-        }
+        self.column(group, self.image)
     }
 
     /// The file of the image that comes after `skip` others in `images`; `row` is its row, for errors.
     ///
     /// # Errors
     /// If there is none, or the column is damaged.
-    pub(super) fn next(&self, images: &mut Images, skip: usize, row: usize) -> Result<ByteArray> {
+    pub(super) fn next(&self, images: &mut Images, skip: usize, row: usize) -> Result<Bytes> {
         let failed = |problem| damaged(&self.path, &format!("row {row}: image"))(problem);
-        let skipped = images.skip_records(skip).map_err(failed)?;
-        let (mut levels, mut found) = (Vec::new(), Vec::new());
-        let read = images.read_records(1, Some(&mut levels), None, &mut found).map_err(failed)?;
-        if skipped < skip || read.0 == 0 {
-            return Err(self.error(row, "image", "the column ends before it", AGAIN));
+        let skipped = images.skip(skip).map_err(failed)?;
+        match images.next().map_err(failed)? {
+            Some(Some(image)) if skipped == skip => Ok(image),
+            Some(None) if skipped == skip => {
+                let remedy = "store the images in the table, not the names of their files";
+                Err(self.error(row, "image", "has no bytes", remedy))
+            }
+            _ => Err(self.error(row, "image", "the column ends before it", AGAIN)),
         }
-        found.pop().ok_or_else(|| {
-            let remedy = "store the images in the table, not the names of their files";
-            self.error(row, "image", "has no bytes", remedy)
-        })
     }
 
-    fn column(&self, group: usize, column: usize) -> Result<ColumnReader> {
-        let group = self.file.get_row_group(group).map_err(damaged(&self.path, "row group"))?;
-        group.get_column_reader(column).map_err(damaged(&self.path, "row group"))
+    fn column<V: Plain>(&self, group: usize, column: usize) -> Result<Column<V>> {
+        let failed = damaged(&self.path, "row group");
+        let group = self.file.get_row_group(group).map_err(&failed)?;
+        let pages = group.get_column_page_reader(column).map_err(&failed)?;
+        Ok(Column::new(pages, group.metadata().column(column).column_descr()))
     }
 
     fn error(&self, row: usize, field: &str, problem: impl Into<String>, remedy: &str) -> Error {
@@ -180,7 +154,7 @@ fn damaged(path: &Path, field: &str) -> impl Fn(ParquetError) -> Error {
 
 /// The place of the first column that has one of `names`; it has one of `types` and a value in every row.
 fn column(
-    file: &SerializedFileReader<File>,
+    file: &SerializedFileReader<Pages>,
     path: &Path,
     names: &[&str],
     types: &[Type],
@@ -213,6 +187,10 @@ fn check_chunk(chunk: &ColumnChunkMetaData, len: u64, path: &Path) -> Result<()>
         && end.is_some_and(|end| u64::try_from(end).is_ok_and(|end| end <= len));
     if !inside {
         return Err(Error::file(path, name, "lies outside of the file", AGAIN));
+    }
+    if let Some(other) = chunk.encodings().find(|encoding| UNREAD.contains(encoding)) {
+        let problem = format!("is encoded as {other}");
+        return Err(Error::file(path, name, problem, "write it with plain or dictionary encoding"));
     }
     match chunk.compression() {
         Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) => Ok(()),

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use ::parquet::data_type::ByteArray;
+use ::bytes::Bytes;
 use rayon::prelude::*;
 
 use super::shard::{Images, Shard};
@@ -85,7 +85,7 @@ impl Table {
             return Ok([3, preprocessing.side(), preprocessing.side()]);
         }
         let ((path, row), first) = (self.place(0), self.encoded(&[0])?);
-        let size = Picture::in_row(first[0].data(), path, row)?.size()?;
+        let size = Picture::in_row(&first[0], path, row)?.size()?;
         Ok(size.shape())
     }
 
@@ -101,10 +101,10 @@ impl Table {
     }
 
     /// The images at `indices` as they are stored.
-    fn encoded(&self, indices: &[usize]) -> Result<Vec<ByteArray>> {
+    fn encoded(&self, indices: &[usize]) -> Result<Vec<Bytes>> {
         let mut order: Vec<usize> = (0..indices.len()).collect();
         order.sort_by_key(|&at| indices[at]);
-        let mut found = vec![ByteArray::new(); indices.len()];
+        let mut found = vec![Bytes::new(); indices.len()];
         // The lock is held throughout: readers of one file share its position. After an error the next
         // batch begins at its group's first page.
         let mut place = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +119,7 @@ impl Table {
     }
 
     /// One image, from `cursor` on if it is not behind it; and the cursor behind the image.
-    fn seek(&self, cursor: Option<Cursor>, index: usize) -> Result<(Cursor, ByteArray)> {
+    fn seek(&self, cursor: Option<Cursor>, index: usize) -> Result<(Cursor, Bytes)> {
         let at = self.group(index);
         let group = &self.groups[at];
         let (shard, row) = (&self.shards[group.shard], index - group.start);
@@ -132,9 +132,9 @@ impl Table {
         Ok((cursor, image))
     }
 
-    fn decode(&self, index: usize, encoded: &ByteArray, out: &mut [f32]) -> Result<()> {
+    fn decode(&self, index: usize, encoded: &Bytes, out: &mut [f32]) -> Result<()> {
         let (path, row) = self.place(index);
-        let picture = Picture::in_row(encoded.data(), path, row)?;
+        let picture = Picture::in_row(encoded, path, row)?;
         match self.preprocessing {
             None => picture.decode(self.info.shape, ONE_SHAPE, out),
             Some(preprocessing) => picture.prepare(preprocessing, out),

@@ -98,10 +98,11 @@ impl Look {
 }
 
 impl Figure {
-    /// Draws shares against x; `None` without a line to draw.
+    /// Draws shares against x; `None` without a line to draw, or one that leaves every scale.
     pub(super) fn new(caption: String, series: Vec<Series>, x_label: &str) -> Option<Self> {
         let x_max = series.iter().flat_map(|s| &s.points).map(|p| p.0).fold(0.0, f64::max);
-        if x_max <= 0.0 {
+        // Beyond these the distance of ticks would be 0 or infinite, and their number without end.
+        if !(1e-12..1e12).contains(&x_max) {
             return None;
         }
         let key = series
@@ -242,5 +243,10 @@ mod tests {
         assert!(figure.svg.starts_with(start), "{}", figure.svg);
         assert!(figure.svg.contains("eps &lt;"));
         assert!(Figure::new(String::new(), vec![], "eps").is_none());
+        for x in [f64::INFINITY, 1e308, 1e-320, 0.0] {
+            let points = vec![(0.0, 1.0), (x, 0.5)];
+            let series = Series { points, ..series() };
+            assert!(Figure::new(String::new(), vec![series], "eps").is_none(), "{x}");
+        }
     }
 }
