@@ -16,3 +16,15 @@ static __device__ __forceinline__ Size thread() {
 static __device__ __forceinline__ void put(float* to, Size i, float value, int add) {
     to[i] = add ? to[i] + value : value;
 }
+
+// Place of number i of images of h x w pixels and c channels.
+struct Element {
+    Size n;
+    int y, x, channel;
+};
+
+static __device__ __forceinline__ Element element(Size i, int h, int w, int c) {
+    Size pixel = i / c;
+    Element e = {pixel / w / h, (int)(pixel / w % h), (int)(pixel % w), (int)(i % c)};
+    return e;
+}

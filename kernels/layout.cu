@@ -28,25 +28,18 @@ extern "C" __global__ void subsample(const float* x, float* y, Size total, int h
                                      int oh, int ow, int step) {
     Size i = thread();
     if (i >= total) return;
-    int channel = i % c;
-    Size pixel = i / c;
-    int ox = pixel % ow;
-    int oy = pixel / ow % oh;
-    Size n = pixel / ow / oh;
-    y[i] = x[((n * h + oy * step) * w + ox * step) * c + channel];
+    Element e = element(i, oh, ow, c);
+    y[i] = x[((e.n * h + e.y * step) * w + e.x * step) * c + e.channel];
 }
 
 extern "C" __global__ void subsample_pullback(const float* g, float* gx, Size total, int h, int w,
                                               int c, int oh, int ow, int step, int add) {
     Size i = thread();
     if (i >= total) return;
-    int channel = i % c;
-    Size pixel = i / c;
-    int x = pixel % w;
-    int y = pixel / w % h;
-    Size n = pixel / w / h;
+    Element e = element(i, h, w, c);
     float v = 0.0f;
-    if (x % step == 0 && y % step == 0) v = g[((n * oh + y / step) * ow + x / step) * c + channel];
+    if (e.x % step == 0 && e.y % step == 0)
+        v = g[((e.n * oh + e.y / step) * ow + e.x / step) * c + e.channel];
     put(gx, i, v, add);
 }
 
@@ -56,13 +49,10 @@ extern "C" __global__ void pad(const float* x, float* y, Size total, int h, int 
                                int ow, int oc, int top, int left, int before) {
     Size i = thread();
     if (i >= total) return;
-    int channel = (int)(i % oc) - before;
-    Size pixel = i / oc;
-    int px = (int)(pixel % ow) - left;
-    int py = (int)(pixel / ow % oh) - top;
-    Size n = pixel / ow / oh;
+    Element e = element(i, oh, ow, oc);
+    int channel = e.channel - before, px = e.x - left, py = e.y - top;
     int inside = channel >= 0 && channel < c && px >= 0 && px < w && py >= 0 && py < h;
-    y[i] = inside ? x[((n * h + py) * w + px) * c + channel] : 0.0f;
+    y[i] = inside ? x[((e.n * h + py) * w + px) * c + channel] : 0.0f;
 }
 
 extern "C" __global__ void pad_pullback(const float* g, float* gx, Size total, int h, int w, int c,
@@ -70,12 +60,8 @@ extern "C" __global__ void pad_pullback(const float* g, float* gx, Size total, i
                                         int add) {
     Size i = thread();
     if (i >= total) return;
-    int channel = i % c;
-    Size pixel = i / c;
-    int px = pixel % w;
-    int py = pixel / w % h;
-    Size n = pixel / w / h;
-    put(gx, i, g[((n * oh + py + top) * ow + px + left) * oc + channel + before], add);
+    Element e = element(i, h, w, c);
+    put(gx, i, g[((e.n * oh + e.y + top) * ow + e.x + left) * oc + e.channel + before], add);
 }
 
 // An image times a number per channel.
@@ -132,12 +118,9 @@ extern "C" __global__ void part_pullback(const float* g, float* gx, Size total, 
 // Squares of four pixels as one, their channels side by side: top left, bottom left, top right, bottom
 // right. h, w, c are the larger image's; the pullback goes the other way.
 static __device__ __forceinline__ Size merged(Size i, int h, int w, int c) {
-    int channel = i % c;
-    Size pixel = i / c;
-    int x = pixel % w, y = pixel / w % h;
-    Size n = pixel / w / h;
-    int corner = x % 2 * 2 + y % 2;
-    return ((n * (h / 2) + y / 2) * (w / 2) + x / 2) * 4 * c + corner * c + channel;
+    Element e = element(i, h, w, c);
+    int corner = e.x % 2 * 2 + e.y % 2;
+    return ((e.n * (h / 2) + e.y / 2) * (w / 2) + e.x / 2) * 4 * c + corner * c + e.channel;
 }
 
 extern "C" __global__ void patch_merge(const float* x, float* y, Size total, int h, int w, int c) {

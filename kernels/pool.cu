@@ -6,15 +6,11 @@ extern "C" __global__ void avg_pool(const float* x, float* y, Size total, int h,
                                     int oh, int ow, int size, int stride) {
     Size i = thread();
     if (i >= total) return;
-    int channel = i % c;
-    Size pixel = i / c;
-    int ox = pixel % ow;
-    int oy = pixel / ow % oh;
-    Size n = pixel / ow / oh;
+    Element e = element(i, oh, ow, c);
     float v = 0.0f;
     for (int r = 0; r < size; r++)
         for (int s = 0; s < size; s++)
-            v += x[((n * h + oy * stride + r) * w + ox * stride + s) * c + channel];
+            v += x[((e.n * h + e.y * stride + r) * w + e.x * stride + s) * c + e.channel];
     y[i] = v / (float)(size * size);
 }
 
@@ -22,16 +18,12 @@ extern "C" __global__ void avg_pool_pullback(const float* g, float* gx, Size tot
                                              int c, int oh, int ow, int size, int stride, int add) {
     Size i = thread();
     if (i >= total) return;
-    int channel = i % c;
-    Size pixel = i / c;
-    int px = pixel % w;
-    int py = pixel / w % h;
-    Size n = pixel / w / h;
+    Element e = element(i, h, w, c);
     float v = 0.0f;
-    for (int r = py % stride; r < size && r <= py; r += stride)
-        for (int s = px % stride; s < size && s <= px; s += stride) {
-            int oy = (py - r) / stride, ox = (px - s) / stride;
-            if (oy < oh && ox < ow) v += g[((n * oh + oy) * ow + ox) * c + channel];
+    for (int r = e.y % stride; r < size && r <= e.y; r += stride)
+        for (int s = e.x % stride; s < size && s <= e.x; s += stride) {
+            int oy = (e.y - r) / stride, ox = (e.x - s) / stride;
+            if (oy < oh && ox < ow) v += g[((e.n * oh + oy) * ow + ox) * c + e.channel];
         }
     put(gx, i, v / (float)(size * size), add);
 }
@@ -41,15 +33,11 @@ extern "C" __global__ void max_pool(const float* x, float* y, unsigned char* ori
                                     int h, int w, int c, int oh, int ow, int size, int stride) {
     Size i = thread();
     if (i >= total) return;
-    int channel = i % c;
-    Size pixel = i / c;
-    int ox = pixel % ow;
-    int oy = pixel / ow % oh;
-    Size n = pixel / ow / oh;
-    float most = x[((n * h + oy * stride) * w + ox * stride) * c + channel];
+    Element e = element(i, oh, ow, c);
+    float most = x[((e.n * h + e.y * stride) * w + e.x * stride) * c + e.channel];
     int origin = 0;
     for (int k = 1; k < size * size; k++) {
-        float v = x[((n * h + oy * stride + k / size) * w + ox * stride + k % size) * c + channel];
+        float v = x[((e.n * h + e.y * stride + k / size) * w + e.x * stride + k % size) * c + e.channel];
         if (v > most) {
             most = v;
             origin = k;
@@ -64,17 +52,13 @@ extern "C" __global__ void max_pool_pullback(const float* g, const unsigned char
                                              int size, int stride, int add) {
     Size i = thread();
     if (i >= total) return;
-    int channel = i % c;
-    Size pixel = i / c;
-    int px = pixel % w;
-    int py = pixel / w % h;
-    Size n = pixel / w / h;
+    Element e = element(i, h, w, c);
     float v = 0.0f;
-    for (int r = py % stride; r < size && r <= py; r += stride)
-        for (int s = px % stride; s < size && s <= px; s += stride) {
-            int oy = (py - r) / stride, ox = (px - s) / stride;
+    for (int r = e.y % stride; r < size && r <= e.y; r += stride)
+        for (int s = e.x % stride; s < size && s <= e.x; s += stride) {
+            int oy = (e.y - r) / stride, ox = (e.x - s) / stride;
             if (oy >= oh || ox >= ow) continue;
-            Size o = ((n * oh + oy) * ow + ox) * c + channel;
+            Size o = ((e.n * oh + oy) * ow + ox) * c + e.channel;
             if (origins[o] == r * size + s) v += g[o];
         }
     put(gx, i, v, add);

@@ -96,7 +96,7 @@ else
 fi
 if "$python" -c 'import torch, safetensors' 2>/dev/null; then
     part "beside PyTorch" "$python" benchmarks/peers/gpu.py --side "$bin/peers_side" --work "$work/peers" --out "$out" \
-        --device "$torch_device" ${trades:+--trades-mnist "$trades"} ${mnist:+--mnist "$mnist"} $quick
+        --device "$torch_device" $quick
     [ -f "$out/pytorch.md" ] && { echo; cat "$out/pytorch.md"; } >>"$report"
 else
     left_out "beside PyTorch" "$python has no torch and safetensors"

@@ -28,7 +28,7 @@ const ATTACK: [&str; 13] = [
 
 /// Runs with these variables and reads the table, without its last column, the seconds.
 fn run(sandbox: &Sandbox, rest: &[&str], variables: &[(&str, &str)]) -> (Ran, Vec<String>) {
-    let output = format!("run-{}", sandbox_count(sandbox));
+    let output = format!("run-{}", files(sandbox));
     let arguments = [&ATTACK[..], &["-o", &output], rest].concat();
     let mut command = sandbox.command(&arguments);
     command.env("EPSBALL_LOG", "warn").envs(variables.iter().copied());
@@ -41,7 +41,8 @@ fn run(sandbox: &Sandbox, rest: &[&str], variables: &[(&str, &str)]) -> (Ran, Ve
     (ran, table.unwrap_or_default())
 }
 
-fn sandbox_count(sandbox: &Sandbox) -> usize {
+/// How many files and folders there are, for a name that is not among them.
+fn files(sandbox: &Sandbox) -> usize {
     std::fs::read_dir(sandbox.path(".")).unwrap().count()
 }
 

@@ -14,15 +14,15 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from networks import PreActResNet18, ResNet110, SmallCNN, WideResNet, random_weights, write_model
-from peers import Side, read_mnist, relative, say
+from networks import PreActResNet18, ResNet110, WideResNet, random_weights, write_model
+from peers import Side, relative, say
 
 SIZES = {
     "full": dict(
-        wide=(28, 10, 512, 10), pgd=(1024, 40), autoattack=1000, deep=110, smoothing=(50, 10_000), rounds=5
+        wide=(28, 10, 512, 10), pgd=(1024, 40), deep=110, smoothing=(50, 10_000), rounds=5
     ),
     "quick": dict(
-        wide=(10, 1, 4, 1), pgd=(2, 1), autoattack=1, deep=8, smoothing=(2, 40), rounds=1
+        wide=(10, 1, 4, 1), pgd=(2, 1), deep=8, smoothing=(2, 40), rounds=1
     ),
 }
 
@@ -59,13 +59,13 @@ class Card:
 def in_turn(rounds, own, peer):
     """Medians of seconds, and the last answers."""
     own(), peer()
-    seconds = [[], []]
+    ours, theirs = [], []
     for _ in range(rounds):
-        for times, work in zip(seconds, (own, peer)):
-            spent, answer = work()
-            times.append(spent)
-            (own_answer := answer) if times is seconds[0] else (peer_answer := answer)
-    return [statistics.median(times) for times in seconds], own_answer, peer_answer
+        seconds, own_answer = own()
+        ours.append(seconds)
+        seconds, peer_answer = peer()
+        theirs.append(seconds)
+    return [statistics.median(ours), statistics.median(theirs)], own_answer, peer_answer
 
 
 def gradient(module, images, labels):
@@ -109,8 +109,6 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--device", default="cuda", help="of PyTorch (default cuda)")
     parser.add_argument("--own-device", default="cuda", help="of epsball (default cuda)")
-    parser.add_argument("--trades-mnist", metavar="FILE")
-    parser.add_argument("--mnist", metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it works")
     arguments = parser.parse_args()
     sizes = SIZES["quick" if arguments.quick else "full"]
@@ -209,21 +207,6 @@ def main():
         row(f"smoothing, ResNet-{sizes['deep']}, {samples} samples x {count} images, {precision}", mine, other,
             f"shares {apart:.4f} apart at most")
     del module
-
-    # AutoAttack on the published network, whose algorithm has no PyTorch package to run beside it.
-    if arguments.trades_mnist and arguments.mnist:
-        module = SmallCNN()
-        module.load_state_dict(load_file(arguments.trades_mnist))
-        images, labels = read_mnist(arguments.mnist, sizes["autoattack"])
-        write_model(arguments.work / "small", module, "trades-small-cnn", {}, images, labels)
-        side.ask(work="precision", precision="f32")
-        answer = side.ask(
-            work="attack", network="small", images=len(images), attack="autoattack", norm="Linf", eps=0.3, parameters={}
-        )
-        row(f"AutoAttack standard, trades-mnist, {len(images)} images, f32", answer["seconds"], None,
-            f"robust {answer['robust']}")
-    else:
-        say("AutoAttack is left out: it needs --trades-mnist FILE and --mnist FILE")
 
     size = 512 if arguments.quick else 8192
     rates = {"bf16": torch.bfloat16, "f32": torch.float32}

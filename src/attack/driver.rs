@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::noise::Noise;
-use super::vote::{judged, predicted};
+use super::vote::predicted;
 use super::{Attack, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -174,12 +174,7 @@ fn attack_together(
 ) -> Result<Vec<Outcome>> {
     check(model, batch, request)?;
     let (n, c, h, w) = batch.images.dims4()?;
-    let judged = model.judged(&batch.images)?;
-    let approximate = judged.is_some();
-    let clean_logits = match judged {
-        Some(logits) => logits,
-        None => model.logits(&batch.images)?,
-    };
+    let clean_logits = model.judged(&batch.images)?;
     let clean_predictions = predicted(model, &batch.images, &clean_logits)?;
     let targets = match request.goal {
         Goal::Untargeted => None,
@@ -221,14 +216,14 @@ fn attack_together(
             found_8bit: clean_predictions[i] != batch.labels[i],
             forwards: 0,
             backwards: 0,
-            unconfirmed: approximate.then_some(0),
+            unconfirmed: model.approximates().then_some(0),
         };
         Ok((0..n).map(untouched).collect::<Vec<_>>())
     })?;
     for (row, i) in attacked.iter().enumerate() {
         outcomes[*i].forwards = search.forwards[row];
         outcomes[*i].backwards = search.backwards[row];
-        outcomes[*i].unconfirmed = approximate.then(|| search.unconfirmed[row]);
+        outcomes[*i].unconfirmed = model.approximates().then(|| search.unconfirmed[row]);
     }
     let found: Vec<(usize, super::search::Found)> = search
         .found
@@ -258,7 +253,7 @@ fn verify(
         let data: Vec<f32> = found.iter().flat_map(|(_, f)| image(&f.image)).collect();
         let [c, h, w] = shape;
         let images = Tensor::from_vec(data, (found.len(), c, h, w), &Device::Cpu)?;
-        predicted(model, &images, &judged(model, &images)?)
+        predicted(model, &images, &model.judged(&images)?)
     };
     let exact = predict(&|image| image.to_vec())?;
     let rounded = predict(&|image| image.iter().map(|v| (v * 255.0).round() / 255.0).collect())?;

@@ -11,14 +11,6 @@ use crate::model::Classifier;
 /// Forwards behind one prediction of a network that declares itself randomised.
 pub(super) const VOTES: usize = 11;
 
-/// The logits that results are judged by.
-pub(super) fn judged(model: &dyn Classifier, images: &Tensor) -> Result<Tensor> {
-    match model.judged(images)? {
-        Some(logits) => Ok(logits),
-        None => model.logits(images),
-    }
-}
-
 /// Predicted classes of `images`, given the `logits` of one forward. Those of a randomised network
 /// are the most frequent of [`VOTES`] forwards, that one among them; of equally frequent classes the
 /// smallest.
@@ -33,7 +25,7 @@ pub(crate) fn predicted(
     }
     let mut ballots = vec![first];
     for _ in 1..VOTES {
-        ballots.push(predictions(&model.logits(images)?)?);
+        ballots.push(predictions(&model.judged(images)?)?);
     }
     let winner = |row: usize| {
         let mut votes: Vec<u32> = ballots.iter().map(|ballot| ballot[row]).collect();

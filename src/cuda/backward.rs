@@ -2,14 +2,12 @@
 //! reads.
 
 use super::form::{
-    OF_KEYS, OF_QUERIES, Scores, by_depth, form, halves, key, numbers, row_length, shape_of,
+    OF_KEYS, OF_QUERIES, Scores, by_depth, convolve, form, halves, numbers, row_length,
 };
 use super::gpu::{Address, Argument, NONE, arguments, size};
 use super::run::{Batch, Runner};
 use crate::error::Result;
-use crate::nn::Shape;
 use crate::nn::lower::{Op, Row, Value, sides};
-use crate::ops::conv2d::Geometry;
 
 impl Runner {
     /// The cotangent of the first value that step `i` reads; `add` if it has been written to before.
@@ -44,7 +42,7 @@ impl Runner {
                         &arguments![g, NONE, kept, g, size(outputs), oc, false],
                     )?;
                 }
-                self.convolve_back(batch, geometry, (from, to), [g, weight(0), gx], add)
+                convolve(batch, geometry, (from, to), [g, weight(0), gx], Some(add))
             }
             Op::Map(map) => {
                 let (kind, alpha, beta) = numbers(*map);
@@ -215,26 +213,5 @@ impl Runner {
             return batch.gpu.launch("part", total, &arguments);
         }
         batch.gpu.launch("scale", total, &arguments![g, 1.0_f32, gx, size(total), add])
-    }
-
-    fn convolve_back(
-        &self,
-        batch: &Batch<'_>,
-        geometry: &Geometry,
-        (from, to): (Shape, Shape),
-        [g, weight, gx]: [Address; 3],
-        add: bool,
-    ) -> Result<()> {
-        let key = key(batch, geometry, (from, to), true);
-        if let Some(dnn) = batch.gpu.dnn()
-            && dnn.convolve(batch.gpu, key, [g, weight, gx], add)?
-        {
-            return Ok(());
-        }
-        let total = batch.images * from.len();
-        let mut arguments = arguments![g, weight, gx, size(total)].to_vec();
-        arguments.extend(shape_of(&key));
-        arguments.push(add.into());
-        batch.gpu.launch("conv_pullback", total, &arguments)
     }
 }

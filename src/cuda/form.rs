@@ -2,7 +2,7 @@
 //! it is.
 
 use super::dnn::Key;
-use super::gpu::{Address, Argument, Gpu, Memory, arguments};
+use super::gpu::{Address, Argument, Gpu, Memory, arguments, size};
 use super::run::Batch;
 use crate::error::Result;
 use crate::nn::Shape;
@@ -85,18 +85,34 @@ pub(super) fn halves(pixels: bool, shapes: [Shape; 2]) -> (usize, usize) {
     (a, b)
 }
 
-pub(super) fn key(
+/// Convolves `[x, weight, y]`, by cuDNN if it can. With `back`, maps the cotangent `x` of the output to
+/// that of the input, which is added to what is in `y` if it says so.
+pub(super) fn convolve(
     batch: &Batch<'_>,
     geometry: &Geometry,
     (from, to): (Shape, Shape),
-    backward: bool,
-) -> Key {
-    let (images, precision) = (batch.images, batch.precision);
-    Key { images, input: sides(from), output: sides(to), geometry: *geometry, precision, backward }
+    [x, weight, y]: [Address; 3],
+    back: Option<bool>,
+) -> Result<()> {
+    let Batch { gpu, images, precision, .. } = *batch;
+    let (input, output) = (sides(from), sides(to));
+    let backward = back.is_some();
+    let key = Key { images, input, output, geometry: *geometry, precision, backward };
+    if let Some(dnn) = gpu.dnn()
+        && dnn.convolve(gpu, key, [x, weight, y], back == Some(true))?
+    {
+        return Ok(());
+    }
+    let (kernel, result) = if backward { ("conv_pullback", from) } else { ("conv", to) };
+    let total = images * result.len();
+    let mut arguments = arguments![x, weight, y, size(total)].to_vec();
+    arguments.extend(shape_of(&key));
+    arguments.extend(back.map(Argument::from));
+    gpu.launch(kernel, total, &arguments)
 }
 
 /// What the plain kernels have to know of a convolution.
-pub(super) fn shape_of(key: &Key) -> [Argument; 15] {
+fn shape_of(key: &Key) -> [Argument; 15] {
     let ([h, w, c], [oh, ow, oc]) = (key.input, key.output);
     let Geometry { kernel: [kh, kw], stride, padding, dilation, groups, .. } = key.geometry;
     let (top, left) = (padding.top, padding.left);

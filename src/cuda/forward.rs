@@ -1,12 +1,10 @@
 //! What every step does on the way to the logits: one or two kernels, or a convolution of cuDNN.
 
-use super::form::{ATTENTION, Scores, by_depth, form, halves, key, numbers, row_length, shape_of};
+use super::form::{ATTENTION, Scores, by_depth, convolve, form, halves, numbers, row_length};
 use super::gpu::{Address, Argument, Gpu, NONE, arguments, size};
 use super::run::{Batch, Runner};
 use crate::error::Result;
-use crate::nn::Shape;
 use crate::nn::lower::{Op, Row, sides};
-use crate::ops::conv2d::Geometry;
 
 impl Runner {
     /// Computes the value that step `i` makes.
@@ -28,7 +26,7 @@ impl Runner {
                 self.affine(gpu, [x, weight(0), weight(1), y, kept], total, c, *relu)
             }
             Op::Conv { bias, relu, geometry, .. } => {
-                self.convolve(batch, geometry, (from, to), [x, weight(0), y])?;
+                convolve(batch, geometry, (from, to), [x, weight(0), y], None)?;
                 if bias.is_none() && !relu {
                     return Ok(());
                 }
@@ -157,24 +155,5 @@ impl Runner {
     ) -> Result<()> {
         let arguments = arguments![x, scale, shift, y, bits, size(total), channels, relu];
         gpu.launch("affine", total.div_ceil(8), &arguments)
-    }
-
-    fn convolve(
-        &self,
-        batch: &Batch<'_>,
-        geometry: &Geometry,
-        (from, to): (Shape, Shape),
-        [x, weight, y]: [Address; 3],
-    ) -> Result<()> {
-        let key = key(batch, geometry, (from, to), false);
-        if let Some(dnn) = batch.gpu.dnn()
-            && dnn.convolve(batch.gpu, key, [x, weight, y], false)?
-        {
-            return Ok(());
-        }
-        let total = batch.images * to.len();
-        let mut arguments = arguments![x, weight, y, size(total)].to_vec();
-        arguments.extend(shape_of(&key));
-        batch.gpu.launch("conv", total, &arguments)
     }
 }

@@ -231,7 +231,7 @@ fn what_a_search_in_tf32_finds_is_judged_in_f32() {
     model.place(&gpu(), Precision::Tf32).unwrap();
     let images = Tensor::ones((1, 1, 1, 2), DType::F32, &Device::Cpu).unwrap();
     let batch = Batch { ids: vec![0], images, labels: vec![0] };
-    let exact = model.judged(&batch.images).unwrap().unwrap();
+    let exact = model.judged(&batch.images).unwrap();
     assert_eq!(predicted(&model, &batch.images, &exact).unwrap(), [0]);
     let fast = model.logits(&batch.images).unwrap();
     assert_eq!(predicted(&model, &batch.images, &fast).unwrap(), [1], "not in tf32: {fast}");

@@ -34,7 +34,7 @@ pub struct FrozenNetwork {
     images_per_chunk: usize,
     memory: usize,
     kept_per_image: OnceLock<usize>,
-    /// The network on GPUs, and the precision of what is not judged by.
+    /// The network on GPUs, and the precision of searches there.
     gpu: Option<(Arc<cuda::Network>, Precision)>,
 }
 
@@ -285,12 +285,14 @@ impl Classifier for FrozenNetwork {
         self.gpu.as_ref().map(|(network, _)| network.batch())
     }
 
-    fn judged(&self, images: &Tensor) -> Result<Option<Tensor>> {
+    fn approximates(&self) -> bool {
+        self.gpu.as_ref().is_some_and(|(_, precision)| *precision != Precision::F32)
+    }
+
+    fn judged(&self, images: &Tensor) -> Result<Tensor> {
         match self.gpu(images)? {
-            Some((network, precision)) if precision != Precision::F32 => {
-                Ok(Some(network.logits(images, Precision::F32)?))
-            }
-            _ => Ok(None),
+            Some((network, _)) => network.logits(images, Precision::F32),
+            None => self.logits_on_cpu(images),
         }
     }
 

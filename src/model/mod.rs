@@ -82,14 +82,18 @@ pub trait Classifier: Send + Sync {
         None
     }
 
-    /// The logits `[N, K]` that results are judged by, if those of [`Classifier::logits`] are in a lower
-    /// precision, for the search only.
+    /// Whether logits and gradients are in a lower precision than [`Classifier::judged`]: good for a
+    /// search, and not for its result.
+    fn approximates(&self) -> bool {
+        false
+    }
+
+    /// The logits `[N, K]` that results are judged by.
     ///
     /// # Errors
     /// As [`Classifier::logits`].
-    fn judged(&self, images: &Tensor) -> Result<Option<Tensor>> {
-        let _ = images;
-        Ok(None)
+    fn judged(&self, images: &Tensor) -> Result<Tensor> {
+        self.logits(images)
     }
 
     /// The class of every noisy copy (`None` where a logit is NaN) without the copies leaving the device

@@ -124,12 +124,10 @@ impl Search<'_> {
         candidates: Vec<usize>,
         x: &Tensor,
     ) -> Result<Vec<usize>> {
-        if candidates.is_empty() {
+        if !self.model.approximates() || candidates.is_empty() {
             return Ok(candidates);
         }
-        let Some(logits) = self.model.judged(&rows::select(x, &candidates)?)? else {
-            return Ok(candidates);
-        };
+        let logits = self.model.judged(&rows::select(x, &candidates)?)?;
         let of: Vec<usize> = candidates.iter().map(|i| of[*i]).collect();
         for row in &of {
             self.forwards[self.places[*row]] += 1;
@@ -166,7 +164,7 @@ impl Search<'_> {
             self.forwards[self.places[of[*i]]] += VOTES as u64;
         }
         let images = rows::select(x, &candidates)?;
-        let votes = predicted(self.model, &images, &self.model.logits(&images)?)?;
+        let votes = predicted(self.model, &images, &self.model.judged(&images)?)?;
         let wanted = |i: usize, class: u32| match &self.targets {
             None => class != self.labels[of[i]],
             Some(targets) => class == targets[of[i]],
