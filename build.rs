@@ -26,12 +26,7 @@ fn main() {
 fn compile() -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let root = env::current_dir().map_err(|e| e.to_string())?;
-    let mut sources: Vec<PathBuf> = fs::read_dir(root.join("kernels"))
-        .map_err(|e| format!("cannot read kernels/: {e}"))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "cu"))
-        .collect();
-    sources.sort();
+    let sources = [sources(&root.join("kernels"))?, sources(&root.join("kernels/attack"))?].concat();
     let lines: String =
         sources.iter().map(|path| format!("#include \"{}\"\n", path.display())).collect();
     let all = out.join("kernels.cu");
@@ -68,6 +63,17 @@ fn compile() -> Result<(), String> {
             String::from_utf8_lossy(&output.stderr).trim().replace('\n', " | ")
         )),
     }
+}
+
+/// The CUDA sources in a folder.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut sources: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(|e| format!("cannot read {}: {e}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "cu"))
+        .collect();
+    sources.sort();
+    Ok(sources)
 }
 
 fn nvcc() -> PathBuf {

@@ -4,11 +4,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, LaunchConfig, PushKernelArg as _,
-    result, sys,
+    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, LaunchConfig,
+    PushKernelArg as _, result, sys,
 };
 use cudarc::nvrtc::Ptx;
 
@@ -18,68 +18,9 @@ use crate::error::{Error, Result};
 /// The image that `build.rs` makes of `kernels/`.
 const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
 
-/// Names of all kernels.
-const KERNELS: [&str; 56] = [
-    "add_constant",
-    "affine",
-    "affine_pullback",
-    "attention_128",
-    "attention_32",
-    "attention_64",
-    "attention_pullback_keys_128",
-    "attention_pullback_keys_32",
-    "attention_pullback_keys_64",
-    "attention_pullback_queries_128",
-    "attention_pullback_queries_32",
-    "attention_pullback_queries_64",
-    "avg_pool",
-    "avg_pool_pullback",
-    "channel_mix",
-    "channel_mix_pullback",
-    "channel_scores",
-    "channel_scores_pullback",
-    "conv",
-    "conv_pullback",
-    "gate",
-    "gate_pullback",
-    "gate_pullback_gates",
-    "gaussian",
-    "global_avg_pool",
-    "global_avg_pool_pullback",
-    "join",
-    "largest",
-    "layer_norm",
-    "layer_norm_pullback",
-    "map",
-    "map_pullback",
-    "max_pool",
-    "max_pool_pullback",
-    "mean_sparse",
-    "mean_sparse_pullback",
-    "normalise",
-    "pad",
-    "pad_pullback",
-    "part",
-    "part_pullback",
-    "patch_merge",
-    "patch_merge_pullback",
-    "scale",
-    "softmax",
-    "softmax_pullback",
-    "standardise",
-    "standardise_pullback",
-    "subsample",
-    "subsample_pullback",
-    "sum",
-    "to_nchw",
-    "to_nhwc",
-    "uniform",
-    "unit_length",
-    "unit_length_pullback",
-];
-
-/// Threads of a block.
+/// Threads of a block; of blocks that work on a row together, at most and at least.
 const BLOCK: usize = 256;
+const SMALLEST_BLOCK: usize = 32;
 
 /// An address in the memory of the GPU.
 pub(super) type Address = sys::CUdeviceptr;
@@ -162,7 +103,9 @@ impl Memory {
 pub(super) struct Gpu {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    kernels: HashMap<&'static str, CudaFunction>,
+    module: Arc<CudaModule>,
+    /// Those that were called so far.
+    kernels: Mutex<HashMap<&'static str, CudaFunction>>,
     dnn: Option<Dnn>,
     ordinal: usize,
 }
@@ -186,10 +129,6 @@ impl Gpu {
         let module = context
             .load_module(Ptx::from_binary(IMAGE.to_vec()))
             .map_err(fails("load the kernels"))?;
-        let kernels = KERNELS
-            .into_iter()
-            .map(|name| Ok((name, module.load_function(name).map_err(fails("find a kernel"))?)))
-            .collect::<Result<_>>()?;
         let dnn = Dnn::open(&stream).map_err(|error| failed(ordinal, "start cuDNN", error))?;
         match dnn {
             Some(_) => tracing::info!(version = Dnn::version(), "cuDNN"),
@@ -198,7 +137,8 @@ impl Gpu {
                  for as libcudnn.so.9, for example in LD_LIBRARY_PATH"
             ),
         }
-        Ok(Self { context, stream, kernels, dnn, ordinal })
+        let kernels = Mutex::default();
+        Ok(Self { context, stream, module, kernels, dnn, ordinal })
     }
 
     /// The name that the maker gave it.
@@ -270,11 +210,32 @@ impl Gpu {
         threads: usize,
         arguments: &[Argument],
     ) -> Result<()> {
-        if threads == 0 {
+        self.start(name, [threads.div_ceil(BLOCK), BLOCK], arguments)
+    }
+
+    /// Starts a block of kernel `name` for each of `rows` rows of `width` numbers, whose threads work
+    /// on the row together.
+    pub(super) fn launch_rows(
+        &self,
+        name: &'static str,
+        [rows, width]: [usize; 2],
+        arguments: &[Argument],
+    ) -> Result<()> {
+        let block = width.next_power_of_two().clamp(SMALLEST_BLOCK, BLOCK);
+        self.start(name, [rows, block], arguments)
+    }
+
+    fn start(
+        &self,
+        name: &'static str,
+        [blocks, block]: [usize; 2],
+        arguments: &[Argument],
+    ) -> Result<()> {
+        if blocks == 0 {
             return Ok(());
         }
-        let kernel = self.kernels.get(name).ok_or_else(|| self.fails("find a kernel", name))?;
-        let mut call = self.stream.launch_builder(kernel);
+        let kernel = self.kernel(name)?;
+        let mut call = self.stream.launch_builder(&kernel);
         for argument in arguments {
             match argument {
                 Argument::Address(address) => call.arg(address),
@@ -284,16 +245,24 @@ impl Gpu {
                 Argument::Double(number) => call.arg(number),
             };
         }
-        let blocks = threads.div_ceil(BLOCK) as u32;
         let shape = LaunchConfig {
-            grid_dim: (blocks, 1, 1),
-            block_dim: (BLOCK as u32, 1, 1),
+            grid_dim: (blocks as u32, 1, 1),
+            block_dim: (block as u32, 1, 1),
             shared_mem_bytes: 0,
         };
-        // SAFETY: the arguments are those of the kernel, which `forward` and `backward` write beside its name, and
-        // every address has room for what the kernel's bounds, which are among them, let it touch.
+        // SAFETY: the arguments are those of the kernel, which callers write beside its name, and every
+        // address has room for what the kernel's bounds, which are among them, let it touch.
         unsafe { call.launch(shape) }.map_err(|error| self.fails(name, error))?;
         Ok(())
+    }
+
+    fn kernel(&self, name: &'static str) -> Result<CudaFunction> {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(name) {
+            return Ok(kernel.clone());
+        }
+        let kernel = self.module.load_function(name).map_err(|error| self.fails(name, error))?;
+        Ok(kernels.entry(name).or_insert(kernel).clone())
     }
 }
 

@@ -5,6 +5,7 @@
 // It is stricter than a GPU: memory is full of NaN when it is handed out, and its ends are looked at when
 // it is given back.
 #include "cuda.h"
+#include "fibers.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -37,26 +38,78 @@ void call(void (*function)(Types...), void** arguments) {
     }(std::index_sequence_for<Types...>());
 }
 
+// A kernel whose threads do not wait for each other, and one whose blocks work on a row together.
 #define KERNEL(name) \
-    { #name, [](void** arguments) { call(name, arguments); } }
+    { #name, {[](void** arguments) { call(name, arguments); }, false} }
+#define ROWS(name) \
+    { #name, {[](void** arguments) { call(name, arguments); }, true} }
 
-const std::map<std::string, Kernel> kernels = {
-    KERNEL(add_constant), KERNEL(affine), KERNEL(affine_pullback), KERNEL(attention_128),
-    KERNEL(attention_32), KERNEL(attention_64), KERNEL(attention_pullback_keys_128),
-    KERNEL(attention_pullback_keys_32), KERNEL(attention_pullback_keys_64),
-    KERNEL(attention_pullback_queries_128), KERNEL(attention_pullback_queries_32),
-    KERNEL(attention_pullback_queries_64), KERNEL(avg_pool), KERNEL(avg_pool_pullback), KERNEL(channel_mix),
-    KERNEL(channel_mix_pullback), KERNEL(channel_scores), KERNEL(channel_scores_pullback), KERNEL(conv),
-    KERNEL(conv_pullback), KERNEL(gate), KERNEL(gate_pullback), KERNEL(gate_pullback_gates), KERNEL(gaussian),
-    KERNEL(global_avg_pool), KERNEL(global_avg_pool_pullback), KERNEL(join), KERNEL(largest),
-    KERNEL(layer_norm), KERNEL(layer_norm_pullback), KERNEL(map), KERNEL(map_pullback), KERNEL(max_pool),
-    KERNEL(max_pool_pullback), KERNEL(mean_sparse), KERNEL(mean_sparse_pullback), KERNEL(normalise),
-    KERNEL(pad), KERNEL(pad_pullback), KERNEL(part), KERNEL(part_pullback), KERNEL(patch_merge),
-    KERNEL(patch_merge_pullback), KERNEL(scale), KERNEL(softmax), KERNEL(softmax_pullback),
-    KERNEL(standardise), KERNEL(standardise_pullback), KERNEL(subsample), KERNEL(subsample_pullback),
-    KERNEL(sum), KERNEL(to_nchw), KERNEL(to_nhwc), KERNEL(uniform), KERNEL(unit_length),
+struct Entry {
+    Kernel kernel;
+    bool together;
+};
+
+const std::map<std::string, Entry> kernels = {
+    KERNEL(add_constant),
+    KERNEL(affine),
+    KERNEL(affine_pullback),
+    KERNEL(attention_128),
+    KERNEL(attention_32),
+    KERNEL(attention_64),
+    KERNEL(attention_pullback_keys_128),
+    KERNEL(attention_pullback_keys_32),
+    KERNEL(attention_pullback_keys_64),
+    KERNEL(attention_pullback_queries_128),
+    KERNEL(attention_pullback_queries_32),
+    KERNEL(attention_pullback_queries_64),
+    KERNEL(avg_pool),
+    KERNEL(avg_pool_pullback),
+    KERNEL(channel_mix),
+    KERNEL(channel_mix_pullback),
+    KERNEL(channel_scores),
+    KERNEL(channel_scores_pullback),
+    KERNEL(conv),
+    KERNEL(conv_pullback),
+    KERNEL(gate),
+    KERNEL(gate_pullback),
+    KERNEL(gate_pullback_gates),
+    KERNEL(gaussian),
+    KERNEL(global_avg_pool),
+    KERNEL(global_avg_pool_pullback),
+    KERNEL(join),
+    KERNEL(largest),
+    KERNEL(layer_norm),
+    KERNEL(layer_norm_pullback),
+    KERNEL(map),
+    KERNEL(map_pullback),
+    KERNEL(max_pool),
+    KERNEL(max_pool_pullback),
+    KERNEL(mean_sparse),
+    KERNEL(mean_sparse_pullback),
+    KERNEL(normalise),
+    KERNEL(pad),
+    KERNEL(pad_pullback),
+    KERNEL(part),
+    KERNEL(part_pullback),
+    KERNEL(patch_merge),
+    KERNEL(patch_merge_pullback),
+    KERNEL(scale),
+    KERNEL(softmax),
+    KERNEL(softmax_pullback),
+    KERNEL(standardise),
+    KERNEL(standardise_pullback),
+    KERNEL(subsample),
+    KERNEL(subsample_pullback),
+    KERNEL(sum),
+    KERNEL(to_nchw),
+    KERNEL(to_nhwc),
+    KERNEL(uniform),
+    KERNEL(unit_length),
     KERNEL(unit_length_pullback),
 };
+
+// Threads of a block that work together: a power of two, as on a GPU.
+const unsigned int TOGETHER = 8;
 
 // Bytes in front of and behind every block of memory.
 const size_t MARGIN = 256;
@@ -162,7 +215,7 @@ int cuModuleUnload(void* module) { std::free(module); return SUCCESS; }
 int cuModuleGetFunction(void** function, void*, const char* name) {
     auto found = kernels.find(name);
     if (found == kernels.end()) return NOT_FOUND;
-    *function = reinterpret_cast<void*>(found->second);
+    *function = const_cast<Entry*>(&found->second);
     return SUCCESS;
 }
 int cuLaunchKernel(void* function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
@@ -171,14 +224,22 @@ int cuLaunchKernel(void* function, unsigned int grid_x, unsigned int grid_y, uns
     if (!current) return INVALID_VALUE;
     // Every kernel counts along x only.
     if (grid_y * grid_z * block_y * block_z != 1 || block_x == 0 || block_x > 1024) return INVALID_VALUE;
-    Kernel kernel = reinterpret_cast<Kernel>(function);
+    const Entry* entry = static_cast<const Entry*>(function);
+    // Threads that work together are switched between at every barrier: as few as will do.
+    if (entry->together) block_x = block_x < TOGETHER ? block_x : TOGETHER;
     blockDim = Coordinates{block_x, 1, 1};
-    for (unsigned int block = 0; block < grid_x; block++)
-        for (unsigned int thread = 0; thread < block_x; thread++) {
-            blockIdx.x = block;
-            threadIdx.x = thread;
-            kernel(arguments);
+    gridDim = Coordinates{grid_x, 1, 1};
+    for (unsigned int block = 0; block < grid_x; block++) {
+        blockIdx.x = block;
+        if (entry->together) {
+            fibers::run(block_x, entry->kernel, arguments);
+            continue;
         }
+        for (unsigned int thread = 0; thread < block_x; thread++) {
+            threadIdx.x = thread;
+            entry->kernel(arguments);
+        }
+    }
     return SUCCESS;
 }
 int cuGetErrorName(int error, const char** name) {
