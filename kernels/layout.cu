@@ -133,3 +133,9 @@ extern "C" __global__ void patch_merge_pullback(const float* g, float* gx, Size 
     Size i = thread();
     if (i < total) put(gx, i, g[merged(i, h, w, c)], add);
 }
+
+// Rows of `width` numbers, those that `which` names.
+extern "C" __global__ void gather(const float* x, const int* which, float* y, Size total, int width) {
+    Size i = thread();
+    if (i < total) y[i] = x[(Size)which[i / width] * width + i % width];
+}

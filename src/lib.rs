@@ -29,6 +29,7 @@ pub mod published;
 pub mod record;
 pub mod report;
 pub mod rng;
+pub mod rows;
 pub mod stats;
 pub mod threat;
 pub mod train;

@@ -68,6 +68,13 @@ impl Loss {
     }
 }
 
+impl Loss {
+    /// Its number in `kernels/attack/loss.cu`.
+    pub(crate) fn number(self) -> usize {
+        self as usize
+    }
+}
+
 impl std::str::FromStr for Loss {
     type Err = String;
 

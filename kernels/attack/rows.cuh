@@ -8,6 +8,13 @@
 // Threads of a block, at most; a power of two.
 #define MOST_THREADS 256
 
+// Kept as functions: kernels call them often, and compile much faster so.
+#ifdef __CUDACC__
+#define ALONE __noinline__
+#else
+#define ALONE
+#endif
+
 #define EACH(i, count) for (int i = threadIdx.x; i < (count); i += blockDim.x)
 
 static __device__ __forceinline__ Size row() { return blockIdx.x; }
@@ -19,7 +26,7 @@ static __device__ __forceinline__ T* mine(T* rows, int width) {
 }
 
 // The sum of every thread's value, for all threads.
-static __device__ double block_sum(double value) {
+static __device__ ALONE double block_sum(double value) {
     __shared__ double part[MOST_THREADS];
     int thread = threadIdx.x;
     __syncthreads();
@@ -33,7 +40,7 @@ static __device__ double block_sum(double value) {
 }
 
 // The largest value.
-static __device__ double block_max(double value) {
+static __device__ ALONE double block_max(double value) {
     __shared__ double part[MOST_THREADS];
     int thread = threadIdx.x;
     __syncthreads();
@@ -57,7 +64,7 @@ struct Place {
 
 // The largest value of a row of `count` numbers, of equal ones the first, or with `last` the last one.
 // Places that `taken` lists (`skip` of them) do not count.
-static __device__ Place block_largest(const float* z, int count, int last, const int* taken, int skip) {
+static __device__ ALONE Place block_largest(const float* z, int count, int last, const int* taken, int skip) {
     __shared__ Place part[MOST_THREADS];
     int thread = threadIdx.x;
     Place best = {0.0f, -1};

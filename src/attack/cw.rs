@@ -8,12 +8,10 @@
 //! |w| = arctanh(1 - 2 * `margin`), slightly inside the box; the distance is still measured from the
 //! true image, so the optimum is unchanged.
 
-use candle_core::Tensor;
-
-use super::{Attack, Entry, Objective, Search, Threats};
+use super::{Attack, Entry, Evaluation, Objective, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::ops::rows;
+use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::Norm;
 
 /// See the module's documentation.
@@ -90,21 +88,53 @@ impl Constant {
     }
 }
 
-/// Adam's state for the images that are still moving in one step of the binary search.
+/// The images that are still moving in one step of the binary search, with Adam's state.
 struct Course {
     /// Active rows of the search these belong to.
     of: Vec<usize>,
-    clean: Tensor,
-    w: Tensor,
-    first: Tensor,
-    second: Tensor,
+    clean: Rows,
+    w: Rows,
+    first: Rows,
+    second: Rows,
+    /// The present c, `[N]`.
+    c: Rows,
+    /// 1 where f reached its goal.
+    succeeded: Rows,
+    /// Smallest objective so far.
+    smallest: Rows,
 }
 
 impl Course {
+    fn new(search: &Search<'_>, start: &Rows, constants: &[Constant]) -> Result<Self> {
+        let (n, place) = (search.len(), search.place());
+        let zeros = Rows::new(place, start.shape(), vec![0.0; n * start.width()])?;
+        Ok(Self {
+            of: (0..n).collect(),
+            clean: search.clean().clone(),
+            w: start.clone(),
+            first: zeros.clone(),
+            second: zeros,
+            c: Rows::numbers(place, constants.iter().map(|k| k.c as f32).collect())?,
+            succeeded: Rows::numbers(place, vec![0.0; n])?,
+            smallest: Rows::numbers(place, vec![f32::INFINITY; n])?,
+        })
+    }
+
     fn keep(&mut self, keep: &[usize]) -> Result<()> {
         self.of = keep.iter().map(|i| self.of[*i]).collect();
-        for x in [&mut self.clean, &mut self.w, &mut self.first, &mut self.second] {
-            *x = rows::select(x, keep)?;
+        let Self { clean, w, first, second, c, succeeded, smallest, .. } = self;
+        for x in [clean, w, first, second, c, succeeded, smallest] {
+            *x = x.select(keep)?;
+        }
+        Ok(())
+    }
+
+    /// Writes down how far the images have come.
+    fn report(&self, constants: &mut [Constant]) -> Result<()> {
+        let (succeeded, smallest) = (self.succeeded.values()?, self.smallest.values()?);
+        for (i, row) in self.of.iter().enumerate() {
+            constants[*row].succeeded = succeeded[i] != 0.0;
+            constants[*row].smallest = smallest[i];
         }
         Ok(())
     }
@@ -116,7 +146,7 @@ impl Attack for CarliniWagner {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let start = rows::map([search.clean()], |_, [x], w| {
+        let start = rows::map(Twin::NONE, [search.clean()], |_, [x], w| {
             for (w, x) in w.iter_mut().zip(x) {
                 *w = libm::atanhf(
                     (2.0 * *x - 1.0).clamp(2.0 * self.margin - 1.0, 1.0 - 2.0 * self.margin),
@@ -141,57 +171,25 @@ impl CarliniWagner {
     fn descend(
         &self,
         search: &mut Search<'_>,
-        start: &Tensor,
+        start: &Rows,
         constants: &mut [Constant],
     ) -> Result<()> {
-        let mut course = Course {
-            of: (0..search.len()).collect(),
-            clean: search.clean().clone(),
-            w: start.clone(),
-            first: start.zeros_like()?,
-            second: start.zeros_like()?,
-        };
+        let mut course = Course::new(search, start, constants)?;
         let check_every = self.max_iterations.div_ceil(10);
         for iteration in 1..=self.max_iterations {
-            let x = rows::map([&course.w], |_, [w], x| {
+            let x = rows::map(twin!("cw_image"), [&course.w], |_, [w], x| {
                 for (x, w) in x.iter_mut().zip(w) {
                     *x = 0.5 * (libm::tanhf(*w) + 1.0);
                 }
             })?;
             let at = search.gradient_of(&course.of, &x, Loss::Margin)?;
-            let confident: Vec<bool> = at
-                .losses
-                .iter()
-                .map(|margin| *margin > 0.0 && *margin >= self.confidence)
-                .collect();
-            propose_confident(search, &course.of, &x, &at.logits, &confident)?;
-
-            // f(x') = max(0, confidence - margin): while it is positive, its gradient is -margin's.
-            let weights: Vec<f32> = course
-                .of
-                .iter()
-                .zip(&at.losses)
-                .map(|(row, margin)| {
-                    if *margin < self.confidence || *margin <= 0.0 {
-                        constants[*row].c as f32
-                    } else {
-                        0.0
-                    }
-                })
-                .collect();
-            let objectives = rows::reduce([&x, &course.clean], |i, [x, x0]| {
-                let squared: f32 = x.iter().zip(x0).map(|(x, x0)| (x - x0) * (x - x0)).sum();
-                squared
-                    + constants[course.of[i]].c as f32 * (self.confidence - at.losses[i]).max(0.0)
-            })?;
-            for (i, row) in course.of.iter().enumerate() {
-                let k = &mut constants[*row];
-                k.succeeded |= confident[i];
-                k.smallest = k.smallest.min(objectives[i]);
-            }
-            self.step(&mut course, &x, &at.gradient, &weights, iteration)?;
+            let confident = self.confident(&at.losses)?;
+            // Under this objective no row leaves the active set.
+            let _ = search.propose_where(&course.of, &confident, &x, &at.logits)?;
+            self.step(&mut course, &x, &at, iteration)?;
 
             if self.abort_early && iteration % check_every == 0 {
+                course.report(constants)?;
                 // By the smallest objective so far: Adam's course swings, and the objective of the
                 // moment would stop images that still come closer.
                 let moving = |i: &usize| {
@@ -202,66 +200,59 @@ impl CarliniWagner {
                 };
                 let keep: Vec<usize> = (0..course.of.len()).filter(moving).collect();
                 if keep.is_empty() {
-                    break;
+                    return Ok(());
                 }
                 if keep.len() < course.of.len() {
                     course.keep(&keep)?;
                 }
             }
         }
-        Ok(())
+        course.report(constants)
     }
 
-    /// One step of Adam (Kingma and Ba 2015, algorithm 1) on w.
+    /// 1 where the margin has the wanted confidence, `[N]`.
+    fn confident(&self, margins: &Rows) -> Result<Rows> {
+        rows::map(twin!("cw_confident", self.confidence), [margins], |_, [margin], flag| {
+            flag[0] = f32::from(u8::from(margin[0] > 0.0 && margin[0] >= self.confidence));
+        })
+    }
+
+    /// One step of Adam (Kingma and Ba 2015, algorithm 1) on w, and what the point it leaves was worth.
     fn step(
         &self,
         course: &mut Course,
-        x: &Tensor,
-        gradient: &Tensor,
-        weights: &[f32],
+        x: &Rows,
+        at: &Evaluation,
         iteration: usize,
     ) -> Result<()> {
         const BETA: [f32; 2] = [0.9, 0.999];
-        // d/dw of |x' - x|^2 - weight * margin, with dx'/dw = 2 x' (1 - x').
-        let g = rows::map([x, &course.clean, gradient], |i, [x, x0, m], g| {
-            for (((g, x), x0), m) in g.iter_mut().zip(x).zip(x0).zip(m) {
-                *g = (2.0 * (x - x0) - weights[i] * m) * 2.0 * x * (1.0 - x);
-            }
-        })?;
-        course.first = rows::map([&course.first, &g], |_, [old, g], new| {
-            for ((new, old), g) in new.iter_mut().zip(old).zip(g) {
-                *new = BETA[0] * old + (1.0 - BETA[0]) * g;
-            }
-        })?;
-        course.second = rows::map([&course.second, &g], |_, [old, g], new| {
-            for ((new, old), g) in new.iter_mut().zip(old).zip(g) {
-                *new = BETA[1] * old + (1.0 - BETA[1]) * g * g;
-            }
-        })?;
         let unbias = BETA.map(|beta| 1.0 - beta.powi(iteration as i32));
-        course.w = rows::map([&course.w, &course.first, &course.second], |_, [w, m, v], new| {
-            for (((new, w), m), v) in new.iter_mut().zip(w).zip(m).zip(v) {
-                *new = w - self.learning_rate * (m / unbias[0]) / ((v / unbias[1]).sqrt() + 1e-8);
-            }
-        })?;
-        Ok(())
+        let Self { confidence, learning_rate, .. } = *self;
+        let twin = twin!("cw_step", confidence, learning_rate, unbias[0], unbias[1]);
+        let Course { clean, w, first, second, c, succeeded, smallest, .. } = course;
+        rows::update(
+            twin,
+            [w, first, second, succeeded, smallest],
+            [x, &at.gradient, clean, &at.losses, c],
+            |_, [w, first, second, succeeded, smallest], [x, gradient, x0, margin, c]| {
+                let (margin, c) = (margin[0], c[0]);
+                let squared: f32 = x.iter().zip(x0).map(|(x, x0)| (x - x0) * (x - x0)).sum();
+                smallest[0] = smallest[0].min(squared + c * (confidence - margin).max(0.0));
+                if margin > 0.0 && margin >= confidence {
+                    succeeded[0] = 1.0;
+                }
+                // f(x') = max(0, confidence - margin): while it is positive, its gradient is -margin's.
+                let weight = if margin < confidence || margin <= 0.0 { c } else { 0.0 };
+                for (i, w) in w.iter_mut().enumerate() {
+                    // d/dw of |x' - x|^2 - weight * margin, with dx'/dw = 2 x' (1 - x').
+                    let x = x[i];
+                    let g = (2.0 * (x - x0[i]) - weight * gradient[i]) * 2.0 * x * (1.0 - x);
+                    let m = BETA[0] * first[i] + (1.0 - BETA[0]) * g;
+                    let v = BETA[1] * second[i] + (1.0 - BETA[1]) * g * g;
+                    (first[i], second[i]) = (m, v);
+                    *w -= learning_rate * (m / unbias[0]) / ((v / unbias[1]).sqrt() + 1e-8);
+                }
+            },
+        )
     }
-}
-
-/// Proposes the candidates whose margin has the wanted confidence.
-fn propose_confident(
-    search: &mut Search<'_>,
-    of: &[usize],
-    x: &Tensor,
-    logits: &Tensor,
-    confident: &[bool],
-) -> Result<()> {
-    let some: Vec<usize> = (0..of.len()).filter(|i| confident[*i]).collect();
-    if some.is_empty() {
-        return Ok(());
-    }
-    let of: Vec<usize> = some.iter().map(|i| of[*i]).collect();
-    // Under this objective no row leaves the active set.
-    let _ = search.propose_for(&of, &rows::select(x, &some)?, &rows::select(logits, &some)?)?;
-    Ok(())
 }

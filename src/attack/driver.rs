@@ -193,13 +193,14 @@ fn attack_together(
         threat,
         attack.objective(),
         Noise::new(request),
-        rows::select(&batch.images, &attacked)?,
+        &rows::select(&batch.images, &attacked)?,
         pick(&batch.labels),
         targets.as_deref().map(pick),
         attacked.iter().map(|i| batch.ids[*i]).collect(),
     )?;
     if !search.is_empty() {
         attack.run(&mut search)?;
+        search.settle()?;
     }
 
     let width = c * h * w;

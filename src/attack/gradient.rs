@@ -1,10 +1,10 @@
 //! FGSM, BIM and PGD: steps along the gradient, each projected back into the ball. They differ in the
 //! number of steps and in where they start.
 
-use super::{Attack, Entry, Search, Threats};
+use super::{Attack, Entry, Search, Threats, norm_number};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::ops::rows;
+use crate::rows::{self, Twin, twin};
 use crate::threat::{Norm, Threat};
 
 pub(super) const ALL_NORMS: Threats = Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1]);
@@ -130,7 +130,7 @@ impl Attack for Pgd {
         for restart in 0..self.restarts as u32 {
             let mut x = search.clean().clone();
             if self.random_start {
-                x = rows::map([&x], |row, [x0], x| {
+                x = rows::map(Twin::NONE, [&x], |row, [x0], x| {
                     geometry.random(search.draw(row, restart, 0), x0, self.eps, x);
                     geometry.project(x, x0, self.eps);
                 })?;
@@ -146,7 +146,8 @@ impl Attack for Pgd {
                     }
                 }
                 // x <- Proj(x + alpha * direction(g))
-                x = rows::map([&x, &at.gradient, search.clean()], |_, [x, g, x0], next| {
+                let twin = twin!("pgd_step", norm_number(self.norm), self.alpha, self.eps);
+                x = rows::map(twin, [&x, &at.gradient, search.clean()], |_, [x, g, x0], next| {
                     next.copy_from_slice(x);
                     geometry.ascend(next, g, self.alpha);
                     geometry.project(next, x0, self.eps);

@@ -1,11 +1,9 @@
 //! The random numbers of a search, from either source: every image's own, or one sequence for the
 //! whole batch as PyTorch draws it. An attack that asks for them as a batch runs on both.
 
-use candle_core::{Device, Tensor};
-
 use super::{Request, Search};
 use crate::error::Result;
-use crate::ops::rows;
+use crate::rows::{Argument, Rows, Twin, map_to};
 use crate::rng::{Draw, Randomness, Stream, Torch};
 
 /// The sources of one call of one attack on one batch.
@@ -44,22 +42,14 @@ impl Search<'_> {
         self.noise.stream.restart(restart).draw(self.ids[row], draw)
     }
 
+    /// The key of restart `restart`, for kernels that draw themselves.
+    pub(super) fn key(&self, restart: u32) -> [u32; 2] {
+        self.noise.stream.restart(restart).key()
+    }
+
     /// Where the batch draws below come from.
     pub fn randomness(&self) -> Randomness {
         if self.noise.torch.is_some() { Randomness::Torch } else { Randomness::PerImage }
-    }
-
-    /// A batch of the shape of the active set that `fill(draw, out)` fills row by row.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn random(
-        &self,
-        restart: u32,
-        draw: u32,
-        fill: impl Fn(Draw, &mut [f32]) + Sync,
-    ) -> Result<Tensor> {
-        rows::generate(self.clean(), |row, out| fill(self.draw(row, restart, draw), out))
     }
 
     /// Uniform numbers in [0, 1) for the active rows, `[N, shape...]`: draw number `draw` of every
@@ -67,8 +57,8 @@ impl Search<'_> {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn uniform_batch(&mut self, restart: u32, draw: u32, shape: &[usize]) -> Result<Tensor> {
-        self.batch(restart, draw, shape, Torch::uniform, Draw::uniform)
+    pub fn uniform_batch(&mut self, restart: u32, draw: u32, shape: &[usize]) -> Result<Rows> {
+        self.batch("uniform_rows", restart, draw, shape, Torch::uniform, Draw::uniform)
     }
 
     /// Standard normal numbers for the active rows, `[N, shape...]`: draw number `draw` of every
@@ -76,8 +66,8 @@ impl Search<'_> {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn normal_batch(&mut self, restart: u32, draw: u32, shape: &[usize]) -> Result<Tensor> {
-        self.batch(restart, draw, shape, Torch::normal, Draw::normal)
+    pub fn normal_batch(&mut self, restart: u32, draw: u32, shape: &[usize]) -> Result<Rows> {
+        self.batch("normal_rows", restart, draw, shape, Torch::normal, Draw::normal)
     }
 
     /// Leaves out a draw that the published attack makes and does not use: the next `torch.randn`
@@ -95,39 +85,61 @@ impl Search<'_> {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn uniform_shared(&mut self, restart: u32, draw: u32, count: usize) -> Result<Tensor> {
+    pub fn uniform_shared(&mut self, restart: u32, draw: u32, count: usize) -> Result<Rows> {
         let Some(torch) = &mut self.noise.torch else {
             return self.uniform_batch(restart, draw, &[count]);
         };
         let mut one = vec![0.0; count];
         torch.uniform(&mut one);
-        Ok(Tensor::from_vec(one.repeat(self.len()), (self.len(), count), &Device::Cpu)?)
+        Rows::new(self.place(), [self.len(), count], one.repeat(self.len()))
     }
 
     fn batch(
         &mut self,
+        kernel: &'static str,
         restart: u32,
         draw: u32,
         shape: &[usize],
         torch_draw: fn(&mut Torch, &mut [f32]),
         image_draw: fn(Draw, &mut [f32]),
-    ) -> Result<Tensor> {
-        let width: usize = shape.iter().product();
-        let mut out = vec![0.0_f32; self.len() * width];
-        match &mut self.noise.torch {
-            Some(torch) => torch_draw(torch, &mut out),
-            None => {
-                for (row, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
-                    image_draw(self.draw(row, restart, draw), out);
-                }
-            }
+    ) -> Result<Rows> {
+        let len = self.len() * shape.iter().product::<usize>();
+        if let Some(torch) = &mut self.noise.torch {
+            let mut out = vec![0.0_f32; len];
+            torch_draw(torch, &mut out);
+            return Rows::new(self.place(), [&[self.len()], shape].concat(), out);
         }
-        Ok(Tensor::from_vec(out, [&[self.len()], shape].concat(), &Device::Cpu)?)
+        self.of_images(kernel, restart, draw, shape, image_draw)
+    }
+
+    /// [`Search::uniform_batch`] of every image's own numbers, whatever the source.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn uniform_of_images(&self, restart: u32, draw: u32, shape: &[usize]) -> Result<Rows> {
+        self.of_images("uniform_rows", restart, draw, shape, Draw::uniform)
+    }
+
+    fn of_images(
+        &self,
+        kernel: &'static str,
+        restart: u32,
+        draw: u32,
+        shape: &[usize],
+        image_draw: fn(Draw, &mut [f32]),
+    ) -> Result<Rows> {
+        let [key0, key1] = self.key(restart);
+        let arguments = [draw, key0, key1].map(Argument::from).to_vec();
+        map_to(Twin::new(kernel, arguments), shape, [self.id_words()], |row, _, out| {
+            image_draw(self.draw(row, restart, draw), out);
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{Device, Tensor};
+
     use super::*;
     use crate::attack::{Goal, Objective};
     use crate::model::{FrozenNetwork, ModelInfo};
@@ -168,7 +180,7 @@ mod tests {
             threat,
             Objective::Budget,
             Noise::new(&request),
-            clean,
+            &clean,
             vec![0; n],
             None,
             ids.to_vec(),
@@ -177,8 +189,8 @@ mod tests {
         read(&mut search)
     }
 
-    fn values(x: &Tensor) -> Vec<f32> {
-        x.flatten_all().unwrap().to_vec1().unwrap()
+    fn values(x: &Rows) -> Vec<f32> {
+        x.values().unwrap().to_vec()
     }
 
     #[test]
@@ -191,10 +203,10 @@ mod tests {
         torch.normal(&mut normal);
         with_search(Randomness::Torch, &[8, 4, 6], |search| {
             let batch = search.uniform_batch(0, 0, &[1, 4]).unwrap();
-            assert_eq!(batch.dims(), [3, 1, 4]);
+            assert_eq!(batch.shape(), [3, 1, 4]);
             assert_eq!(values(&batch), want[..12]);
             let shared = search.uniform_shared(0, 1, 3).unwrap();
-            assert_eq!(shared.dims(), [3, 3]);
+            assert_eq!(shared.shape(), [3, 3]);
             assert_eq!(values(&shared), want[12..].repeat(3));
             assert_eq!(values(&search.normal_batch(0, 2, &[6]).unwrap()), normal);
             search.skip_normal_batch(&[6]);
@@ -214,7 +226,7 @@ mod tests {
                     search.normal_batch(1, 1, &[4]).unwrap(),
                     search.uniform_shared(1, 2, 2).unwrap(),
                 ] {
-                    let width = x.elem_count() / ids.len();
+                    let width = x.width();
                     for (row, part) in rows.iter_mut().zip(values(&x).chunks(width)) {
                         row.extend_from_slice(part);
                     }

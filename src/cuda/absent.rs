@@ -4,9 +4,10 @@ use std::convert::Infallible;
 
 use candle_core::Tensor;
 
-use super::Noisy;
+use super::{Argument, Noisy};
 use crate::device::Precision;
 use crate::error::Result;
+use crate::loss::Loss;
 use crate::nn::Layer;
 
 /// Number of GPUs.
@@ -21,6 +22,56 @@ pub(crate) struct Network(Infallible);
 /// A batch on a GPU.
 #[derive(Debug)]
 pub(crate) struct Linearised(Infallible);
+
+/// The same of a batch that stays there.
+#[derive(Debug)]
+pub(crate) struct Around(Infallible);
+
+/// A GPU as the place of batches.
+#[derive(Debug, Clone)]
+pub(crate) struct Home(Infallible);
+
+/// A batch that stays on a GPU.
+#[derive(Debug, Clone)]
+pub(crate) struct Array(Infallible);
+
+impl Home {
+    pub(crate) fn array(&self, _: usize) -> Result<Array> {
+        match self.0 {}
+    }
+
+    pub(crate) fn upload(&self, _: &[f32]) -> Result<Array> {
+        match self.0 {}
+    }
+
+    pub(crate) fn launch(
+        &self,
+        _: &'static str,
+        _: [usize; 2],
+        _: (&[&Array], &[Option<&Array>]),
+        _: &[Argument],
+    ) -> Result<()> {
+        match self.0 {}
+    }
+}
+
+impl Array {
+    pub(crate) fn home(&self) -> &Home {
+        match self.0 {}
+    }
+
+    pub(crate) fn read(&self) -> Result<Vec<f32>> {
+        match self.0 {}
+    }
+
+    pub(crate) fn unshared(&mut self) -> Result<&Self> {
+        match self.0 {}
+    }
+
+    pub(crate) fn select(&self, _: &[usize], _: usize) -> Result<Self> {
+        match self.0 {}
+    }
+}
 
 #[allow(clippy::unused_self)]
 impl Network {
@@ -59,5 +110,36 @@ impl Network {
 
     pub(crate) fn noisy_classes(&self, _: &Noisy<'_>, _: Precision) -> Result<Vec<Option<u32>>> {
         match self.0 {}
+    }
+
+    pub(crate) fn home(&self) -> Home {
+        match self.0 {}
+    }
+
+    pub(crate) fn logits_there(&self, _: &Array, _: usize, _: Precision) -> Result<Array> {
+        match self.0 {}
+    }
+
+    pub(crate) fn losses_there(
+        &self,
+        _: (&Array, &Array, Option<&Array>),
+        _: usize,
+        _: Precision,
+        _: Loss,
+    ) -> Result<[Array; 3]> {
+        match self.0 {}
+    }
+
+    pub(crate) fn linearise_there(
+        &self,
+        _: &Array,
+        _: usize,
+        _: Precision,
+    ) -> Result<(Array, Around)> {
+        match self.0 {}
+    }
+
+    pub(crate) fn pull_there(&self, around: &Around, _: &Array) -> Result<Array> {
+        match around.0 {}
     }
 }

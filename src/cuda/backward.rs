@@ -4,7 +4,8 @@
 use super::form::{
     OF_KEYS, OF_QUERIES, Scores, by_depth, convolve, form, halves, numbers, row_length,
 };
-use super::gpu::{Address, Argument, NONE, arguments, size};
+use super::Argument;
+use super::gpu::{Address, NONE, arguments, size};
 use super::run::{Batch, Runner};
 use crate::error::Result;
 use crate::nn::lower::{Op, Row, Value, sides};

@@ -2,7 +2,8 @@
 //! it is.
 
 use super::dnn::Key;
-use super::gpu::{Address, Argument, Gpu, Memory, arguments, size};
+use super::Argument;
+use super::gpu::{Address, Gpu, Memory, arguments, size};
 use super::run::Batch;
 use crate::error::Result;
 use crate::nn::Shape;

@@ -12,6 +12,7 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
+use super::Argument;
 use super::dnn::Dnn;
 use crate::error::{Error, Result};
 
@@ -28,47 +29,6 @@ pub(super) type Address = sys::CUdeviceptr;
 /// No address: an argument that is left out.
 pub(super) const NONE: Address = 0;
 
-/// One argument of a kernel.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Argument {
-    Address(Address),
-    Int(i32),
-    Size(i64),
-    Float(f32),
-    Double(f64),
-}
-
-impl From<Address> for Argument {
-    fn from(address: Address) -> Self {
-        Self::Address(address)
-    }
-}
-
-/// Sides, channels and strides: far below 2^31, or the image would not fit into memory.
-impl From<usize> for Argument {
-    fn from(number: usize) -> Self {
-        Self::Int(number as i32)
-    }
-}
-
-impl From<bool> for Argument {
-    fn from(yes: bool) -> Self {
-        Self::Int(yes.into())
-    }
-}
-
-impl From<f32> for Argument {
-    fn from(number: f32) -> Self {
-        Self::Float(number)
-    }
-}
-
-impl From<f64> for Argument {
-    fn from(number: f64) -> Self {
-        Self::Double(number)
-    }
-}
-
 /// A number of elements.
 pub(super) fn size(count: usize) -> Argument {
     Argument::Size(count as i64)
@@ -76,7 +36,7 @@ pub(super) fn size(count: usize) -> Argument {
 
 /// The arguments of a kernel, in its order.
 macro_rules! arguments {
-    ($($argument:expr),* $(,)?) => { [$(crate::cuda::gpu::Argument::from($argument)),*] };
+    ($($argument:expr),* $(,)?) => { [$(crate::cuda::Argument::from($argument)),*] };
 }
 pub(super) use arguments;
 
@@ -201,6 +161,14 @@ impl Gpu {
         unsafe { result::memcpy_dtoh_async(numbers, from, self.stream.cu_stream()) }
             .map_err(|error| self.fails("copy from it", error))?;
         self.stream.synchronize().map_err(|error| self.fails("finish", error))
+    }
+
+    /// Copies `bytes` bytes from one address to another.
+    pub(super) fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller has allocated as much at both, and they do not overlap.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }
+            .map_err(|error| self.fails("copy on it", error))
     }
 
     /// Starts `threads` threads of kernel `name`.

@@ -8,6 +8,9 @@
 
 #[cfg(not(feature = "cuda"))]
 mod absent;
+mod argument;
+#[cfg(feature = "cuda")]
+mod array;
 #[cfg(feature = "cuda")]
 mod backward;
 #[cfg(feature = "cuda")]
@@ -24,9 +27,14 @@ mod layout;
 mod network;
 #[cfg(feature = "cuda")]
 mod run;
+#[cfg(feature = "cuda")]
+mod there;
 
 #[cfg(not(feature = "cuda"))]
-pub(crate) use absent::{Network, count};
+pub(crate) use absent::{Array, Home, Network, count};
+pub use argument::Argument;
+#[cfg(feature = "cuda")]
+pub(crate) use array::{Array, Home};
 #[cfg(feature = "cuda")]
 pub(crate) use gpu::count;
 #[cfg(feature = "cuda")]

@@ -3,11 +3,12 @@
 //! the parts are halved and nothing is lost.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::array::Home;
 use super::gpu::{Address, Gpu, Memory, arguments, size};
 use super::run::{Batch, Runner};
 use super::{Noisy, PixelNoise};
@@ -29,11 +30,13 @@ const SHARE: f64 = 0.8;
 
 /// A frozen network in the memory of some GPUs.
 pub(crate) struct Network {
-    engines: Vec<Mutex<Engine>>,
-    shape: [usize; 3],
-    classes: usize,
+    pub(super) homes: Vec<Home>,
+    /// One for each of them.
+    pub(super) engines: Vec<Mutex<Engine>>,
+    pub(super) shape: [usize; 3],
+    pub(super) classes: usize,
     next: AtomicUsize,
-    tickets: AtomicU64,
+    pub(super) tickets: AtomicU64,
 }
 
 impl std::fmt::Debug for Network {
@@ -43,22 +46,22 @@ impl std::fmt::Debug for Network {
 }
 
 /// The network on one GPU.
-struct Engine {
-    gpu: Gpu,
-    runner: Runner,
+pub(super) struct Engine {
+    pub(super) gpu: Arc<Gpu>,
+    pub(super) runner: Runner,
     memory: Option<Memory>,
     /// Images of a part, at most.
     most: [usize; 2],
     /// Which forward pass the memory has the state of.
-    held: Option<Part>,
+    pub(super) held: Option<Part>,
 }
 
 /// Some images of a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Part {
-    ticket: u64,
-    first: usize,
-    count: usize,
+pub(super) struct Part {
+    pub(super) ticket: u64,
+    pub(super) first: usize,
+    pub(super) count: usize,
 }
 
 /// A batch around which the network can be pulled back.
@@ -80,11 +83,15 @@ impl Network {
         gpus: &[usize],
     ) -> Result<Self> {
         let [c, h, w] = shape;
-        let engines = gpus
+        let homes = gpus
             .iter()
-            .map(|ordinal| {
+            .map(|ordinal| Ok(Home(Arc::new(Gpu::open(*ordinal)?))))
+            .collect::<Result<Vec<_>>>()?;
+        let engines = homes
+            .iter()
+            .map(|Home(gpu)| {
                 let lowered = Lowered::new(tree, Shape::of_image([h, w], c))?;
-                let gpu = Gpu::open(*ordinal)?;
+                let gpu = gpu.clone();
                 let runner = Runner::new(&gpu, lowered)?;
                 let free = gpu.free_memory()? as f64 * SHARE;
                 let most = [false, true].map(|pullback| {
@@ -96,7 +103,7 @@ impl Network {
             })
             .collect::<Result<_>>()?;
         let (next, tickets) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Ok(Self { engines, shape, classes, next, tickets })
+        Ok(Self { homes, engines, shape, classes, next, tickets })
     }
 
     /// Number of batches that can be worked on at the same time.
@@ -218,6 +225,11 @@ impl Network {
         Ok(classes.into_iter().flatten().collect())
     }
 
+    /// Where batches that stay on a GPU should be: on one GPU after the other.
+    pub(crate) fn home(&self) -> Home {
+        self.homes[self.next.fetch_add(1, Ordering::Relaxed) % self.homes.len()].clone()
+    }
+
     /// A GPU that is idle, or the next one when it will be.
     fn free_engine(&self) -> (usize, MutexGuard<'_, Engine>) {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % self.engines.len();
@@ -236,17 +248,17 @@ fn bytes_per_image(runner: &Runner, shape: [usize; 3], pullback: bool) -> usize 
 
 /// A part of a batch that has its memory.
 #[derive(Clone, Copy)]
-struct Ready {
+pub(super) struct Ready {
     memory: Address,
     /// Where the images are in the order of the caller, `[N, C, H, W]`.
-    outside: Address,
-    images: usize,
+    pub(super) outside: Address,
+    pub(super) images: usize,
     precision: Precision,
     pullback: bool,
 }
 
 impl Ready {
-    fn of<'a>(&self, gpu: &'a Gpu) -> Batch<'a> {
+    pub(super) fn of<'a>(&self, gpu: &'a Gpu) -> Batch<'a> {
         let Self { memory, images, precision, pullback, .. } = *self;
         Batch { gpu, memory, images, precision, pullback }
     }
@@ -254,7 +266,7 @@ impl Ready {
 
 impl Engine {
     /// Calls `work(self, first, count)` for parts of `n` images that fit into the memory.
-    fn in_parts(
+    pub(super) fn in_parts(
         &mut self,
         n: usize,
         pullback: bool,
@@ -279,7 +291,7 @@ impl Engine {
     }
 
     /// Memory for `images` images, whose former content is lost unless they are those it holds.
-    fn ready(
+    pub(super) fn ready(
         &mut self,
         network: &Network,
         images: usize,
@@ -303,15 +315,15 @@ impl Engine {
     fn load(&mut self, batch: &Ready, network: &Network, pixels: &[f32]) -> Result<()> {
         self.held = None;
         self.gpu.write(batch.outside, pixels)?;
-        self.turn(batch, network)
+        self.turn(batch, network, batch.outside)
     }
 
-    /// Brings the images at `outside` into the order of the network.
-    fn turn(&self, batch: &Ready, network: &Network) -> Result<()> {
+    /// Brings the images `[N, C, H, W]` at `from` to where the network reads them, in its order.
+    pub(super) fn turn(&self, batch: &Ready, network: &Network, from: Address) -> Result<()> {
         let [c, h, w] = network.shape;
         let total = batch.images * c * h * w;
         let to = self.runner.images(&batch.of(&self.gpu));
-        let arguments = arguments![batch.outside, to, size(total), c, h * w, false];
+        let arguments = arguments![from, to, size(total), c, h * w, false];
         self.gpu.launch("to_nhwc", total, &arguments)
     }
 
@@ -346,15 +358,21 @@ impl Engine {
     fn pull(&self, batch: &Ready, network: &Network, cotangent: &Tensor) -> Result<Vec<f32>> {
         let inside = batch.of(&self.gpu);
         with_slice::<f32, _>(cotangent, |g| self.gpu.write(self.runner.cotangent(&inside), g))?;
+        self.pull_to(batch, network, batch.outside)?;
+        let mut gradient = vec![0.0; batch.images * network.shape.iter().product::<usize>()];
+        self.gpu.read(batch.outside, &mut gradient)?;
+        Ok(gradient)
+    }
+
+    /// Writes the gradient `[N, C, H, W]` for the cotangent that is there to `to`.
+    pub(super) fn pull_to(&self, batch: &Ready, network: &Network, to: Address) -> Result<()> {
+        let inside = batch.of(&self.gpu);
         self.runner.pullback(&inside)?;
         let [c, h, w] = network.shape;
         let total = batch.images * c * h * w;
         let from = self.runner.gradient(&inside);
-        let arguments = arguments![from, batch.outside, size(total), c, h * w, false];
-        self.gpu.launch("to_nchw", total, &arguments)?;
-        let mut gradient = vec![0.0; total];
-        self.gpu.read(batch.outside, &mut gradient)?;
-        Ok(gradient)
+        let arguments = arguments![from, to, size(total), c, h * w, false];
+        self.gpu.launch("to_nchw", total, &arguments)
     }
 
     fn noisy_classes(
@@ -384,7 +402,7 @@ impl Engine {
             let to = batch.outside;
             let noise = arguments![images.at(), at.at(), to, size(count), width, scale];
             gpu.launch(kernel, count * width.div_ceil(4), &noise)?;
-            engine.turn(&batch, network)?;
+            engine.turn(&batch, network, batch.outside)?;
             let inside = batch.of(gpu);
             engine.runner.forward(&inside)?;
             let found = gpu.allocate(count * size_of::<i32>())?;

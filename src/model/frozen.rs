@@ -7,12 +7,17 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::{Classifier, Cotangent, ModelInfo, Noisy, Pullback};
+use super::{
+    Classifier, Cotangent, Evaluation, ModelInfo, Noisy, Pull, Pullback, linearise_by_tensors,
+    losses_by_tensors,
+};
 use crate::cuda;
 use crate::device::{self, Precision};
 use crate::error::{Error, Result};
+use crate::loss::Loss;
 use crate::nn::{Layer, Node, Saved, Shape, fuse};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
+use crate::rows::{Place, Rows};
 
 /// Bytes of the largest activation of a chunk, least and most. The least stays in an L2 cache.
 const CHUNK_BYTES: [usize; 2] = [1 << 19, 1 << 22];
@@ -160,22 +165,22 @@ impl FrozenNetwork {
     /// Number of images, if they are of the network's shape and kind.
     fn check(&self, images: &Tensor) -> Result<usize> {
         let (n, c, h, w) = images.dims4()?;
-        if [c, h, w] != self.info.input_shape {
-            return Err(Error::setting(
-                "images",
-                format!(
-                    "are {:?}, {} takes {:?}",
-                    [c, h, w],
-                    self.info.name,
-                    self.info.input_shape
-                ),
-                "choose a data set of the network's input shape",
-            ));
-        }
+        self.check_shape(&[c, h, w])?;
         if images.dtype() != DType::F32 {
             return Err(Error::setting("images", "are not f32", "convert them to f32 in [0, 1]"));
         }
         Ok(n)
+    }
+
+    fn check_shape(&self, shape: &[usize]) -> Result<()> {
+        if shape == self.info.input_shape {
+            return Ok(());
+        }
+        Err(Error::setting(
+            "images",
+            format!("are {shape:?}, {} takes {:?}", self.info.name, self.info.input_shape),
+            "choose a data set of the network's input shape",
+        ))
     }
 
     /// The GPUs, if the network is there, and the precision of searches, for these images.
@@ -183,6 +188,20 @@ impl FrozenNetwork {
         let Some((network, precision)) = &self.gpu else { return Ok(None) };
         self.check(images)?;
         Ok(Some((network.as_ref(), *precision)))
+    }
+}
+
+impl FrozenNetwork {
+    /// The same for images that lie on a GPU already, and where.
+    fn there<'a, 'b>(
+        &'a self,
+        images: &'b Rows,
+    ) -> Result<Option<(&'a cuda::Network, Precision, &'b cuda::Array)>> {
+        let (Some((network, precision)), Some(array)) = (&self.gpu, images.array()) else {
+            return Ok(None);
+        };
+        self.check_shape(&images.shape()[1..])?;
+        Ok(Some((network.as_ref(), *precision, array)))
     }
 }
 
@@ -272,6 +291,60 @@ impl Classifier for FrozenNetwork {
             .unzip();
         let [c, h, w] = self.info.input_shape;
         Ok((join(logits, [0, self.info.classes])?, join(gradients, [0, c, h, w])?))
+    }
+
+    fn home(&self) -> Place {
+        self.gpu.as_ref().map_or_else(Place::default, |(network, _)| Place::gpu(network.home()))
+    }
+
+    fn logits_of(&self, images: &Rows) -> Result<Rows> {
+        let Some((network, precision, array)) = self.there(images)? else {
+            return Rows::from_tensor(&images.place(), &self.logits(&images.tensor()?)?);
+        };
+        let logits = network.logits_there(array, images.len(), precision)?;
+        Ok(Rows::of_array([images.len(), self.info.classes], logits))
+    }
+
+    fn losses_of(
+        &self,
+        images: &Rows,
+        loss: Loss,
+        labels: &Rows,
+        targets: Option<&Rows>,
+    ) -> Result<Evaluation> {
+        let n = images.len();
+        let (Some((network, precision, array)), Some(labels)) =
+            (self.there(images)?, labels.array())
+        else {
+            return losses_by_tensors(self, images, loss, labels, targets);
+        };
+        let targets = targets.and_then(Rows::array);
+        let [logits, losses, gradient] =
+            network.losses_there((array, labels, targets), n, precision, loss)?;
+        Ok(Evaluation {
+            logits: Rows::of_array([n, self.info.classes], logits),
+            losses: Rows::of_array([n], losses),
+            gradient: Rows::of_array(images.shape(), gradient),
+        })
+    }
+
+    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
+        let Some((network, precision, array)) = self.there(images)? else {
+            return linearise_by_tensors(self, images);
+        };
+        let (n, shape) = (images.len(), images.shape().to_vec());
+        let (logits, around) = network.linearise_there(array, n, precision)?;
+        let pull = move |cotangent: &Rows| match cotangent.array() {
+            Some(array) => {
+                Ok(Rows::of_array(shape.as_slice(), network.pull_there(&around, array)?))
+            }
+            None => Err(Error::setting(
+                "cotangent",
+                "is not on the GPU where the images are",
+                "make it at the place of the logits",
+            )),
+        };
+        Ok((Rows::of_array([n, self.info.classes], logits), Box::new(pull)))
     }
 
     fn lanes(&self) -> usize {

@@ -9,6 +9,8 @@ mod ensemble;
 pub mod file;
 mod frozen;
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::Tensor;
 
 pub use candle::CandleClassifier;
@@ -18,6 +20,8 @@ pub use frozen::FrozenNetwork;
 
 pub use crate::cuda::{Noisy, PixelNoise};
 use crate::error::Result;
+use crate::loss::Loss;
+use crate::rows::{Place, Rows};
 
 /// What a result file has to say about the network it is about.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -82,6 +86,43 @@ pub trait Classifier: Send + Sync {
         None
     }
 
+    /// Where it wants the batches of the functions on [`Rows`]: in the memory of its device, if it has
+    /// one of its own.
+    fn home(&self) -> Place {
+        Place::default()
+    }
+
+    /// [`Classifier::logits`] of a batch at [`Classifier::home`].
+    ///
+    /// # Errors
+    /// As there.
+    fn logits_of(&self, images: &Rows) -> Result<Rows> {
+        Rows::from_tensor(&images.place(), &self.logits(&images.tensor()?)?)
+    }
+
+    /// Logits, losses and their gradients at a batch at [`Classifier::home`], from one forward and one
+    /// backward pass; `labels` and `targets` are those of [`Loss::evaluate`], `[N]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    fn losses_of(
+        &self,
+        images: &Rows,
+        loss: Loss,
+        labels: &Rows,
+        targets: Option<&Rows>,
+    ) -> Result<Evaluation> {
+        losses_by_tensors(self, images, loss, labels, targets)
+    }
+
+    /// [`Classifier::vjp`] around a batch at [`Classifier::home`].
+    ///
+    /// # Errors
+    /// As there.
+    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
+        linearise_by_tensors(self, images)
+    }
+
     /// Whether logits and gradients are in a lower precision than [`Classifier::judged`]: good for a
     /// search, and not for its result.
     fn approximates(&self) -> bool {
@@ -107,15 +148,27 @@ pub trait Classifier: Send + Sync {
     }
 }
 
+/// Logits, losses and the gradient of a batch of images.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// `[N, K]`.
+    pub logits: Rows,
+    /// The loss of each image, `[N]`.
+    pub losses: Rows,
+    /// Gradient of each image's loss with respect to the image, `[N, C, H, W]`.
+    pub gradient: Rows,
+}
+
 /// Gives the cotangent `[n, K]` for the logits `[n, K]` of the images `first..first + n` of a batch,
 /// from `(first, logits)`.
 pub type Cotangent<'a> = dyn Fn(usize, &Tensor) -> Result<Tensor> + Sync + 'a;
 
 /// Maps a cotangent of the logits, `[N, K]`, to the gradient of the images, `[N, C, H, W]`; as often
 /// as wanted.
-pub struct Pullback<'a>(Box<Pull<'a>>);
+pub struct Pullback<'a>(Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + 'a>);
 
-type Pull<'a> = dyn Fn(&Tensor) -> Result<Tensor> + Send + 'a;
+/// A [`Pullback`] on rows.
+pub type Pull<'a> = Box<dyn Fn(&Rows) -> Result<Rows> + Send + 'a>;
 
 impl<'a> Pullback<'a> {
     /// Wraps the function.
@@ -130,4 +183,45 @@ impl<'a> Pullback<'a> {
     pub fn apply(&self, cotangent: &Tensor) -> Result<Tensor> {
         (self.0)(cotangent)
     }
+}
+
+/// [`Classifier::losses_of`] for a network that works on tensors.
+fn losses_by_tensors<C: Classifier + ?Sized>(
+    model: &C,
+    images: &Rows,
+    loss: Loss,
+    labels: &Rows,
+    targets: Option<&Rows>,
+) -> Result<Evaluation> {
+    let (labels, place) = (labels.to_classes()?, images.place());
+    let targets = targets.map(Rows::to_classes).transpose()?;
+    let losses = Mutex::new(vec![0.0; labels.len()]);
+    let (logits, gradient) = model.gradient(&images.tensor()?, &|first, logits| {
+        let rows = first..first + logits.dim(0)?;
+        let targets = targets.as_ref().map(|targets| &targets[rows.clone()]);
+        let evaluated = loss.evaluate(logits, &labels[rows.clone()], targets)?;
+        let mut losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
+        losses[rows].copy_from_slice(&evaluated.values);
+        Ok(evaluated.cotangent)
+    })?;
+    let losses = losses.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Evaluation {
+        logits: Rows::from_tensor(&place, &logits)?,
+        losses: Rows::numbers(&place, losses)?,
+        gradient: Rows::from_tensor(&place, &gradient)?,
+    })
+}
+
+/// [`Classifier::linearise`] for a network that works on tensors.
+fn linearise_by_tensors<'a, C: Classifier + ?Sized>(
+    model: &'a C,
+    images: &Rows,
+) -> Result<(Rows, Pull<'a>)> {
+    let (logits, pullback) = model.vjp(&images.tensor()?)?;
+    let place = images.place();
+    let logits = Rows::from_tensor(&place, &logits)?;
+    let pull = move |cotangent: &Rows| {
+        Rows::from_tensor(&place, &pullback.apply(&cotangent.tensor()?)?)
+    };
+    Ok((logits, Box::new(pull)))
 }

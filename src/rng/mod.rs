@@ -62,6 +62,11 @@ impl Stream {
         self.derive([number, 0x7265_7374])
     }
 
+    /// The key, as kernels on other devices read it.
+    pub(crate) fn key(self) -> [u32; 2] {
+        self.key
+    }
+
     /// Draw number `draw` of the image with index `image`.
     pub fn draw(self, image: u64, draw: u32) -> Draw {
         Draw { key: self.key, image, draw }

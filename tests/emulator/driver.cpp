@@ -18,6 +18,15 @@
 #include <utility>
 
 #include "../../kernels/affine.cu"
+#include "../../kernels/attack/apgd.cu"
+#include "../../kernels/attack/cw.cu"
+#include "../../kernels/attack/draws.cu"
+#include "../../kernels/attack/fab.cu"
+#include "../../kernels/attack/judge.cu"
+#include "../../kernels/attack/loss.cu"
+#include "../../kernels/attack/patch.cu"
+#include "../../kernels/attack/pgd.cu"
+#include "../../kernels/attack/square.cu"
 #include "../../kernels/attention.cu"
 #include "../../kernels/conv.cu"
 #include "../../kernels/layout.cu"
@@ -73,6 +82,7 @@ const std::map<std::string, Entry> kernels = {
     KERNEL(gate),
     KERNEL(gate_pullback),
     KERNEL(gate_pullback_gates),
+    KERNEL(gather),
     KERNEL(gaussian),
     KERNEL(global_avg_pool),
     KERNEL(global_avg_pool_pullback),
@@ -106,13 +116,44 @@ const std::map<std::string, Entry> kernels = {
     KERNEL(uniform),
     KERNEL(unit_length),
     KERNEL(unit_length_pullback),
+    // kernels/attack
+    ROWS(add_rows),
+    ROWS(apgd_pull_l1),
+    ROWS(apgd_record),
+    ROWS(apgd_start),
+    ROWS(apgd_step),
+    ROWS(changed_elements),
+    ROWS(choose),
+    ROWS(cw_confident),
+    ROWS(cw_image),
+    ROWS(cw_step),
+    ROWS(difference),
+    ROWS(fab_distance),
+    ROWS(fab_judge),
+    ROWS(fab_step),
+    ROWS(judge),
+    ROWS(keep_larger),
+    ROWS(less),
+    ROWS(loss),
+    ROWS(normal_rows),
+    ROWS(paste),
+    ROWS(patch_rs),
+    ROWS(patch_rs_keep),
+    ROWS(patch_step),
+    ROWS(pgd_step),
+    ROWS(square_gather),
+    ROWS(square_linf),
+    ROWS(square_signs),
+    ROWS(square_stripes),
+    ROWS(succeeded),
+    ROWS(uniform_rows),
 };
 
 // Threads of a block that work together: a power of two, as on a GPU.
 const unsigned int TOGETHER = 8;
 
 // Bytes in front of and behind every block of memory.
-const size_t MARGIN = 256;
+const size_t GUARD = 256;
 const unsigned char FILL = 0xFF;  // floats of these bytes are NaN
 
 std::mutex lock;
@@ -176,10 +217,10 @@ int cuMemGetInfo_v2(size_t* free, size_t* total) {
 int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
     std::lock_guard<std::mutex> guard(lock);
     if (used + bytes > capacity()) return OUT_OF_MEMORY;
-    unsigned char* block = static_cast<unsigned char*>(std::aligned_alloc(256, (bytes + 2 * MARGIN + 255) / 256 * 256));
+    unsigned char* block = static_cast<unsigned char*>(std::aligned_alloc(256, (bytes + 2 * GUARD + 255) / 256 * 256));
     if (!block) return OUT_OF_MEMORY;
-    std::memset(block, FILL, bytes + 2 * MARGIN);
-    *address = reinterpret_cast<uint64_t>(block + MARGIN);
+    std::memset(block, FILL, bytes + 2 * GUARD);
+    *address = reinterpret_cast<uint64_t>(block + GUARD);
     blocks[*address] = bytes;
     used += bytes;
     return SUCCESS;
@@ -188,9 +229,9 @@ int cuMemFree_v2(uint64_t address) {
     std::lock_guard<std::mutex> guard(lock);
     auto found = blocks.find(address);
     if (found == blocks.end()) return INVALID_VALUE;
-    unsigned char* block = reinterpret_cast<unsigned char*>(address) - MARGIN;
-    for (size_t i = 0; i < MARGIN; i++)
-        if (block[i] != FILL || block[MARGIN + found->second + i] != FILL) {
+    unsigned char* block = reinterpret_cast<unsigned char*>(address) - GUARD;
+    for (size_t i = 0; i < GUARD; i++)
+        if (block[i] != FILL || block[GUARD + found->second + i] != FILL) {
             std::fprintf(stderr, "memory of %zu bytes was written to outside its bounds\n", found->second);
             std::abort();
         }
@@ -207,6 +248,11 @@ int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
 }
 int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
     std::memcpy(to, reinterpret_cast<void*>(from), bytes);
+    return SUCCESS;
+}
+
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) {
+    std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
     return SUCCESS;
 }
 

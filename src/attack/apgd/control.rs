@@ -47,6 +47,14 @@ pub(super) enum Control {
 }
 
 impl Control {
+    /// Share of the elements that the next step changes.
+    pub(super) fn share(&self) -> f32 {
+        match self {
+            Self::Halving(_) => 1.0,
+            Self::Sparse(control) => control.share,
+        }
+    }
+
     /// Length of the next step.
     pub(super) fn step_size(&self) -> f32 {
         match self {
@@ -61,8 +69,6 @@ impl Control {
 #[derive(Debug, Clone)]
 pub(super) struct Halving {
     step_size: f32,
-    /// Loss after each iteration; 0 where the run has not been yet.
-    losses: Vec<f32>,
     /// The step size was halved at the last checkpoint; at the start, as if it had been.
     halved: bool,
     /// Best loss at the last checkpoint.
@@ -71,29 +77,26 @@ pub(super) struct Halving {
 
 impl Halving {
     /// At a start with this loss.
-    pub(super) fn new(eps: f32, n_iter: usize, loss: f32) -> Self {
-        Self { step_size: 2.0 * eps, losses: vec![0.0; n_iter], halved: true, best_then: loss }
-    }
-
-    /// The loss after iteration `iteration`.
-    pub(super) fn record(&mut self, iteration: usize, loss: f32) {
-        self.losses[iteration] = loss;
+    pub(super) fn new(eps: f32, loss: f32) -> Self {
+        Self { step_size: 2.0 * eps, halved: true, best_then: loss }
     }
 
     /// A checkpoint after iteration `iteration`, `passed` iterations after the last one: whether to
-    /// go back to the best point, with half the step size.
+    /// go back to the best point, with half the step size. `losses` are those after each iteration, 0
+    /// where the run has not been yet.
     pub(super) fn check(
         &mut self,
         iteration: usize,
         passed: usize,
         rho: f64,
+        losses: &[f32],
         best_loss: f32,
     ) -> bool {
         // Before iteration 0 the published code finds the loss of the last iteration, which is 0
         // at the first checkpoint: the loss of the start is in no record.
-        let before = |i: usize| if i == 0 { self.losses.len() - 1 } else { i - 1 };
+        let before = |i: usize| if i == 0 { losses.len() - 1 } else { i - 1 };
         let raised = (iteration + 1 - passed..=iteration)
-            .filter(|i| self.losses[*i] > self.losses[before(*i)])
+            .filter(|i| losses[*i] > losses[before(*i)])
             .count();
         let oscillates = raised as f32 <= (passed as f64 * rho) as f32;
         let stands_still = !self.halved && self.best_then >= best_loss;
@@ -113,7 +116,7 @@ pub(super) struct Sparse {
     step_size: f32,
     eps: f32,
     /// Share of the elements that a step changes.
-    pub(super) share: f32,
+    share: f32,
     /// Changed elements of the best point at the last checkpoint.
     changed: usize,
 }
@@ -167,14 +170,15 @@ mod tests {
 
     /// A run whose loss takes these values; whether each iteration's check halves the step size.
     fn halvings(n_iter: usize, start: f32, losses: &[f32]) -> Vec<(usize, bool)> {
-        let mut control = Halving::new(1.0, n_iter, start);
+        let mut control = Halving::new(1.0, start);
+        let mut record = vec![0.0; n_iter];
         let mut checkpoints = Checkpoints::new(Norm::Linf, n_iter);
         let (mut best, mut seen) = (start, Vec::new());
         for (i, loss) in losses.iter().enumerate() {
-            control.record(i, *loss);
+            record[i] = *loss;
             best = best.max(*loss);
             if let Some(passed) = checkpoints.pass() {
-                seen.push((i + 1, control.check(i, passed, 0.75, best)));
+                seen.push((i + 1, control.check(i, passed, 0.75, &record, best)));
             }
         }
         let halved = seen.iter().filter(|(_, halved)| *halved).count();

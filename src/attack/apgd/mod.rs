@@ -12,15 +12,14 @@ mod step;
 
 use std::sync::Once;
 
-use candle_core::Tensor;
-
 use self::run::{Run, Task};
+pub(super) use self::run::choose;
 pub(super) use self::step::start as random_start;
 use super::gradient::{ALL_NORMS, ball};
-use super::{Attack, Entry, Parameters, Search};
+use super::{Attack, Entry, Parameters, Search, norm_number};
 use crate::error::Result;
 use crate::loss::{Loss, descending};
-use crate::ops::{rows, with_slice};
+use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::{Norm, Threat};
 
 /// On the cross-entropy.
@@ -104,9 +103,11 @@ impl Attack for Apgd {
         let targets = ranked.as_ref().and_then(|of| of.first()).map_or(1, Vec::len);
         for target in 0..targets {
             for restart in 0..self.n_restarts {
-                let towards = ranked
-                    .as_ref()
-                    .map(|of| search.places().iter().map(|place| of[*place][target]).collect());
+                let class = |of: &Vec<Vec<u32>>| -> Vec<u32> {
+                    search.places().iter().map(|place| of[*place][target]).collect()
+                };
+                let towards = ranked.as_ref().map(class);
+                let towards = towards.map(|of| Rows::classes(search.place(), &of)).transpose()?;
                 let number = (target * self.n_restarts + restart) as u32;
                 if self.use_largereps {
                     self.decrease_eps(search, number, towards)?;
@@ -124,14 +125,15 @@ impl Attack for Apgd {
 }
 
 impl Apgd {
-    fn start(&self, search: &mut Search<'_>, number: u32) -> Result<Tensor> {
+    fn start(&self, search: &mut Search<'_>, number: u32) -> Result<Rows> {
         let Task { norm, eps, .. } = self.task;
         let shape = search.shape();
         let noise = match norm {
             Norm::Linf => search.uniform_batch(number, 0, &shape)?,
             Norm::L2 | Norm::L1 => search.normal_batch(number, 0, &shape)?,
         };
-        rows::map([search.clean(), &noise], |_, [x0, t], x| step::start(norm, x0, t, eps, x))
+        let twin = twin!("apgd_start", norm_number(norm), eps);
+        rows::map(twin, [search.clean(), &noise], |_, [x0, t], x| step::start(norm, x0, t, eps, x))
     }
 
     /// Three runs in balls of 3, 2 and 1 times the radius, each from the best point of the one
@@ -140,11 +142,11 @@ impl Apgd {
         &self,
         search: &mut Search<'_>,
         number: u32,
-        targets: Option<Vec<u32>>,
+        targets: Option<Rows>,
     ) -> Result<()> {
         let shape = search.shape();
         let noise = search.normal_batch(number, 0, &shape)?;
-        let mut x = rows::map([search.clean(), &noise], |_, [x0, t], x| {
+        let mut x = rows::map(Twin::NONE, [search.clean(), &noise], |_, [x0, t], x| {
             x.iter_mut().zip(x0).zip(t).for_each(|((x, x0), t)| *x = x0 + t);
             step::pull_l1(x0, &step::difference(x, x0), 3.0 * self.task.eps, x);
         })?;
@@ -153,7 +155,7 @@ impl Apgd {
         let stages = [(3.0, long), (2.0, long), (1.0, n_iter.saturating_sub(2 * long))];
         for (factor, n_iter) in stages {
             let eps = factor * self.task.eps;
-            x = rows::map([search.clean(), &x], |_, [x0, x], out| {
+            x = rows::map(twin!("apgd_pull_l1", eps), [search.clean(), &x], |_, [x0, x], out| {
                 out.copy_from_slice(x);
                 step::pull_l1(x0, &step::difference(x, x0), eps, out);
             })?;
@@ -191,14 +193,12 @@ impl Apgd {
 pub(super) fn other_classes(search: &mut Search<'_>, n: usize) -> Result<Vec<Vec<u32>>> {
     let clean = search.clean().clone();
     let logits = search.logits(&clean)?;
-    let classes = search.classes();
-    with_slice::<f32, _>(&logits, |logits| {
-        let others = |(z, label): (&[f32], &u32)| {
-            let order = descending(z).into_iter().map(|class| class as u32);
-            order.filter(|class| class != label).take(n).collect()
-        };
-        Ok(logits.chunks_exact(classes).zip(search.labels()).map(others).collect())
-    })
+    let others = |(z, label): (&[f32], &u32)| {
+        let order = descending(z).into_iter().map(|class| class as u32);
+        order.filter(|class| class != label).take(n).collect()
+    };
+    let logits = logits.values()?;
+    Ok(logits.chunks_exact(search.classes()).zip(search.labels()).map(others).collect())
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! One run of APGD: from a start, `n_iter` steps that remember the best point and go back to it at
 //! checkpoints. The state holds one row per active image and follows the active set.
 
-use candle_core::Tensor;
-
 use super::control::{Checkpoints, Control, Halving, Sparse};
 use super::step::{self, Point};
-use crate::attack::{Kept, Search};
+use crate::attack::{Kept, Search, norm_number};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::ops::rows;
+use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::Norm;
 
 /// What one run is asked to do.
@@ -32,20 +30,25 @@ pub(super) struct Task {
 pub(super) struct Run {
     task: Task,
     /// Target class of each row, if the attack chose some.
-    targets: Option<Vec<u32>>,
+    targets: Option<Rows>,
     checkpoints: Checkpoints,
     iteration: usize,
-    x: Tensor,
+    x: Rows,
     /// Where the last step began. Going back to the best point leaves it alone, so the momentum
     /// after that points from there.
-    x_old: Tensor,
-    gradient: Tensor,
+    x_old: Rows,
+    gradient: Rows,
     /// The point of the largest loss.
-    pub(super) x_best: Tensor,
-    gradient_best: Tensor,
+    pub(super) x_best: Rows,
+    gradient_best: Rows,
     /// Largest loss of each row.
-    pub(super) loss_best: Vec<f32>,
+    pub(super) loss_best: Rows,
+    /// Loss of each row after each iteration; 0 where the run has not been yet.
+    losses: Rows,
     controls: Vec<Control>,
+    /// What the controls say of the next step: its length, and the share of elements it changes.
+    lengths: Rows,
+    shares: Rows,
 }
 
 impl Run {
@@ -53,12 +56,21 @@ impl Run {
     pub(super) fn start(
         search: &mut Search<'_>,
         task: Task,
-        targets: Option<Vec<u32>>,
-        x: Tensor,
+        targets: Option<Rows>,
+        x: Rows,
         random: bool,
     ) -> Result<Self> {
-        let elements = search.shape().iter().product();
-        let changed = changed(&x, search.clean())?;
+        let (elements, n) = (x.width(), x.len());
+        let place = search.place().clone();
+        let controls: Vec<Control> = match (task.norm, random) {
+            (Norm::Linf | Norm::L2, _) => vec![Control::Halving(Halving::new(task.eps, 0.0)); n],
+            (Norm::L1, true) => vec![Control::Sparse(Sparse::new(task.eps, elements)); n],
+            (Norm::L1, false) => {
+                let resume = |changed: usize| Sparse::resume(task.eps, elements, changed);
+                let changed = changed(&x, search.clean())?;
+                changed.into_iter().map(resume).map(Control::Sparse).collect()
+            }
+        };
         let mut run = Self {
             task,
             targets,
@@ -68,24 +80,30 @@ impl Run {
             gradient: x.clone(),
             x_best: x.clone(),
             gradient_best: x.clone(),
-            loss_best: vec![f32::NEG_INFINITY; search.len()],
-            controls: (changed.into_iter())
-                .map(|changed| {
-                    Control::Sparse(match random {
-                        true => Sparse::new(task.eps, elements),
-                        false => Sparse::resume(task.eps, elements, changed),
-                    })
-                })
-                .collect(),
+            loss_best: Rows::numbers(&place, vec![f32::NEG_INFINITY; n])?,
+            losses: Rows::new(&place, [n, task.n_iter], vec![0.0; n * task.n_iter])?,
+            controls,
+            lengths: Rows::numbers(&place, vec![])?,
+            shares: Rows::numbers(&place, vec![])?,
             x,
         };
         run.loss_best = run.evaluate(search)?;
         run.gradient_best = run.gradient.clone();
         if task.norm != Norm::L1 {
-            let control = |loss: &f32| Halving::new(task.eps, task.n_iter, *loss);
-            run.controls = run.loss_best.iter().map(control).map(Control::Halving).collect();
+            let control = |loss: &f32| Control::Halving(Halving::new(task.eps, *loss));
+            run.controls = run.loss_best.values()?.iter().map(control).collect();
         }
+        run.obey()?;
         Ok(run)
+    }
+
+    /// Takes over what the controls say.
+    fn obey(&mut self) -> Result<()> {
+        let place = self.x.place();
+        let of = |say: fn(&Control) -> f32| self.controls.iter().map(say).collect();
+        self.lengths = Rows::numbers(&place, of(Control::step_size))?;
+        self.shares = Rows::numbers(&place, of(Control::share))?;
+        Ok(())
     }
 
     /// All iterations, or fewer if no image is left.
@@ -97,76 +115,102 @@ impl Run {
     }
 
     fn step(&mut self, search: &mut Search<'_>) -> Result<()> {
-        let Task { norm, eps, rho, .. } = self.task;
+        let Task { norm, eps, n_iter, .. } = self.task;
         let a = if self.iteration == 0 { 1.0 } else { 0.75 };
-        let controls = &self.controls;
+        let inputs =
+            [&self.x, &self.x_old, &self.gradient, search.clean(), &self.lengths, &self.shares];
         let next = rows::map(
-            [&self.x, &self.x_old, &self.gradient, search.clean()],
-            |row, [x, x_old, gradient, x0], next| {
+            twin!("apgd_step", norm_number(norm), eps, a),
+            inputs,
+            |_, [x, x_old, gradient, x0, length, share], next| {
                 let point = Point { x0, x, x_old, gradient };
-                let step_size = controls[row].step_size();
-                match (norm, &controls[row]) {
-                    (_, Control::Sparse(c)) => point.step_l1(eps, step_size, c.share, next),
-                    (Norm::L2, _) => point.step_l2(eps, step_size, a, next),
-                    _ => point.step_linf(eps, step_size, a, next),
+                match norm {
+                    Norm::Linf => point.step_linf(eps, length[0], a, next),
+                    Norm::L2 => point.step_l2(eps, length[0], a, next),
+                    Norm::L1 => point.step_l1(eps, length[0], share[0], next),
                 }
             },
         )?;
         self.x_old = std::mem::replace(&mut self.x, next);
 
         let losses = self.evaluate(search)?;
-        let better: Vec<bool> = losses.iter().zip(&self.loss_best).map(|(l, b)| l > b).collect();
-        self.x_best = choose(&better, &self.x, &self.x_best)?;
-        self.gradient_best = choose(&better, &self.gradient, &self.gradient_best)?;
-        for (row, loss) in losses.into_iter().enumerate() {
-            if better[row] {
-                self.loss_best[row] = loss;
-            }
-            if let Control::Halving(control) = &mut self.controls[row] {
-                control.record(self.iteration, loss);
-            }
-        }
+        let iteration = self.iteration;
+        rows::update(
+            twin!("apgd_record", n_iter, iteration),
+            [&mut self.x_best, &mut self.gradient_best, &mut self.loss_best, &mut self.losses],
+            [&self.x, &self.gradient, &losses],
+            |_, [x_best, gradient_best, loss_best, losses], [x, gradient, loss]| {
+                losses[iteration] = loss[0];
+                if loss[0] > loss_best[0] {
+                    loss_best[0] = loss[0];
+                    x_best.copy_from_slice(x);
+                    gradient_best.copy_from_slice(gradient);
+                }
+            },
+        )?;
         if let Some(passed) = self.checkpoints.pass() {
-            let changed = match norm {
-                Norm::L1 => changed(&self.x_best, search.clean())?,
-                Norm::Linf | Norm::L2 => vec![0; search.len()],
-            };
-            let elements = search.shape().iter().product();
-            let back: Vec<bool> = (self.controls.iter_mut().zip(&self.loss_best).zip(changed))
-                .map(|((control, best), changed)| match control {
-                    Control::Halving(c) => c.check(self.iteration, passed, rho, *best),
-                    Control::Sparse(c) => c.check(changed, elements),
-                })
-                .collect();
-            self.x = choose(&back, &self.x_best, &self.x)?;
-            self.gradient = choose(&back, &self.gradient_best, &self.gradient)?;
+            self.take_stock(search, passed)?;
         }
         self.iteration += 1;
         Ok(())
     }
 
+    /// A checkpoint, `passed` iterations after the last one.
+    fn take_stock(&mut self, search: &mut Search<'_>, passed: usize) -> Result<()> {
+        let Task { norm, rho, n_iter, .. } = self.task;
+        let kept = search.look()?;
+        self.shrink(&kept)?;
+        if search.is_empty() {
+            return Ok(());
+        }
+        let changed = match norm {
+            Norm::L1 => changed(&self.x_best, search.clean())?,
+            Norm::Linf | Norm::L2 => Vec::new(),
+        };
+        let (best, losses) = (self.loss_best.values()?, self.losses.values()?);
+        let elements = self.x.width();
+        let back = (self.controls.iter_mut().enumerate())
+            .map(|(row, control)| match control {
+                Control::Halving(c) => {
+                    let losses = &losses[row * n_iter..][..n_iter];
+                    c.check(self.iteration, passed, rho, losses, best[row])
+                }
+                Control::Sparse(c) => c.check(changed[row], elements),
+            })
+            .map(|back| f32::from(u8::from(back)))
+            .collect();
+        let back = Rows::numbers(search.place(), back)?;
+        self.x = choose(&back, &self.x_best, &self.x)?;
+        self.gradient = choose(&back, &self.gradient_best, &self.gradient)?;
+        self.obey()
+    }
+
     /// Gradient and losses at `x`, which is proposed; the state loses the rows that this breaks.
-    fn evaluate(&mut self, search: &mut Search<'_>) -> Result<Vec<f32>> {
-        let all: Vec<usize> = (0..search.len()).collect();
-        let targets = self.targets.clone().or_else(|| search.targets().map(<[u32]>::to_vec));
-        let mut at = search.gradient_toward(&all, &self.x, self.task.loss, targets.as_deref())?;
-        for _ in 1..self.task.eot_iter {
+    fn evaluate(&mut self, search: &mut Search<'_>) -> Result<Rows> {
+        let mut at = search.gradient_toward(&self.x, self.task.loss, self.targets.as_ref())?;
+        let n = self.task.eot_iter;
+        for i in 1..n {
             let sum = at.gradient;
-            at = search.gradient_toward(&all, &self.x, self.task.loss, targets.as_deref())?;
-            at.gradient = (sum + at.gradient)?;
+            at = search.gradient_toward(&self.x, self.task.loss, self.targets.as_ref())?;
+            let factor = if i + 1 == n { (1.0 / n as f64) as f32 } else { 1.0 };
+            at.gradient =
+                rows::map(twin!("add_rows", factor), [&sum, &at.gradient], |_, [a, b], mean| {
+                    for ((mean, a), b) in mean.iter_mut().zip(a).zip(b) {
+                        *mean = (a + b) * factor;
+                    }
+                })?;
         }
         self.gradient = at.gradient;
-        if self.task.eot_iter > 1 {
-            self.gradient = (&self.gradient / self.task.eot_iter as f64)?;
-        }
         if self.task.judged {
             // As published, the last of several evaluations is the one that is judged.
             let kept = search.propose(&self.x, &at.logits)?;
             kept.shrink(&mut at.logits)?;
-            self.shrink(&kept, &mut at.losses)?;
+            kept.shrink(&mut at.losses)?;
+            self.shrink(&kept)?;
             if self.task.norm == Norm::L1 {
                 let kept = self.propose_tidy(search, &at.logits)?;
-                self.shrink(&kept, &mut at.losses)?;
+                kept.shrink(&mut at.losses)?;
+                self.shrink(&kept)?;
             }
         }
         Ok(at.losses)
@@ -174,16 +218,14 @@ impl Run {
 
     /// L1 iterates that succeed and are still active are outside the ball, by rounding. They are
     /// proposed once more in tidy form, which has to succeed itself.
-    fn propose_tidy(&self, search: &mut Search<'_>, logits: &Tensor) -> Result<Kept> {
-        let all: Vec<usize> = (0..search.len()).collect();
-        let success = search.successes(&all, logits)?;
-        let outside: Vec<usize> = all.into_iter().filter(|row| success[*row]).collect();
+    fn propose_tidy(&self, search: &mut Search<'_>, logits: &Rows) -> Result<Kept> {
+        let success = search.succeeded(logits)?.values()?;
+        let outside: Vec<usize> = (0..search.len()).filter(|row| success[*row] != 0.0).collect();
         if outside.is_empty() {
             return Ok(Kept::all());
         }
-        let x = rows::select(&self.x, &outside)?;
-        let clean = rows::select(search.clean(), &outside)?;
-        let x = rows::map([&x, &clean], |_, [x, x0], out| {
+        let (x, clean) = (self.x.select(&outside)?, search.clean().select(&outside)?);
+        let x = rows::map(Twin::NONE, [&x, &clean], |_, [x, x0], out| {
             out.copy_from_slice(x);
             step::tidy_l1(x0, self.task.eps, out);
         })?;
@@ -191,37 +233,43 @@ impl Run {
         search.propose_for(&outside, &x, &logits)
     }
 
-    fn shrink(&mut self, kept: &Kept, losses: &mut Vec<f32>) -> Result<()> {
+    fn shrink(&mut self, kept: &Kept) -> Result<()> {
         for x in [
             &mut self.x,
             &mut self.x_old,
             &mut self.gradient,
             &mut self.x_best,
             &mut self.gradient_best,
+            &mut self.loss_best,
+            &mut self.losses,
         ] {
             kept.shrink(x)?;
         }
-        kept.shrink_values(&mut self.loss_best);
+        // Empty at the start.
+        if !self.lengths.is_empty() {
+            kept.shrink(&mut self.lengths)?;
+            kept.shrink(&mut self.shares)?;
+        }
         kept.shrink_values(&mut self.controls);
-        kept.shrink_values(losses);
         if let Some(targets) = &mut self.targets {
-            kept.shrink_values(targets);
+            kept.shrink(targets)?;
         }
         Ok(())
     }
 }
 
-/// The rows of `yes` where `which` says so, of `no` elsewhere.
-fn choose(which: &[bool], yes: &Tensor, no: &Tensor) -> Result<Tensor> {
-    if !which.contains(&true) {
-        return Ok(no.clone());
-    }
-    rows::map([yes, no], |row, [yes, no], out| {
-        out.copy_from_slice(if which[row] { yes } else { no });
+/// The rows of `yes` where `which` is not 0, of `no` elsewhere.
+pub(in crate::attack) fn choose(which: &Rows, yes: &Rows, no: &Rows) -> Result<Rows> {
+    rows::map(twin!("choose"), [yes, no, which], |_, [yes, no, which], out| {
+        out.copy_from_slice(if which[0] == 0.0 { no } else { yes });
     })
 }
 
 /// Number of elements in which each row differs from the clean image.
-fn changed(x: &Tensor, clean: &Tensor) -> Result<Vec<usize>> {
-    rows::reduce([x, clean], |_, [x, x0]| x.iter().zip(x0).filter(|(x, x0)| x != x0).count())
+fn changed(x: &Rows, clean: &Rows) -> Result<Vec<usize>> {
+    let count = |_, [x, x0]: [&[f32]; 2], count: &mut [f32]| {
+        count[0] = x.iter().zip(x0).filter(|(x, x0)| x != x0).count() as f32;
+    };
+    let counts = rows::map_to(twin!("changed_elements", x.width()), &[], [x, clean], count)?;
+    Ok(counts.values()?.iter().map(|count| *count as usize).collect())
 }

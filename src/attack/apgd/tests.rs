@@ -56,7 +56,7 @@ fn search<'a>(
     let labels = file["y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
     let (clean, noise) = (file["x"].clone(), Noise::new(&request));
     let ids = (0..16).collect();
-    Search::new((network, &|| false), threat, Objective::Minimal, noise, clean, labels, None, ids)
+    Search::new((network, &|| false), threat, Objective::Minimal, noise, &clean, labels, None, ids)
         .unwrap()
 }
 
@@ -82,11 +82,11 @@ fn single_runs_end_where_the_published_ones_do() {
         let got: Vec<u8> = search.found.iter().map(|found| u8::from(found.is_none())).collect();
         assert_eq!(got, survives, "{norm}");
         let losses: Vec<f32> = want("loss_best").to_vec1().unwrap();
-        for (got, want) in run.loss_best.iter().zip(&losses) {
+        for (got, want) in run.loss_best.values().unwrap().iter().zip(&losses) {
             assert!((got - want).abs() < 1e-4, "{norm}: loss {got} instead of {want}");
         }
         let rows = |x: &Tensor| x.flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
-        let equal = (rows(&run.x_best).iter().zip(rows(want("x_best"))))
+        let equal = (rows(&run.x_best.tensor().unwrap()).iter().zip(rows(want("x_best"))))
             .filter(|(got, want)| got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-4))
             .count();
         // All 16 where this was written. A processor that rounds a gradient to the other side of 0
@@ -107,7 +107,7 @@ fn the_mean_of_equal_gradients_is_the_gradient() {
         let x = apgd.start(&mut search, 0).unwrap();
         let mut run = Run::start(&mut search, apgd.task, None, x, true).unwrap();
         run.finish(&mut search).unwrap();
-        (run.loss_best, search.backwards[0])
+        (run.loss_best.values().unwrap(), search.backwards[0])
     };
     let (once, four_times) = (run("1"), run("4"));
     assert_eq!(once.0, four_times.0);
@@ -122,8 +122,8 @@ fn rounding_does_not_cost_an_l1_point() {
     let threat = Threat::ball(Norm::L1, 1.6);
     let mut search = search(&network, &file, threat);
     let apgd = apgd("apgd-ce", &[("use_largereps", "false")], threat, Loss::CrossEntropy);
-    let theirs = &file["L1.apgd_ce.adv"];
-    let outside = rows::map([theirs, search.clean()], |_, [x, x0], out| {
+    let theirs = Rows::from_tensor(search.place(), &file["L1.apgd_ce.adv"]).unwrap();
+    let outside = rows::map(Twin::NONE, [&theirs, search.clean()], |_, [x, x0], out| {
         let distance = Norm::L1.geometry().distance(x, x0);
         let factor = if distance > 0.0 { 1.6 * (1.0 + 3e-6) / distance } else { 0.0 };
         for ((out, x), x0) in out.iter_mut().zip(x).zip(x0) {
@@ -131,10 +131,11 @@ fn rounding_does_not_cost_an_l1_point() {
         }
     })
     .unwrap();
-    let far =
-        rows::reduce([&outside, search.clean()], |_, [x, x0]| !threat.allows(x, x0, [3, 16, 16]));
-    let far = far.unwrap().iter().filter(|far| **far).count();
-    assert!(far >= 4, "{far} are outside");
+    let far = rows::map_to(Twin::NONE, &[], [&outside, search.clean()], |_, [x, x0], far| {
+        far[0] = f32::from(u8::from(!threat.allows(x, x0, [3, 16, 16])));
+    });
+    let far: f32 = far.unwrap().values().unwrap().iter().sum();
+    assert!(far >= 4.0, "{far} are outside");
     let _ = Run::start(&mut search, apgd.task, None, outside, false).unwrap();
     let found: Vec<_> = search.found.iter().flatten().collect();
     assert!(found.len() >= 8, "{} of 8 found", found.len());

@@ -1,41 +1,45 @@
 //! The hyperplane FAB moves to: where the network, linearised at a candidate, is as certain of
 //! another class as of the right one (Croce and Hein, ICML 2020, section 3.2).
 
-use candle_core::{Device, Tensor};
-
 use super::projection::{dual, length};
-use crate::attack::{Linearisation, Search};
+use crate::attack::apgd::choose;
+use crate::attack::{Linearisation, Search, norm_number};
 use crate::error::Result;
-use crate::ops::{rows, with_slice};
+use crate::rows::{self, Rows, twin};
 use crate::threat::Norm;
 
 /// For every row, the hyperplane w . z = w . x - df.
 pub(super) struct Boundary {
     /// `[N, C, H, W]`.
-    pub(super) w: Tensor,
-    /// Logit of the other class minus that of the right one, at x.
-    pub(super) df: Vec<f32>,
+    pub(super) w: Rows,
+    /// Logit of the other class minus that of the right one, at x, `[N]`.
+    pub(super) df: Rows,
 }
 
-/// The boundary of every row with its class, from one backward pass.
+/// The boundary of every row with its class, `[N]`, from one backward pass.
 pub(super) fn with_class(
     search: &mut Search<'_>,
     at: &Linearisation<'_>,
-    class: &[u32],
+    class: &Rows,
 ) -> Result<Boundary> {
-    let (n, classes) = at.logits.dims2()?;
-    let labels = search.labels();
-    let mut cotangent = vec![0.0_f32; n * classes];
-    for (row, g) in cotangent.chunks_exact_mut(classes).enumerate() {
-        g[class[row] as usize] += 1.0;
-        g[labels[row] as usize] -= 1.0;
-    }
-    let df = with_slice::<f32, Vec<f32>>(&at.logits, |z| {
-        let difference =
-            |(row, z): (usize, &[f32])| z[class[row] as usize] - z[labels[row] as usize];
-        Ok(z.chunks_exact(classes).enumerate().map(difference).collect())
-    })?;
-    let w = search.pull(at, &Tensor::from_vec(cotangent, (n, classes), &Device::Cpu)?)?;
+    let place = search.place().clone();
+    let (n, classes) = (at.logits.len(), at.logits.width());
+    let mut cotangent = Rows::new(&place, [n, classes], vec![0.0; n * classes])?;
+    let mut df = Rows::numbers(&place, vec![0.0; n])?;
+    let labels = search.label_rows();
+    rows::update(
+        twin!("difference"),
+        [&mut cotangent, &mut df],
+        [&at.logits, class, labels],
+        |_, [g, df], [z, class, label]| {
+            let (class, label) = (class[0] as usize, label[0] as usize);
+            g.fill(0.0);
+            g[class] += 1.0;
+            g[label] -= 1.0;
+            df[0] = z[class] - z[label];
+        },
+    )?;
+    let w = search.pull(at, &cotangent)?;
     Ok(Boundary { w, df })
 }
 
@@ -46,29 +50,32 @@ pub(super) fn nearest(
     at: &Linearisation<'_>,
     norm: Norm,
 ) -> Result<Boundary> {
-    let others = at.logits.dim(1)? as u32 - 1;
-    let class = |search: &Search<'_>, k: u32| -> Vec<u32> {
-        search.labels().iter().map(|label| k + u32::from(k >= *label)).collect()
+    let others = at.logits.width() as u32 - 1;
+    let class = |search: &Search<'_>, k: u32| {
+        let class = |label: &u32| k + u32::from(k >= *label);
+        Rows::classes(search.place(), &search.labels().iter().map(class).collect::<Vec<_>>())
     };
     let distances = |boundary: &Boundary| {
-        rows::reduce([&boundary.w], |row, [w]| {
-            f64::from(boundary.df[row].abs()) / (1e-12 + length(dual(norm), w))
+        let twin = twin!("fab_distance", boundary.w.width(), norm_number(dual(norm)));
+        rows::map_to(twin, &[], [&boundary.w, &boundary.df], |_, [w, df], distance| {
+            let length = length(dual(norm), w);
+            distance[0] = (f64::from(df[0].abs()) / (1e-12 + length)) as f32;
         })
     };
-    let first = class(search, 0);
+    let first = class(search, 0)?;
     let mut best = with_class(search, at, &first)?;
     let mut least = distances(&best)?;
     for k in 1..others {
-        let class = class(search, k);
+        let class = class(search, k)?;
         let next = with_class(search, at, &class)?;
         let distance = distances(&next)?;
-        let nearer: Vec<bool> = distance.iter().zip(&least).map(|(d, least)| d < least).collect();
-        best.w = rows::map([&best.w, &next.w], |row, [old, new], w| {
-            w.copy_from_slice(if nearer[row] { new } else { old });
-        })?;
-        for row in (0..nearer.len()).filter(|row| nearer[*row]) {
-            (best.df[row], least[row]) = (next.df[row], distance[row]);
-        }
+        let nearer =
+            rows::map(twin!("less"), [&distance, &least], |_, [distance, least], nearer| {
+                nearer[0] = f32::from(u8::from(distance[0] < least[0]));
+            })?;
+        best.w = choose(&nearer, &next.w, &best.w)?;
+        best.df = choose(&nearer, &next.df, &best.df)?;
+        least = choose(&nearer, &distance, &least)?;
     }
     Ok(best)
 }

@@ -1,24 +1,22 @@
 //! One run of FAB: from a starting point, n_iter times past the boundary of the linearised network
 //! and back towards the clean image (Croce and Hein, ICML 2020, algorithm 1).
 
-use candle_core::Tensor;
-
 use super::projection::{dot, length, project};
-use super::{Fab, Image, Keep, boundary};
-use crate::attack::{Kept, Search};
+use super::{Fab, Images, Keep, boundary};
+use crate::attack::{Kept, Search, norm_number};
 use crate::error::Result;
-use crate::ops::rows;
+use crate::rows::{self, Rows, twin};
 
 pub(super) struct Course<'f, 's, 'm> {
     fab: &'f Fab,
     search: &'s mut Search<'m>,
-    images: &'s mut Vec<Image>,
-    /// Place in [`Image::classes`] of the class to run towards.
-    rank: usize,
-    x: Tensor,
-    /// Closest adversarial image of the run and its distance, for [`Keep::Run`].
-    best: Tensor,
-    distances: Vec<f64>,
+    images: &'s mut Images,
+    /// The class of every row to run towards; none for the nearest one.
+    towards: Option<Rows>,
+    x: Rows,
+    /// Closest adversarial image of the run and its distance, `[N]`, for [`Keep::Run`].
+    best: Rows,
+    distances: Rows,
 }
 
 impl<'f, 's, 'm> Course<'f, 's, 'm> {
@@ -26,13 +24,16 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
     pub(super) fn new(
         fab: &'f Fab,
         search: &'s mut Search<'m>,
-        images: &'s mut Vec<Image>,
+        images: &'s mut Images,
         rank: usize,
-        x: Tensor,
-    ) -> Self {
-        let best = search.clean().clone();
-        let distances = vec![f64::INFINITY; search.len()];
-        Self { fab, search, images, rank, x, best, distances }
+        x: Rows,
+    ) -> Result<Self> {
+        let (best, place) = (search.clean().clone(), search.place());
+        let distances = Rows::numbers(place, vec![f32::INFINITY; search.len()])?;
+        let ranked: Option<Vec<u32>> =
+            images.classes.iter().map(|classes| classes.get(rank).copied()).collect();
+        let towards = ranked.map(|of| Rows::classes(place, &of)).transpose()?;
+        Ok(Self { fab, search, images, towards, x, best, distances })
     }
 
     pub(super) fn run(mut self) -> Result<()> {
@@ -47,67 +48,70 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
     }
 
     fn advance(&mut self) -> Result<()> {
+        let Fab { norm, alpha_max, eta, .. } = *self.fab;
         let at = self.search.linearise(&self.x)?;
-        let boundary = if self.images[0].classes.is_empty() {
-            boundary::nearest(self.search, &at, self.fab.norm)?
-        } else {
-            let class: Vec<u32> = self.images.iter().map(|i| i.classes[self.rank]).collect();
-            boundary::with_class(self.search, &at, &class)?
+        let boundary = match &self.towards {
+            None => boundary::nearest(self.search, &at, norm)?,
+            Some(class) => boundary::with_class(self.search, &at, class)?,
         };
-        self.x =
-            rows::map([&self.x, &boundary.w, self.search.clean()], |row, [x, w, x0], next| {
-                self.fab.step(x, w, boundary.df[row], x0, next)
-            })?;
+        let inputs = [&self.x, &boundary.w, &boundary.df, self.search.clean()];
+        let twin = twin!("fab_step", norm_number(norm), alpha_max, eta);
+        self.x = rows::map(twin, inputs, |_, [x, w, df, x0], next| {
+            self.fab.step(x, w, df[0], x0, next);
+        })?;
         Ok(())
     }
 
     /// Steps back from what is adversarial, after proposing or remembering it.
     fn judge(&mut self) -> Result<()> {
+        let Fab { norm, beta, keep, eps, .. } = *self.fab;
         let logits = self.search.logits(&self.x)?;
+        let adversarial = self.search.succeeded(&logits)?;
+        let (geometry, reached) = (norm.geometry(), self.x.clone());
+        let mut counts = adversarial.clone();
+        rows::update(
+            twin!("fab_judge", norm_number(norm), beta, keep as usize, eps),
+            [
+                &mut self.x,
+                &mut self.best,
+                &mut self.distances,
+                &mut self.images.closest,
+                &mut counts,
+            ],
+            [&reached, self.search.clean(), &adversarial],
+            |_, [next, best, least, closest, counts], [x, x0, adversarial]| {
+                if adversarial[0] == 0.0 {
+                    return;
+                }
+                let distance = geometry.distance(x, x0) as f32;
+                closest[0] = closest[0].min(distance);
+                if keep == Keep::Run && distance < least[0] {
+                    least[0] = distance;
+                    best.copy_from_slice(x);
+                }
+                counts[0] = f32::from(u8::from(self.fab.counts(distance)));
+                // x0 + beta (x - x0)
+                for ((next, x), x0) in next.iter_mut().zip(x).zip(x0) {
+                    *next = x0 + (x - x0) * beta;
+                }
+            },
+        )?;
+        if keep == Keep::Run {
+            return Ok(());
+        }
         let all: Vec<usize> = (0..self.search.len()).collect();
-        let adversarial = self.search.successes(&all, &logits)?;
-        if !adversarial.contains(&true) {
-            return Ok(());
-        }
-        let geometry = self.fab.norm.geometry();
-        let distances = rows::reduce([&self.x, self.search.clean()], |row, [x, x0]| {
-            if adversarial[row] { geometry.distance(x, x0) } else { f64::INFINITY }
-        })?;
-        for (image, distance) in self.images.iter_mut().zip(&distances) {
-            image.closest = image.closest.min(*distance);
-        }
-        // x0 + beta (x - x0)
-        let nearer = rows::map([&self.x, self.search.clean()], |row, [x, x0], next| {
-            next.copy_from_slice(x);
-            if adversarial[row] {
-                next.iter_mut().zip(x0).for_each(|(x, x0)| *x = x0 + (*x - x0) * self.fab.beta);
-            }
-        })?;
-        let x = std::mem::replace(&mut self.x, nearer);
-        if self.fab.keep == Keep::Run {
-            let closer = |row: usize| distances[row] < self.distances[row];
-            self.best = rows::map([&self.best, &x], |row, [best, x], next| {
-                next.copy_from_slice(if closer(row) { x } else { best });
-            })?;
-            for (best, distance) in self.distances.iter_mut().zip(distances) {
-                *best = best.min(distance);
-            }
-            return Ok(());
-        }
-        let of: Vec<usize> =
-            all.into_iter().filter(|row| self.fab.counts(distances[*row])).collect();
-        let logits = rows::select(&logits, &of)?;
-        let kept = self.search.propose_for(&of, &rows::select(&x, &of)?, &logits)?;
+        let kept = self.search.propose_where(&all, &counts, &reached, &logits)?;
         self.follow(&kept)
     }
 
     fn propose_best(mut self) -> Result<()> {
+        let distances = self.distances.values()?;
         let of: Vec<usize> =
-            (0..self.search.len()).filter(|row| self.fab.counts(self.distances[*row])).collect();
+            (0..self.search.len()).filter(|row| self.fab.counts(distances[*row])).collect();
         if of.is_empty() {
             return Ok(());
         }
-        let x = rows::select(&self.best, &of)?;
+        let x = self.best.select(&of)?;
         let logits = self.search.logits_of(&of, &x)?;
         let kept = self.search.propose_for(&of, &x, &logits)?;
         self.follow(&kept)
@@ -116,8 +120,12 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
     fn follow(&mut self, kept: &Kept) -> Result<()> {
         kept.shrink(&mut self.x)?;
         kept.shrink(&mut self.best)?;
-        kept.shrink_values(&mut self.distances);
-        kept.shrink_values(self.images);
+        kept.shrink(&mut self.distances)?;
+        kept.shrink(&mut self.images.closest)?;
+        kept.shrink_values(&mut self.images.classes);
+        if let Some(towards) = &mut self.towards {
+            kept.shrink(towards)?;
+        }
         Ok(())
     }
 }
@@ -125,8 +133,8 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
 impl Fab {
     /// Whether an adversarial image at this distance is a success, in f32 and without slack, as in
     /// the published code.
-    fn counts(&self, distance: f64) -> bool {
-        distance.is_finite() && (self.keep == Keep::Closest || distance as f32 <= self.eps)
+    fn counts(&self, distance: f32) -> bool {
+        distance.is_finite() && (self.keep == Keep::Closest || distance <= self.eps)
     }
 
     /// One step of one image: past the boundary from x and from x0, and between the two, the nearer

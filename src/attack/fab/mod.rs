@@ -8,13 +8,12 @@ mod course;
 mod projection;
 mod start;
 
-use candle_core::Tensor;
-
 use self::course::Course;
 use super::apgd::other_classes;
 use super::gradient::{ALL_NORMS, ball};
 use super::{Attack, Entry, Objective, Parameters, Search};
 use crate::error::Result;
+use crate::rows::Rows;
 use crate::threat::{Norm, Threat};
 
 /// Every class at once: one backward pass per class and iteration.
@@ -86,13 +85,12 @@ struct Fab {
     keep: Keep,
 }
 
-/// What outlives a run, for one image.
-#[derive(Debug, Clone)]
-struct Image {
-    /// The wrong classes to run towards, the likeliest first.
-    classes: Vec<u32>,
-    /// Distance of the closest adversarial image of all runs.
-    closest: f64,
+/// What outlives a run, of the active images.
+struct Images {
+    /// The wrong classes to run towards, the likeliest first; none to look at all of them.
+    classes: Vec<Vec<u32>>,
+    /// Distance of the closest adversarial image of all runs, `[N]`.
+    closest: Rows,
 }
 
 impl Fab {
@@ -117,15 +115,14 @@ impl Fab {
 
     /// The classes each image runs towards: the target where there is one, otherwise the wrong ones
     /// by their clean logits.
-    fn images(&self, search: &mut Search<'_>) -> Result<Vec<Image>> {
-        let image = |classes: Vec<u32>| Image { classes, closest: f64::INFINITY };
-        if let Some(targets) = search.targets() {
-            return Ok(targets.iter().map(|target| image(vec![*target])).collect());
-        }
-        let Some(most) = self.n_target_classes else {
-            return Ok(vec![image(vec![]); search.len()]);
+    fn images(&self, search: &mut Search<'_>) -> Result<Images> {
+        let classes = match (search.targets(), self.n_target_classes) {
+            (Some(targets), _) => targets.iter().map(|target| vec![*target]).collect(),
+            (None, None) => vec![vec![]; search.len()],
+            (None, Some(most)) => other_classes(search, most)?,
         };
-        Ok(other_classes(search, most)?.into_iter().map(image).collect())
+        let closest = Rows::numbers(search.place(), vec![f32::INFINITY; search.len()])?;
+        Ok(Images { classes, closest })
     }
 }
 
@@ -136,17 +133,15 @@ impl Attack for Fab {
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut images = self.images(search)?;
-        let runs = images[0].classes.len().max(1);
+        let runs = images.classes[0].len().max(1);
         for run in 0..runs * self.n_restarts {
             let (rank, restart) = (run / self.n_restarts, run % self.n_restarts);
-            let x: Tensor = if restart == 0 {
+            let x = if restart == 0 {
                 search.clean().clone()
             } else {
-                let radii: Vec<f64> =
-                    images.iter().map(|i| i.closest.min(f64::from(self.eps))).collect();
-                start::random(search, self.norm, run as u32, &radii)?
+                start::random(search, self.norm, run as u32, &images.closest, self.eps)?
             };
-            Course::new(self, search, &mut images, rank, x).run()?;
+            Course::new(self, search, &mut images, rank, x)?.run()?;
             if search.is_empty() {
                 return Ok(());
             }

@@ -145,7 +145,8 @@ impl Attack for Starts {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let geometry = self.0.geometry();
         let starts = |search: &mut Search<'_>, run| {
-            start::random(search, self.0, run, &[0.1, f64::INFINITY]).unwrap()
+            let closest = Rows::numbers(search.place(), vec![0.1, f32::INFINITY]).unwrap();
+            start::random(search, self.0, run, &closest, f32::INFINITY).unwrap()
         };
         let (first, second) = (starts(search, 1), starts(search, 2));
         let distances = rows(search, &first, |x, x0| geometry.distance(x, x0));
@@ -156,12 +157,14 @@ impl Attack for Starts {
     }
 }
 
-fn values(x: &Tensor) -> Vec<f32> {
-    x.flatten_all().unwrap().to_vec1().unwrap()
+fn values(x: &Rows) -> Vec<f32> {
+    x.values().unwrap().to_vec()
 }
 
-fn rows(search: &Search<'_>, x: &Tensor, f: impl Fn(&[f32], &[f32]) -> f64 + Sync) -> Vec<f64> {
-    crate::ops::rows::reduce([x, search.clean()], |_, [x, x0]| f(x, x0)).unwrap()
+fn rows(search: &Search<'_>, x: &Rows, f: impl Fn(&[f32], &[f32]) -> f64) -> Vec<f64> {
+    let (x, clean) = (values(x), values(search.clean()));
+    let width = search.clean().width();
+    x.chunks(width).zip(clean.chunks(width)).map(|(x, x0)| f(x, x0)).collect()
 }
 
 #[test]

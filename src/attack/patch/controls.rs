@@ -1,8 +1,8 @@
 //! Controls: patches that no search went into. What they break is the network's sensitivity to
 //! occlusion, not the strength of an attack.
 
-use super::pgd::random_windows;
-use super::{GREY_VALUE, paste, patch_of};
+use super::pgd::{random_content, random_windows};
+use super::{grey, paste, patch_of, windows_of};
 use crate::attack::{Attack, Entry, Search, Threats};
 use crate::error::Result;
 use crate::threat::Patch;
@@ -40,10 +40,9 @@ struct RandomNoise {
 impl Attack for RandomNoise {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         for restart in 0..self.restarts as u32 {
-            let windows = random_windows(search, self.patch, restart);
-            let x = paste(search, self.patch, &windows, |row, content| {
-                search.draw(row, restart, 1).uniform(content);
-            })?;
+            let windows = random_windows(search, self.patch, restart)?;
+            let content = random_content(search, self.patch, restart)?;
+            let x = paste(search, self.patch, &windows, &content)?;
             let logits = search.logits(&x)?;
             let _ = search.propose(&x, &logits)?;
             if search.is_empty() {
@@ -62,8 +61,8 @@ struct Grey {
 impl Attack for Grey {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         for window in self.patch.grid(search.shape(), self.stride) {
-            let windows = vec![window; search.len()];
-            let x = paste(search, self.patch, &windows, |_, content| content.fill(GREY_VALUE))?;
+            let windows = windows_of(search.place(), &vec![window; search.len()])?;
+            let x = paste(search, self.patch, &windows, &grey(search, self.patch)?)?;
             let logits = search.logits(&x)?;
             let _ = search.propose(&x, &logits)?;
             if search.is_empty() {

@@ -7,11 +7,9 @@ mod pgd;
 mod random_search;
 mod roa;
 
-use candle_core::Tensor;
-
 use super::Search;
 use crate::error::Result;
-use crate::ops::rows;
+use crate::rows::{self, Place, Rows, twin};
 use crate::threat::{Patch, Threat, Window};
 
 pub(super) use controls::{GREY, RANDOM_NOISE};
@@ -33,50 +31,62 @@ fn patch_of(threat: &Threat) -> Patch {
     }
 }
 
-/// The clean images with `fill(row, content)` pasted at each row's window; the content is
-/// `[C, height, width]`.
-fn paste(
-    search: &Search<'_>,
-    patch: Patch,
-    windows: &[Window],
-    fill: impl Fn(usize, &mut [f32]) + Sync,
-) -> Result<Tensor> {
-    let shape = search.shape();
-    let area = shape[0] * patch.height * patch.width;
-    rows::map([search.clean()], |row, [clean], x| {
+/// The clean images with the content `[N, C, height, width]` pasted at each row's window, `[N, 2]`: top
+/// and left. One row of content does for all.
+fn paste(search: &Search<'_>, patch: Patch, windows: &Rows, content: &Rows) -> Result<Rows> {
+    let shape @ [channels, height, width] = search.shape();
+    let shared = content.len() == 1;
+    let twin = twin!("paste", channels, height, width, patch.height, patch.width, shared);
+    let inputs = [search.clean(), windows, content];
+    rows::map(twin, inputs, |_, [clean, window, content], x| {
         x.copy_from_slice(clean);
-        let mut content = vec![0.0; area];
-        fill(row, &mut content);
-        for (i, value) in patch.elements(windows[row], shape).zip(content) {
-            x[i] = value;
+        for (i, value) in patch.elements(window_of(window), shape).zip(content) {
+            x[i] = *value;
         }
     })
 }
 
-/// Signed gradient steps inside each row's window, every iterate judged. Returns early when every
-/// image is broken; `windows` follows the active set.
+/// The window that a row names.
+fn window_of(row: &[f32]) -> Window {
+    Window { top: row[0] as usize, left: row[1] as usize }
+}
+
+/// A window for each row, `[N, 2]`.
+fn windows_of(place: &Place, windows: &[Window]) -> Result<Rows> {
+    let numbers = windows.iter().flat_map(|window| [window.top as f32, window.left as f32]);
+    Rows::new(place, [windows.len(), 2], numbers.collect())
+}
+
+/// The content of an occlusion.
+fn grey(search: &Search<'_>, patch: Patch) -> Result<Rows> {
+    let area = search.shape()[0] * patch.height * patch.width;
+    Rows::new(search.place(), [1, area], vec![GREY_VALUE; area])
+}
+
+/// Signed gradient steps inside each row's window, `[N, 2]`, every iterate judged. Returns early when
+/// every image is broken; `windows` follows the active set.
 fn descend_inside(
     search: &mut Search<'_>,
     patch: Patch,
-    windows: &mut Vec<Window>,
-    mut x: Tensor,
+    windows: &mut Rows,
+    mut x: Rows,
     steps: usize,
     alpha: f32,
 ) -> Result<()> {
-    let shape = search.shape();
+    let shape @ [_, height, width] = search.shape();
     for _ in 0..steps {
         let mut at = search.gradient(&x, crate::loss::Loss::CrossEntropy)?;
         let kept = search.propose(&x, &at.logits)?;
         kept.shrink(&mut x)?;
         kept.shrink(&mut at.gradient)?;
-        kept.shrink_values(windows);
+        kept.shrink(windows)?;
         if search.is_empty() {
             return Ok(());
         }
-        let places = &*windows;
-        x = rows::map([&x, &at.gradient], |row, [x, g], next| {
+        let twin = twin!("patch_step", height, width, patch.height, patch.width, alpha);
+        x = rows::map(twin, [&x, &at.gradient, &*windows], |_, [x, g, window], next| {
             next.copy_from_slice(x);
-            for i in patch.elements(places[row], shape) {
+            for i in patch.elements(window_of(window), shape) {
                 let direction = if g[i] > 0.0 {
                     1.0
                 } else if g[i] < 0.0 {
@@ -89,6 +99,5 @@ fn descend_inside(
         })?;
     }
     let logits = search.logits(&x)?;
-    search.propose(&x, &logits)?.shrink_values(windows);
-    Ok(())
+    search.propose(&x, &logits)?.shrink(windows)
 }

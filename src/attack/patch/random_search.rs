@@ -8,7 +8,8 @@ use crate::attack::{Attack, Entry, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::rng::Draw;
-use crate::threat::{Patch, Window};
+use crate::rows::{self, Rows, Twin, twin};
+use crate::threat::Patch;
 
 /// Defaults of the paper for untargeted patches.
 pub(in crate::attack) const PATCH_RS: Entry = Entry {
@@ -33,14 +34,6 @@ struct PatchRs {
     location_every: usize,
 }
 
-/// One image's patch.
-#[derive(Clone)]
-struct State {
-    content: Vec<f32>,
-    window: Window,
-    loss: f32,
-}
-
 /// Number of squares painted for the first content.
 const INITIAL_SQUARES: usize = 1000;
 
@@ -48,41 +41,60 @@ impl Attack for PatchRs {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         // With a target the paper uses the cross-entropy, which also sees the other logits.
         let loss = if search.targets().is_some() { Loss::CrossEntropy } else { Loss::Margin };
-        let channels = search.shape()[0];
-        let windows = random_windows(search, self.patch, 0);
-        let mut states: Vec<State> = windows
-            .into_iter()
-            .enumerate()
-            .map(|(row, window)| State {
-                content: self.initial_content(search.draw(row, 0, 1), channels),
-                window,
-                loss: f32::NEG_INFINITY,
-            })
-            .collect();
-        let mut proposals = states.clone();
+        let shape @ [channels, ..] = search.shape();
+        let Patch { height, width } = self.patch;
+        let mut windows = random_windows(search, self.patch, 0)?;
+        let area = [channels, height, width];
+        let mut content = rows::map_to(Twin::NONE, &area, [&windows], |row, _, content| {
+            self.initial_content(search.draw(row, 0, 1), channels, content);
+        })?;
+        let n = search.len();
+        let mut best = Rows::numbers(search.place(), vec![f32::NEG_INFINITY; n])?;
         for query in 0..self.queries {
+            let (mut new_content, mut new_windows) = (content.clone(), windows.clone());
             if query > 0 {
-                proposals = states
-                    .iter()
-                    .enumerate()
-                    .map(|(row, state)| {
-                        let draw = search.draw(row, 1, query as u32);
-                        self.change(state, draw, query, search.shape())
-                    })
-                    .collect();
+                let step = self.step(query, shape);
+                let [key0, key1] = search.key(1);
+                let twin = twin!(
+                    "patch_rs",
+                    query as u32,
+                    key0,
+                    key1,
+                    shape[0],
+                    shape[1],
+                    shape[2],
+                    height,
+                    width,
+                    step.moves,
+                    step.reach[0],
+                    step.reach[1],
+                    step.side,
+                    step.single,
+                );
+                let outputs = [&mut new_content, &mut new_windows];
+                rows::update(twin, outputs, [search.id_words()], |row, [content, window], _| {
+                    self.change(&step, search.draw(row, 1, query as u32), shape, content, window);
+                })?;
             }
-            let windows: Vec<Window> = proposals.iter().map(|p| p.window).collect();
-            let x = paste(search, self.patch, &windows, |row, content| {
-                content.copy_from_slice(&proposals[row].content);
-            })?;
+            let x = paste(search, self.patch, &new_windows, &new_content)?;
             let logits = search.logits(&x)?;
-            let losses = loss.evaluate(&logits, search.labels(), search.targets())?;
-            for ((state, proposal), loss) in states.iter_mut().zip(&proposals).zip(losses.values) {
-                if loss > state.loss {
-                    *state = State { loss, ..proposal.clone() };
-                }
+            let losses = search.losses(&logits, loss)?;
+            rows::update(
+                twin!("patch_rs_keep"),
+                [&mut content, &mut windows, &mut best],
+                [&new_content, &new_windows, &losses],
+                |_, [content, window, best], [new_content, new_window, loss]| {
+                    if loss[0] > best[0] {
+                        best[0] = loss[0];
+                        content.copy_from_slice(new_content);
+                        window.copy_from_slice(new_window);
+                    }
+                },
+            )?;
+            let kept = search.propose(&x, &logits)?;
+            for rows in [&mut content, &mut windows, &mut best] {
+                kept.shrink(rows)?;
             }
-            search.propose(&x, &logits)?.shrink_values(&mut states);
             if search.is_empty() {
                 return Ok(());
             }
@@ -91,11 +103,23 @@ impl Attack for PatchRs {
     }
 }
 
+/// What a query changes, apart from chance.
+struct Step {
+    /// It moves the patch instead of repainting a square of it.
+    moves: bool,
+    /// How far at most, vertically and horizontally.
+    reach: [usize; 2],
+    /// Side of the square.
+    side: usize,
+    /// One channel is changed at a time: late in the search, when squares are single pixels.
+    single: bool,
+}
+
 impl PatchRs {
     /// Squares of random corners of the colour cube, painted over each other.
-    fn initial_content(&self, draw: Draw, channels: usize) -> Vec<f32> {
+    fn initial_content(&self, draw: Draw, channels: usize, content: &mut [f32]) {
         let Patch { height, width } = self.patch;
-        let mut content = vec![0.0; channels * height * width];
+        content.fill(0.0);
         let largest = height.min(width);
         for square in 0..INITIAL_SQUARES as u32 {
             let element = square * (4 + channels as u32);
@@ -104,41 +128,54 @@ impl PatchRs {
             let left = draw.below(element + 2, width - side + 1);
             for c in 0..channels {
                 let value = draw.below(element + 4 + c as u32, 2) as f32;
-                self.paint(&mut content, c, top, left, side, |v| *v = value);
+                self.paint(content, c, top, left, side, |v| *v = value);
             }
         }
-        content
+    }
+
+    /// Query number `query` for images of this shape.
+    fn step(&self, query: usize, [channels, image_height, image_width]: [usize; 3]) -> Step {
+        let left = 1.0 - query as f64 / self.queries as f64;
+        let reach = |size: usize| ((0.75 * left * size as f64) as usize).max(1);
+        let largest = self.patch.height.min(self.patch.width);
+        let share = self.alpha_init / f64::from(divisor(query, self.queries));
+        let side = ((share.sqrt() * largest as f64) as usize).clamp(1, largest);
+        Step {
+            moves: query.is_multiple_of(self.location_every),
+            reach: [reach(image_height), reach(image_width)],
+            side,
+            single: side == 1 && channels > 1 && 2 * query > self.queries,
+        }
     }
 
     /// The proposal of one query: every `location_every`-th one moves the patch, the others repaint
     /// a square of it.
-    fn change(&self, state: &State, draw: Draw, query: usize, shape: [usize; 3]) -> State {
-        let mut next = state.clone();
-        let [channels, image_height, image_width] = shape;
+    fn change(
+        &self,
+        step: &Step,
+        draw: Draw,
+        [channels, image_height, image_width]: [usize; 3],
+        content: &mut [f32],
+        window: &mut [f32],
+    ) {
         let Patch { height, width } = self.patch;
-        if query.is_multiple_of(self.location_every) {
-            let left = 1.0 - query as f64 / self.queries as f64;
-            let shift = |at: usize, size: usize, patch: usize, element: u32| {
-                let reach = ((0.75 * left * size as f64) as usize).max(1);
+        let Step { side, reach, .. } = *step;
+        if step.moves {
+            let shift = |at: f32, most: usize, reach: usize, element: u32| {
                 let moved =
                     at as isize + draw.below(element, 2 * reach + 1) as isize - reach as isize;
-                moved.clamp(0, (size - patch) as isize) as usize
+                moved.clamp(0, most as isize) as f32
             };
-            next.window.top = shift(state.window.top, image_height, height, 0);
-            next.window.left = shift(state.window.left, image_width, width, 1);
-            return next;
+            window[0] = shift(window[0], image_height - height, reach[0], 0);
+            window[1] = shift(window[1], image_width - width, reach[1], 1);
+            return;
         }
-        let largest = height.min(width);
-        let share = self.alpha_init / f64::from(divisor(query, self.queries));
-        let side = ((share.sqrt() * largest as f64) as usize).clamp(1, largest);
         let top = draw.below(0, height - side + 1);
         let left = draw.below(1, width - side + 1);
-        // Late in the search, when squares are single pixels, one channel is changed at a time.
-        let only = (side == 1 && channels > 1 && 2 * query > self.queries)
-            .then(|| draw.below(2, channels));
+        let only = step.single.then(|| draw.below(2, channels));
         for c in (0..channels).filter(|c| only.is_none_or(|only| only == *c)) {
             let up = draw.below(4 + c as u32, 2) == 1;
-            self.paint(&mut next.content, c, top, left, side, |v| {
+            self.paint(content, c, top, left, side, |v| {
                 *v = if only.is_some() {
                     1.0 - *v
                 } else if up {
@@ -148,7 +185,6 @@ impl PatchRs {
                 };
             });
         }
-        next
     }
 
     fn paint(

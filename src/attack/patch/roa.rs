@@ -1,10 +1,11 @@
 //! The rectangular occlusion attack (Wu, Tong and Vorobeychik, ICLR 2020, section 4): find the place
 //! where a grey rectangle raises the loss most, then optimise the content there.
 
-use super::{GREY_VALUE, descend_inside, paste, patch_of};
+use super::{descend_inside, grey, paste, patch_of, windows_of};
 use crate::attack::{Attack, Entry, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::rows::{self, Rows, twin};
 use crate::threat::{Patch, Window};
 
 /// The exhaustive search of the paper with a stride, which has to fit the image size.
@@ -32,25 +33,34 @@ struct Roa {
 
 impl Attack for Roa {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let start = Window { top: 0, left: 0 };
-        let mut best: Vec<(f32, Window)> = vec![(f32::NEG_INFINITY, start); search.len()];
+        let grey = grey(search, self.patch)?;
+        let n = search.len();
+        let mut windows = windows_of(search.place(), &vec![Window { top: 0, left: 0 }; n])?;
+        let mut best = Rows::numbers(search.place(), vec![f32::NEG_INFINITY; n])?;
         for window in self.patch.grid(search.shape(), self.stride) {
-            let windows = vec![window; search.len()];
-            let x = paste(search, self.patch, &windows, |_, content| content.fill(GREY_VALUE))?;
+            let here = windows_of(search.place(), &vec![window; search.len()])?;
+            let x = paste(search, self.patch, &here, &grey)?;
             let logits = search.logits(&x)?;
-            let losses = Loss::CrossEntropy.evaluate(&logits, search.labels(), search.targets())?;
-            for (best, loss) in best.iter_mut().zip(losses.values) {
-                if loss > best.0 {
-                    *best = (loss, window);
-                }
-            }
-            search.propose(&x, &logits)?.shrink_values(&mut best);
+            let losses = search.losses(&logits, Loss::CrossEntropy)?;
+            rows::update(
+                twin!("keep_larger"),
+                [&mut windows, &mut best],
+                [&here, &losses],
+                |_, [window, best], [here, loss]| {
+                    if loss[0] > best[0] {
+                        best[0] = loss[0];
+                        window.copy_from_slice(here);
+                    }
+                },
+            )?;
+            let kept = search.propose(&x, &logits)?;
+            kept.shrink(&mut windows)?;
+            kept.shrink(&mut best)?;
             if search.is_empty() {
                 return Ok(());
             }
         }
-        let mut windows: Vec<Window> = best.into_iter().map(|(_, window)| window).collect();
-        let x = paste(search, self.patch, &windows, |_, content| content.fill(GREY_VALUE))?;
+        let x = paste(search, self.patch, &windows, &grey)?;
         descend_inside(search, self.patch, &mut windows, x, self.steps, self.alpha)
     }
 }

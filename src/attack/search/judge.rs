@@ -1,14 +1,13 @@
 //! What counts as a success, and what becomes of the active set then. An attack proposes; it has no
 //! other way to an outcome.
 
-use candle_core::Tensor;
-
-use super::Search;
+use super::ledger::Candidates;
+use super::{Goals, Search};
 use crate::attack::Objective;
 use crate::attack::vote::{VOTES, predicted};
 use crate::error::Result;
 use crate::loss::argmax;
-use crate::ops::{rows, with_slice};
+use crate::rows::{Rows, Twin, map_to, twin};
 
 /// One image's best candidate so far.
 pub(in crate::attack) struct Found {
@@ -32,9 +31,9 @@ impl Kept {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn shrink(&self, x: &mut Tensor) -> Result<()> {
+    pub fn shrink(&self, x: &mut Rows) -> Result<()> {
         if let Some(keep) = &self.0 {
-            *x = rows::select(x, keep)?;
+            *x = x.select(keep)?;
         }
         Ok(())
     }
@@ -50,56 +49,124 @@ impl Kept {
 impl Search<'_> {
     /// Judges one candidate per active row by its logits: one that succeeds inside the threat model
     /// is kept (the first one under a budget, the closest one otherwise). Under a budget its image
-    /// leaves the active set.
+    /// leaves the active set; on a GPU it may do so a few proposals later.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn propose(&mut self, x: &Tensor, logits: &Tensor) -> Result<Kept> {
+    pub fn propose(&mut self, x: &Rows, logits: &Rows) -> Result<Kept> {
+        if self.place.is_gpu() && !self.model.approximates() {
+            return self.offer(None, None, x, logits);
+        }
         let all: Vec<usize> = (0..self.len()).collect();
         self.propose_for(&all, x, logits)
     }
 
-    /// [`Search::propose`] for some rows, as in [`Search::logits_of`].
+    /// [`Search::propose`] for those of some rows for which `which`, `[N]`, is not 0. Rows are named as in
+    /// [`Search::logits_of`], each at most once.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn propose_for(&mut self, of: &[usize], x: &Tensor, logits: &Tensor) -> Result<Kept> {
-        let (threat, objective, shape) = (self.threat, self.objective, self.shape);
-        let mut broken = vec![false; self.len()];
-        let candidates: Vec<usize> = self
-            .successes(of, logits)?
-            .into_iter()
-            .enumerate()
-            .filter_map(|(i, success)| success.then_some(i))
-            .collect();
-        let candidates = self.outvoted(of, candidates, x)?;
-        let candidates = self.confirmed(of, candidates, x)?;
-        if !candidates.is_empty() {
-            let width = shape.iter().product::<usize>();
-            with_slice::<f32, _>(x, |x| {
-                with_slice::<f32, _>(&self.clean, |clean| {
-                    for i in candidates {
-                        let row = of[i];
-                        let image = &x[i * width..(i + 1) * width];
-                        let clean = &clean[row * width..(row + 1) * width];
-                        if !threat.allows(image, clean, shape) {
-                            continue;
-                        }
-                        let distance = threat.distance(image, clean, shape[0]);
-                        let best = &mut self.found[self.places[row]];
-                        if best.as_ref().is_none_or(|b| distance < b.distance) {
-                            *best = Some(Found { image: image.to_vec(), distance, by: None });
-                        }
-                        broken[row] = true;
-                    }
-                    Ok(())
-                })
-            })?;
+    pub fn propose_where(
+        &mut self,
+        of: &[usize],
+        which: &Rows,
+        x: &Rows,
+        logits: &Rows,
+    ) -> Result<Kept> {
+        if self.place.is_gpu() && !self.model.approximates() {
+            return self.offer(Some(of), Some(which), x, logits);
         }
-        if objective == Objective::Minimal || !broken.contains(&true) {
+        let flags = which.values()?;
+        let some: Vec<usize> = (0..of.len()).filter(|i| flags[*i] != 0.0).collect();
+        if some.is_empty() {
+            return Ok(Kept(None));
+        }
+        let of: Vec<usize> = some.iter().map(|i| of[*i]).collect();
+        self.propose_for(&of, &x.select(&some)?, &logits.select(&some)?)
+    }
+
+    /// Lets the GPU judge, and looks now and then.
+    fn offer(
+        &mut self,
+        of: Option<&[usize]>,
+        which: Option<&Rows>,
+        x: &Rows,
+        logits: &Rows,
+    ) -> Result<Kept> {
+        self.hand_over(of, which, x, logits)?;
+        if self.is_due() { self.look() } else { Ok(Kept(None)) }
+    }
+
+    fn hand_over(
+        &mut self,
+        of: Option<&[usize]>,
+        which: Option<&Rows>,
+        x: &Rows,
+        logits: &Rows,
+    ) -> Result<()> {
+        let of = of.filter(|of| !self.is_all(of));
+        let numbers = |of: &[usize]| of.iter().map(|row| *row as f32).collect();
+        let of = of.map(|of| Rows::numbers(&self.place, numbers(of))).transpose()?;
+        self.enter(&Candidates { x, logits, of: of.as_ref(), which })
+    }
+
+    /// [`Search::propose`] for some rows, each at most once, as in [`Search::logits_of`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn propose_for(&mut self, of: &[usize], x: &Rows, logits: &Rows) -> Result<Kept> {
+        if self.place.is_gpu() && !self.model.approximates() {
+            self.hand_over(Some(of), None, x, logits)?;
+            return self.look();
+        }
+        let successes = self.successes(of, logits)?.into_iter().enumerate();
+        let candidates = successes.filter_map(|(i, success)| success.then_some(i)).collect();
+        let candidates = self.outvoted(of, candidates, x)?;
+        let (candidates, judged) = self.confirmed(of, candidates, x)?;
+        if candidates.is_empty() {
+            return Ok(Kept(None));
+        }
+        if let Some(judged) = judged.filter(|_| self.place.is_gpu()) {
+            let whose: Vec<usize> = candidates.iter().map(|i| of[*i]).collect();
+            self.hand_over(Some(&whose), None, &x.select(&candidates)?, &judged)?;
+            return self.look();
+        }
+        let (threat, shape) = (self.threat, self.shape);
+        let mut broken = vec![false; self.len()];
+        let width = shape.iter().product::<usize>();
+        let (x, clean) = (x.values()?, self.clean.values()?);
+        for i in candidates {
+            let row = of[i];
+            let image = &x[i * width..(i + 1) * width];
+            let clean = &clean[row * width..(row + 1) * width];
+            if !threat.allows(image, clean, shape) {
+                continue;
+            }
+            let distance = threat.distance(image, clean, shape[0]);
+            let best = &mut self.found[self.places[row]];
+            if best.as_ref().is_none_or(|b| distance < b.distance) {
+                *best = Some(Found { image: image.to_vec(), distance, by: None });
+            }
+            broken[row] = true;
+        }
+        if self.objective == Objective::Minimal || !broken.contains(&true) {
             return Ok(Kept(None));
         }
         let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
+        self.keep(keep)
+    }
+
+    /// What the host does not know yet of a search on a GPU: the images that broke since it last looked
+    /// leave the active set.
+    ///
+    /// # Errors
+    /// If the device fails, or the network has returned NaN.
+    pub fn look(&mut self) -> Result<Kept> {
+        let broken = self.newly_broken()?;
+        if broken.is_empty() {
+            return Ok(Kept(None));
+        }
+        let keep: Vec<usize> = (0..self.len()).filter(|row| !broken.contains(row)).collect();
         self.keep(keep)
     }
 
@@ -113,21 +180,27 @@ impl Search<'_> {
         if let Some(targets) = &mut self.targets {
             kept.shrink_values(targets);
         }
+        let Goals { labels, targets, ids, places } = &mut self.goals;
+        for rows in [labels, ids, places].into_iter().chain(targets) {
+            kept.shrink(rows)?;
+        }
         Ok(kept)
     }
 
     /// Of the `candidates`, rows of `x` that succeeded in the precision of the search, those that succeed
-    /// in the one that results are judged in. An attack goes on with the others.
+    /// in the one that results are judged in, and their logits in that one. An attack goes on with the
+    /// others.
     fn confirmed(
         &mut self,
         of: &[usize],
         candidates: Vec<usize>,
-        x: &Tensor,
-    ) -> Result<Vec<usize>> {
+        x: &Rows,
+    ) -> Result<(Vec<usize>, Option<Rows>)> {
         if !self.model.approximates() || candidates.is_empty() {
-            return Ok(candidates);
+            return Ok((candidates, None));
         }
-        let logits = self.model.judged(&rows::select(x, &candidates)?)?;
+        let logits = self.model.judged(&x.select(&candidates)?.tensor()?)?;
+        let logits = Rows::from_tensor(&self.place, &logits)?;
         let of: Vec<usize> = candidates.iter().map(|i| of[*i]).collect();
         for row in &of {
             self.forwards[self.places[*row]] += 1;
@@ -136,34 +209,52 @@ impl Search<'_> {
         for (row, _) in of.iter().zip(&successes).filter(|(_, success)| !**success) {
             self.unconfirmed[self.places[*row]] += 1;
         }
-        Ok(candidates.into_iter().zip(successes).filter_map(|(i, yes)| yes.then_some(i)).collect())
+        let confirmed: Vec<usize> = (0..of.len()).filter(|i| successes[*i]).collect();
+        let logits = logits.select(&confirmed)?;
+        Ok((confirmed.into_iter().map(|i| candidates[i]).collect(), Some(logits)))
+    }
+
+    /// Whether each row's logits are what the attacker wants, as 1 or 0, `[N]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn succeeded(&self, logits: &Rows) -> Result<Rows> {
+        let Goals { labels, targets, .. } = &self.goals;
+        let twin = twin!("succeeded", logits.width());
+        if self.place.is_gpu() {
+            let mut flags = Rows::numbers(&self.place, vec![0.0; logits.len()])?;
+            let inputs = [Some(logits), Some(labels), targets.as_ref()];
+            crate::rows::launch(twin, logits.len(), [&mut flags], &inputs)?;
+            return Ok(flags);
+        }
+        map_to(Twin::NONE, &[], [logits], |row, [z], flag| {
+            let class = argmax(z);
+            flag[0] = f32::from(match &self.targets {
+                None => class != self.labels[row] as usize,
+                Some(targets) => class == targets[row] as usize,
+            });
+        })
     }
 
     /// Whether each row's logits are what the attacker wants.
-    ///
-    /// # Errors
-    /// If the logits are not on the CPU.
-    pub fn successes(&self, of: &[usize], logits: &Tensor) -> Result<Vec<bool>> {
-        let classes = logits.dim(1)?;
-        with_slice::<f32, _>(logits, |logits| {
-            let success = |(z, row): (&[f32], &usize)| match &self.targets {
-                None => argmax(z) != self.labels[*row] as usize,
-                Some(targets) => argmax(z) == targets[*row] as usize,
-            };
-            Ok(logits.chunks_exact(classes).zip(of).map(success).collect())
-        })
+    fn successes(&self, of: &[usize], logits: &Rows) -> Result<Vec<bool>> {
+        let success = |(z, row): (&[f32], &usize)| match &self.targets {
+            None => argmax(z) != self.labels[*row] as usize,
+            Some(targets) => argmax(z) == targets[*row] as usize,
+        };
+        Ok(logits.values()?.chunks_exact(logits.width()).zip(of).map(success).collect())
     }
 
     /// Of the `candidates`, rows of `x` that succeeded in one forward of a randomised network, those
     /// that the vote of several confirms: a lucky draw must not end the attack on an image.
-    fn outvoted(&mut self, of: &[usize], candidates: Vec<usize>, x: &Tensor) -> Result<Vec<usize>> {
+    fn outvoted(&mut self, of: &[usize], candidates: Vec<usize>, x: &Rows) -> Result<Vec<usize>> {
         if !self.model.info().randomised || candidates.is_empty() {
             return Ok(candidates);
         }
         for i in &candidates {
             self.forwards[self.places[of[*i]]] += VOTES as u64;
         }
-        let images = rows::select(x, &candidates)?;
+        let images = x.select(&candidates)?.tensor()?;
         let votes = predicted(self.model, &images, &self.model.judged(&images)?)?;
         let wanted = |i: usize, class: u32| match &self.targets {
             None => class != self.labels[of[i]],

@@ -4,19 +4,21 @@
 //! state in step with them by [`Kept`].
 
 mod judge;
-
-use std::sync::{Mutex, PoisonError};
+mod ledger;
 
 use candle_core::Tensor;
 pub use judge::Kept;
 
 pub(super) use self::judge::Found;
+use self::ledger::Ledger;
+pub(super) use self::ledger::norm_number;
 use super::noise::Noise;
 use super::{Configured, Objective};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::model::{Classifier, Pullback};
-use crate::ops::{rows, with_slice};
+pub use crate::model::Evaluation;
+use crate::model::{Classifier, Pull};
+use crate::rows::{self, Place, Rows, twin};
 use crate::threat::Threat;
 
 /// The images of one batch under attack.
@@ -27,14 +29,20 @@ pub struct Search<'a> {
     objective: Objective,
     pub(super) noise: Noise,
     shape: [usize; 3],
+    /// Where the rows of this search are.
+    place: Place,
     /// Clean images of the active rows.
-    clean: Tensor,
+    clean: Rows,
     labels: Vec<u32>,
     targets: Option<Vec<u32>>,
     /// Index in the data set of each active row.
     pub(super) ids: Vec<u64>,
     /// Place in the batch of each active row.
     places: Vec<usize>,
+    /// Labels, targets, indices and places again, where the rows are.
+    goals: Goals,
+    /// What was found, of images on a GPU.
+    ledger: Option<Ledger>,
     pub(super) found: Vec<Option<Found>>,
     pub(super) forwards: Vec<u64>,
     pub(super) backwards: Vec<u64>,
@@ -42,22 +50,21 @@ pub struct Search<'a> {
     pub(super) unconfirmed: Vec<u64>,
 }
 
-/// Logits, losses and the gradient of a batch of candidates.
-pub struct Evaluation {
-    /// `[N, K]`.
-    pub logits: Tensor,
-    /// The loss of each image.
-    pub losses: Vec<f32>,
-    /// Gradient of each image's loss with respect to the image, `[N, C, H, W]`.
-    pub gradient: Tensor,
+/// What the attacker wants of each active row, for kernels.
+struct Goals {
+    labels: Rows,
+    targets: Option<Rows>,
+    /// The two words of an index in the data set.
+    ids: Rows,
+    places: Rows,
 }
 
 /// The network around a batch of candidates, for attacks that need more than one gradient of the
 /// same forward pass; [`Search::pull`] takes them.
 pub struct Linearisation<'a> {
     /// `[N, K]`.
-    pub logits: Tensor,
-    pullback: Pullback<'a>,
+    pub logits: Rows,
+    pull: Pull<'a>,
 }
 
 impl<'a> Search<'a> {
@@ -68,24 +75,54 @@ impl<'a> Search<'a> {
         threat: Threat,
         objective: Objective,
         noise: Noise,
-        clean: Tensor,
+        clean: &Tensor,
         labels: Vec<u32>,
         targets: Option<Vec<u32>>,
         ids: Vec<u64>,
     ) -> Result<Self> {
-        let (n, c, h, w) = clean.dims4()?;
+        // The votes of a randomised network are counted here.
+        let place = if model.info().randomised { Place::default() } else { model.home() };
+        let clean = Rows::from_tensor(&place, clean)?;
+        Self::over((model, stop), threat, objective, noise, clean, labels, targets, ids)
+    }
+
+    /// The same over images that are where they have to be.
+    #[allow(clippy::too_many_arguments)]
+    fn over(
+        (model, stop): (&'a dyn Classifier, &'a (dyn Fn() -> bool + Sync)),
+        threat: Threat,
+        objective: Objective,
+        noise: Noise,
+        clean: Rows,
+        labels: Vec<u32>,
+        targets: Option<Vec<u32>>,
+        ids: Vec<u64>,
+    ) -> Result<Self> {
+        let (n, place) = (clean.len(), clean.place());
+        let shape = model.info().input_shape;
+        let places: Vec<usize> = (0..n).collect();
+        let goals = Goals {
+            labels: Rows::classes(&place, &labels)?,
+            targets: targets.as_ref().map(|t| Rows::classes(&place, t)).transpose()?,
+            ids: Rows::new(&place, [n, 2], ids.iter().flat_map(|id| words(*id)).collect())?,
+            places: Rows::numbers(&place, places.iter().map(|place| *place as f32).collect())?,
+        };
+        let ledger = place.is_gpu().then(|| Ledger::new(&clean)).transpose()?;
         Ok(Self {
             model,
             stop,
             threat,
             objective,
             noise,
-            shape: [c, h, w],
+            shape,
+            place,
             clean,
             labels,
             targets,
             ids,
-            places: (0..n).collect(),
+            places,
+            goals,
+            ledger,
             found: (0..n).map(|_| None).collect(),
             forwards: vec![0; n],
             backwards: vec![0; n],
@@ -104,8 +141,18 @@ impl<'a> Search<'a> {
     }
 
     /// The clean images of the active rows, `[N, C, H, W]`.
-    pub fn clean(&self) -> &Tensor {
+    pub fn clean(&self) -> &Rows {
         &self.clean
+    }
+
+    /// The two words of every active row's index in the data set, `[N, 2]`.
+    pub(super) fn id_words(&self) -> &Rows {
+        &self.goals.ids
+    }
+
+    /// Where the rows of this search are: those that an attack makes have to be there too.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// `[C, H, W]` of an image.
@@ -134,6 +181,11 @@ impl<'a> Search<'a> {
         &self.labels
     }
 
+    /// The same as rows, `[N]`.
+    pub fn label_rows(&self) -> &Rows {
+        &self.goals.labels
+    }
+
     /// Target classes of the active rows, in a targeted search.
     pub fn targets(&self) -> Option<&[u32]> {
         self.targets.as_deref()
@@ -143,9 +195,12 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// If the network fails or returns NaN.
-    pub fn logits(&mut self, x: &Tensor) -> Result<Tensor> {
-        let all: Vec<usize> = (0..self.len()).collect();
-        self.logits_of(&all, x)
+    pub fn logits(&mut self, x: &Rows) -> Result<Rows> {
+        self.heed()?;
+        self.count_all([1, 0]);
+        let logits = self.model.logits_of(x)?;
+        self.refuse_nan(None, &logits)?;
+        Ok(logits)
     }
 
     /// Logits of candidates for some rows: row i of `x` belongs to active row `of[i]`, which may
@@ -153,13 +208,13 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// If the network fails or returns NaN.
-    pub fn logits_of(&mut self, of: &[usize], x: &Tensor) -> Result<Tensor> {
+    pub fn logits_of(&mut self, of: &[usize], x: &Rows) -> Result<Rows> {
         self.heed()?;
         for row in of {
             self.forwards[self.places[*row]] += 1;
         }
-        let logits = self.model.logits(x)?;
-        self.refuse_nan(of, &logits)?;
+        let logits = self.model.logits_of(x)?;
+        self.refuse_nan(Some(of), &logits)?;
         Ok(logits)
     }
 
@@ -168,66 +223,76 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// If the network fails or returns NaN.
-    pub fn gradient(&mut self, x: &Tensor, loss: Loss) -> Result<Evaluation> {
-        let all: Vec<usize> = (0..self.len()).collect();
-        self.gradient_of(&all, x, loss)
+    pub fn gradient(&mut self, x: &Rows, loss: Loss) -> Result<Evaluation> {
+        self.gradient_toward(x, loss, None)
+    }
+
+    /// [`Search::gradient`] with target classes for the loss, `[N]`, that the attack has chosen itself;
+    /// without, the search's own. What counts as a success is still the goal of the search.
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn gradient_toward(
+        &mut self,
+        x: &Rows,
+        loss: Loss,
+        targets: Option<&Rows>,
+    ) -> Result<Evaluation> {
+        self.heed()?;
+        self.count_all([1, 1]);
+        let targets = targets.or(self.goals.targets.as_ref());
+        let at = self.model.losses_of(x, loss, &self.goals.labels, targets)?;
+        self.refuse_nan(None, &at.logits)?;
+        Ok(at)
     }
 
     /// [`Search::gradient`] for some rows, as in [`Search::logits_of`].
     ///
     /// # Errors
     /// If the network fails or returns NaN.
-    pub fn gradient_of(&mut self, of: &[usize], x: &Tensor, loss: Loss) -> Result<Evaluation> {
-        let targets: Option<Vec<u32>> =
-            self.targets.as_ref().map(|t| of.iter().map(|row| t[*row]).collect());
-        self.gradient_toward(of, x, loss, targets.as_deref())
-    }
-
-    /// [`Search::gradient_of`] with target classes for the loss, one per row of `x`, that the attack
-    /// has chosen itself. What counts as a success is still the goal of the search.
-    ///
-    /// # Errors
-    /// If the network fails or returns NaN.
-    pub fn gradient_toward(
-        &mut self,
-        of: &[usize],
-        x: &Tensor,
-        loss: Loss,
-        targets: Option<&[u32]>,
-    ) -> Result<Evaluation> {
+    pub fn gradient_of(&mut self, of: &[usize], x: &Rows, loss: Loss) -> Result<Evaluation> {
+        if self.is_all(of) {
+            return self.gradient(x, loss);
+        }
         self.heed()?;
         for row in of {
             self.forwards[self.places[*row]] += 1;
             self.backwards[self.places[*row]] += 1;
         }
-        let labels: Vec<u32> = of.iter().map(|row| self.labels[*row]).collect();
-        let losses = Mutex::new(vec![0.0; of.len()]);
-        let (logits, gradient) = self.model.gradient(x, &|first, logits| {
-            let rows = first..first + logits.dim(0)?;
-            let targets = targets.map(|t| &t[rows.clone()]);
-            let evaluated = loss.evaluate(logits, &labels[rows.clone()], targets)?;
-            let mut losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
-            losses[rows].copy_from_slice(&evaluated.values);
-            Ok(evaluated.cotangent)
-        })?;
-        self.refuse_nan(of, &logits)?;
-        let losses = losses.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Evaluation { logits, losses, gradient })
+        let labels = self.goals.labels.select(of)?;
+        let targets = self.goals.targets.as_ref().map(|t| t.select(of)).transpose()?;
+        let at = self.model.losses_of(x, loss, &labels, targets.as_ref())?;
+        self.refuse_nan(Some(of), &at.logits)?;
+        Ok(at)
+    }
+
+    /// Losses `[N]` of the logits `[N, K]` of one candidate per active row.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn losses(&self, logits: &Rows, loss: Loss) -> Result<Rows> {
+        let Goals { labels, targets, .. } = &self.goals;
+        if self.place.is_gpu() {
+            let mut losses = Rows::numbers(&self.place, vec![0.0; logits.len()])?;
+            let inputs = [None, Some(logits), Some(labels), targets.as_ref()];
+            let twin = twin!("loss", logits.width(), loss.number());
+            rows::launch(twin, logits.len(), [&mut losses], &inputs)?;
+            return Ok(losses);
+        }
+        let evaluated = loss.evaluate(&logits.tensor()?, &self.labels, self.targets())?;
+        Rows::numbers(&self.place, evaluated.values)
     }
 
     /// The network around one candidate per active row, from one forward pass.
     ///
     /// # Errors
     /// If the network fails or returns NaN.
-    pub fn linearise(&mut self, x: &Tensor) -> Result<Linearisation<'a>> {
+    pub fn linearise(&mut self, x: &Rows) -> Result<Linearisation<'a>> {
         self.heed()?;
-        for place in &self.places {
-            self.forwards[*place] += 1;
-        }
-        let (logits, pullback) = self.model.vjp(x)?;
-        let all: Vec<usize> = (0..self.len()).collect();
-        self.refuse_nan(&all, &logits)?;
-        Ok(Linearisation { logits, pullback })
+        self.count_all([1, 0]);
+        let (logits, pull) = self.model.linearise(x)?;
+        self.refuse_nan(None, &logits)?;
+        Ok(Linearisation { logits, pull })
     }
 
     /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)`, `cotangent` `[N, K]`, at the candidates
@@ -235,11 +300,25 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// If the network fails.
-    pub fn pull(&mut self, at: &Linearisation<'_>, cotangent: &Tensor) -> Result<Tensor> {
+    pub fn pull(&mut self, at: &Linearisation<'_>, cotangent: &Rows) -> Result<Rows> {
+        self.count_all([0, 1]);
+        (at.pull)(cotangent)
+    }
+
+    /// These are all active rows, in order.
+    fn is_all(&self, of: &[usize]) -> bool {
+        of.len() == self.len() && of.iter().enumerate().all(|(i, row)| i == *row)
+    }
+
+    /// Counts forward and backward passes of every active row.
+    fn count_all(&mut self, passes: [u64; 2]) {
         for place in &self.places {
-            self.backwards[*place] += 1;
+            self.forwards[*place] += passes[0];
+            self.backwards[*place] += passes[1];
         }
-        at.pullback.apply(cotangent)
+        if let Some(ledger) = &mut self.ledger {
+            ledger.count(passes);
+        }
     }
 
     /// Runs `attack` on the active images, `size` at a time, as a search of its own with its own
@@ -253,17 +332,18 @@ impl<'a> Search<'a> {
         tracing::debug!(attack = attack.name, images = self.len(), "begins");
         for chunk in rows.chunks(size.max(1)) {
             let pick = |values: &[u32]| chunk.iter().map(|row| values[*row]).collect::<Vec<u32>>();
-            let mut part = Search::new(
+            let mut part = Search::over(
                 (self.model, self.stop),
                 self.threat,
                 self.objective,
                 self.noise.part(attack.name),
-                rows::select(&self.clean, chunk)?,
+                self.clean.select(chunk)?,
                 pick(&self.labels),
                 self.targets.as_deref().map(pick),
                 chunk.iter().map(|row| self.ids[*row]).collect(),
             )?;
             attack.search.run(&mut part)?;
+            part.settle()?;
             for (i, found) in part.found.into_iter().enumerate() {
                 let place = self.places[chunk[i]];
                 self.forwards[place] += part.forwards[i];
@@ -286,19 +366,28 @@ impl<'a> Search<'a> {
         if (self.stop)() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
-    fn refuse_nan(&self, of: &[usize], logits: &Tensor) -> Result<()> {
-        let classes = logits.dim(1)?.max(1);
-        let bad = with_slice::<f32, _>(logits, |z| Ok(z.iter().position(|v| v.is_nan())))?;
-        match bad {
+    /// On a GPU it is the ledger that sees to it.
+    fn refuse_nan(&self, of: Option<&[usize]>, logits: &Rows) -> Result<()> {
+        if self.place.is_gpu() {
+            return Ok(());
+        }
+        let bad = logits.values()?.iter().position(|v| v.is_nan());
+        match bad.map(|i| i / logits.width().max(1)) {
             None => Ok(()),
-            Some(i) => Err(Error::setting(
-                format!("model {}", self.model.info().name),
-                format!(
-                    "returned NaN for an image derived from image {}",
-                    self.ids[of[i / classes]]
-                ),
-                "check the weights and the normalisation of the network",
-            )),
+            Some(i) => Err(self.nan(self.ids[of.map_or(i, |of| of[i])])),
         }
     }
+
+    fn nan(&self, id: u64) -> Error {
+        Error::setting(
+            format!("model {}", self.model.info().name),
+            format!("returned NaN for an image derived from image {id}"),
+            "check the weights and the normalisation of the network",
+        )
+    }
+}
+
+/// The bits of a number in two words.
+fn words(number: u64) -> [f32; 2] {
+    [f32::from_bits(number as u32), f32::from_bits((number >> 32) as u32)]
 }

@@ -18,6 +18,11 @@ impl Bump {
         Self { side, values }
     }
 
+    /// Its values, row by row, the halves above and below each other.
+    pub(super) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// The value in row `i` and column `j`; `turned` puts the halves left and right instead of above
     /// and below.
     pub(super) fn at(&self, i: usize, j: usize, turned: bool) -> f32 {

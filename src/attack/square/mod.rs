@@ -11,14 +11,12 @@ mod bump;
 mod redistribute;
 mod stripes;
 
-use candle_core::Tensor;
-
 use super::gradient::{ALL_NORMS, ball};
 use super::{Attack, Entry, Search};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::ops::rows;
 use crate::rng::Randomness;
+use crate::rows::{self, Rows, twin};
 use crate::threat::Norm;
 
 /// Defaults of AutoAttack.
@@ -60,10 +58,10 @@ impl Attack for Square {
                 Norm::L2 | Norm::L1 => redistribute::start(self, search, &mut draws)?,
             };
             let logits = search.logits(&best)?;
-            let mut losses = loss.evaluate(&logits, search.labels(), search.targets())?.values;
+            let mut losses = search.losses(&logits, loss)?;
             let kept = search.propose(&best, &logits)?;
             kept.shrink(&mut best)?;
-            kept.shrink_values(&mut losses);
+            kept.shrink(&mut losses)?;
             for query in 0..self.n_queries {
                 if search.is_empty() {
                     return Ok(());
@@ -75,18 +73,21 @@ impl Attack for Square {
                     }
                 };
                 let logits = search.logits(&candidate)?;
-                let reached = loss.evaluate(&logits, search.labels(), search.targets())?.values;
-                let better: Vec<bool> =
-                    reached.iter().zip(&losses).map(|(new, old)| new > old).collect();
-                if better.contains(&true) {
-                    best = rows::map([&best, &candidate], |row, [old, new], x| {
-                        x.copy_from_slice(if better[row] { new } else { old });
-                    })?;
-                    losses.iter_mut().zip(reached).for_each(|(old, new)| *old = old.max(new));
-                }
+                let reached = search.losses(&logits, loss)?;
+                rows::update(
+                    twin!("keep_larger"),
+                    [&mut best, &mut losses],
+                    [&candidate, &reached],
+                    |_, [best, loss], [candidate, reached]| {
+                        if reached[0] > loss[0] {
+                            best.copy_from_slice(candidate);
+                            loss[0] = reached[0];
+                        }
+                    },
+                )?;
                 let kept = search.propose(&candidate, &logits)?;
                 kept.shrink(&mut best)?;
-                kept.shrink_values(&mut losses);
+                kept.shrink(&mut losses)?;
             }
         }
         Ok(())
@@ -124,16 +125,16 @@ struct Draws {
 impl Draws {
     /// `count` numbers in [0, 1) for each image, `[N, count]`; one set for all where the published
     /// attack has one.
-    fn shared(&mut self, search: &mut Search<'_>, count: usize) -> Result<Tensor> {
+    fn shared(&mut self, search: &mut Search<'_>, count: usize) -> Result<Rows> {
         self.next += 1;
         search.uniform_shared(self.restart, self.next, count)
     }
 
     /// A sign for each image and each element of `shape`.
-    fn signs(&mut self, search: &mut Search<'_>, shape: &[usize]) -> Result<Tensor> {
+    fn signs(&mut self, search: &mut Search<'_>, shape: &[usize]) -> Result<Rows> {
         self.next += 1;
         let uniform = search.uniform_batch(self.restart, self.next, shape)?;
-        rows::map([&uniform], |_, [u], signs| {
+        rows::map(twin!("square_signs"), [&uniform], |_, [u], signs| {
             signs.iter_mut().zip(u).for_each(|(s, u)| *s = sign(*u));
         })
     }

@@ -2,13 +2,14 @@
 //! and what is left of the whole, goes into a bump in one of them (Andriushchenko et al. 2020,
 //! section 3.4 and algorithm 3; for L1 as in AutoAttack).
 
-use candle_core::Tensor;
+use std::sync::Arc;
 
 use super::bump::{Bump, length};
 use super::{Draws, Square, place};
-use crate::attack::Search;
+use crate::attack::{Search, norm_number};
 use crate::error::Result;
-use crate::ops::{rows, with_slice};
+use crate::rng::Randomness;
+use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::{Norm, project_on_l1_ball_and_box};
 
 /// Keeps divisions by a length finite, as published.
@@ -19,14 +20,14 @@ struct Tile {
     top: usize,
     left: usize,
     /// Per image.
-    turned: Vec<f32>,
+    turned: Arc<Vec<f32>>,
     /// Per image and channel.
-    signs: Vec<f32>,
+    signs: Arc<Vec<f32>>,
 }
 
 /// The clean images with bumps of a fifth of the image side by side, one sign per image, channel and
 /// bump.
-pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws) -> Result<Tensor> {
+pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws) -> Result<Rows> {
     let [channels, height, width] = search.shape();
     let shorter = height.min(width);
     let side = (shorter / 5).max(1);
@@ -36,12 +37,13 @@ pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws)
     let mut tiles = Vec::new();
     for top in places(height) {
         for left in places(width) {
-            let turned = draws.shared(search, 1)?.flatten_all()?.to_vec1()?;
-            let signs = draws.signs(search, &[channels])?.flatten_all()?.to_vec1()?;
+            let turned = draws.shared(search, 1)?.values()?;
+            let signs = draws.signs(search, &[channels])?.values()?;
             tiles.push(Tile { top, left, turned, signs });
         }
     }
-    rows::map([search.clean()], |row, [x0], x| {
+    rows::map(Twin::NONE, [search.clean()], |row, [x0], x| {
+        x.fill(0.0);
         for tile in &tiles {
             for channel in 0..channels {
                 let sign = tile.signs[row * channels + channel];
@@ -63,8 +65,8 @@ pub(super) fn change(
     search: &mut Search<'_>,
     draws: &mut Draws,
     query: usize,
-    best: &Tensor,
-) -> Result<Tensor> {
+    best: &Rows,
+) -> Result<Rows> {
     let shape @ [channels, height, width] = search.shape();
     let side = (square.side(query, shape).max(3) | 1).min(height.min(width));
     let bump = Bump::new(square.norm, side);
@@ -73,30 +75,36 @@ pub(super) fn change(
     let numbers = draws.shared(search, COUNT)?;
     let signs = draws.signs(search, &[channels])?;
     let randomness = search.randomness();
-    with_slice::<f32, _>(&numbers, |numbers| {
-        with_slice::<f32, _>(&signs, |signs| {
-            rows::map([best, search.clean()], |row, [best, x0], x| {
-                let numbers = &numbers[row * COUNT..][..COUNT];
-                let window = |vertical: f32, horizontal: f32| Window {
-                    top: place(vertical, side, height, randomness),
-                    left: place(horizontal, side, width, randomness),
-                    side,
-                    width,
-                };
-                let (to, from) = (window(numbers[0], numbers[1]), window(numbers[2], numbers[3]));
-                for ((x, best), x0) in x.iter_mut().zip(best).zip(x0) {
-                    *x = best - x0;
-                }
-                let left = square.left(x) / channels as f32;
-                let signs = &signs[row * channels..][..channels];
-                for (delta, sign) in x.chunks_exact_mut(height * width).zip(signs) {
-                    let turned = numbers[4] > 0.5;
-                    let shape = |i: usize, j: usize| sign * bump.at(i, j, turned);
-                    square.gather(delta, &to, &from, left, channels as f32, shape);
-                }
-                square.fit(x, x0);
-            })
-        })
+    let shape = Rows::new(search.place(), [1, side * side], bump.values().to_vec())?;
+    let twin = twin!(
+        "square_gather",
+        channels,
+        height,
+        width,
+        side,
+        randomness == Randomness::PerImage,
+        norm_number(square.norm),
+        square.eps,
+    );
+    let inputs = [best, search.clean(), &numbers, &signs, &shape];
+    rows::map(twin, inputs, |_, [best, x0, numbers, signs, _], x| {
+        let window = |vertical: f32, horizontal: f32| Window {
+            top: place(vertical, side, height, randomness),
+            left: place(horizontal, side, width, randomness),
+            side,
+            width,
+        };
+        let (to, from) = (window(numbers[0], numbers[1]), window(numbers[2], numbers[3]));
+        for ((x, best), x0) in x.iter_mut().zip(best).zip(x0) {
+            *x = best - x0;
+        }
+        let left = square.left(x) / channels as f32;
+        for (delta, sign) in x.chunks_exact_mut(height * width).zip(signs) {
+            let turned = numbers[4] > 0.5;
+            let shape = |i: usize, j: usize| sign * bump.at(i, j, turned);
+            square.gather(delta, &to, &from, left, channels as f32, shape);
+        }
+        square.fit(x, x0);
     })
 }
 

@@ -1,25 +1,22 @@
 //! The Linf search: vertical stripes of plus and minus eps to begin with, then squares in which every
 //! channel is pushed to one face of the ball (Andriushchenko et al. 2020, section 3.3).
 
-use candle_core::Tensor;
-
 use super::{Draws, Square, place, sign};
 use crate::attack::Search;
 use crate::error::Result;
-use crate::ops::{rows, with_slice};
+use crate::rng::Randomness;
+use crate::rows::{self, Rows, twin};
 
 /// The clean images with stripes: one sign per image, channel and column.
-pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws) -> Result<Tensor> {
+pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws) -> Result<Rows> {
     let [channels, height, width] = search.shape();
     let signs = draws.signs(search, &[channels, 1, width])?;
-    with_slice::<f32, _>(&signs, |signs| {
-        rows::map([search.clean()], |row, [x0], x| {
-            let signs = &signs[row * channels * width..];
-            for (i, (x, x0)) in x.iter_mut().zip(x0).enumerate() {
-                let (channel, column) = (i / (height * width), i % width);
-                *x = (x0 + square.eps * signs[channel * width + column]).clamp(0.0, 1.0);
-            }
-        })
+    let twin = twin!("square_stripes", height * width, width, square.eps);
+    rows::map(twin, [search.clean(), &signs], |_, [x0, signs], x| {
+        for (i, (x, x0)) in x.iter_mut().zip(x0).enumerate() {
+            let (channel, column) = (i / (height * width), i % width);
+            *x = (x0 + square.eps * signs[channel * width + column]).clamp(0.0, 1.0);
+        }
     })
 }
 
@@ -29,8 +26,8 @@ pub(super) fn change(
     search: &mut Search<'_>,
     draws: &mut Draws,
     query: usize,
-    best: &Tensor,
-) -> Result<Tensor> {
+    best: &Rows,
+) -> Result<Rows> {
     let shape @ [channels, height, width] = search.shape();
     let side = square.side(query, shape).clamp(1, height.min(width));
     // Top, left, and the sign of every channel.
@@ -38,21 +35,27 @@ pub(super) fn change(
     let numbers = draws.shared(search, count)?;
     let randomness = search.randomness();
     let eps = square.eps;
-    with_slice::<f32, _>(&numbers, |numbers| {
-        rows::map([best, search.clean()], |row, [best, x0], x| {
-            x.copy_from_slice(best);
-            let numbers = &numbers[row * count..][..count];
-            let top = place(numbers[0], side, height, randomness);
-            let left = place(numbers[1], side, width, randomness);
-            for (channel, number) in numbers[2..].iter().enumerate() {
-                let push = 2.0 * eps * sign(*number);
-                for i in top..top + side {
-                    let from = (channel * height + i) * width + left;
-                    for (x, x0) in x[from..from + side].iter_mut().zip(&x0[from..]) {
-                        *x = (*x + push).max(x0 - eps).min(x0 + eps).clamp(0.0, 1.0);
-                    }
+    let twin = twin!(
+        "square_linf",
+        channels,
+        height,
+        width,
+        side,
+        randomness == Randomness::PerImage,
+        eps,
+    );
+    rows::map(twin, [best, search.clean(), &numbers], |_, [best, x0, numbers], x| {
+        x.copy_from_slice(best);
+        let top = place(numbers[0], side, height, randomness);
+        let left = place(numbers[1], side, width, randomness);
+        for (channel, number) in numbers[2..].iter().enumerate() {
+            let push = 2.0 * eps * sign(*number);
+            for i in top..top + side {
+                let from = (channel * height + i) * width + left;
+                for (x, x0) in x[from..from + side].iter_mut().zip(&x0[from..]) {
+                    *x = (*x + push).max(x0 - eps).min(x0 + eps).clamp(0.0, 1.0);
                 }
             }
-        })
+        }
     })
 }

@@ -1,0 +1,186 @@
+//! What a search on a GPU has found. Candidates are judged there and the best of every image stays there;
+//! the host looks only now and then which images are broken. Until then they go on, which changes no
+//! outcome: an image's first success counts, and passes after it are taken off again.
+
+use super::{Found, Goals, Search};
+use crate::attack::Objective;
+use crate::error::Result;
+use crate::rows::{self, Rows, twin};
+use crate::threat::{Norm, TOLERANCE, Threat};
+
+/// Proposals between two looks, at most: every one costs a wait for the GPU, and every broken image that
+/// goes on costs its passes.
+const SELDOM: usize = 8;
+
+/// The candidates that were accepted, a row for each image of the search.
+pub(super) struct Ledger {
+    /// Best candidates.
+    best: Rows,
+    /// Their distances in f64, as two words each.
+    distances: Rows,
+    /// The proposal that broke the image, counted from 0; -1 for none.
+    broken_at: Rows,
+    /// 1 where a logit was NaN.
+    nan: Rows,
+    /// Passes of every active row so far, forward and backward, and the same at every proposal.
+    passes: [u64; 2],
+    log: Vec<[u64; 2]>,
+    /// Proposals since the last look, and after how many the next is due.
+    unseen: usize,
+    due: usize,
+}
+
+/// One call of [`Ledger::judge`]: candidates, their logits, and if not one for every active row, whose
+/// they are or which of them count.
+pub(super) struct Candidates<'a> {
+    pub(super) x: &'a Rows,
+    pub(super) logits: &'a Rows,
+    pub(super) of: Option<&'a Rows>,
+    pub(super) which: Option<&'a Rows>,
+}
+
+impl Ledger {
+    pub(super) fn new(clean: &Rows) -> Result<Self> {
+        let (n, place) = (clean.len(), clean.place());
+        let infinite = super::words(f64::INFINITY.to_bits());
+        Ok(Self {
+            best: clean.clone(),
+            distances: Rows::new(&place, [n, 2], infinite.repeat(n))?,
+            broken_at: Rows::numbers(&place, vec![-1.0; n])?,
+            nan: Rows::numbers(&place, vec![0.0; n])?,
+            passes: [0; 2],
+            log: Vec::new(),
+            unseen: 0,
+            due: 1,
+        })
+    }
+
+    pub(super) fn count(&mut self, passes: [u64; 2]) {
+        for (sum, passes) in self.passes.iter_mut().zip(passes) {
+            *sum += passes;
+        }
+    }
+
+    fn judge(
+        &mut self,
+        candidates: &Candidates<'_>,
+        (clean, goals): (&Rows, &Goals),
+        (threat, objective): (Threat, Objective),
+        [c, h, w]: [usize; 3],
+    ) -> Result<()> {
+        let Candidates { x, logits, of, which } = *candidates;
+        let (kind, most, patch) = match threat {
+            Threat::Ball { norm, eps } => {
+                let eps = f64::from(eps);
+                (norm_number(norm), eps + TOLERANCE * eps.max(1.0), [0, 0])
+            }
+            Threat::Patch(patch) => (3, 0.0, [patch.height, patch.width]),
+        };
+        let twin = twin!(
+            "judge",
+            logits.width(),
+            c,
+            h,
+            w,
+            kind,
+            most,
+            patch[0],
+            patch[1],
+            objective == Objective::Minimal,
+            self.log.len() as f32,
+        );
+        let inputs = [
+            Some(x),
+            Some(logits),
+            Some(clean),
+            Some(&goals.labels),
+            goals.targets.as_ref(),
+            Some(&goals.places),
+            of,
+            which,
+        ];
+        let Self { best, distances, broken_at, nan, .. } = self;
+        rows::launch(twin, x.len(), [best, distances, broken_at, nan], &inputs)?;
+        self.log.push(self.passes);
+        self.unseen += 1;
+        Ok(())
+    }
+
+    /// The host should look: often at the beginning, when most images break.
+    fn is_due(&mut self) -> bool {
+        if self.unseen < self.due {
+            return false;
+        }
+        self.due = (2 * self.due).min(SELDOM);
+        true
+    }
+}
+
+/// The number of a norm in kernels.
+pub(in crate::attack) fn norm_number(norm: Norm) -> usize {
+    match norm {
+        Norm::Linf => 0,
+        Norm::L2 => 1,
+        Norm::L1 => 2,
+    }
+}
+
+impl Search<'_> {
+    /// Judges candidates on the GPU, where this search is.
+    pub(super) fn enter(&mut self, candidates: &Candidates<'_>) -> Result<()> {
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        let whose = (&self.clean, &self.goals);
+        ledger.judge(candidates, whose, (self.threat, self.objective), self.shape)
+    }
+
+    /// Whether the host should look at what was broken.
+    pub(super) fn is_due(&mut self) -> bool {
+        let budget = self.objective == Objective::Budget;
+        self.ledger.as_mut().is_some_and(Ledger::is_due) && budget
+    }
+
+    /// Active rows whose images were broken since the last look, which are charged for no pass after that.
+    pub(super) fn newly_broken(&mut self) -> Result<Vec<usize>> {
+        let Some(ledger) = &mut self.ledger else { return Ok(Vec::new()) };
+        ledger.unseen = 0;
+        let (broken_at, nan) = (ledger.broken_at.values()?, ledger.nan.values()?);
+        if let Some(row) = self.places.iter().position(|place| nan[*place] != 0.0) {
+            return Err(self.nan(self.ids[row]));
+        }
+        if self.objective == Objective::Minimal {
+            return Ok(Vec::new());
+        }
+        let mut broken = Vec::new();
+        for (row, place) in self.places.iter().enumerate().filter(|(_, p)| broken_at[**p] >= 0.0) {
+            let [forwards, backwards] = ledger.log[broken_at[*place] as usize];
+            self.forwards[*place] -= ledger.passes[0] - forwards;
+            self.backwards[*place] -= ledger.passes[1] - backwards;
+            broken.push(row);
+        }
+        Ok(broken)
+    }
+
+    /// Brings what was found on a GPU here. The search is over.
+    ///
+    /// # Errors
+    /// If the device fails, or the network has returned NaN.
+    pub(in crate::attack) fn settle(&mut self) -> Result<()> {
+        self.newly_broken()?;
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        let broken_at = ledger.broken_at.values()?;
+        let found: Vec<usize> =
+            (0..broken_at.len()).filter(|place| broken_at[*place] >= 0.0).collect();
+        let images = ledger.best.select(&found)?.values()?;
+        let distances = ledger.distances.values()?;
+        let width = ledger.best.width();
+        for (i, place) in found.into_iter().enumerate() {
+            let words = [0, 1].map(|k| u64::from(distances[2 * place + k].to_bits()));
+            self.found[place] = Some(Found {
+                image: images[i * width..(i + 1) * width].to_vec(),
+                distance: f64::from_bits(words[0] | words[1] << 32),
+                by: None,
+            });
+        }
+        Ok(())
+    }
+}

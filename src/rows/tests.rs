@@ -1,0 +1,63 @@
+//! Rows in the computer's memory; those on a GPU are tested in `cuda::tests`.
+
+use super::*;
+
+fn rows(shape: &[usize], numbers: &[f32]) -> Rows {
+    Rows::new(&Place::default(), shape, numbers.to_vec()).unwrap()
+}
+
+#[test]
+fn a_closure_sees_the_same_row_of_every_batch() {
+    let x = rows(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let (factor, shared) = (rows(&[3], &[1.0, 10.0, 100.0]), rows(&[1, 1], &[0.5]));
+    let y = map(Twin::NONE, [&x, &factor, &shared], |row, [x, factor, shared], y| {
+        y[0] = x[0] * factor[0] + shared[0];
+        y[1] = row as f32;
+    });
+    let y = y.unwrap();
+    assert_eq!((y.shape(), y.width()), ([3, 2].as_slice(), 2));
+    assert_eq!(**y.values().unwrap(), [1.5, 0.0, 30.5, 1.0, 500.5, 2.0]);
+    let sums = map_to(Twin::NONE, &[], [&y], |_, [y], sum| sum[0] = y[0] + y[1]).unwrap();
+    assert_eq!((sums.shape(), sums.width()), ([3].as_slice(), 1));
+    assert_eq!(**sums.values().unwrap(), [1.5, 31.5, 502.5]);
+}
+
+#[test]
+fn what_is_shared_stays_as_it_was_when_one_is_written_to() {
+    let mut x = rows(&[2, 1], &[1.0, 2.0]);
+    let before = x.clone();
+    let mut count = rows(&[2], &[0.0, 0.0]);
+    update(Twin::NONE, [&mut x, &mut count], [&before], |row, [x, count], [before]| {
+        x[0] = -before[0];
+        count[0] += row as f32;
+    })
+    .unwrap();
+    assert_eq!(**x.values().unwrap(), [-1.0, -2.0]);
+    assert_eq!(**count.values().unwrap(), [0.0, 1.0]);
+    assert_eq!(**before.values().unwrap(), [1.0, 2.0]);
+}
+
+#[test]
+fn many_rows_are_worked_on_by_many_threads_to_the_same_end() {
+    let numbers: Vec<f32> = (0..40_000).map(|i| i as f32).collect();
+    let x = rows(&[400, 100], &numbers);
+    let y = map(Twin::NONE, [&x], |row, [x], y| {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = x - row as f32);
+    });
+    let y = y.unwrap().values().unwrap();
+    assert!(numbers.iter().zip(&*y).enumerate().all(|(i, (x, y))| *y == x - (i / 100) as f32));
+}
+
+#[test]
+fn rows_are_chosen_and_turned_into_tensors_and_classes() {
+    let x = rows(&[3, 1, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let chosen = x.select(&[2, 0, 2]).unwrap();
+    assert_eq!(chosen.shape(), [3, 1, 2]);
+    assert_eq!(**chosen.values().unwrap(), [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
+    let none = x.select(&[]).unwrap();
+    assert!(none.is_empty() && none.tensor().unwrap().dims() == [0, 1, 2]);
+    let again = Rows::from_tensor(&Place::default(), &x.tensor().unwrap()).unwrap();
+    assert_eq!((again.shape(), again.values().unwrap()), (x.shape(), x.values().unwrap()));
+    let classes = Rows::classes(&Place::default(), &[0, 999, 7]).unwrap();
+    assert_eq!(classes.to_classes().unwrap(), [0, 999, 7]);
+}
