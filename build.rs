@@ -26,7 +26,8 @@ fn main() {
 fn compile() -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let root = env::current_dir().map_err(|e| e.to_string())?;
-    let sources = [sources(&root.join("kernels"))?, sources(&root.join("kernels/attack"))?].concat();
+    let sources =
+        [sources(&root.join("kernels"))?, sources(&root.join("kernels/attack"))?].concat();
     let lines: String =
         sources.iter().map(|path| format!("#include \"{}\"\n", path.display())).collect();
     let all = out.join("kernels.cu");

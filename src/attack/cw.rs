@@ -218,13 +218,7 @@ impl CarliniWagner {
     }
 
     /// One step of Adam (Kingma and Ba 2015, algorithm 1) on w, and what the point it leaves was worth.
-    fn step(
-        &self,
-        course: &mut Course,
-        x: &Rows,
-        at: &Evaluation,
-        iteration: usize,
-    ) -> Result<()> {
+    fn step(&self, course: &mut Course, x: &Rows, at: &Evaluation, iteration: usize) -> Result<()> {
         const BETA: [f32; 2] = [0.9, 0.999];
         let unbias = BETA.map(|beta| 1.0 - beta.powi(iteration as i32));
         let Self { confidence, learning_rate, .. } = *self;

@@ -3,8 +3,8 @@
 
 use super::{Request, Search};
 use crate::error::Result;
-use crate::rows::{Argument, Rows, Twin, map_to};
 use crate::rng::{Draw, Randomness, Stream, Torch};
+use crate::rows::{Argument, Rows, Twin, map_to};
 
 /// The sources of one call of one attack on one batch.
 pub(super) struct Noise {
@@ -158,7 +158,7 @@ mod tests {
             optimises_in_forward: false,
         };
         let weight = Tensor::ones((2, 6), candle_core::DType::F32, &Device::Cpu).unwrap();
-        FrozenNetwork::new(info, seq([flatten(), Linear::new(weight, None).layer()]))
+        FrozenNetwork::on_test_device(info, seq([flatten(), Linear::new(weight, None).layer()]))
     }
 
     fn with_search<R>(

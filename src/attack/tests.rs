@@ -32,7 +32,10 @@ pub(super) fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
     weight.extend(w.iter().map(|v| -v / 2.0));
     let weight = Tensor::from_vec(weight, (2, w.len()), &Device::Cpu).unwrap();
     let bias = Tensor::new(&[b / 2.0, -b / 2.0], &Device::Cpu).unwrap();
-    FrozenNetwork::new(info(shape, 2), seq([flatten(), Linear::new(weight, Some(bias)).layer()]))
+    FrozenNetwork::on_test_device(
+        info(shape, 2),
+        seq([flatten(), Linear::new(weight, Some(bias)).layer()]),
+    )
 }
 
 /// A small convolutional network with random weights, and images it calls what their labels say.
@@ -45,7 +48,7 @@ pub(crate) fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch
         let factor = if name.ends_with("bias") { 0.0 } else { 2.5 };
         variable.set(&(variable.as_tensor() * factor).unwrap()).unwrap();
     }
-    let model = FrozenNetwork::new(info([1, 8, 8], 10), tree);
+    let model = FrozenNetwork::on_test_device(info([1, 8, 8], 10), tree);
     let mut pixels = vec![0.0_f32; n * 64];
     Stream::new(4, "images").draw(0, 0).uniform(&mut pixels);
     if quantised {
@@ -287,7 +290,7 @@ fn cw_moves_saturated_pixels_and_survives_negative_logits() {
     )
     .unwrap();
     let bias = Tensor::new(&[-0.55_f32 - 10.0, 0.55 - 10.0], &Device::Cpu).unwrap();
-    model = FrozenNetwork::new(
+    model = FrozenNetwork::on_test_device(
         model.info().clone(),
         seq([flatten(), Linear::new(weight, Some(bias)).layer()]),
     );

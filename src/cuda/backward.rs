@@ -1,10 +1,10 @@
 //! The pullback of every step: from the cotangent of the value that it makes to those of the values that it
 //! reads.
 
+use super::Argument;
 use super::form::{
     OF_KEYS, OF_QUERIES, Scores, by_depth, convolve, form, halves, numbers, row_length,
 };
-use super::Argument;
 use super::gpu::{Address, NONE, arguments, size};
 use super::run::{Batch, Runner};
 use crate::error::Result;

@@ -1,8 +1,8 @@
 //! What kernels and cuDNN have to know of a step beside its values: its weights, its sizes and which kernel
 //! it is.
 
-use super::dnn::Key;
 use super::Argument;
+use super::dnn::Key;
 use super::gpu::{Address, Gpu, Memory, arguments, size};
 use super::run::Batch;
 use crate::error::Result;

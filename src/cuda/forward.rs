@@ -1,7 +1,7 @@
 //! What every step does on the way to the logits: one or two kernels, or a convolution of cuDNN.
 
-use super::form::{ATTENTION, Scores, by_depth, convolve, form, halves, numbers, row_length};
 use super::Argument;
+use super::form::{ATTENTION, Scores, by_depth, convolve, form, halves, numbers, row_length};
 use super::gpu::{Address, Gpu, NONE, arguments, size};
 use super::run::{Batch, Runner};
 use crate::error::Result;

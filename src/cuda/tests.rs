@@ -6,17 +6,19 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{Network, Noisy, PixelNoise, count};
 use crate::attack::tests::{cases, info, random_network, run};
-use crate::attack::{Outcome, predicted};
+use crate::attack::{Goal, Outcome, Request, attack, configure, predicted};
 use crate::certify::noise::{Gaussian, Noise, Uniform};
 use crate::certify::{Job, Sampler};
 use crate::data::{self, Batch};
 use crate::device::{self, Precision};
+use crate::loss::Loss;
 use crate::model::file::{Declared, load};
 use crate::model::{Classifier, FrozenNetwork};
 use crate::nn::tests::layers;
 use crate::nn::{Layer, Linear, Node, flatten, fuse, seq};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
-use crate::rng::{Draw, Stream};
+use crate::rng::{Draw, Randomness, Stream};
+use crate::rows::Rows;
 use crate::threat::{Norm, Threat};
 
 fn gpu() -> device::Device {
@@ -213,6 +215,13 @@ fn every_attack_breaks_the_same_images() {
         assert_eq!(found(&a), found(&b), "{name} {given:?} {threat:?}");
         for (a, b) in a.iter().zip(&b) {
             assert_eq!((a.clean_prediction, a.label), (b.clean_prediction, b.label), "{name}");
+            // An image that the host has not yet seen broken is charged for no pass.
+            let passes = |o: &Outcome| (o.forwards, o.backwards, o.by.clone());
+            assert_eq!(passes(a), passes(b), "{name} {given:?} {threat:?} image {}", a.id);
+            if a.found {
+                let apart = (a.distance - b.distance).abs() / a.distance.max(1e-3);
+                assert!(apart < 0.01, "{name} {threat:?}: {} and {}", a.distance, b.distance);
+            }
         }
         broken += found(&a).iter().filter(|found| **found).count();
     }
@@ -244,4 +253,70 @@ fn what_a_search_in_tf32_finds_is_judged_in_f32() {
     // It did not stop at the first candidate, and every one of them was asked about.
     assert_eq!((small.forwards, small.backwards, small.unconfirmed), (12, 5, Some(6)));
     assert!(pgd(0.01).found);
+}
+
+/// Losses and their gradients for few and many classes, ties among the logits included.
+#[test]
+#[ignore = "needs a GPU"]
+fn losses_are_those_of_the_cpu() {
+    let _ = gpu();
+    for (classes, rounded) in
+        [(2, false), (3, false), (4, true), (10, true), (10, false), (1000, false)]
+    {
+        let n = 24;
+        let mut z = normal(&[n, 1, 1, classes], 7);
+        if rounded {
+            // Without zeros of two signs, which only the CPU tells apart.
+            z = ((z * 2.0).unwrap().round().unwrap() + 0.0).unwrap();
+        }
+        let number = |i: usize, k: usize| ((i * 7 + k * 5) % classes) as u32;
+        let labels: Vec<u32> = (0..n).map(|i| number(i, 0)).collect();
+        let targets: Vec<u32> = labels.iter().map(|l| (l + 1) % classes as u32).collect();
+        let mut identity = FrozenNetwork::new(info([1, 1, classes], classes), flatten());
+        identity.place(&gpu(), Precision::F32).unwrap();
+        let place = identity.home();
+        assert!(place.is_gpu());
+        let there = |of: &[u32]| Rows::classes(&place, of).unwrap();
+        let x = Rows::from_tensor(&place, &z).unwrap();
+        for loss in [Loss::CrossEntropy, Loss::Margin, Loss::Dlr] {
+            for targets in [None, Some(targets.as_slice())] {
+                let flat = z.flatten_from(1).unwrap();
+                let want = loss.evaluate(&flat, &labels, targets).unwrap();
+                let targets = targets.map(there);
+                let got = identity.losses_of(&x, loss, &there(&labels), targets.as_ref()).unwrap();
+                let name = format!("{loss} of {classes}, targeted {}", targets.is_some());
+                // Where logits are equal a denominator may be 0: then the values are huge in both.
+                let close = |a: f32, b: f32| a == b || (a - b).abs() <= 2e-6 * b.abs().max(1.0);
+                for (got, want) in got.losses.values().unwrap().iter().zip(&want.values) {
+                    assert!(close(*got, *want), "{name}: {got} instead of {want}");
+                }
+                let slope: Vec<f32> = want.cotangent.flatten_all().unwrap().to_vec1().unwrap();
+                for (got, want) in got.gradient.values().unwrap().iter().zip(&slope) {
+                    assert!(close(*got, *want), "{name}: slope {got} instead of {want}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_network_that_returns_nan_is_refused() {
+    let weight = Tensor::new(&[[0.0_f32, 1.0], [f32::NAN, 0.0]], &Device::Cpu).unwrap();
+    let mut model =
+        FrozenNetwork::new(info([1, 1, 2], 2), seq([flatten(), Linear::new(weight, None).layer()]));
+    model.place(&gpu(), Precision::F32).unwrap();
+    let images = Tensor::full(0.5_f32, (1, 1, 1, 2), &Device::Cpu).unwrap();
+    let batch = Batch { ids: vec![7], images, labels: vec![0] };
+    let threat = Threat::ball(Norm::Linf, 0.1);
+    let request = Request {
+        threat,
+        goal: Goal::Untargeted,
+        seed: 0,
+        randomness: Randomness::PerImage,
+        purpose: "pgd".into(),
+    };
+    let pgd = configure("pgd", &threat, &std::collections::BTreeMap::new()).unwrap();
+    let error = attack(pgd.search.as_ref(), &model, &batch, &request).unwrap_err().to_string();
+    assert!(error.contains("returned NaN for an image derived from image 7"), "{error}");
 }

@@ -57,6 +57,18 @@ impl FrozenNetwork {
         Self { info, tree, fused, images_per_chunk, memory, kept_per_image, gpu: None }
     }
 
+    /// [`FrozenNetwork::new`] on the device that `EPSBALL_TEST_DEVICE` names, if there is such a variable:
+    /// with it the tests of attacks are tests of their kernels.
+    #[cfg(test)]
+    pub(crate) fn on_test_device(info: ModelInfo, tree: Layer) -> Self {
+        let mut network = Self::new(info, tree);
+        if let Ok(device) = std::env::var("EPSBALL_TEST_DEVICE") {
+            let device: device::Device = device.parse().unwrap();
+            network.place(&device.resolve().unwrap(), Precision::F32).unwrap();
+        }
+        network
+    }
+
     /// Lets the pullbacks of all threads keep `bytes` (2 GiB by default). What does not fit is computed
     /// a second time, with the same results. [`Classifier::gradient`] needs none of it: there only the
     /// chunks at hand are kept.

@@ -220,8 +220,7 @@ fn linearise_by_tensors<'a, C: Classifier + ?Sized>(
     let (logits, pullback) = model.vjp(&images.tensor()?)?;
     let place = images.place();
     let logits = Rows::from_tensor(&place, &logits)?;
-    let pull = move |cotangent: &Rows| {
-        Rows::from_tensor(&place, &pullback.apply(&cotangent.tensor()?)?)
-    };
+    let pull =
+        move |cotangent: &Rows| Rows::from_tensor(&place, &pullback.apply(&cotangent.tensor()?)?);
     Ok((logits, Box::new(pull)))
 }

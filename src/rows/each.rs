@@ -79,9 +79,8 @@ pub fn update<const M: usize, const K: usize>(
             });
             change(row, outputs, inputs);
         };
-        let mut next = || -> [&mut [f32]; M] {
-            std::array::from_fn(|m| parts[m].next().unwrap_or_default())
-        };
+        let mut next =
+            || -> [&mut [f32]; M] { std::array::from_fn(|m| parts[m].next().unwrap_or_default()) };
         if total < PARALLEL_FROM {
             (0..rows).for_each(|row| one((row, next())));
         } else {
@@ -115,8 +114,7 @@ pub(crate) fn launch<const M: usize>(
             written.push(array.unshared()?);
         }
     }
-    let read: Vec<Option<&Array>> =
-        inputs.iter().map(|rows| rows.and_then(Rows::array)).collect();
+    let read: Vec<Option<&Array>> = inputs.iter().map(|rows| rows.and_then(Rows::array)).collect();
     let Some(home) = written.first().map(|array| array.home()) else { return Ok(()) };
     home.launch(kernel, [rows, width], (&written, &read), &twin.arguments)
 }

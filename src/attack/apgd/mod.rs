@@ -12,8 +12,8 @@ mod step;
 
 use std::sync::Once;
 
-use self::run::{Run, Task};
 pub(super) use self::run::choose;
+use self::run::{Run, Task};
 pub(super) use self::step::start as random_start;
 use super::gradient::{ALL_NORMS, ball};
 use super::{Attack, Entry, Parameters, Search, norm_number};

@@ -208,6 +208,11 @@ impl Run {
             kept.shrink(&mut at.losses)?;
             self.shrink(&kept)?;
             if self.task.norm == Norm::L1 {
+                // What the proposal broke is not to be proposed again.
+                let kept = search.look()?;
+                kept.shrink(&mut at.logits)?;
+                kept.shrink(&mut at.losses)?;
+                self.shrink(&kept)?;
                 let kept = self.propose_tidy(search, &at.logits)?;
                 kept.shrink(&mut at.losses)?;
                 self.shrink(&kept)?;

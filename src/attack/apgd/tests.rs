@@ -33,7 +33,7 @@ fn network(file: &HashMap<String, Tensor>) -> FrozenNetwork {
     let weight = |name: &str| file[name].clone();
     let conv = Conv2d::new(weight("w.conv.weight"), Some(weight("w.conv.bias"))).unwrap();
     let linear = Linear::new(weight("w.fc.weight"), Some(weight("w.fc.bias")));
-    FrozenNetwork::new(
+    FrozenNetwork::on_test_device(
         info,
         seq([conv.stride(2).padding(1).layer(), relu(), flatten(), linear.layer()]),
     )
@@ -76,6 +76,7 @@ fn single_runs_end_where_the_published_ones_do() {
         let x = apgd.start(&mut search, 0).unwrap();
         let mut run = Run::start(&mut search, apgd.task, None, x, true).unwrap();
         run.finish(&mut search).unwrap();
+        search.settle().unwrap();
 
         let want = |what: &str| &file[&format!("{norm}.apgd_ce.single.{what}")];
         let survives: Vec<u8> = want("acc").to_vec1().unwrap();
@@ -137,6 +138,7 @@ fn rounding_does_not_cost_an_l1_point() {
     let far: f32 = far.unwrap().values().unwrap().iter().sum();
     assert!(far >= 4.0, "{far} are outside");
     let _ = Run::start(&mut search, apgd.task, None, outside, false).unwrap();
+    search.settle().unwrap();
     let found: Vec<_> = search.found.iter().flatten().collect();
     assert!(found.len() >= 8, "{} of 8 found", found.len());
     assert!(found.iter().all(|found| found.distance <= 1.6 + 2e-6));
@@ -152,7 +154,10 @@ fn two_and_three_classes_are_enough() {
         let weight = Tensor::from_vec(weight, (classes, 4), &Device::Cpu).unwrap();
         let info =
             ModelInfo { input_shape: [1, 2, 2], classes, ..network(&fixture()).info().clone() };
-        let model = FrozenNetwork::new(info, seq([flatten(), Linear::new(weight, None).layer()]));
+        let model = FrozenNetwork::on_test_device(
+            info,
+            seq([flatten(), Linear::new(weight, None).layer()]),
+        );
         let images = Tensor::full(0.5_f32, (1, 1, 2, 2), &Device::Cpu).unwrap();
         let labels = predictions(&model.logits(&images).unwrap()).unwrap();
         let batch = Batch { ids: vec![0], images, labels };

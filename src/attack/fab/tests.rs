@@ -32,7 +32,7 @@ fn linear_classes(margins: &[f32]) -> (FrozenNetwork, Vec<Vec<f32>>) {
     let weight = Tensor::from_vec(slopes.concat(), (margins.len(), 12), &Device::Cpu).unwrap();
     let bias = Tensor::new(bias, &Device::Cpu).unwrap();
     let layers = seq([flatten(), Linear::new(weight, Some(bias)).layer()]);
-    (FrozenNetwork::new(info([1, 3, 4], margins.len()), layers), slopes)
+    (FrozenNetwork::on_test_device(info([1, 3, 4], margins.len()), layers), slopes)
 }
 
 #[test]

@@ -49,9 +49,8 @@ impl Attack for PatchPgd {
 /// A uniformly drawn place for every active row, `[N, 2]`.
 pub(super) fn random_windows(search: &Search<'_>, patch: Patch, restart: u32) -> Result<Rows> {
     let shape = search.shape();
-    let window = |row| {
-        patch.place(search.draw(row, restart, 0).below(0, patch.places(shape)), shape)
-    };
+    let window =
+        |row| patch.place(search.draw(row, restart, 0).below(0, patch.places(shape)), shape);
     windows_of(search.place(), &(0..search.len()).map(window).collect::<Vec<_>>())
 }
 
