@@ -93,3 +93,22 @@ extern "C" __global__ void difference(float* cotangent, float* differences, cons
     const float* z = mine(logits, classes);
     if (threadIdx.x == 0) differences[row()] = z[other] - z[label];
 }
+
+// softmax(z) - softmax(clean), the gradient of their divergence.
+extern "C" __global__ void divergence_slope(float* slope, const float* logits, const float* clean,
+                                            int classes) {
+    const float* z = mine(logits, classes);
+    const float* p = mine(clean, classes);
+    float most = block_largest(z, classes, 0, 0, 0).value;
+    float most_clean = block_largest(p, classes, 0, 0, 0).value;
+    double total = 0.0, total_clean = 0.0;
+    EACH(i, classes) {
+        total += expf(z[i] - most);
+        total_clean += expf(p[i] - most_clean);
+    }
+    total = block_sum(total);
+    total_clean = block_sum(total_clean);
+    EACH(i, classes)
+        mine(slope, classes)[i] =
+            (float)(expf(z[i] - most) / total - expf(p[i] - most_clean) / total_clean);
+}

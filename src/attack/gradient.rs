@@ -1,7 +1,7 @@
 //! FGSM, BIM and PGD: steps along the gradient, each projected back into the ball. They differ in the
 //! number of steps and in where they start.
 
-use super::{Attack, Entry, Search, Threats, norm_number};
+use super::{Attack, Entry, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::rows::{self, Twin, twin};
@@ -146,7 +146,7 @@ impl Attack for Pgd {
                     }
                 }
                 // x <- Proj(x + alpha * direction(g))
-                let twin = twin!("pgd_step", norm_number(self.norm), self.alpha, self.eps);
+                let twin = twin!("pgd_step", self.norm.number(), self.alpha, self.eps);
                 x = rows::map(twin, [&x, &at.gradient, search.clean()], |_, [x, g, x0], next| {
                     next.copy_from_slice(x);
                     geometry.ascend(next, g, self.alpha);

@@ -24,7 +24,6 @@ use driver::predictions;
 pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
 pub use parameters::{Parameters, parse_number};
 pub use patch::SUITE as PATCH_SUITE;
-use search::norm_number;
 pub use search::{Evaluation, Kept, Linearisation, Search};
 pub(crate) use vote::predicted;
 

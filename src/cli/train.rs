@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{exit, interrupt};
 use crate::attack::parse_number;
 use crate::data;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{ModelCard, file};
 use crate::threat::Norm;
@@ -58,6 +59,9 @@ pub(super) struct Args {
     /// Seed of weights, order and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Where adversarial images are made: auto, cpu, cuda, cuda:1. Weights change on the CPU
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: Device,
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
@@ -86,6 +90,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         learning_rate: args.learning_rate,
         weight_decay: args.weight_decay,
         seed: args.seed,
+        device: args.device.resolve()?,
     };
     // A path that cannot be written should not cost a training.
     if let Some(folder) = args.output.parent().filter(|f| !f.as_os_str().is_empty()) {
@@ -129,7 +134,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     card.input_shape = plan.input_shape;
     card.classes = plan.classes;
     card.source = format!("trained with epsball {}", env!("CARGO_PKG_VERSION"));
-    card.training = args.command(&method);
+    card.training = args.command(&recipe);
     card.licence = "MIT OR Apache-2.0".into();
     let tensors: BTreeMap<_, _> =
         trained.variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
@@ -140,7 +145,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 
 impl Args {
     /// The command that makes this model again, every setting spelled out.
-    fn command(&self, method: &Method) -> String {
+    fn command(&self, Recipe { method, device, .. }: &Recipe) -> String {
         let mut text = format!("epsball train --method {}", self.method);
         match method {
             Method::Standard => {}
@@ -156,6 +161,9 @@ impl Args {
         text += &format!(" --arch {} --data {} --epochs {}", self.arch, self.data, self.epochs);
         text += &format!(" --batch {} --learning-rate {}", self.batch, self.learning_rate);
         text += &format!(" --weight-decay {} --seed {}", self.weight_decay, self.seed);
+        if *device != Device::Cpu {
+            text += &format!(" --device {device}");
+        }
         text + &format!(" --output {}", self.output.display())
     }
 }

@@ -56,6 +56,13 @@ impl Norm {
     }
 }
 
+impl Norm {
+    /// Its number in kernels.
+    pub(crate) fn number(self) -> usize {
+        self as usize
+    }
+}
+
 impl std::fmt::Display for Norm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{self:?}")

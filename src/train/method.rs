@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::model::Classifier;
 use crate::nn::{Layer, Node};
-use crate::ops::rows;
 use crate::rng::Stream;
+use crate::rows::{self, Place, Rows, Twin, twin};
 use crate::threat::Norm;
 
 /// A training objective.
@@ -98,28 +98,29 @@ impl Method {
     ) -> Result<Tensor> {
         match self {
             Self::Standard => Ok(batch.images.clone()),
-            Self::Gaussian { sigma } => rows::map([&batch.images], |row, [clean], x| {
-                stream.draw(batch.ids[row], 0).normal(x);
-                for (x, clean) in x.iter_mut().zip(clean) {
-                    *x = clean + *sigma as f32 * *x;
-                }
-            }),
-            Self::Pgd(inner) => inner.maximise(batch, stream, |x| {
-                let (_, gradient) = network.gradient(x, &|first, logits| {
-                    let labels = &batch.labels[first..first + logits.dim(0)?];
-                    Ok(Loss::CrossEntropy.evaluate(logits, labels, None)?.cotangent)
+            Self::Gaussian { sigma } => {
+                let clean = Rows::from_tensor(&Place::default(), &batch.images)?;
+                let noisy = rows::map(Twin::NONE, [&clean], |row, [clean], x| {
+                    stream.draw(batch.ids[row], 0).normal(x);
+                    for (x, clean) in x.iter_mut().zip(clean) {
+                        *x = clean + *sigma as f32 * *x;
+                    }
                 })?;
-                Ok(gradient)
-            }),
+                noisy.tensor()
+            }
+            Self::Pgd(inner) => {
+                let labels = Rows::classes(&network.home(), &batch.labels)?;
+                inner.maximise(&labels.place(), batch, stream, |x| {
+                    Ok(network.losses_of(x, Loss::CrossEntropy, &labels, None)?.gradient)
+                })
+            }
             Self::Trades { inner, .. } => {
-                let clean = candle_nn::ops::softmax(&network.logits(&batch.images)?, D::Minus1)?;
-                inner.maximise(batch, stream, |x| {
-                    let (_, gradient) = network.gradient(x, &|first, logits| {
-                        let p = clean.narrow(0, first, logits.dim(0)?)?;
-                        // d KL(p || softmax(z)) / dz = softmax(z) - p
-                        Ok((candle_nn::ops::softmax(logits, D::Minus1)? - p)?)
-                    })?;
-                    Ok(gradient)
+                let place = network.home();
+                let clean = Rows::from_tensor(&place, &batch.images)?;
+                let clean = network.logits_of(&clean)?;
+                inner.maximise(&place, batch, stream, |x| {
+                    let (logits, pull) = network.linearise(x)?;
+                    pull(&divergence_slope(&logits, &clean)?)
                 })
             }
         }
@@ -146,24 +147,44 @@ impl Inner {
     /// Projected gradient steps from a random point of the ball, all images to the last step.
     fn maximise(
         &self,
+        place: &Place,
         batch: &Batch,
         stream: Stream,
-        gradient: impl Fn(&Tensor) -> Result<Tensor>,
+        gradient: impl Fn(&Rows) -> Result<Rows>,
     ) -> Result<Tensor> {
         let geometry = self.norm.geometry();
         let alpha = 2.5 * self.eps / self.steps as f32;
-        let mut x = rows::map([&batch.images], |row, [x0], x| {
+        let clean = Rows::from_tensor(place, &batch.images)?;
+        let mut x = rows::map(Twin::NONE, [&clean], |row, [x0], x| {
             geometry.random(stream.draw(batch.ids[row], 0), x0, self.eps, x);
             geometry.project(x, x0, self.eps);
         })?;
         for _ in 0..self.steps {
             let g = gradient(&x)?;
-            x = rows::map([&x, &g, &batch.images], |_, [x, g, x0], next| {
+            let twin = twin!("pgd_step", self.norm.number(), alpha, self.eps);
+            x = rows::map(twin, [&x, &g, &clean], |_, [x, g, x0], next| {
                 next.copy_from_slice(x);
                 geometry.ascend(next, g, alpha);
                 geometry.project(next, x0, self.eps);
             })?;
         }
-        Ok(x)
+        x.tensor()
     }
+}
+
+/// The gradient of the divergence KL(p || q) with respect to the logits z of q = softmax(z), which is
+/// q - p; p is the softmax of the clean logits.
+fn divergence_slope(logits: &Rows, clean: &Rows) -> Result<Rows> {
+    let softmax = |z: &[f32], out: &mut [f32]| {
+        let most = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        out.iter_mut().zip(z).for_each(|(out, z)| *out = (z - most).exp());
+        let total: f32 = out.iter().sum();
+        out.iter_mut().for_each(|out| *out /= total);
+    };
+    rows::map(twin!("divergence_slope"), [logits, clean], |_, [z, clean], slope| {
+        softmax(z, slope);
+        let mut p = vec![0.0; clean.len()];
+        softmax(clean, &mut p);
+        slope.iter_mut().zip(p).for_each(|(slope, p)| *slope -= p);
+    })
 }

@@ -1,7 +1,7 @@
 //! Training of small networks: standard, adversarial (PGD), TRADES and Gaussian augmentation. It is
 //! here so that the bundled models can be made again by anyone, not as a training framework. Weight
-//! gradients come from candle's autograd through the tree's reference reading; the adversarial images
-//! come from the frozen engine, rebuilt on the current weights.
+//! gradients come from candle's autograd through the tree's reference reading, on the CPU; the adversarial
+//! images come from the frozen engine, rebuilt on the current weights, on a GPU if there is one.
 
 mod method;
 
@@ -11,6 +11,7 @@ use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 pub use method::Method;
 
 use crate::data::Dataset;
+use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::{FrozenNetwork, ModelInfo};
 use crate::nn::Node;
@@ -32,6 +33,8 @@ pub struct Recipe {
     pub weight_decay: f64,
     /// Seed of the initial weights, the order of the images and all noise.
     pub seed: u64,
+    /// Where the network under attack runs, resolved.
+    pub device: Device,
 }
 
 /// How an epoch went.
@@ -85,10 +88,11 @@ pub fn train(
             let batch = data.read(indices)?;
             let labels = Tensor::new(batch.labels.as_slice(), batch.images.device())?;
             // A new tree packs the current weights for the frozen engine.
-            let frozen = FrozenNetwork::new(
+            let mut frozen = FrozenNetwork::new(
                 info(architecture, plan),
                 architecture.tree(&mut weights, plan)?,
             );
+            frozen.place(&recipe.device, Precision::F32)?;
             let stream = Stream::new(recipe.seed, "training noise").restart(number as u32);
             let seen = recipe.method.perturb(&frozen, &batch, stream)?;
             let logits = tree.reference(&seen)?;
@@ -156,6 +160,8 @@ mod tests {
                 learning_rate: 5e-3,
                 weight_decay: 0.0,
                 seed: 0,
+                device: std::env::var("EPSBALL_TEST_DEVICE")
+                    .map_or(Device::Cpu, |device| device.parse().unwrap()),
             };
             let mut losses = Vec::new();
             let after = |epoch: &Epoch| {

@@ -128,6 +128,7 @@ const std::map<std::string, Entry> kernels = {
     ROWS(cw_image),
     ROWS(cw_step),
     ROWS(difference),
+    ROWS(divergence_slope),
     ROWS(fab_distance),
     ROWS(fab_judge),
     ROWS(fab_step),

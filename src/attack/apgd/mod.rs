@@ -16,7 +16,7 @@ pub(super) use self::run::choose;
 use self::run::{Run, Task};
 pub(super) use self::step::start as random_start;
 use super::gradient::{ALL_NORMS, ball};
-use super::{Attack, Entry, Parameters, Search, norm_number};
+use super::{Attack, Entry, Parameters, Search};
 use crate::error::Result;
 use crate::loss::{Loss, descending};
 use crate::rows::{self, Rows, Twin, twin};
@@ -132,7 +132,7 @@ impl Apgd {
             Norm::Linf => search.uniform_batch(number, 0, &shape)?,
             Norm::L2 | Norm::L1 => search.normal_batch(number, 0, &shape)?,
         };
-        let twin = twin!("apgd_start", norm_number(norm), eps);
+        let twin = twin!("apgd_start", norm.number(), eps);
         rows::map(twin, [search.clean(), &noise], |_, [x0, t], x| step::start(norm, x0, t, eps, x))
     }
 

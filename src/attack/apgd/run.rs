@@ -3,7 +3,7 @@
 
 use super::control::{Checkpoints, Control, Halving, Sparse};
 use super::step::{self, Point};
-use crate::attack::{Kept, Search, norm_number};
+use crate::attack::{Kept, Search};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::rows::{self, Rows, Twin, twin};
@@ -120,7 +120,7 @@ impl Run {
         let inputs =
             [&self.x, &self.x_old, &self.gradient, search.clean(), &self.lengths, &self.shares];
         let next = rows::map(
-            twin!("apgd_step", norm_number(norm), eps, a),
+            twin!("apgd_step", norm.number(), eps, a),
             inputs,
             |_, [x, x_old, gradient, x0, length, share], next| {
                 let point = Point { x0, x, x_old, gradient };

@@ -3,7 +3,7 @@
 
 use super::projection::{dual, length};
 use crate::attack::apgd::choose;
-use crate::attack::{Linearisation, Search, norm_number};
+use crate::attack::{Linearisation, Search};
 use crate::error::Result;
 use crate::rows::{self, Rows, twin};
 use crate::threat::Norm;
@@ -56,7 +56,7 @@ pub(super) fn nearest(
         Rows::classes(search.place(), &search.labels().iter().map(class).collect::<Vec<_>>())
     };
     let distances = |boundary: &Boundary| {
-        let twin = twin!("fab_distance", boundary.w.width(), norm_number(dual(norm)));
+        let twin = twin!("fab_distance", boundary.w.width(), dual(norm).number());
         rows::map_to(twin, &[], [&boundary.w, &boundary.df], |_, [w, df], distance| {
             let length = length(dual(norm), w);
             distance[0] = (f64::from(df[0].abs()) / (1e-12 + length)) as f32;

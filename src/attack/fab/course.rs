@@ -3,7 +3,7 @@
 
 use super::projection::{dot, length, project};
 use super::{Fab, Images, Keep, boundary};
-use crate::attack::{Kept, Search, norm_number};
+use crate::attack::{Kept, Search};
 use crate::error::Result;
 use crate::rows::{self, Rows, twin};
 
@@ -55,7 +55,7 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
             Some(class) => boundary::with_class(self.search, &at, class)?,
         };
         let inputs = [&self.x, &boundary.w, &boundary.df, self.search.clean()];
-        let twin = twin!("fab_step", norm_number(norm), alpha_max, eta);
+        let twin = twin!("fab_step", norm.number(), alpha_max, eta);
         self.x = rows::map(twin, inputs, |_, [x, w, df, x0], next| {
             self.fab.step(x, w, df[0], x0, next);
         })?;
@@ -70,7 +70,7 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
         let (geometry, reached) = (norm.geometry(), self.x.clone());
         let mut counts = adversarial.clone();
         rows::update(
-            twin!("fab_judge", norm_number(norm), beta, keep as usize, eps),
+            twin!("fab_judge", norm.number(), beta, keep as usize, eps),
             [
                 &mut self.x,
                 &mut self.best,

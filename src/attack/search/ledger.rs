@@ -6,7 +6,7 @@ use super::{Found, Goals, Search};
 use crate::attack::Objective;
 use crate::error::Result;
 use crate::rows::{self, Rows, twin};
-use crate::threat::{Norm, TOLERANCE, Threat};
+use crate::threat::{TOLERANCE, Threat};
 
 /// Proposals between two looks, at most: every one costs a wait for the GPU, and every broken image that
 /// goes on costs its passes.
@@ -72,7 +72,7 @@ impl Ledger {
         let (kind, most, patch) = match threat {
             Threat::Ball { norm, eps } => {
                 let eps = f64::from(eps);
-                (norm_number(norm), eps + TOLERANCE * eps.max(1.0), [0, 0])
+                (norm.number(), eps + TOLERANCE * eps.max(1.0), [0, 0])
             }
             Threat::Patch(patch) => (3, 0.0, [patch.height, patch.width]),
         };
@@ -113,15 +113,6 @@ impl Ledger {
         }
         self.due = (2 * self.due).min(SELDOM);
         true
-    }
-}
-
-/// The number of a norm in kernels.
-pub(in crate::attack) fn norm_number(norm: Norm) -> usize {
-    match norm {
-        Norm::Linf => 0,
-        Norm::L2 => 1,
-        Norm::L1 => 2,
     }
 }
 

@@ -11,7 +11,6 @@ pub use judge::Kept;
 
 pub(super) use self::judge::Found;
 use self::ledger::Ledger;
-pub(super) use self::ledger::norm_number;
 use super::noise::Noise;
 use super::{Configured, Objective};
 use crate::error::{Error, Result};

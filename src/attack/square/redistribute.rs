@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::bump::{Bump, length};
 use super::{Draws, Square, place};
-use crate::attack::{Search, norm_number};
+use crate::attack::Search;
 use crate::error::Result;
 use crate::rng::Randomness;
 use crate::rows::{self, Rows, Twin, twin};
@@ -83,7 +83,7 @@ pub(super) fn change(
         width,
         side,
         randomness == Randomness::PerImage,
-        norm_number(square.norm),
+        square.norm.number(),
         square.eps,
     );
     let inputs = [best, search.clean(), &numbers, &signs, &shape];
