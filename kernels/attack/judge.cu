@@ -50,11 +50,11 @@ static __device__ double changed_pixels(const float* x, const float* x0, int cha
 }
 
 // Judges a candidate by its logits. One that succeeds inside the threat model becomes the best of its
-// image if it is the first (`minimal`: the closest); `broken_at` then has `number`. The other outputs and
+// image if it is the first (`minimal`: the closest); `broken_at` then has `number`, and -2 after NaN. The other outputs and
 // `places` say where: all of them have a row for each image of the search, candidate i belongs to active
 // row of[i] (i without `of`), which is image places[that]. Where `which` is 0 nothing is proposed.
-extern "C" __global__ void judge(float* best, float* distances, float* broken_at, float* nan,
-                                 const float* x, const float* logits, const float* clean,
+extern "C" __global__ void judge(float* best, float* distances, float* broken_at, const float* x,
+                                 const float* logits, const float* clean,
                                  const float* labels, const float* targets, const float* places,
                                  const float* of, const float* which, int width, int classes,
                                  int channels, int h, int w, int threat, double most, int patch_h,
@@ -66,7 +66,7 @@ extern "C" __global__ void judge(float* best, float* distances, float* broken_at
     int bad = 0;
     EACH(i, classes) bad |= !(z[i] == z[i]);
     if (block_any(bad)) {
-        if (threadIdx.x == 0) nan[place] = 1.0f;
+        if (threadIdx.x == 0 && (minimal || broken_at[place] < 0.0f)) broken_at[place] = -2.0f;
         return;
     }
     int found = block_largest(z, classes, 0, 0, 0).at;

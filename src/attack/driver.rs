@@ -143,16 +143,11 @@ pub fn attack_until(
         Randomness::Torch => n,
     };
     if share >= n {
-        return attack_together(attack, model, batch, request, stop);
+        return attack_in_memory(attack, model, batch, request, stop);
     }
     let part = |first: usize| {
-        let count = share.min(n - first);
-        let part = Batch {
-            images: batch.images.narrow(0, first, count)?,
-            labels: batch.labels[first..first + count].to_vec(),
-            ids: batch.ids[first..first + count].to_vec(),
-        };
-        attack_together(attack, model, &part, request, stop)
+        let part = part_of(batch, first, share.min(n - first))?;
+        attack_in_memory(attack, model, &part, request, stop)
     };
     let firsts: Vec<usize> = (0..n).step_by(share).collect();
     let parts: Vec<_> = firsts.into_par_iter().map(part).collect::<Result<_>>()?;
@@ -161,6 +156,39 @@ pub fn attack_until(
 
 /// Fewest images that are worth a thread of their own.
 const SMALLEST_SHARE: usize = 8;
+
+/// [`attack_together`], in halves where a device has too little memory for all.
+fn attack_in_memory(
+    attack: &dyn Attack,
+    model: &dyn Classifier,
+    batch: &Batch,
+    request: &Request,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<Outcome>> {
+    let n = batch.len();
+    match attack_together(attack, model, batch, request, stop) {
+        Err(Error::Device { what: "allocate memory", .. })
+            if n > 1 && request.randomness == Randomness::PerImage =>
+        {
+            tracing::warn!(images = n / 2, "the GPU's memory is full: smaller parts");
+            let mut outcomes = Vec::with_capacity(n);
+            for (first, count) in [(0, n / 2), (n / 2, n - n / 2)] {
+                let half = part_of(batch, first, count)?;
+                outcomes.extend(attack_in_memory(attack, model, &half, request, stop)?);
+            }
+            Ok(outcomes)
+        }
+        ended => ended,
+    }
+}
+
+fn part_of(batch: &Batch, first: usize, count: usize) -> Result<Batch> {
+    Ok(Batch {
+        images: batch.images.narrow(0, first, count)?,
+        labels: batch.labels[first..first + count].to_vec(),
+        ids: batch.ids[first..first + count].to_vec(),
+    })
+}
 
 /// Attacks images step by step together. An image's outcome does not depend on the others (unless
 /// random numbers are drawn for all of them at once), so every thread may have some for the whole of

@@ -25,6 +25,9 @@ const MOST_IMAGES: usize = 2048;
 /// a run is killed in the middle of them.
 const ENOUGH_IMAGES: usize = 512;
 
+/// Rows of the size of an image that an attack keeps beside the network, roughly.
+const ROWS_OF_ATTACKS: usize = 16;
+
 /// Share of the free memory that may be used.
 const SHARE: f64 = 0.8;
 
@@ -36,6 +39,8 @@ pub(crate) struct Network {
     pub(super) shape: [usize; 3],
     pub(super) classes: usize,
     next: AtomicUsize,
+    /// Searches that were given a home.
+    housed: AtomicUsize,
     pub(super) tickets: AtomicU64,
 }
 
@@ -95,15 +100,17 @@ impl Network {
                 let runner = Runner::new(&gpu, lowered)?;
                 let free = gpu.free_memory()? as f64 * SHARE;
                 let most = [false, true].map(|pullback| {
-                    let each = bytes_per_image(&runner, shape, pullback);
+                    let beside = if pullback { ROWS_OF_ATTACKS } else { 0 };
+                    let beside = 4 * beside * shape.iter().product::<usize>();
+                    let each = bytes_per_image(&runner, shape, pullback) + beside;
                     ((free / each as f64) as usize).clamp(1, MOST_IMAGES)
                 });
                 tracing::info!(gpu = gpu.name()?, images = most[1], "a network is on the GPU");
                 Ok(Mutex::new(Engine { gpu, runner, memory: None, most, held: None }))
             })
             .collect::<Result<_>>()?;
-        let (next, tickets) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Ok(Self { homes, engines, shape, classes, next, tickets })
+        let (next, housed, tickets) = Default::default();
+        Ok(Self { homes, engines, shape, classes, next, housed, tickets })
     }
 
     /// Number of batches that can be worked on at the same time.
@@ -227,7 +234,7 @@ impl Network {
 
     /// Where batches that stay on a GPU should be: on one GPU after the other.
     pub(crate) fn home(&self) -> Home {
-        self.homes[self.next.fetch_add(1, Ordering::Relaxed) % self.homes.len()].clone()
+        self.homes[self.housed.fetch_add(1, Ordering::Relaxed) % self.homes.len()].clone()
     }
 
     /// A GPU that is idle, or the next one when it will be.

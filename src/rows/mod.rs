@@ -114,7 +114,8 @@ impl Rows {
 
     /// A batch of this shape whose numbers are about to be written: 0 in the computer's memory, anything
     /// on a GPU.
-    fn blank(place: &Place, shape: Vec<usize>) -> Result<Self> {
+    pub(crate) fn blank(place: &Place, shape: impl Into<Vec<usize>>) -> Result<Self> {
+        let shape = shape.into();
         let len = shape.iter().product();
         let data = match &place.0 {
             None => Data::Host(Arc::new(vec![0.0; len])),

@@ -24,8 +24,8 @@ pub(super) fn with_class(
 ) -> Result<Boundary> {
     let place = search.place().clone();
     let (n, classes) = (at.logits.len(), at.logits.width());
-    let mut cotangent = Rows::new(&place, [n, classes], vec![0.0; n * classes])?;
-    let mut df = Rows::numbers(&place, vec![0.0; n])?;
+    let mut cotangent = Rows::blank(&place, [n, classes])?;
+    let mut df = Rows::blank(&place, [n])?;
     let labels = search.label_rows();
     rows::update(
         twin!("difference"),

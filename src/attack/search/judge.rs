@@ -222,7 +222,7 @@ impl Search<'_> {
         let Goals { labels, targets, .. } = &self.goals;
         let twin = twin!("succeeded", logits.width());
         if self.place.is_gpu() {
-            let mut flags = Rows::numbers(&self.place, vec![0.0; logits.len()])?;
+            let mut flags = Rows::blank(&self.place, [logits.len()])?;
             let inputs = [Some(logits), Some(labels), targets.as_ref()];
             crate::rows::launch(twin, logits.len(), [&mut flags], &inputs)?;
             return Ok(flags);

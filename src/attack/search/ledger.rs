@@ -18,10 +18,8 @@ pub(super) struct Ledger {
     best: Rows,
     /// Their distances in f64, as two words each.
     distances: Rows,
-    /// The proposal that broke the image, counted from 0; -1 for none.
+    /// The proposal that broke the image, counted from 0; -1 for none, -2 where a logit was NaN.
     broken_at: Rows,
-    /// 1 where a logit was NaN.
-    nan: Rows,
     /// Passes of every active row so far, forward and backward, and the same at every proposal.
     passes: [u64; 2],
     log: Vec<[u64; 2]>,
@@ -47,7 +45,6 @@ impl Ledger {
             best: clean.clone(),
             distances: Rows::new(&place, [n, 2], infinite.repeat(n))?,
             broken_at: Rows::numbers(&place, vec![-1.0; n])?,
-            nan: Rows::numbers(&place, vec![0.0; n])?,
             passes: [0; 2],
             log: Vec::new(),
             unseen: 0,
@@ -99,8 +96,8 @@ impl Ledger {
             of,
             which,
         ];
-        let Self { best, distances, broken_at, nan, .. } = self;
-        rows::launch(twin, x.len(), [best, distances, broken_at, nan], &inputs)?;
+        let Self { best, distances, broken_at, .. } = self;
+        rows::launch(twin, x.len(), [best, distances, broken_at], &inputs)?;
         self.log.push(self.passes);
         self.unseen += 1;
         Ok(())
@@ -134,8 +131,8 @@ impl Search<'_> {
     pub(super) fn newly_broken(&mut self) -> Result<Vec<usize>> {
         let Some(ledger) = &mut self.ledger else { return Ok(Vec::new()) };
         ledger.unseen = 0;
-        let (broken_at, nan) = (ledger.broken_at.values()?, ledger.nan.values()?);
-        if let Some(row) = self.places.iter().position(|place| nan[*place] != 0.0) {
+        let broken_at = ledger.broken_at.values()?;
+        if let Some(row) = self.places.iter().position(|place| broken_at[*place] == -2.0) {
             return Err(self.nan(self.ids[row]));
         }
         if self.objective == Objective::Minimal {

@@ -272,7 +272,7 @@ impl<'a> Search<'a> {
     pub fn losses(&self, logits: &Rows, loss: Loss) -> Result<Rows> {
         let Goals { labels, targets, .. } = &self.goals;
         if self.place.is_gpu() {
-            let mut losses = Rows::numbers(&self.place, vec![0.0; logits.len()])?;
+            let mut losses = Rows::blank(&self.place, [logits.len()])?;
             let inputs = [None, Some(logits), Some(labels), targets.as_ref()];
             let twin = twin!("loss", logits.width(), loss.number());
             rows::launch(twin, logits.len(), [&mut losses], &inputs)?;

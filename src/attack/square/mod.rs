@@ -62,6 +62,7 @@ impl Attack for Square {
             let kept = search.propose(&best, &logits)?;
             kept.shrink(&mut best)?;
             kept.shrink(&mut losses)?;
+            let mut shape = None;
             for query in 0..self.n_queries {
                 if search.is_empty() {
                     return Ok(());
@@ -69,7 +70,7 @@ impl Attack for Square {
                 let candidate = match self.norm {
                     Norm::Linf => stripes::change(self, search, &mut draws, query, &best)?,
                     Norm::L2 | Norm::L1 => {
-                        redistribute::change(self, search, &mut draws, query, &best)?
+                        redistribute::change(self, search, &mut draws, query, &best, &mut shape)?
                     }
                 };
                 let logits = search.logits(&candidate)?;

@@ -59,23 +59,35 @@ pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws)
     })
 }
 
-/// `best` with the perturbation of two windows gathered in the first.
+/// The bump of the queries at hand, and its values where the search is.
+pub(super) struct Shape {
+    bump: Bump,
+    values: Rows,
+}
+
+/// `best` with the perturbation of two windows gathered in the first; `shape` is kept from query to
+/// query.
 pub(super) fn change(
     square: &Square,
     search: &mut Search<'_>,
     draws: &mut Draws,
     query: usize,
     best: &Rows,
+    shape: &mut Option<Shape>,
 ) -> Result<Rows> {
-    let shape @ [channels, height, width] = search.shape();
-    let side = (square.side(query, shape).max(3) | 1).min(height.min(width));
-    let bump = Bump::new(square.norm, side);
+    let sides @ [channels, height, width] = search.shape();
+    let side = (square.side(query, sides).max(3) | 1).min(height.min(width));
+    if shape.as_ref().is_none_or(|shape| shape.bump.side != side) {
+        let bump = Bump::new(square.norm, side);
+        let values = Rows::new(search.place(), [1, side * side], bump.values().to_vec())?;
+        *shape = Some(Shape { bump, values });
+    }
+    let Some(Shape { bump, values }) = shape else { return Ok(best.clone()) };
     // Top and left of two windows, and which way the bump is turned.
     const COUNT: usize = 5;
     let numbers = draws.shared(search, COUNT)?;
     let signs = draws.signs(search, &[channels])?;
     let randomness = search.randomness();
-    let shape = Rows::new(search.place(), [1, side * side], bump.values().to_vec())?;
     let twin = twin!(
         "square_gather",
         channels,
@@ -86,7 +98,7 @@ pub(super) fn change(
         square.norm.number(),
         square.eps,
     );
-    let inputs = [best, search.clean(), &numbers, &signs, &shape];
+    let inputs = [best, search.clean(), &numbers, &signs, values];
     rows::map(twin, inputs, |_, [best, x0, numbers, signs, _], x| {
         let window = |vertical: f32, horizontal: f32| Window {
             top: place(vertical, side, height, randomness),
