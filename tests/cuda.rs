@@ -90,6 +90,36 @@ fn gpus_give_the_table_of_the_cpu_whatever_their_number_memory_and_libraries() {
     assert_eq!(ends(&fast), ends(&cpu));
 }
 
+/// How many graphs were captured and launched.
+fn graphs(ran: &Ran) -> [usize; 2] {
+    let line = ran.stderr.lines().find(|line| line.starts_with("emulated: ")).unwrap();
+    let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    numbers.try_into().unwrap()
+}
+
+#[test]
+#[ignore = "needs scripts/emulator.sh"]
+fn graphs_give_the_same_table_and_a_driver_that_refuses_them_too() {
+    let sandbox = Sandbox::new();
+    let report = ("EMULATED_REPORT", "1");
+    let on = |variables: &[(&str, &str)]| run(&sandbox, &["--device", "cuda"], variables);
+    let (ran, plain) = on(&[report, ("EPSBALL_CUDA_GRAPHS", "0")]);
+    assert_eq!((ran.code, graphs(&ran)), (0, [0, 0]), "{}", ran.stderr);
+    let (ran, table) = on(&[report]);
+    let [captured, launched] = graphs(&ran);
+    assert!(captured > 0 && launched > 2 * captured, "{}", ran.stderr);
+    assert_eq!(table, plain);
+    let (ran, table) = on(&[report, ("EMULATED_NO_CAPTURE", "1"), ("EPSBALL_LOG", "debug")]);
+    assert_eq!((ran.code, graphs(&ran)), (0, [0, 0]), "{}", ran.stderr);
+    assert_eq!(table, plain);
+    // Every pass is tried once and never again.
+    let told: Vec<&str> =
+        ran.stderr.lines().filter(|line| line.contains("this pass is no CUDA graph")).collect();
+    let passes: std::collections::HashSet<&str> =
+        told.iter().map(|line| line.split_once("pass=").unwrap().1).collect();
+    assert!(!told.is_empty() && told.len() == passes.len(), "{}", ran.stderr);
+}
+
 #[test]
 #[ignore = "needs scripts/emulator.sh"]
 fn without_cudnn_plain_kernels_do() {

@@ -15,6 +15,7 @@ use cudarc::cudnn::sys;
 use cudarc::driver::CudaStream;
 
 use super::gpu::{Address, Gpu, Memory};
+use super::graph::is_recording;
 use crate::device::Precision;
 use crate::error::Result;
 use crate::ops::conv2d::Geometry;
@@ -39,6 +40,8 @@ pub(super) struct Dnn {
 struct State {
     plans: HashMap<Key, Option<Plan>>,
     workspace: Option<Memory>,
+    /// How often the workspace has moved or plans were thrown away, which graphs may hold.
+    changes: u64,
     /// It was said that a plain kernel had to do.
     warned: bool,
 }
@@ -112,6 +115,11 @@ impl Dnn {
         format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
     }
 
+    /// A number that is another one after anything has changed of what earlier convolutions used.
+    pub(super) fn changes(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).changes
+    }
+
     /// Convolves `x` with `weight` into `y`; with `backward` maps the cotangent `x` of the output to that
     /// of the input. With `add` the result is added to `y`. `false` if cuDNN has no algorithm for it.
     pub(super) fn convolve(
@@ -122,9 +130,13 @@ impl Dnn {
         add: bool,
     ) -> Result<bool> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { plans, workspace, warned } = &mut *state;
-        if plans.len() > MOST_PLANS {
+        let State { plans, workspace, changes, warned } = &mut *state;
+        if is_recording() && !plans.contains_key(&key) {
+            return Err(gpu.fails("record a convolution", "cuDNN has not run it yet"));
+        }
+        if plans.len() > MOST_PLANS && !is_recording() {
             plans.clear();
+            *changes += 1;
         }
         let slot = match plans.entry(key) {
             Entry::Occupied(plan) => plan.into_mut(),
@@ -135,6 +147,8 @@ impl Dnn {
         };
         if let Some(plan) = slot {
             if workspace.as_ref().is_none_or(|memory| memory.bytes() < plan.workspace) {
+                *workspace = None;
+                *changes += 1;
                 *workspace = Some(gpu.allocate(plan.workspace)?);
             }
             let place = workspace.as_ref().map_or(0, Memory::at);

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, LaunchConfig,
@@ -14,6 +14,7 @@ use cudarc::nvrtc::Ptx;
 
 use super::Argument;
 use super::dnn::Dnn;
+use super::graph::is_recording;
 use crate::error::{Error, Result};
 
 /// The image that `build.rs` makes of `kernels/`.
@@ -68,6 +69,8 @@ pub(super) struct Gpu {
     kernels: Mutex<HashMap<&'static str, CudaFunction>>,
     dnn: Option<Dnn>,
     ordinal: usize,
+    /// Written to while a graph is recorded: nobody else may use the stream meanwhile.
+    pub(super) recorder: RwLock<()>,
 }
 
 /// Number of GPUs that this process can see; 0 without a driver.
@@ -97,8 +100,8 @@ impl Gpu {
                  for as libcudnn.so.9, for example in LD_LIBRARY_PATH"
             ),
         }
-        let kernels = Mutex::default();
-        Ok(Self { context, stream, module, kernels, dnn, ordinal })
+        let (kernels, recorder) = (Mutex::default(), RwLock::default());
+        Ok(Self { context, stream, module, kernels, dnn, ordinal, recorder })
     }
 
     /// The name that the maker gave it.
@@ -109,6 +112,18 @@ impl Gpu {
     /// cuDNN, unless it is not installed.
     pub(super) fn dnn(&self) -> Option<&Dnn> {
         self.dnn.as_ref()
+    }
+
+    /// The stream of all its work.
+    pub(super) fn stream(&self) -> &Arc<CudaStream> {
+        &self.stream
+    }
+
+    /// To be held while the stream is given work, unless this thread is the one that records. cuDNN's work
+    /// is given and recorded by the network alone, under its own lock.
+    fn use_stream(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        let guard = || self.recorder.read().unwrap_or_else(PoisonError::into_inner);
+        (!is_recording()).then(guard)
     }
 
     /// Bytes of memory that nobody uses.
@@ -131,6 +146,7 @@ impl Gpu {
     /// Memory for `bytes` bytes, not initialised.
     pub(super) fn allocate(&self, bytes: usize) -> Result<Memory> {
         self.bind()?;
+        let _guard = self.use_stream();
         // SAFETY: nothing reads it before a copy or a kernel has written it.
         let slice = unsafe { self.stream.alloc::<u8>(bytes.max(1)) }
             .map_err(|error| self.fails("allocate memory", error))?;
@@ -148,6 +164,7 @@ impl Gpu {
     /// Copies `numbers` to `to`, where there is room for them.
     pub(super) fn write<T>(&self, to: Address, numbers: &[T]) -> Result<()> {
         self.bind()?;
+        let _guard = self.use_stream();
         // SAFETY: the caller has allocated as much; the copy from pageable memory has read `numbers`
         // when the call returns.
         unsafe { result::memcpy_htod_async(to, numbers, self.stream.cu_stream()) }
@@ -157,6 +174,7 @@ impl Gpu {
     /// Copies from `from` into `numbers`, after all that was asked for before.
     pub(super) fn read<T>(&self, from: Address, numbers: &mut [T]) -> Result<()> {
         self.bind()?;
+        let _guard = self.use_stream();
         // SAFETY: the caller has allocated as much; the stream is waited for before `numbers` is read.
         unsafe { result::memcpy_dtoh_async(numbers, from, self.stream.cu_stream()) }
             .map_err(|error| self.fails("copy from it", error))?;
@@ -218,6 +236,7 @@ impl Gpu {
             block_dim: (block as u32, 1, 1),
             shared_mem_bytes: 0,
         };
+        let _guard = self.use_stream();
         // SAFETY: the arguments are those of the kernel, which callers write beside its name, and every
         // address has room for what the kernel's bounds, which are among them, let it touch.
         unsafe { call.launch(shape) }.map_err(|error| self.fails(name, error))?;

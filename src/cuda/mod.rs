@@ -22,6 +22,8 @@ mod forward;
 #[cfg(feature = "cuda")]
 mod gpu;
 #[cfg(feature = "cuda")]
+mod graph;
+#[cfg(feature = "cuda")]
 mod layout;
 #[cfg(feature = "cuda")]
 mod network;

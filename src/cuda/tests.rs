@@ -130,6 +130,59 @@ fn a_fused_tree_equals_the_plain_one() {
     assert_close("gradient", &b.1, &a.1, 1e-6);
 }
 
+/// Batch sizes and precisions take turns, the memory moves, and a pullback comes without a forward pass.
+#[test]
+#[ignore = "needs a GPU"]
+fn graphs_change_no_bit() {
+    let cpu = bundled("digits-trades");
+    let _ = gpu();
+    let open = || Network::open(cpu.tree(), [1, 8, 8], 10, &[0]).unwrap();
+    let (graphs, plain) = (open(), open().without_graphs());
+    let images = digits(40).images;
+    for sizes in [[3, 7], [2, 7], [40, 5], [7, 39], [40, 3]] {
+        for round in 0..4 {
+            for (n, precision) in
+                sizes.into_iter().flat_map(|n| [(n, Precision::F32), (n, Precision::Tf32)])
+            {
+                let x = images.narrow(0, round, n.min(40 - round)).unwrap();
+                let [a, b] = [&graphs, &plain].map(|network| {
+                    let (z, g) =
+                        network.gradient(&x, precision, &|_, z| Ok(z.sqr().unwrap())).unwrap();
+                    let only = network.logits(&x, precision).unwrap();
+                    assert_eq!(values(&only), values(&z));
+                    let (_, at) = network.linearise(&x, precision).unwrap();
+                    let again = network.pull(&at, &z.sqr().unwrap()).unwrap();
+                    assert_eq!(values(&again), values(&g));
+                    [values(&z), values(&g)]
+                });
+                assert!(a == b, "{n} images, {precision:?}, round {round}");
+            }
+        }
+    }
+    assert_eq!(plain.graph_launches(), 0);
+    assert!(graphs.graph_launches() > 50, "{}", graphs.graph_launches());
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_pass_is_a_graph_from_the_third_time_on() {
+    let _ = gpu();
+    let network = Network::open(bundled("digits-trades").tree(), [1, 8, 8], 10, &[0]).unwrap();
+    let images = digits(60).images;
+    let launches = |n: usize| {
+        network.logits(&images.narrow(0, 0, n).unwrap(), Precision::F32).unwrap();
+        network.graph_launches()
+    };
+    assert_eq!([launches(60), launches(60), launches(60), launches(60)], [0, 0, 1, 2]);
+    // Another batch size is another graph.
+    assert_eq!([launches(8), launches(8), launches(8), launches(60)], [2, 2, 3, 4]);
+    // After so many others the graph that was not used for the longest time is gone, and comes back.
+    for n in 9..58 {
+        assert_eq!([launches(n), launches(n)], [4, 4]);
+    }
+    assert_eq!([launches(60), launches(60), launches(60)], [4, 4, 5]);
+}
+
 /// Normal numbers go through another logarithm, sine and cosine; uniform ones are the same bits.
 #[test]
 #[ignore = "needs a GPU"]

@@ -1,16 +1,19 @@
 // cuDNN without a GPU: convolutions of NHWC tensors in f32 by the definition, through the descriptors that
 // a program has to fill in for the library itself. What does not fit together is refused.
+#include "capture.h"
 #include "cuda.h"
 
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <vector>
 
 #include "../../kernels/conv.cu"
 
 namespace {
 
+struct Handle { void* stream; };
 struct Tensor { int format, type, n, c, h, w; };
 struct Filter { int type, format, k, c, h, w; };
 struct Convolution { int pad_h, pad_w, u, v, dilation_h, dilation_w, mode, type, groups = 1, math = 0; };
@@ -75,6 +78,12 @@ struct Rounded {
 Size size(const Tensor& one) { return (Size)one.n * one.h * one.w * one.c; }
 Size size(const Filter& one) { return (Size)one.k * one.h * one.w * one.c; }
 
+std::vector<uint64_t> addresses(std::initializer_list<const void*> places) {
+    std::vector<uint64_t> all;
+    for (const void* place : places) all.push_back(reinterpret_cast<uint64_t>(place));
+    return all;
+}
+
 template <typename Work>
 void threads(Size total, Work work) {
     blockDim = Coordinates{1, 1, 1};
@@ -89,9 +98,12 @@ void threads(Size total, Work work) {
 extern "C" {
 
 size_t cudnnGetVersion() { return 90100; }
-int cudnnCreate(void** handle) { *handle = std::malloc(1); return SUCCESS; }
-int cudnnDestroy(void* handle) { std::free(handle); return SUCCESS; }
-int cudnnSetStream(void*, void* stream) { return stream ? SUCCESS : BAD_PARAM; }
+int cudnnCreate(Handle** handle) { *handle = new Handle{}; return SUCCESS; }
+int cudnnDestroy(Handle* handle) { delete handle; return SUCCESS; }
+int cudnnSetStream(Handle* handle, void* stream) {
+    handle->stream = stream;
+    return stream ? SUCCESS : BAD_PARAM;
+}
 
 int cudnnCreateTensorDescriptor(Tensor** one) { *one = new Tensor{}; return SUCCESS; }
 int cudnnDestroyTensorDescriptor(Tensor* one) { delete one; return SUCCESS; }
@@ -134,32 +146,38 @@ int cudnnGetConvolutionBackwardDataWorkspaceSize(void*, Filter*, Tensor*, Convol
     return SUCCESS;
 }
 
-int cudnnConvolutionForward(void*, const float* alpha, Tensor* x, const float* input, Filter* w, const float* weight,
-                            Convolution* conv, int algorithm, void* workspace, size_t bytes, const float* beta,
-                            Tensor* y, float* output) {
+int cudnnConvolutionForward(Handle* handle, const float* alpha, Tensor* x, const float* input, Filter* w,
+                            const float* weight, Convolution* conv, int algorithm, void* workspace, size_t bytes,
+                            const float* beta, Tensor* y, float* output) {
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
         return BAD_PARAM;
-    Rounded inputs(*conv, input, size(*x)), weights(*conv, weight, size(*w));
-    Size total = size(*y);
-    threads(total, [&] {
-        ::conv(inputs.at, weights.at, output, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u, conv->v,
-               conv->pad_h, conv->pad_w, conv->dilation_h, conv->dilation_w, conv->groups);
-    });
-    return SUCCESS;
+    // Copies of all that may be gone when a graph is launched.
+    auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
+        Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
+        Size total = size(y);
+        threads(total, [&] {
+            ::conv(inputs.at, weights.at, output, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u, conv.v,
+                   conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups);
+        });
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(handle->stream, {work, addresses({input, weight, workspace, output})});
 }
-int cudnnConvolutionBackwardData(void*, const float* alpha, Filter* w, const float* weight, Tensor* y,
+int cudnnConvolutionBackwardData(Handle* handle, const float* alpha, Filter* w, const float* weight, Tensor* y,
                                  const float* cotangent, Convolution* conv, int algorithm, void* workspace,
                                  size_t bytes, const float* beta, Tensor* x, float* gradient) {
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f)
         return BAD_PARAM;
-    Rounded inputs(*conv, cotangent, size(*y)), weights(*conv, weight, size(*w));
-    Size total = size(*x);
-    threads(total, [&] {
-        conv_pullback(inputs.at, weights.at, gradient, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u,
-                      conv->v, conv->pad_h, conv->pad_w, conv->dilation_h, conv->dilation_w, conv->groups,
-                      *beta != 0.0f);
-    });
-    return SUCCESS;
+    auto work = [=, x = *x, w = *w, conv = *conv, y = *y, add = *beta != 0.0f] {
+        Rounded inputs(conv, cotangent, size(y)), weights(conv, weight, size(w));
+        Size total = size(x);
+        threads(total, [&] {
+            conv_pullback(inputs.at, weights.at, gradient, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u,
+                          conv.v, conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups, add);
+        });
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(handle->stream, {work, addresses({cotangent, weight, workspace, gradient})});
 }
 
 }  // extern "C"
