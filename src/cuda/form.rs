@@ -112,6 +112,20 @@ pub(super) fn convolve(
     gpu.launch(kernel, total, &arguments)
 }
 
+/// Convolves `[x, weight, bias, y]` with bias and ReLU in one, if cuDNN can.
+pub(super) fn convolve_with_bias(
+    batch: &Batch<'_>,
+    geometry: &Geometry,
+    (from, to): (Shape, Shape),
+    places: [Address; 4],
+    relu: bool,
+) -> Result<bool> {
+    let Batch { gpu, images, precision, .. } = *batch;
+    let (input, output) = (sides(from), sides(to));
+    let key = Key { images, input, output, geometry: *geometry, precision, backward: false };
+    gpu.dnn().map_or(Ok(false), |dnn| dnn.convolve_with_bias(gpu, key, places, relu))
+}
+
 /// What the plain kernels have to know of a convolution.
 fn shape_of(key: &Key) -> [Argument; 15] {
     let ([h, w, c], [oh, ow, oc]) = (key.input, key.output);

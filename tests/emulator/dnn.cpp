@@ -18,6 +18,8 @@ struct Tensor { int format, type, n, c, h, w; };
 struct Filter { int type, format, k, c, h, w; };
 struct Convolution { int pad_h, pad_w, u, v, dilation_h, dilation_w, mode, type, groups = 1, math = 0; };
 
+struct Activation { int mode, nan; double bound; };
+
 struct Performance {
     unsigned int algorithm, status;
     float time;
@@ -27,6 +29,7 @@ struct Performance {
 };
 
 enum { SUCCESS = 0, BAD_PARAM = 2000, NOT_SUPPORTED = 3000 };
+enum { RELU = 1, IDENTITY = 5, PROPAGATE_NAN = 1 };
 enum { NHWC = 1, FLOAT = 0, CROSS_CORRELATION = 1, FMA_MATH = 3, DETERMINISTIC = 1 };
 const size_t WORKSPACE = 1000;
 
@@ -127,6 +130,13 @@ int cudnnSetConvolution2dDescriptor(Convolution* one, int pad_h, int pad_w, int 
 int cudnnSetConvolutionMathType(Convolution* one, int math) { one->math = math; return SUCCESS; }
 int cudnnSetConvolutionGroupCount(Convolution* one, int groups) { one->groups = groups; return SUCCESS; }
 
+int cudnnCreateActivationDescriptor(Activation** one) { *one = new Activation{}; return SUCCESS; }
+int cudnnDestroyActivationDescriptor(Activation* one) { delete one; return SUCCESS; }
+int cudnnSetActivationDescriptor(Activation* one, int mode, int nan, double bound) {
+    *one = Activation{mode, nan, bound};
+    return SUCCESS;
+}
+
 int cudnnGetConvolutionForwardAlgorithm_v7(void*, Tensor* x, Filter* w, Convolution* conv, Tensor* y, int asked,
                                            int* returned, void* results) {
     int status = fits(*x, *w, *conv, *y);
@@ -162,6 +172,37 @@ int cudnnConvolutionForward(Handle* handle, const float* alpha, Tensor* x, const
         return int(SUCCESS);
     };
     return emulatedSubmit(handle->stream, {work, addresses({input, weight, workspace, output})});
+}
+// With bias and ReLU (or nothing behind it). EMULATED_NO_BIAS: cuDNN that refuses it. EMULATED_NAN_LOST: one
+// for which the larger one of NaN and 0 is 0, whatever it was asked for.
+int cudnnConvolutionBiasActivationForward(Handle* handle, const float* alpha, Tensor* x, const float* input, Filter* w,
+                                          const float* weight, Convolution* conv, int algorithm, void* workspace,
+                                          size_t bytes, const float* beta, Tensor* z, const float* summand,
+                                          Tensor* b, const float* bias, Activation* activation, Tensor* y,
+                                          float* output) {
+    bool relu = activation->mode == RELU;
+    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
+        return BAD_PARAM;
+    // The summand has the form of the output, whose place it may share, as the input may not.
+    if (std::memcmp(z, y, sizeof *z) || !summand || !bias || input == output) return BAD_PARAM;
+    if (b->type != FLOAT || b->n != 1 || b->c != w->k || b->h != 1 || b->w != 1) return BAD_PARAM;
+    if ((!relu && activation->mode != IDENTITY) || activation->bound < 1e38) return NOT_SUPPORTED;
+    if (std::getenv("EMULATED_NO_BIAS")) return NOT_SUPPORTED;
+    bool keeps = activation->nan == PROPAGATE_NAN && !std::getenv("EMULATED_NAN_LOST");
+    auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
+        Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
+        Size total = size(y);
+        threads(total, [&] {
+            ::conv(inputs.at, weights.at, output, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u, conv.v,
+                   conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups);
+        });
+        for (Size i = 0; i < total; i++) {
+            float v = output[i] + bias[i % y.c];
+            output[i] = relu && (keeps ? v < 0.0f : !(v > 0.0f)) ? 0.0f : v;
+        }
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(handle->stream, {work, addresses({input, weight, workspace, bias, output})});
 }
 int cudnnConvolutionBackwardData(Handle* handle, const float* alpha, Filter* w, const float* weight, Tensor* y,
                                  const float* cotangent, Convolution* conv, int algorithm, void* workspace,

@@ -133,6 +133,7 @@ const std::map<std::string, Entry> kernels = {
     KERNEL(part_pullback),
     KERNEL(patch_merge),
     KERNEL(patch_merge_pullback),
+    KERNEL(positive),
     KERNEL(scale),
     KERNEL(softmax),
     KERNEL(softmax_pullback),
