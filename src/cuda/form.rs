@@ -5,6 +5,7 @@ use super::Argument;
 use super::dnn::Key;
 use super::gpu::{Address, Gpu, Memory, arguments, size};
 use super::run::Batch;
+use crate::device::Precision;
 use crate::error::Result;
 use crate::nn::Shape;
 use crate::nn::lower::{Map, Op, Row, sides};
@@ -121,6 +122,10 @@ pub(super) fn convolve_with_bias(
     relu: bool,
 ) -> Result<bool> {
     let Batch { gpu, images, precision, .. } = *batch;
+    // The bias is of the same kind as the values: f32.
+    match precision {
+        Precision::F32 | Precision::Tf32 => {}
+    }
     let (input, output) = (sides(from), sides(to));
     let key = Key { images, input, output, geometry: *geometry, precision, backward: false };
     gpu.dnn().map_or(Ok(false), |dnn| dnn.convolve_with_bias(gpu, key, places, relu))

@@ -103,8 +103,11 @@ impl Graphs {
         state.forget_what_moved(batch);
         let launched = match state.stage(pass) {
             Stage::Plain(runs) if *runs < PLAIN_RUNS => {
+                let runs = *runs + 1;
                 work()?;
-                *runs += 1;
+                // It may have moved the workspace itself.
+                state.forget_what_moved(batch);
+                *state.stage(pass) = Stage::Plain(runs);
                 return Ok(());
             }
             Stage::Graph(graph) => graph.launch(gpu),

@@ -30,6 +30,10 @@ mod network;
 #[cfg(feature = "cuda")]
 mod run;
 #[cfg(feature = "cuda")]
+mod staging;
+#[cfg(feature = "cuda")]
+mod store;
+#[cfg(feature = "cuda")]
 mod there;
 
 #[cfg(not(feature = "cuda"))]

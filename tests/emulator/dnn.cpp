@@ -3,7 +3,9 @@
 #include "capture.h"
 #include "cuda.h"
 
+#include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -87,6 +89,15 @@ std::vector<uint64_t> addresses(std::initializer_list<const void*> places) {
     return all;
 }
 
+// EMULATED_REPORT: what was done is told at the end.
+struct Report {
+    std::atomic<size_t> forward = 0, biased = 0;
+    ~Report() {
+        if (std::getenv("EMULATED_REPORT"))
+            std::fprintf(stderr, "emulated: %zu plain convolutions, %zu with bias\n", forward.load(), biased.load());
+    }
+} report;
+
 template <typename Work>
 void threads(Size total, Work work) {
     blockDim = Coordinates{1, 1, 1};
@@ -163,6 +174,7 @@ int cudnnConvolutionForward(Handle* handle, const float* alpha, Tensor* x, const
         return BAD_PARAM;
     // Copies of all that may be gone when a graph is launched.
     auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
+        report.forward++;
         Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
         Size total = size(y);
         threads(total, [&] {
@@ -190,6 +202,7 @@ int cudnnConvolutionBiasActivationForward(Handle* handle, const float* alpha, Te
     if (std::getenv("EMULATED_NO_BIAS")) return NOT_SUPPORTED;
     bool keeps = activation->nan == PROPAGATE_NAN && !std::getenv("EMULATED_NAN_LOST");
     auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
+        report.biased++;
         Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
         Size total = size(y);
         threads(total, [&] {

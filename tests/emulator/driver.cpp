@@ -190,6 +190,7 @@ const unsigned char FILL = 0xFF;  // floats of these bytes are NaN
 
 std::mutex lock;
 std::map<uint64_t, size_t> blocks;
+std::map<const void*, size_t> locked;  // page-locked memory of the computer
 size_t used = 0;
 
 // Memory of the emulated GPU; EMULATED_MEMORY sets it, in bytes.
@@ -217,12 +218,22 @@ int forbidden() {
 
 // EMULATED_REPORT: what was done is told at the end.
 struct Report {
-    std::atomic<size_t> captures = 0, launches = 0;
+    std::atomic<size_t> captures = 0, launches = 0, locked = 0, pageable = 0, allocations = 0;
     ~Report() {
-        if (std::getenv("EMULATED_REPORT"))
-            std::fprintf(stderr, "emulated: %zu graphs captured, %zu launched\n", captures.load(), launches.load());
+        if (!std::getenv("EMULATED_REPORT")) return;
+        std::fprintf(stderr, "emulated: %zu graphs captured, %zu launched\n", captures.load(), launches.load());
+        std::fprintf(stderr, "emulated: %zu copies of page-locked memory, %zu of other; %zu allocations\n",
+                     locked.load(), pageable.load(), allocations.load());
     }
 } report;
+
+void count_copy(const void* host) {
+    std::lock_guard<std::mutex> guard(lock);
+    auto after = locked.upper_bound(host);
+    bool inside = after != locked.begin()
+        && host < static_cast<const char*>(std::prev(after)->first) + std::prev(after)->second;
+    (inside ? report.locked : report.pageable)++;
+}
 
 bool there(const capture::Work& work) {
     std::lock_guard<std::mutex> guard(lock);
@@ -339,6 +350,7 @@ int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
     std::memset(block, FILL, bytes + 2 * GUARD);
     *address = reinterpret_cast<uint64_t>(block + GUARD);
     blocks[*address] = bytes;
+    report.allocations++;
     used += bytes;
     return SUCCESS;
 }
@@ -362,18 +374,48 @@ int cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { return cuMemAlloc_
 int cuMemFreeAsync(uint64_t address, void*) { return cuMemFree_v2(address); }
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
     if (int status = forbidden()) return status;
+    count_copy(from);
     std::memcpy(reinterpret_cast<void*>(to), from, bytes);
     return SUCCESS;
 }
 int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
     if (int status = forbidden()) return status;
+    count_copy(to);
     std::memcpy(to, reinterpret_cast<void*>(from), bytes);
     return SUCCESS;
 }
-
-int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) {
-    std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void* stream) {
+    auto work = [=] {
+        std::memset(reinterpret_cast<void*>(to), value, bytes);
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(stream, {work, {to}});
+}
+// EMULATED_NO_LOCKED: a computer that locks no pages.
+int cuMemHostAlloc(void** address, size_t bytes, unsigned int) {
+    if (int status = forbidden()) return status;
+    if (std::getenv("EMULATED_NO_LOCKED")) return OUT_OF_MEMORY;
+    std::lock_guard<std::mutex> guard(lock);
+    *address = std::malloc(bytes);
+    if (!*address) return OUT_OF_MEMORY;
+    std::memset(*address, FILL, bytes);
+    locked[*address] = bytes;
     return SUCCESS;
+}
+int cuMemFreeHost(void* address) {
+    if (int status = forbidden()) return status;
+    std::lock_guard<std::mutex> guard(lock);
+    if (!locked.erase(address)) return INVALID_VALUE;
+    std::free(address);
+    return SUCCESS;
+}
+
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
+    auto work = [=] {
+        std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(stream, {work, {to, from}});
 }
 
 int cuModuleLoadData(void** module, const void*) { *module = std::malloc(1); return SUCCESS; }
