@@ -93,7 +93,8 @@ fn gpus_give_the_table_of_the_cpu_whatever_their_number_memory_and_libraries() {
 /// The numbers in what the emulator tells about `what` at the end.
 fn told<const N: usize>(ran: &Ran, what: &str) -> [usize; N] {
     let about = |line: &&str| line.starts_with("emulated: ") && line.contains(what);
-    let line = ran.stderr.lines().find(about).unwrap();
+    // The library is opened a first time to see whether it is there.
+    let line = ran.stderr.lines().rfind(about).unwrap();
     let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
     numbers.try_into().unwrap()
 }

@@ -137,16 +137,20 @@ fn a_fused_tree_equals_the_plain_one() {
 fn convolutions_with_bias_and_relu_equal_the_cpu() {
     let _ = gpu();
     for (channels, side, n) in [(5, 7, 3), (8, 6, 4), (1, 3, 1)] {
-        let conv = |inputs: usize, draw| {
-            let weight = normal(&[channels, inputs, 3, 3], draw);
-            Conv2d::new(weight, Some(normal(&[channels], draw + 1))).unwrap().padding(1).layer()
+        let tree = |kind: DType| {
+            let conv = |inputs: usize, draw| {
+                let numbers = |shape: &[usize], draw| normal(shape, draw).to_dtype(kind).unwrap();
+                let weight = numbers(&[channels, inputs, 3, 3], draw);
+                let bias = numbers(&[channels], draw + 1);
+                Conv2d::new(weight, Some(bias)).unwrap().padding(1).layer()
+            };
+            // The second one has no ReLU behind it.
+            seq([conv(2, 10), relu(), conv(channels, 12), conv(channels, 14), relu()])
         };
-        // The second one has no ReLU behind it.
-        let tree =
-            fuse(&seq([conv(2, 10), relu(), conv(channels, 12), conv(channels, 14), relu()]));
         let x = normal(&[n, 2, side, side], 0);
         let cotangent = |y: &Tensor| normal(y.dims(), 1);
-        let (y, gx) = on_cpu(&tree, &x, cotangent);
+        let (y, gx) = on_cpu(&tree(DType::F64), &x, cotangent);
+        let tree = fuse(&tree(DType::F32));
         let network = Network::open(&tree, [2, side, side], y.dim(1).unwrap(), &[0]).unwrap();
         let (z, g) = network.gradient(&x, Precision::F32, &|_, y| Ok(cotangent(y))).unwrap();
         assert_close("output", &z, &y, 2e-6);
