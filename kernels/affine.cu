@@ -32,6 +32,16 @@ extern "C" __global__ void affine(const float* x, const float* scale, const floa
     if (bits) bits[first / 8] = (unsigned char)positive;
 }
 
+// The bits of `affine` alone: which elements are above 0.
+extern "C" __global__ void positive(const float* y, unsigned char* bits, Size total) {
+    Size first = 8 * thread();
+    if (first >= total) return;
+    int count = total - first < 8 ? (int)(total - first) : 8;
+    unsigned int positive = 0;
+    for (int k = 0; k < count; k++) positive |= (unsigned int)(y[first + k] > 0.0f) << k;
+    bits[first / 8] = (unsigned char)positive;
+}
+
 // g * scale where the bit is set; `scale` and `bits` may be absent. gx may be g.
 extern "C" __global__ void affine_pullback(const float* g, const float* scale,
                                            const unsigned char* bits, float* gx, Size total,

@@ -11,11 +11,11 @@ build() {
     if [ ! -f "$library" ] || [ -n "$(find "$root/tests/emulator" "$root/kernels" -newer "$library" -print -quit)" ]; then
         # Fused multiply-adds only where a kernel says so, as on a GPU.
         "${CXX:-g++}" -std=c++20 -O3 -march=native -ffp-contract=off -fno-math-errno -fPIC -shared \
-            -o "$library" "$root/tests/emulator/$1"
+            -o "$library" "$root/tests/emulator/$1" "${@:3}"
     fi
 }
 build driver.cpp libcuda.so
-build dnn.cpp libcudnn.so
+build dnn.cpp libcudnn.so -L"$folder" -lcuda
 if [ $# -gt 0 ]; then
     LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@"
 fi

@@ -90,6 +90,69 @@ fn gpus_give_the_table_of_the_cpu_whatever_their_number_memory_and_libraries() {
     assert_eq!(ends(&fast), ends(&cpu));
 }
 
+/// The numbers in what the emulator tells about `what` at the end.
+fn told<const N: usize>(ran: &Ran, what: &str) -> [usize; N] {
+    let about = |line: &&str| line.starts_with("emulated: ") && line.contains(what);
+    // The library is opened a first time to see whether it is there.
+    let line = ran.stderr.lines().rfind(about).unwrap();
+    let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    numbers.try_into().unwrap()
+}
+
+fn graphs(ran: &Ran) -> [usize; 2] {
+    told(ran, "graphs captured")
+}
+
+#[test]
+#[ignore = "needs scripts/emulator.sh"]
+fn graphs_give_the_same_table_and_a_driver_that_refuses_them_too() {
+    let sandbox = Sandbox::new();
+    let report = ("EMULATED_REPORT", "1");
+    let on = |variables: &[(&str, &str)]| run(&sandbox, &["--device", "cuda"], variables);
+    let (ran, plain) = on(&[report, ("EPSBALL_CUDA_GRAPHS", "0")]);
+    assert_eq!((ran.code, graphs(&ran)), (0, [0, 0]), "{}", ran.stderr);
+    let (ran, table) = on(&[report]);
+    let [captured, launched] = graphs(&ran);
+    assert!(captured > 0 && launched > 2 * captured, "{}", ran.stderr);
+    assert_eq!(table, plain);
+    let (ran, table) = on(&[report, ("EMULATED_NO_CAPTURE", "1"), ("EPSBALL_LOG", "debug")]);
+    assert_eq!((ran.code, graphs(&ran)), (0, [0, 0]), "{}", ran.stderr);
+    assert_eq!(table, plain);
+    // Every pass is tried once and never again.
+    let told: Vec<&str> =
+        ran.stderr.lines().filter(|line| line.contains("this pass is no CUDA graph")).collect();
+    let passes: std::collections::HashSet<&str> =
+        told.iter().map(|line| line.split_once("pass=").unwrap().1).collect();
+    assert!(!told.is_empty() && told.len() == passes.len(), "{}", ran.stderr);
+}
+
+#[test]
+#[ignore = "needs scripts/emulator.sh"]
+fn what_cudnn_or_the_computer_refuse_is_done_otherwise() {
+    let sandbox = Sandbox::new();
+    let on = |variable: &str| {
+        run(&sandbox, &["--device", "cuda"], &[("EMULATED_REPORT", "1"), (variable, "1")])
+    };
+    let (ran, table) = on("EMULATED_NOTHING");
+    let [plain, biased] = told(&ran, "plain convolutions");
+    assert!(ran.code == 0 && biased > 0, "{}", ran.stderr);
+    let [locked, pageable, allocations] = told(&ran, "page-locked");
+    assert!(locked > 100 && pageable == 0, "{}", ran.stderr);
+    // Many batches, and few questions to the driver.
+    assert!(allocations < 100, "{}", ran.stderr);
+    // No bias in a convolution, or none that NaN would survive: more plain ones, the same numbers.
+    for refused in ["EMULATED_NO_BIAS", "EMULATED_NAN_LOST"] {
+        let (ran, other) = on(refused);
+        let [more, fewer] = told(&ran, "plain convolutions");
+        assert!(ran.code == 0 && more > plain && fewer < biased, "{refused}: {}", ran.stderr);
+        assert_eq!(other, table, "{refused}");
+    }
+    let (ran, other) = on("EMULATED_NO_LOCKED");
+    let [locked, pageable, _] = told(&ran, "page-locked");
+    assert!(ran.code == 0 && locked == 0 && pageable > 100, "{}", ran.stderr);
+    assert_eq!(other, table);
+}
+
 #[test]
 #[ignore = "needs scripts/emulator.sh"]
 fn without_cudnn_plain_kernels_do() {

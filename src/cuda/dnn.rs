@@ -15,6 +15,7 @@ use cudarc::cudnn::sys;
 use cudarc::driver::CudaStream;
 
 use super::gpu::{Address, Gpu, Memory};
+use super::graph::is_recording;
 use crate::device::Precision;
 use crate::error::Result;
 use crate::ops::conv2d::Geometry;
@@ -25,6 +26,9 @@ const MOST_WORKSPACE: usize = 512 << 20;
 /// Every batch size has plans of its own; beyond so many they are made again.
 const MOST_PLANS: usize = 1 << 14;
 
+/// `CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM`, which can add a bias.
+const WITH_BIAS: u32 = 1;
+
 /// Numbers of algorithms that cuDNN knows, for either direction.
 const FORWARD_ALGORITHMS: u32 = 8;
 const BACKWARD_ALGORITHMS: u32 = 6;
@@ -32,13 +36,20 @@ const BACKWARD_ALGORITHMS: u32 = 6;
 /// cuDNN on one stream.
 pub(super) struct Dnn {
     handle: sys::cudnnHandle_t,
+    /// None if they could not be made.
+    activations: Option<Activations>,
     state: Mutex<State>,
 }
+
+/// What follows a bias: nothing, or ReLU.
+struct Activations([sys::cudnnActivationDescriptor_t; 2]);
 
 #[derive(Default)]
 struct State {
     plans: HashMap<Key, Option<Plan>>,
     workspace: Option<Memory>,
+    /// How often the workspace has moved or plans were thrown away, which graphs may hold.
+    changes: u64,
     /// It was said that a plain kernel had to do.
     warned: bool,
 }
@@ -61,10 +72,13 @@ pub(super) struct Key {
 struct Plan {
     input: sys::cudnnTensorDescriptor_t,
     output: sys::cudnnTensorDescriptor_t,
+    bias: sys::cudnnTensorDescriptor_t,
     weight: sys::cudnnFilterDescriptor_t,
     convolution: sys::cudnnConvolutionDescriptor_t,
     algorithm: u32,
     workspace: usize,
+    /// Whether it can add a bias, without and with ReLU; not tried yet if nothing.
+    with_bias: [Option<bool>; 2],
     /// It has run once: what it refuses from then on is an error.
     proven: bool,
 }
@@ -103,13 +117,21 @@ impl Dnn {
         let handle = result::create_handle()?;
         // SAFETY: both are open; CUstream and cudaStream_t are the same type by CUDA's documentation.
         unsafe { result::set_stream(handle, stream.cu_stream().cast()) }?;
-        Ok(Some(Self { handle, state: Mutex::default() }))
+        let activations = Activations::new().inspect_err(|error| {
+            tracing::debug!(%error, "cuDNN makes no activations");
+        });
+        Ok(Some(Self { handle, activations: activations.ok(), state: Mutex::default() }))
     }
 
     /// Version of the library, as `9.1.0`.
     pub(super) fn version() -> String {
         let version = result::get_version();
         format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+    }
+
+    /// A number that is another one after anything has changed of what earlier convolutions used.
+    pub(super) fn changes(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).changes
     }
 
     /// Convolves `x` with `weight` into `y`; with `backward` maps the cotangent `x` of the output to that
@@ -122,22 +144,10 @@ impl Dnn {
         add: bool,
     ) -> Result<bool> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { plans, workspace, warned } = &mut *state;
-        if plans.len() > MOST_PLANS {
-            plans.clear();
-        }
-        let slot = match plans.entry(key) {
-            Entry::Occupied(plan) => plan.into_mut(),
-            Entry::Vacant(place) => place.insert(self.plan(&key).unwrap_or_else(|error| {
-                tracing::debug!(%error, ?key, "cuDNN plans nothing");
-                None
-            })),
-        };
+        let State { plans, workspace, changes, warned } = &mut *state;
+        let slot = self.slot(gpu, key, plans, changes)?;
         if let Some(plan) = slot {
-            if workspace.as_ref().is_none_or(|memory| memory.bytes() < plan.workspace) {
-                *workspace = Some(gpu.allocate(plan.workspace)?);
-            }
-            let place = workspace.as_ref().map_or(0, Memory::at);
+            let place = room(gpu, plan.workspace, workspace, changes)?;
             match self.run(plan, key.backward, [x, weight, y, place], add) {
                 Ok(()) => {
                     plan.proven = true;
@@ -157,6 +167,121 @@ impl Dnn {
             );
         }
         Ok(false)
+    }
+
+    /// Convolves `x` with `weight` into `y`, adds `bias` and cuts at 0 with `relu`, in one kernel. `false` if
+    /// cuDNN does not: then nothing that counts was done.
+    ///
+    /// Only one algorithm of cuDNN's can do it, so it does where that is the one it ranks first anyway. A
+    /// NaN has to stay one, or a broken network would count as a robust one; cuDNN is asked for it and
+    /// believed when a NaN has come through.
+    pub(super) fn convolve_with_bias(
+        &self,
+        gpu: &Gpu,
+        key: Key,
+        [x, weight, bias, y]: [Address; 4],
+        relu: bool,
+    ) -> Result<bool> {
+        let Some(activations) = &self.activations else { return Ok(false) };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { plans, workspace, changes, .. } = &mut *state;
+        let Some(plan) = self.slot(gpu, key, plans, changes)? else { return Ok(false) };
+        let known = plan.with_bias[usize::from(relu)];
+        if plan.algorithm != WITH_BIAS || known == Some(false) {
+            return Ok(false);
+        }
+        let place = room(gpu, plan.workspace, workspace, changes)?;
+        let run = |bias| {
+            let activation = activations.0[usize::from(relu)];
+            self.run_with_bias(plan, activation, [x, weight, bias, y, place])
+        };
+        if known == Some(true) {
+            run(bias).map_err(|error| gpu.fails("convolve", error))?;
+            return Ok(true);
+        }
+        if is_recording() {
+            return Err(gpu.fails("record a convolution", "cuDNN has not run it yet"));
+        }
+        let channels = key.geometry.outputs;
+        let nan = gpu.upload(&vec![f32::NAN; channels])?;
+        let tried = run(nan.at());
+        let works = match &tried {
+            Ok(()) => {
+                // The first and the last pixel.
+                let last = key.images * key.output.iter().product::<usize>() - channels;
+                let mut numbers = vec![0.0_f32; 2 * channels];
+                let (first, second) = numbers.split_at_mut(channels);
+                gpu.read(y, first)?;
+                gpu.read(y + 4 * last as Address, second)?;
+                numbers.iter().all(|number| number.is_nan()) && run(bias).is_ok()
+            }
+            Err(_) => false,
+        };
+        if !works {
+            let error = tried.err();
+            tracing::debug!(?error, relu, ?key, "cuDNN does not add a bias as it should");
+        }
+        plan.with_bias[usize::from(relu)] = Some(works);
+        Ok(works)
+    }
+
+    /// The plan for `key`, made if there is none yet.
+    fn slot<'a>(
+        &self,
+        gpu: &Gpu,
+        key: Key,
+        plans: &'a mut HashMap<Key, Option<Plan>>,
+        changes: &mut u64,
+    ) -> Result<&'a mut Option<Plan>> {
+        if is_recording() && !plans.contains_key(&key) {
+            return Err(gpu.fails("record a convolution", "cuDNN has not run it yet"));
+        }
+        if plans.len() > MOST_PLANS && !is_recording() {
+            plans.clear();
+            *changes += 1;
+        }
+        Ok(match plans.entry(key) {
+            Entry::Occupied(plan) => plan.into_mut(),
+            Entry::Vacant(place) => place.insert(self.plan(&key).unwrap_or_else(|error| {
+                tracing::debug!(%error, ?key, "cuDNN plans nothing");
+                None
+            })),
+        })
+    }
+
+    /// Runs a plan on `[x, weight, bias, y, workspace]`.
+    fn run_with_bias(
+        &self,
+        plan: &Plan,
+        activation: sys::cudnnActivationDescriptor_t,
+        [x, weight, bias, y, workspace]: [Address; 5],
+    ) -> Result<(), CudnnError> {
+        let (one, zero) = (1.0_f32, 0.0_f32);
+        let [one, zero] = [&one, &zero].map(|number| from_ref(number).cast::<c_void>());
+        // SAFETY: as for `run`; the bias has a number for each output channel. A second summand has to be
+        // named, which may be `y` and is not read when its factor is 0.
+        unsafe {
+            result::convolution_bias_activation_forward(
+                self.handle,
+                one,
+                plan.input,
+                x as *const c_void,
+                plan.weight,
+                weight as *const c_void,
+                plan.convolution,
+                transmute::<u32, sys::cudnnConvolutionFwdAlgo_t>(plan.algorithm),
+                workspace as *mut c_void,
+                plan.workspace,
+                zero,
+                plan.output,
+                y as *const c_void,
+                plan.bias,
+                bias as *const c_void,
+                activation,
+                plan.output,
+                y as *mut c_void,
+            )
+        }
     }
 
     /// Runs a plan on `[x, weight, y, workspace]`.
@@ -285,16 +410,60 @@ impl Dnn {
     }
 }
 
+/// Where cuDNN may write `bytes` bytes; a larger place is another one.
+fn room(
+    gpu: &Gpu,
+    bytes: usize,
+    workspace: &mut Option<Memory>,
+    changes: &mut u64,
+) -> Result<Address> {
+    if let Some(memory) = workspace
+        && memory.bytes() >= bytes
+    {
+        return Ok(memory.at());
+    }
+    *workspace = None;
+    *changes += 1;
+    Ok(workspace.insert(gpu.allocate(bytes)?).at())
+}
+
+impl Activations {
+    fn new() -> Result<Self, CudnnError> {
+        use sys::cudnnActivationMode_t::{CUDNN_ACTIVATION_IDENTITY, CUDNN_ACTIVATION_RELU};
+        let create = result::create_activation_descriptor;
+        let made = Self([create()?, create()?]);
+        let nan = sys::cudnnNanPropagation_t::CUDNN_PROPAGATE_NAN;
+        for (descriptor, mode) in
+            made.0.into_iter().zip([CUDNN_ACTIVATION_IDENTITY, CUDNN_ACTIVATION_RELU])
+        {
+            // SAFETY: the descriptor has just been made. The last number bounds ReLU from above.
+            unsafe { result::set_activation_descriptor(descriptor, mode, nan, f64::MAX) }?;
+        }
+        Ok(made)
+    }
+}
+
+impl Drop for Activations {
+    fn drop(&mut self) {
+        for descriptor in self.0 {
+            // SAFETY: made by `new`, destroyed once. What it returns cannot be acted upon.
+            let _ = unsafe { sys::cudnnDestroyActivationDescriptor(descriptor) };
+        }
+    }
+}
+
 impl Plan {
     /// The descriptors of a convolution, without an algorithm yet.
     fn described(key: &Key) -> Result<Self, CudnnError> {
         let plan = Self {
             input: result::create_tensor_descriptor()?,
             output: result::create_tensor_descriptor()?,
+            bias: result::create_tensor_descriptor()?,
             weight: result::create_filter_descriptor()?,
             convolution: result::create_convolution_descriptor()?,
             algorithm: 0,
             workspace: 0,
+            with_bias: [None; 2],
             proven: false,
         };
         let Geometry { kernel: [kh, kw], stride, padding, dilation, groups, inputs, outputs } =
@@ -312,6 +481,7 @@ impl Plan {
                 let sides = [int(key.images), int(c), int(h), int(w)];
                 result::set_tensor4d_descriptor(descriptor, nhwc, float, sides)?;
             }
+            result::set_tensor4d_descriptor(plan.bias, nhwc, float, [1, int(outputs), 1, 1])?;
             let sides = [int(outputs), int(inputs / groups), int(kh), int(kw)];
             result::set_filter4d_descriptor(plan.weight, float, nhwc, sides)?;
             result::set_convolution2d_descriptor(
@@ -338,6 +508,7 @@ impl Drop for Plan {
         unsafe {
             let _ = result::destroy_tensor_descriptor(self.input);
             let _ = result::destroy_tensor_descriptor(self.output);
+            let _ = result::destroy_tensor_descriptor(self.bias);
             let _ = result::destroy_filter_descriptor(self.weight);
             let _ = result::destroy_convolution_descriptor(self.convolution);
         }

@@ -5,6 +5,7 @@ use super::Argument;
 use super::dnn::Key;
 use super::gpu::{Address, Gpu, Memory, arguments, size};
 use super::run::Batch;
+use crate::device::Precision;
 use crate::error::Result;
 use crate::nn::Shape;
 use crate::nn::lower::{Map, Op, Row, sides};
@@ -110,6 +111,24 @@ pub(super) fn convolve(
     arguments.extend(shape_of(&key));
     arguments.extend(back.map(Argument::from));
     gpu.launch(kernel, total, &arguments)
+}
+
+/// Convolves `[x, weight, bias, y]` with bias and ReLU in one, if cuDNN can.
+pub(super) fn convolve_with_bias(
+    batch: &Batch<'_>,
+    geometry: &Geometry,
+    (from, to): (Shape, Shape),
+    places: [Address; 4],
+    relu: bool,
+) -> Result<bool> {
+    let Batch { gpu, images, precision, .. } = *batch;
+    // The bias is of the same kind as the values: f32.
+    match precision {
+        Precision::F32 | Precision::Tf32 => {}
+    }
+    let (input, output) = (sides(from), sides(to));
+    let key = Key { images, input, output, geometry: *geometry, precision, backward: false };
+    gpu.dnn().map_or(Ok(false), |dnn| dnn.convolve_with_bias(gpu, key, places, relu))
 }
 
 /// What the plain kernels have to know of a convolution.

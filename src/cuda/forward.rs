@@ -1,7 +1,9 @@
 //! What every step does on the way to the logits: one or two kernels, or a convolution of cuDNN.
 
 use super::Argument;
-use super::form::{ATTENTION, Scores, by_depth, convolve, form, halves, numbers, row_length};
+use super::form::{
+    ATTENTION, Scores, by_depth, convolve, convolve_with_bias, form, halves, numbers, row_length,
+};
 use super::gpu::{Address, Gpu, NONE, arguments, size};
 use super::run::{Batch, Runner};
 use crate::error::Result;
@@ -27,6 +29,13 @@ impl Runner {
                 self.affine(gpu, [x, weight(0), weight(1), y, kept], total, c, *relu)
             }
             Op::Conv { bias, relu, geometry, .. } => {
+                let places = [x, weight(0), weight(1), y];
+                if bias.is_some() && convolve_with_bias(batch, geometry, (from, to), places, *relu)?
+                {
+                    // What is missing is the bits for a pullback.
+                    let threads = if kept == NONE { 0 } else { total.div_ceil(8) };
+                    return run("positive", threads, &arguments![y, kept, size(total)]);
+                }
                 convolve(batch, geometry, (from, to), [x, weight(0), y], None)?;
                 if bias.is_none() && !relu {
                     return Ok(());

@@ -4,16 +4,20 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, LaunchConfig,
-    PushKernelArg as _, result, sys,
+    CudaContext, CudaFunction, CudaModule, CudaStream, LaunchConfig, PushKernelArg as _, result,
+    sys,
 };
 use cudarc::nvrtc::Ptx;
 
 use super::Argument;
 use super::dnn::Dnn;
+use super::graph::is_recording;
+use super::staging::Staging;
+pub(super) use super::store::Memory;
+use super::store::Store;
 use crate::error::{Error, Result};
 
 /// The image that `build.rs` makes of `kernels/`.
@@ -22,6 +26,9 @@ const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"))
 /// Threads of a block; of blocks that work on a row together, at most and at least.
 const BLOCK: usize = 256;
 const SMALLEST_BLOCK: usize = 32;
+
+/// Blocks that can be started at once.
+const MOST_BLOCKS: usize = i32::MAX as usize;
 
 /// An address in the memory of the GPU.
 pub(super) type Address = sys::CUdeviceptr;
@@ -40,25 +47,6 @@ macro_rules! arguments {
 }
 pub(super) use arguments;
 
-/// Memory of a GPU, given back when dropped.
-pub(super) struct Memory {
-    address: Address,
-    bytes: usize,
-    _slice: CudaSlice<u8>,
-}
-
-impl Memory {
-    /// Where it begins.
-    pub(super) fn at(&self) -> Address {
-        self.address
-    }
-
-    /// How much it is.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
 /// A GPU.
 pub(super) struct Gpu {
     context: Arc<CudaContext>,
@@ -67,7 +55,11 @@ pub(super) struct Gpu {
     /// Those that were called so far.
     kernels: Mutex<HashMap<&'static str, CudaFunction>>,
     dnn: Option<Dnn>,
+    store: Arc<Store>,
+    staging: Staging,
     ordinal: usize,
+    /// Written to while a graph is recorded: nobody else may use the stream meanwhile.
+    pub(super) recorder: RwLock<()>,
 }
 
 /// Number of GPUs that this process can see; 0 without a driver.
@@ -97,8 +89,9 @@ impl Gpu {
                  for as libcudnn.so.9, for example in LD_LIBRARY_PATH"
             ),
         }
-        let kernels = Mutex::default();
-        Ok(Self { context, stream, module, kernels, dnn, ordinal })
+        let (kernels, recorder) = (Mutex::default(), RwLock::default());
+        let (store, staging) = (Store::new(context.clone()), Staging::new(stream.clone()));
+        Ok(Self { context, stream, module, kernels, dnn, store, staging, ordinal, recorder })
     }
 
     /// The name that the maker gave it.
@@ -111,11 +104,23 @@ impl Gpu {
         self.dnn.as_ref()
     }
 
+    /// The stream of all its work.
+    pub(super) fn stream(&self) -> &Arc<CudaStream> {
+        &self.stream
+    }
+
+    /// To be held while the stream is given work, unless this thread is the one that records. cuDNN's work
+    /// is given and recorded by the network alone, under its own lock.
+    fn use_stream(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        let guard = || self.recorder.read().unwrap_or_else(PoisonError::into_inner);
+        (!is_recording()).then(guard)
+    }
+
     /// Bytes of memory that nobody uses.
     pub(super) fn free_memory(&self) -> Result<usize> {
         self.bind()?;
         let (free, _) = result::mem_get_info().map_err(|e| self.fails("read its memory", e))?;
-        Ok(free)
+        Ok(free + self.store.bytes())
     }
 
     /// An error of this GPU.
@@ -131,41 +136,46 @@ impl Gpu {
     /// Memory for `bytes` bytes, not initialised.
     pub(super) fn allocate(&self, bytes: usize) -> Result<Memory> {
         self.bind()?;
-        // SAFETY: nothing reads it before a copy or a kernel has written it.
-        let slice = unsafe { self.stream.alloc::<u8>(bytes.max(1)) }
-            .map_err(|error| self.fails("allocate memory", error))?;
-        let (address, _) = slice.device_ptr(&self.stream);
-        Ok(Memory { address, bytes, _slice: slice })
+        let _guard = self.use_stream();
+        let (memory, used) =
+            self.store.take(bytes).map_err(|error| self.fails("allocate memory", error))?;
+        if used && cfg!(debug_assertions) {
+            // Who reads what he has not written shall see NaN, as in new memory of tests/emulator.
+            // SAFETY: the memory has just been allocated.
+            unsafe { result::memset_d8_async(memory.at(), 0xFF, bytes, self.stream.cu_stream()) }
+                .map_err(|error| self.fails("fill memory", error))?;
+        }
+        Ok(memory)
     }
 
     /// A copy of `numbers` in the GPU's memory.
-    pub(super) fn upload<T>(&self, numbers: &[T]) -> Result<Memory> {
+    pub(super) fn upload<T: Copy>(&self, numbers: &[T]) -> Result<Memory> {
         let memory = self.allocate(size_of_val(numbers))?;
         self.write(memory.at(), numbers)?;
         Ok(memory)
     }
 
     /// Copies `numbers` to `to`, where there is room for them.
-    pub(super) fn write<T>(&self, to: Address, numbers: &[T]) -> Result<()> {
+    pub(super) fn write<T: Copy>(&self, to: Address, numbers: &[T]) -> Result<()> {
         self.bind()?;
-        // SAFETY: the caller has allocated as much; the copy from pageable memory has read `numbers`
-        // when the call returns.
-        unsafe { result::memcpy_htod_async(to, numbers, self.stream.cu_stream()) }
-            .map_err(|error| self.fails("copy to it", error))
+        let _guard = self.use_stream();
+        // SAFETY: the caller has allocated as much.
+        unsafe { self.staging.write(to, numbers) }.map_err(|error| self.fails("copy to it", error))
     }
 
     /// Copies from `from` into `numbers`, after all that was asked for before.
-    pub(super) fn read<T>(&self, from: Address, numbers: &mut [T]) -> Result<()> {
+    pub(super) fn read<T: Copy>(&self, from: Address, numbers: &mut [T]) -> Result<()> {
         self.bind()?;
-        // SAFETY: the caller has allocated as much; the stream is waited for before `numbers` is read.
-        unsafe { result::memcpy_dtoh_async(numbers, from, self.stream.cu_stream()) }
-            .map_err(|error| self.fails("copy from it", error))?;
-        self.stream.synchronize().map_err(|error| self.fails("finish", error))
+        let _guard = self.use_stream();
+        // SAFETY: the caller has allocated as much.
+        unsafe { self.staging.read(from, numbers) }
+            .map_err(|error| self.fails("copy from it", error))
     }
 
     /// Copies `bytes` bytes from one address to another.
     pub(super) fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<()> {
         self.bind()?;
+        let _guard = self.use_stream();
         // SAFETY: the caller has allocated as much at both, and they do not overlap.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }
             .map_err(|error| self.fails("copy on it", error))
@@ -202,6 +212,9 @@ impl Gpu {
         if blocks == 0 {
             return Ok(());
         }
+        if blocks > MOST_BLOCKS {
+            return Err(self.fails(name, format_args!("{blocks} blocks are more than it starts")));
+        }
         let kernel = self.kernel(name)?;
         let mut call = self.stream.launch_builder(&kernel);
         for argument in arguments {
@@ -218,6 +231,7 @@ impl Gpu {
             block_dim: (block as u32, 1, 1),
             shared_mem_bytes: 0,
         };
+        let _guard = self.use_stream();
         // SAFETY: the arguments are those of the kernel, which callers write beside its name, and every
         // address has room for what the kernel's bounds, which are among them, let it touch.
         unsafe { call.launch(shape) }.map_err(|error| self.fails(name, error))?;

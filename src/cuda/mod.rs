@@ -22,11 +22,17 @@ mod forward;
 #[cfg(feature = "cuda")]
 mod gpu;
 #[cfg(feature = "cuda")]
+mod graph;
+#[cfg(feature = "cuda")]
 mod layout;
 #[cfg(feature = "cuda")]
 mod network;
 #[cfg(feature = "cuda")]
 mod run;
+#[cfg(feature = "cuda")]
+mod staging;
+#[cfg(feature = "cuda")]
+mod store;
 #[cfg(feature = "cuda")]
 mod there;
 

@@ -237,6 +237,22 @@ impl Network {
         self.homes[self.housed.fetch_add(1, Ordering::Relaxed) % self.homes.len()].clone()
     }
 
+    /// How many graphs were launched so far.
+    #[cfg(test)]
+    pub(super) fn graph_launches(&self) -> usize {
+        let engine = |engine: &Mutex<Engine>| engine.lock().unwrap().runner.graphs.launches();
+        self.engines.iter().map(engine).sum()
+    }
+
+    /// The same network without graphs.
+    #[cfg(test)]
+    pub(super) fn without_graphs(self) -> Self {
+        for engine in &self.engines {
+            engine.lock().unwrap().runner.graphs.turn_off();
+        }
+        self
+    }
+
     /// A GPU that is idle, or the next one when it will be.
     fn free_engine(&self) -> (usize, MutexGuard<'_, Engine>) {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % self.engines.len();

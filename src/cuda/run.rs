@@ -3,6 +3,7 @@
 
 use super::form::weights;
 use super::gpu::{Address, Gpu, Memory, NONE};
+use super::graph::Graphs;
 use super::layout::Layout;
 use crate::device::Precision;
 use crate::error::Result;
@@ -15,6 +16,7 @@ pub(super) struct Runner {
     weights: Vec<Vec<Memory>>,
     forward: Layout,
     both: Layout,
+    pub(super) graphs: Graphs,
 }
 
 /// A batch in the memory of a GPU, and how it is computed with.
@@ -34,7 +36,7 @@ impl Runner {
         let weights =
             lowered.steps.iter().map(|step| weights(gpu, &step.op)).collect::<Result<_>>()?;
         let (forward, both) = (Layout::new(&lowered, false), Layout::new(&lowered, true));
-        Ok(Self { lowered, weights, forward, both })
+        Ok(Self { lowered, weights, forward, both, graphs: Graphs::new() })
     }
 
     /// Bytes of memory that a batch of one needs.
@@ -98,14 +100,22 @@ impl Runner {
 
     /// Computes the logits of the images.
     pub(super) fn forward(&self, batch: &Batch<'_>) -> Result<()> {
+        self.graphs.run(batch, false, || self.every_step(batch))
+    }
+
+    /// Computes the gradient of the images from the cotangent of the logits.
+    pub(super) fn pullback(&self, batch: &Batch<'_>) -> Result<()> {
+        self.graphs.run(batch, true, || self.every_step_back(batch))
+    }
+
+    fn every_step(&self, batch: &Batch<'_>) -> Result<()> {
         for i in 0..self.lowered.steps.len() {
             self.step(batch, i)?;
         }
         Ok(())
     }
 
-    /// Computes the gradient of the images from the cotangent of the logits.
-    pub(super) fn pullback(&self, batch: &Batch<'_>) -> Result<()> {
+    fn every_step_back(&self, batch: &Batch<'_>) -> Result<()> {
         let mut written = vec![false; self.lowered.shapes.len()];
         for (i, step) in self.lowered.steps.iter().enumerate().rev() {
             let add = std::mem::replace(&mut written[step.x], true);

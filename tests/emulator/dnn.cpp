@@ -1,19 +1,26 @@
 // cuDNN without a GPU: convolutions of NHWC tensors in f32 by the definition, through the descriptors that
 // a program has to fill in for the library itself. What does not fit together is refused.
+#include "capture.h"
 #include "cuda.h"
 
+#include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <vector>
 
 #include "../../kernels/conv.cu"
 
 namespace {
 
+struct Handle { void* stream; };
 struct Tensor { int format, type, n, c, h, w; };
 struct Filter { int type, format, k, c, h, w; };
 struct Convolution { int pad_h, pad_w, u, v, dilation_h, dilation_w, mode, type, groups = 1, math = 0; };
+
+struct Activation { int mode, nan; double bound; };
 
 struct Performance {
     unsigned int algorithm, status;
@@ -24,6 +31,7 @@ struct Performance {
 };
 
 enum { SUCCESS = 0, BAD_PARAM = 2000, NOT_SUPPORTED = 3000 };
+enum { RELU = 1, IDENTITY = 5, PROPAGATE_NAN = 1 };
 enum { NHWC = 1, FLOAT = 0, CROSS_CORRELATION = 1, FMA_MATH = 3, DETERMINISTIC = 1 };
 const size_t WORKSPACE = 1000;
 
@@ -75,6 +83,21 @@ struct Rounded {
 Size size(const Tensor& one) { return (Size)one.n * one.h * one.w * one.c; }
 Size size(const Filter& one) { return (Size)one.k * one.h * one.w * one.c; }
 
+std::vector<uint64_t> addresses(std::initializer_list<const void*> places) {
+    std::vector<uint64_t> all;
+    for (const void* place : places) all.push_back(reinterpret_cast<uint64_t>(place));
+    return all;
+}
+
+// EMULATED_REPORT: what was done is told at the end.
+struct Report {
+    std::atomic<size_t> forward = 0, biased = 0;
+    ~Report() {
+        if (std::getenv("EMULATED_REPORT"))
+            std::fprintf(stderr, "emulated: %zu plain convolutions, %zu with bias\n", forward.load(), biased.load());
+    }
+} report;
+
 template <typename Work>
 void threads(Size total, Work work) {
     blockDim = Coordinates{1, 1, 1};
@@ -89,9 +112,12 @@ void threads(Size total, Work work) {
 extern "C" {
 
 size_t cudnnGetVersion() { return 90100; }
-int cudnnCreate(void** handle) { *handle = std::malloc(1); return SUCCESS; }
-int cudnnDestroy(void* handle) { std::free(handle); return SUCCESS; }
-int cudnnSetStream(void*, void* stream) { return stream ? SUCCESS : BAD_PARAM; }
+int cudnnCreate(Handle** handle) { *handle = new Handle{}; return SUCCESS; }
+int cudnnDestroy(Handle* handle) { delete handle; return SUCCESS; }
+int cudnnSetStream(Handle* handle, void* stream) {
+    handle->stream = stream;
+    return stream ? SUCCESS : BAD_PARAM;
+}
 
 int cudnnCreateTensorDescriptor(Tensor** one) { *one = new Tensor{}; return SUCCESS; }
 int cudnnDestroyTensorDescriptor(Tensor* one) { delete one; return SUCCESS; }
@@ -115,6 +141,13 @@ int cudnnSetConvolution2dDescriptor(Convolution* one, int pad_h, int pad_w, int 
 int cudnnSetConvolutionMathType(Convolution* one, int math) { one->math = math; return SUCCESS; }
 int cudnnSetConvolutionGroupCount(Convolution* one, int groups) { one->groups = groups; return SUCCESS; }
 
+int cudnnCreateActivationDescriptor(Activation** one) { *one = new Activation{}; return SUCCESS; }
+int cudnnDestroyActivationDescriptor(Activation* one) { delete one; return SUCCESS; }
+int cudnnSetActivationDescriptor(Activation* one, int mode, int nan, double bound) {
+    *one = Activation{mode, nan, bound};
+    return SUCCESS;
+}
+
 int cudnnGetConvolutionForwardAlgorithm_v7(void*, Tensor* x, Filter* w, Convolution* conv, Tensor* y, int asked,
                                            int* returned, void* results) {
     int status = fits(*x, *w, *conv, *y);
@@ -134,32 +167,71 @@ int cudnnGetConvolutionBackwardDataWorkspaceSize(void*, Filter*, Tensor*, Convol
     return SUCCESS;
 }
 
-int cudnnConvolutionForward(void*, const float* alpha, Tensor* x, const float* input, Filter* w, const float* weight,
-                            Convolution* conv, int algorithm, void* workspace, size_t bytes, const float* beta,
-                            Tensor* y, float* output) {
+int cudnnConvolutionForward(Handle* handle, const float* alpha, Tensor* x, const float* input, Filter* w,
+                            const float* weight, Convolution* conv, int algorithm, void* workspace, size_t bytes,
+                            const float* beta, Tensor* y, float* output) {
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
         return BAD_PARAM;
-    Rounded inputs(*conv, input, size(*x)), weights(*conv, weight, size(*w));
-    Size total = size(*y);
-    threads(total, [&] {
-        ::conv(inputs.at, weights.at, output, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u, conv->v,
-               conv->pad_h, conv->pad_w, conv->dilation_h, conv->dilation_w, conv->groups);
-    });
-    return SUCCESS;
+    // Copies of all that may be gone when a graph is launched.
+    auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
+        report.forward++;
+        Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
+        Size total = size(y);
+        threads(total, [&] {
+            ::conv(inputs.at, weights.at, output, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u, conv.v,
+                   conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups);
+        });
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(handle->stream, {work, addresses({input, weight, workspace, output})});
 }
-int cudnnConvolutionBackwardData(void*, const float* alpha, Filter* w, const float* weight, Tensor* y,
+// With bias and ReLU (or nothing behind it). EMULATED_NO_BIAS: cuDNN that refuses it. EMULATED_NAN_LOST: one
+// for which the larger one of NaN and 0 is 0, whatever it was asked for.
+int cudnnConvolutionBiasActivationForward(Handle* handle, const float* alpha, Tensor* x, const float* input, Filter* w,
+                                          const float* weight, Convolution* conv, int algorithm, void* workspace,
+                                          size_t bytes, const float* beta, Tensor* z, const float* summand,
+                                          Tensor* b, const float* bias, Activation* activation, Tensor* y,
+                                          float* output) {
+    bool relu = activation->mode == RELU;
+    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
+        return BAD_PARAM;
+    // The summand has the form of the output, whose place it may share, as the input may not.
+    if (std::memcmp(z, y, sizeof *z) || !summand || !bias || input == output) return BAD_PARAM;
+    if (b->type != FLOAT || b->n != 1 || b->c != w->k || b->h != 1 || b->w != 1) return BAD_PARAM;
+    if ((!relu && activation->mode != IDENTITY) || activation->bound < 1e38) return NOT_SUPPORTED;
+    if (std::getenv("EMULATED_NO_BIAS")) return NOT_SUPPORTED;
+    bool keeps = activation->nan == PROPAGATE_NAN && !std::getenv("EMULATED_NAN_LOST");
+    auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
+        report.biased++;
+        Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
+        Size total = size(y);
+        threads(total, [&] {
+            ::conv(inputs.at, weights.at, output, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u, conv.v,
+                   conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups);
+        });
+        for (Size i = 0; i < total; i++) {
+            float v = output[i] + bias[i % y.c];
+            output[i] = relu && (keeps ? v < 0.0f : !(v > 0.0f)) ? 0.0f : v;
+        }
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(handle->stream, {work, addresses({input, weight, workspace, bias, output})});
+}
+int cudnnConvolutionBackwardData(Handle* handle, const float* alpha, Filter* w, const float* weight, Tensor* y,
                                  const float* cotangent, Convolution* conv, int algorithm, void* workspace,
                                  size_t bytes, const float* beta, Tensor* x, float* gradient) {
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f)
         return BAD_PARAM;
-    Rounded inputs(*conv, cotangent, size(*y)), weights(*conv, weight, size(*w));
-    Size total = size(*x);
-    threads(total, [&] {
-        conv_pullback(inputs.at, weights.at, gradient, total, x->h, x->w, x->c, y->h, y->w, y->c, w->h, w->w, conv->u,
-                      conv->v, conv->pad_h, conv->pad_w, conv->dilation_h, conv->dilation_w, conv->groups,
-                      *beta != 0.0f);
-    });
-    return SUCCESS;
+    auto work = [=, x = *x, w = *w, conv = *conv, y = *y, add = *beta != 0.0f] {
+        Rounded inputs(conv, cotangent, size(y)), weights(conv, weight, size(w));
+        Size total = size(x);
+        threads(total, [&] {
+            conv_pullback(inputs.at, weights.at, gradient, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u,
+                          conv.v, conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups, add);
+        });
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(handle->stream, {work, addresses({cotangent, weight, workspace, gradient})});
 }
 
 }  // extern "C"

@@ -4,17 +4,21 @@
 //
 // It is stricter than a GPU: memory is full of NaN when it is handed out, and its ends are looked at when
 // it is given back.
+#include "capture.h"
 #include "cuda.h"
 #include "fibers.h"
 
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "../../kernels/affine.cu"
@@ -47,14 +51,40 @@ void call(void (*function)(Types...), void** arguments) {
     }(std::index_sequence_for<Types...>());
 }
 
+// What a kernel is given, copied: graphs are launched when the caller's variables are long gone.
+struct Arguments {
+    std::vector<std::vector<unsigned char>> copies;
+    std::vector<uint64_t> addresses;
+};
+
+template <typename... Types>
+Arguments copied(void (*)(Types...), void** arguments) {
+    Arguments all;
+    auto add = [&]<typename Type>(Type* argument) {
+        const unsigned char* bytes = reinterpret_cast<const unsigned char*>(argument);
+        all.copies.emplace_back(bytes, bytes + sizeof(Type));
+        if constexpr (std::is_pointer_v<Type>) all.addresses.push_back(reinterpret_cast<uint64_t>(*argument));
+    };
+    [&]<size_t... I>(std::index_sequence<I...>) {
+        (add(static_cast<Types*>(arguments[I])), ...);
+    }(std::index_sequence_for<Types...>());
+    return all;
+}
+
 // A kernel whose threads do not wait for each other, and one whose blocks work on a row together.
-#define KERNEL(name) \
-    { #name, {[](void** arguments) { call(name, arguments); }, false} }
-#define ROWS(name) \
-    { #name, {[](void** arguments) { call(name, arguments); }, true} }
+#define ENTRY(name, together)                                                                             \
+    {                                                                                                     \
+        #name, {                                                                                          \
+            [](void** arguments) { call(name, arguments); }, [](void** from) { return copied(name, from); }, \
+                together                                                                                  \
+        }                                                                                                 \
+    }
+#define KERNEL(name) ENTRY(name, false)
+#define ROWS(name) ENTRY(name, true)
 
 struct Entry {
     Kernel kernel;
+    Arguments (*copied)(void** arguments);
     bool together;
 };
 
@@ -103,6 +133,7 @@ const std::map<std::string, Entry> kernels = {
     KERNEL(part_pullback),
     KERNEL(patch_merge),
     KERNEL(patch_merge_pullback),
+    KERNEL(positive),
     KERNEL(scale),
     KERNEL(softmax),
     KERNEL(softmax_pullback),
@@ -159,6 +190,7 @@ const unsigned char FILL = 0xFF;  // floats of these bytes are NaN
 
 std::mutex lock;
 std::map<uint64_t, size_t> blocks;
+std::map<const void*, size_t> locked;  // page-locked memory of the computer
 size_t used = 0;
 
 // Memory of the emulated GPU; EMULATED_MEMORY sets it, in bytes.
@@ -173,6 +205,45 @@ int devices() {
 }
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, NOT_FOUND = 500 };
+
+// The stream that this thread captures.
+thread_local capture::Stream* captured = nullptr;
+
+// The answer to a call that is not allowed during a capture, which it breaks off.
+int forbidden() {
+    if (!captured) return SUCCESS;
+    captured->broken = true;
+    return capture::UNSUPPORTED;
+}
+
+// EMULATED_REPORT: what was done is told at the end.
+struct Report {
+    std::atomic<size_t> captures = 0, launches = 0, locked = 0, pageable = 0, allocations = 0;
+    ~Report() {
+        if (!std::getenv("EMULATED_REPORT")) return;
+        std::fprintf(stderr, "emulated: %zu graphs captured, %zu launched\n", captures.load(), launches.load());
+        std::fprintf(stderr, "emulated: %zu copies of page-locked memory, %zu of other; %zu allocations\n",
+                     locked.load(), pageable.load(), allocations.load());
+    }
+} report;
+
+void count_copy(const void* host) {
+    std::lock_guard<std::mutex> guard(lock);
+    auto after = locked.upper_bound(host);
+    bool inside = after != locked.begin()
+        && host < static_cast<const char*>(std::prev(after)->first) + std::prev(after)->second;
+    (inside ? report.locked : report.pageable)++;
+}
+
+bool there(const capture::Work& work) {
+    std::lock_guard<std::mutex> guard(lock);
+    for (uint64_t address : work.addresses) {
+        auto after = blocks.upper_bound(address);
+        if (address && (after == blocks.begin() || address >= std::prev(after)->first + std::prev(after)->second))
+            return false;
+    }
+    return true;
+}
 
 }  // namespace
 
@@ -200,13 +271,68 @@ int cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
 static thread_local void* current = nullptr;
 int cuCtxSetCurrent(void* context) { current = context; return SUCCESS; }
 int cuCtxGetCurrent(void** context) { *context = current; return SUCCESS; }
-int cuCtxSynchronize() { return SUCCESS; }
+int cuCtxSynchronize() { return forbidden(); }
 int cuStreamCreate(void** stream, unsigned int) {
-    *stream = std::malloc(1);
+    *stream = new capture::Stream;
     return SUCCESS;
 }
-int cuStreamDestroy_v2(void* stream) { std::free(stream); return SUCCESS; }
-int cuStreamSynchronize(void*) { return SUCCESS; }
+int cuStreamDestroy_v2(void* stream) { delete static_cast<capture::Stream*>(stream); return SUCCESS; }
+int cuStreamSynchronize(void*) { return forbidden(); }
+
+int emulatedSubmit(void* to, const capture::Work& work) {
+    capture::Stream* stream = static_cast<capture::Stream*>(to);
+    if (!stream->graph) return work.run();
+    if (stream->owner != std::this_thread::get_id()) {
+        stream->broken = true;
+        return capture::WRONG_THREAD;
+    }
+    if (stream->broken) return capture::INVALIDATED;
+    stream->graph->push_back(work);
+    return SUCCESS;
+}
+int cuStreamBeginCapture_v2(void* from, int mode) {
+    capture::Stream* stream = static_cast<capture::Stream*>(from);
+    // Only captures that other threads do not disturb.
+    if (!current || stream->graph || captured || mode != 1) return INVALID_VALUE;
+    *stream = capture::Stream{new capture::Graph, false, std::this_thread::get_id()};
+    captured = stream;
+    return SUCCESS;
+}
+int cuStreamEndCapture(void* from, void** graph) {
+    capture::Stream* stream = static_cast<capture::Stream*>(from);
+    *graph = nullptr;
+    if (!stream->graph) return capture::UNMATCHED;
+    if (stream->owner != std::this_thread::get_id()) return capture::WRONG_THREAD;
+    capture::Graph* recorded = std::exchange(stream->graph, nullptr);
+    captured = nullptr;
+    // EMULATED_NO_CAPTURE: a driver that refuses in the end.
+    if (stream->broken || std::getenv("EMULATED_NO_CAPTURE")) {
+        delete recorded;
+        return capture::INVALIDATED;
+    }
+    *graph = recorded;
+    report.captures++;
+    return SUCCESS;
+}
+int cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long flags) {
+    if (!graph || flags || captured) return INVALID_VALUE;
+    *executable = new capture::Graph(*static_cast<capture::Graph*>(graph));
+    return SUCCESS;
+}
+int cuGraphDestroy(void* graph) { delete static_cast<capture::Graph*>(graph); return SUCCESS; }
+int cuGraphExecDestroy(void* executable) { delete static_cast<capture::Graph*>(executable); return SUCCESS; }
+int cuGraphLaunch(void* executable, void* stream) {
+    if (!current || static_cast<capture::Stream*>(stream)->graph) return INVALID_VALUE;
+    for (const capture::Work& work : *static_cast<capture::Graph*>(executable)) {
+        if (!there(work)) {
+            std::fprintf(stderr, "a graph was launched whose memory is not there any more\n");
+            std::abort();
+        }
+        if (int status = work.run()) return status;
+    }
+    report.launches++;
+    return SUCCESS;
+}
 
 int cuMemGetInfo_v2(size_t* free, size_t* total) {
     std::lock_guard<std::mutex> guard(lock);
@@ -216,6 +342,7 @@ int cuMemGetInfo_v2(size_t* free, size_t* total) {
     return SUCCESS;
 }
 int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
+    if (int status = forbidden()) return status;
     std::lock_guard<std::mutex> guard(lock);
     if (used + bytes > capacity()) return OUT_OF_MEMORY;
     unsigned char* block = static_cast<unsigned char*>(std::aligned_alloc(256, (bytes + 2 * GUARD + 255) / 256 * 256));
@@ -223,10 +350,12 @@ int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
     std::memset(block, FILL, bytes + 2 * GUARD);
     *address = reinterpret_cast<uint64_t>(block + GUARD);
     blocks[*address] = bytes;
+    report.allocations++;
     used += bytes;
     return SUCCESS;
 }
 int cuMemFree_v2(uint64_t address) {
+    if (int status = forbidden()) return status;
     std::lock_guard<std::mutex> guard(lock);
     auto found = blocks.find(address);
     if (found == blocks.end()) return INVALID_VALUE;
@@ -244,17 +373,49 @@ int cuMemFree_v2(uint64_t address) {
 int cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { return cuMemAlloc_v2(address, bytes); }
 int cuMemFreeAsync(uint64_t address, void*) { return cuMemFree_v2(address); }
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
+    if (int status = forbidden()) return status;
+    count_copy(from);
     std::memcpy(reinterpret_cast<void*>(to), from, bytes);
     return SUCCESS;
 }
 int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
+    if (int status = forbidden()) return status;
+    count_copy(to);
     std::memcpy(to, reinterpret_cast<void*>(from), bytes);
     return SUCCESS;
 }
-
-int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) {
-    std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void* stream) {
+    auto work = [=] {
+        std::memset(reinterpret_cast<void*>(to), value, bytes);
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(stream, {work, {to}});
+}
+// EMULATED_NO_LOCKED: a computer that locks no pages.
+int cuMemHostAlloc(void** address, size_t bytes, unsigned int) {
+    if (int status = forbidden()) return status;
+    if (std::getenv("EMULATED_NO_LOCKED")) return OUT_OF_MEMORY;
+    std::lock_guard<std::mutex> guard(lock);
+    *address = std::malloc(bytes);
+    if (!*address) return OUT_OF_MEMORY;
+    std::memset(*address, FILL, bytes);
+    locked[*address] = bytes;
     return SUCCESS;
+}
+int cuMemFreeHost(void* address) {
+    if (int status = forbidden()) return status;
+    std::lock_guard<std::mutex> guard(lock);
+    if (!locked.erase(address)) return INVALID_VALUE;
+    std::free(address);
+    return SUCCESS;
+}
+
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
+    auto work = [=] {
+        std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(stream, {work, {to, from}});
 }
 
 int cuModuleLoadData(void** module, const void*) { *module = std::malloc(1); return SUCCESS; }
@@ -265,29 +426,42 @@ int cuModuleGetFunction(void** function, void*, const char* name) {
     *function = const_cast<Entry*>(&found->second);
     return SUCCESS;
 }
-int cuLaunchKernel(void* function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
-                   unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int,
-                   void*, void** arguments, void**) {
-    if (!current) return INVALID_VALUE;
-    // Every kernel counts along x only.
-    if (grid_y * grid_z * block_y * block_z != 1 || block_x == 0 || block_x > 1024) return INVALID_VALUE;
-    const Entry* entry = static_cast<const Entry*>(function);
+static void run(const Entry& entry, unsigned int grid, unsigned int block, void** arguments) {
     // Threads that work together are switched between at every barrier: as few as will do.
-    if (entry->together) block_x = block_x < TOGETHER ? block_x : TOGETHER;
-    blockDim = Coordinates{block_x, 1, 1};
-    gridDim = Coordinates{grid_x, 1, 1};
-    for (unsigned int block = 0; block < grid_x; block++) {
-        blockIdx.x = block;
-        if (entry->together) {
-            fibers::run(block_x, entry->kernel, arguments);
+    if (entry.together) block = block < TOGETHER ? block : TOGETHER;
+    blockDim = Coordinates{block, 1, 1};
+    gridDim = Coordinates{grid, 1, 1};
+    for (unsigned int number = 0; number < grid; number++) {
+        blockIdx.x = number;
+        if (entry.together) {
+            fibers::run(block, entry.kernel, arguments);
             continue;
         }
-        for (unsigned int thread = 0; thread < block_x; thread++) {
+        for (unsigned int thread = 0; thread < block; thread++) {
             threadIdx.x = thread;
-            entry->kernel(arguments);
+            entry.kernel(arguments);
         }
     }
-    return SUCCESS;
+}
+int cuLaunchKernel(void* function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
+                   unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int,
+                   void* stream, void** arguments, void**) {
+    if (!current || !stream) return INVALID_VALUE;
+    // Every kernel counts along x only.
+    if (grid_y * grid_z * block_y * block_z != 1 || block_x == 0 || block_x > 1024) return INVALID_VALUE;
+    const Entry& entry = *static_cast<const Entry*>(function);
+    if (!static_cast<capture::Stream*>(stream)->graph) {
+        run(entry, grid_x, block_x, arguments);
+        return SUCCESS;
+    }
+    Arguments copied = entry.copied(arguments);
+    auto work = [&entry, grid_x, block_x, copies = copied.copies]() mutable {
+        std::vector<void*> places;
+        for (auto& copy : copies) places.push_back(copy.data());
+        run(entry, grid_x, block_x, places.data());
+        return int(SUCCESS);
+    };
+    return emulatedSubmit(stream, capture::Work{work, copied.addresses});
 }
 int cuGetErrorName(int error, const char** name) {
     *name = error == OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR";
