@@ -26,10 +26,16 @@ fn main() {
 fn compile() -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let root = env::current_dir().map_err(|e| e.to_string())?;
-    let sources =
-        [sources(&root.join("kernels"))?, sources(&root.join("kernels/attack"))?].concat();
-    let lines: String =
-        sources.iter().map(|path| format!("#include \"{}\"\n", path.display())).collect();
+    let included = |folder: &str| -> Result<String, String> {
+        let sources = sources(&root.join(folder))?;
+        Ok(sources.iter().map(|path| format!("#include \"{}\"\n", path.display())).collect())
+    };
+    // Layers twice, with activations in f32 and in bf16; what works on images and logits in f32 alone.
+    let layers = included("kernels")?;
+    let rest = included("kernels/attack")? + &included("kernels/certify")?;
+    let bf16 = root.join("kernels/bf16.cuh");
+    let lines =
+        format!("{rest}{layers}#include \"{}\"\nnamespace bf16 {{\n{layers}}}\n", bf16.display());
     let all = out.join("kernels.cu");
     fs::write(&all, lines).map_err(|e| format!("cannot write {}: {e}", all.display()))?;
 

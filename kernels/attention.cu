@@ -28,7 +28,7 @@ static __device__ __forceinline__ Seat seat(Size i, int places, int heads, int g
 
 // What is the same for every thread of a call.
 struct Form {
-    const float* qkv;
+    const Real* qkv;
     const int* pixels;
     const int* regions;
     const float* bias;
@@ -36,12 +36,12 @@ struct Form {
 };
 
 template <int D>
-static __device__ __forceinline__ void read(float* to, const float* from, int depth) {
-    for (int c = 0; c < D; c++) to[c] = c < depth ? from[c] : 0.0f;
+static __device__ __forceinline__ void read(float* to, const Real* from, int depth) {
+    for (int c = 0; c < D; c++) to[c] = c < depth ? (float)from[c] : 0.0f;
 }
 
 template <int D>
-static __device__ __forceinline__ float dot(const float* a, const float* b, int depth) {
+static __device__ __forceinline__ float dot(const float* a, const Real* b, int depth) {
     float v = 0.0f;
     for (int c = 0; c < D; c++)
         if (c < depth) v = fmaf(a[c], b[c], v);
@@ -70,7 +70,7 @@ static __device__ __forceinline__ float beside(const Form& f, const Seat& s, int
 }
 
 template <int D>
-static __device__ void attend(const Form& f, float* y, float* sums, Size i) {
+static __device__ void attend(const Form& f, Real* y, float* sums, Size i) {
     Seat s = seat(i, f.queries, f.heads, f.count / f.length);
     int channels = f.heads * f.depth;
     float scale = 1.0f / sqrtf((float)f.depth);
@@ -79,8 +79,8 @@ static __device__ void attend(const Form& f, float* y, float* sums, Size i) {
     for (int c = 0; c < D; c++) total[c] = 0.0f;
     float most = -INFINITY, sum = 0.0f;
     for (int j = 0; j < f.length; j++) {
-        const float* key = f.qkv + start(f, s, j) + channels;
-        const float* value = key + channels;
+        const Real* key = f.qkv + start(f, s, j) + channels;
+        const Real* value = key + channels;
         float score = dot<D>(query, key, f.depth) * scale + beside(f, s, s.place, j);
         float now = fmaxf(most, score);
         float before = expf(most - now), power = expf(score - now);
@@ -89,7 +89,7 @@ static __device__ void attend(const Form& f, float* y, float* sums, Size i) {
             if (c < f.depth) total[c] = total[c] * before + power * value[c];
         most = now;
     }
-    float* out = y + output(f, s, s.place);
+    Real* out = y + output(f, s, s.place);
     for (int c = 0; c < D; c++)
         if (c < f.depth) out[c] = total[c] / sum;
     if (sums) sums[i] = most + logf(sum);
@@ -97,8 +97,8 @@ static __device__ void attend(const Form& f, float* y, float* sums, Size i) {
 
 // The cotangent of the queries; `deltas` gets what the keys need of every query.
 template <int D>
-static __device__ void attend_back_queries(const Form& f, const float* g, const float* sums, float* deltas,
-                                           float* gx, Size i, int add) {
+static __device__ void attend_back_queries(const Form& f, const Real* g, const float* sums, float* deltas,
+                                           Real* gx, Size i, int add) {
     Seat s = seat(i, f.queries, f.heads, f.count / f.length);
     int channels = f.heads * f.depth;
     float scale = 1.0f / sqrtf((float)f.depth);
@@ -109,7 +109,7 @@ static __device__ void attend_back_queries(const Form& f, const float* g, const 
     float delta = 0.0f;
     for (int pass = 0; pass < 2; pass++)
         for (int j = 0; j < f.length; j++) {
-            const float* key = f.qkv + start(f, s, j) + channels;
+            const Real* key = f.qkv + start(f, s, j) + channels;
             float score = dot<D>(query, key, f.depth) * scale + beside(f, s, s.place, j);
             float p = expf(score - sums[i]);
             float of_p = dot<D>(cotangent, key + channels, f.depth);
@@ -129,8 +129,8 @@ static __device__ void attend_back_queries(const Form& f, const float* g, const 
 
 // The cotangents of the keys and values, and of queries that do not ask.
 template <int D>
-static __device__ void attend_back_keys(const Form& f, const float* g, const float* sums, const float* deltas,
-                                        float* gx, Size i, int add) {
+static __device__ void attend_back_keys(const Form& f, const Real* g, const float* sums, const float* deltas,
+                                        Real* gx, Size i, int add) {
     Seat s = seat(i, f.length, f.heads, f.count / f.length);
     int channels = f.heads * f.depth;
     float scale = 1.0f / sqrtf((float)f.depth);
@@ -141,8 +141,8 @@ static __device__ void attend_back_keys(const Form& f, const float* g, const flo
     for (int c = 0; c < D; c++) of_key[c] = of_value[c] = 0.0f;
     Size first = i / f.length * f.queries;
     for (int j = 0; j < f.queries; j++) {
-        const float* query = f.qkv + start(f, s, j);
-        const float* cotangent = g + output(f, s, j);
+        const Real* query = f.qkv + start(f, s, j);
+        const Real* cotangent = g + output(f, s, j);
         float score = dot<D>(key, query, f.depth) * scale + beside(f, s, j, s.place);
         float p = expf(score - sums[first + j]);
         float of_score = p * (dot<D>(value, cotangent, f.depth) - deltas[first + j]) * scale;
@@ -162,26 +162,26 @@ static __device__ void attend_back_keys(const Form& f, const float* g, const flo
 
 // A head's numbers stay in registers: kernels of their own for heads of up to 32, 64 and 128 channels.
 #define ATTENTION(D)                                                                                     \
-    extern "C" __global__ void attention_##D(const float* qkv, const int* pixels, const int* regions,    \
-                                             const float* bias, float* y, float* sums, Size total,       \
+    extern "C" __global__ void NAMED(attention_##D)(const Real* qkv, const int* pixels, const int* regions,\
+                                             const float* bias, Real* y, float* sums, Size total,        \
                                              int count, int length, int queries, int heads, int depth) { \
         Size i = thread();                                                                               \
         if (i >= total) return;                                                                          \
         Form f = {qkv, pixels, regions, bias, count, length, queries, heads, depth};                     \
         attend<D>(f, y, sums, i);                                                                        \
     }                                                                                                    \
-    extern "C" __global__ void attention_pullback_queries_##D(                                           \
-        const float* qkv, const int* pixels, const int* regions, const float* bias, const float* g,      \
-        const float* sums, float* deltas, float* gx, Size total, int count, int length, int queries,     \
+    extern "C" __global__ void NAMED(attention_pullback_queries_##D)(                                    \
+        const Real* qkv, const int* pixels, const int* regions, const float* bias, const Real* g,        \
+        const float* sums, float* deltas, Real* gx, Size total, int count, int length, int queries,      \
         int heads, int depth, int add) {                                                                 \
         Size i = thread();                                                                               \
         if (i >= total) return;                                                                          \
         Form f = {qkv, pixels, regions, bias, count, length, queries, heads, depth};                     \
         attend_back_queries<D>(f, g, sums, deltas, gx, i, add);                                          \
     }                                                                                                    \
-    extern "C" __global__ void attention_pullback_keys_##D(                                              \
-        const float* qkv, const int* pixels, const int* regions, const float* bias, const float* g,      \
-        const float* sums, const float* deltas, float* gx, Size total, int count, int length,            \
+    extern "C" __global__ void NAMED(attention_pullback_keys_##D)(                                       \
+        const Real* qkv, const int* pixels, const int* regions, const float* bias, const Real* g,        \
+        const float* sums, const float* deltas, Real* gx, Size total, int count, int length,             \
         int queries, int heads, int depth, int add) {                                                    \
         Size i = thread();                                                                               \
         if (i >= total) return;                                                                          \
@@ -197,7 +197,7 @@ ATTENTION(128)
 static const float SHORTEST_CHANNEL = 1e-12f;
 
 // Length of a channel over the pixels; `from` is its number of the first pixel.
-static __device__ float channel_length(const float* from, int pixels, int step) {
+static __device__ float channel_length(const Real* from, int pixels, int step) {
     double squares = 0.0;
     for (int p = 0; p < pixels; p++) squares += (double)from[(Size)p * step] * from[(Size)p * step];
     return fmaxf((float)sqrt(squares), SHORTEST_CHANNEL);
@@ -205,22 +205,22 @@ static __device__ float channel_length(const float* from, int pixels, int step) 
 
 // Scores of a query channel and all key channels of its head, and their softmax: a thread per image, head
 // and query channel. `lengths` gets the length of the query and, behind those, of the key of its number.
-extern "C" __global__ void channel_scores(const float* qkv, const float* temperatures, float* scores,
-                                          float* probabilities, float* lengths, Size total, int pixels,
-                                          int heads, int depth) {
+extern "C" __global__ void NAMED(channel_scores)(const Real* qkv, const float* temperatures, float* scores,
+                                                 float* probabilities, float* lengths, Size total, int pixels,
+                                                 int heads, int depth) {
     Size i = thread();
     if (i >= total) return;
     int channels = heads * depth, step = 3 * channels;
     int row = i % depth, head = i / depth % heads;
-    const float* image = qkv + i / channels * pixels * step + head * depth;
-    const float* query = image + row;
+    const Real* image = qkv + i / channels * pixels * step + head * depth;
+    const Real* query = image + row;
     float own = channel_length(query, pixels, step);
     lengths[i] = own;
     lengths[total + i] = channel_length(query + channels, pixels, step);
     float* to = scores + i * depth;
     float most = -INFINITY, sum = 0.0f;
     for (int j = 0; j < depth; j++) {
-        const float* key = image + channels + j;
+        const Real* key = image + channels + j;
         float v = 0.0f;
         for (int p = 0; p < pixels; p++) v = fmaf(query[(Size)p * step], key[(Size)p * step], v);
         to[j] = temperatures[head] * (v / own / channel_length(key, pixels, step));
@@ -231,14 +231,14 @@ extern "C" __global__ void channel_scores(const float* qkv, const float* tempera
 }
 
 // y = P v: a thread per pixel and channel.
-extern "C" __global__ void channel_mix(const float* qkv, const float* probabilities, float* y, Size total,
-                                       int pixels, int heads, int depth) {
+extern "C" __global__ void NAMED(channel_mix)(const Real* qkv, const float* probabilities, Real* y, Size total,
+                                              int pixels, int heads, int depth) {
     Size i = thread();
     if (i >= total) return;
     int channels = heads * depth;
     int channel = i % channels, head = channel / depth;
     Size pixel = i / channels, n = pixel / pixels;
-    const float* value = qkv + pixel * 3 * channels + 2 * channels + head * depth;
+    const Real* value = qkv + pixel * 3 * channels + 2 * channels + head * depth;
     const float* p = probabilities + (n * channels + channel) * depth;
     float v = 0.0f;
     for (int j = 0; j < depth; j++) v = fmaf(p[j], value[j], v);
@@ -246,16 +246,16 @@ extern "C" __global__ void channel_mix(const float* qkv, const float* probabilit
 }
 
 // The cotangents of the scores: a thread per image, head and query channel.
-extern "C" __global__ void channel_scores_pullback(const float* qkv, const float* g,
-                                                   const float* probabilities, float* of_scores,
-                                                   Size total, int pixels, int heads, int depth) {
+extern "C" __global__ void NAMED(channel_scores_pullback)(const Real* qkv, const Real* g,
+                                                          const float* probabilities, float* of_scores,
+                                                          Size total, int pixels, int heads, int depth) {
     Size i = thread();
     if (i >= total) return;
     int channels = heads * depth, step = 3 * channels;
     int head = i / depth % heads;
     Size n = i / channels;
-    const float* value = qkv + n * pixels * step + 2 * channels + head * depth;
-    const float* cotangent = g + n * pixels * channels + i % channels;
+    const Real* value = qkv + n * pixels * step + 2 * channels + head * depth;
+    const Real* cotangent = g + n * pixels * channels + i % channels;
     const float* p = probabilities + i * depth;
     float* to = of_scores + i * depth;
     float mean = 0.0f;
@@ -270,11 +270,11 @@ extern "C" __global__ void channel_scores_pullback(const float* qkv, const float
 
 // The cotangents of queries, keys and values: a thread per pixel and channel of the output. `rows` is the
 // number of query channels of the batch.
-extern "C" __global__ void channel_mix_pullback(const float* qkv, const float* g, const float* temperatures,
-                                                const float* scores, const float* probabilities,
-                                                const float* of_scores, const float* lengths, float* gx,
-                                                Size total, Size rows, int pixels, int heads, int depth,
-                                                int add) {
+extern "C" __global__ void NAMED(channel_mix_pullback)(const Real* qkv, const Real* g, const float* temperatures,
+                                                       const float* scores, const float* probabilities,
+                                                       const float* of_scores, const float* lengths, Real* gx,
+                                                       Size total, Size rows, int pixels, int heads, int depth,
+                                                       int add) {
     Size i = thread();
     if (i >= total) return;
     int channels = heads * depth;
@@ -282,9 +282,9 @@ extern "C" __global__ void channel_mix_pullback(const float* qkv, const float* g
     Size pixel = i / channels, n = pixel / pixels;
     Size from = pixel * 3 * channels + head * depth;
     Size first = n * channels + head * depth;  // row of the head's first channel
-    const float* query = qkv + from;
-    const float* key = query + channels;
-    const float* cotangent = g + pixel * channels + head * depth;
+    const Real* query = qkv + from;
+    const Real* key = query + channels;
+    const Real* cotangent = g + pixel * channels + head * depth;
     float of_query = 0.0f, of_key = 0.0f, of_value = 0.0f, along_query = 0.0f, along_key = 0.0f;
     for (int j = 0; j < depth; j++) {
         Size mine = (first + c) * depth + j, theirs = (first + j) * depth + c;

@@ -3,10 +3,10 @@
 // [oc, kh, kw, c / groups]. Sums are one chain of fused multiply-adds.
 #include "common.cuh"
 
-extern "C" __global__ void conv(const float* x, const float* weight, float* y, Size total, int h,
-                                int w, int c, int oh, int ow, int oc, int kh, int kw, int stride_y,
-                                int stride_x, int top, int left, int dilation_y, int dilation_x,
-                                int groups) {
+extern "C" __global__ void NAMED(conv)(const Real* x, const Real* weight, Real* y, Size total, int h,
+                                       int w, int c, int oh, int ow, int oc, int kh, int kw, int stride_y,
+                                       int stride_x, int top, int left, int dilation_y, int dilation_x,
+                                       int groups) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, oh, ow, oc);
@@ -19,18 +19,18 @@ extern "C" __global__ void conv(const float* x, const float* weight, float* y, S
         for (int s = 0; s < kw; s++) {
             int px = e.x * stride_x - left + s * dilation_x;
             if (px < 0 || px >= w) continue;
-            const float* from = x + ((e.n * h + py) * w + px) * c + first;
-            const float* by = weight + (((Size)e.channel * kh + r) * kw + s) * depth;
+            const Real* from = x + ((e.n * h + py) * w + px) * c + first;
+            const Real* by = weight + (((Size)e.channel * kh + r) * kw + s) * depth;
             for (int k = 0; k < depth; k++) v = fmaf(from[k], by[k], v);
         }
     }
     y[i] = v;
 }
 
-extern "C" __global__ void conv_pullback(const float* g, const float* weight, float* gx, Size total,
-                                         int h, int w, int c, int oh, int ow, int oc, int kh, int kw,
-                                         int stride_y, int stride_x, int top, int left,
-                                         int dilation_y, int dilation_x, int groups, int add) {
+extern "C" __global__ void NAMED(conv_pullback)(const Real* g, const Real* weight, Real* gx, Size total,
+                                                int h, int w, int c, int oh, int ow, int oc, int kh, int kw,
+                                                int stride_y, int stride_x, int top, int left,
+                                                int dilation_y, int dilation_x, int groups, int add) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, h, w, c);
@@ -43,7 +43,7 @@ extern "C" __global__ void conv_pullback(const float* g, const float* weight, fl
         for (int s = 0; s < kw; s++) {
             int x = e.x + left - s * dilation_x;
             if (x < 0 || x % stride_x || x / stride_x >= ow) continue;
-            const float* from = g + ((e.n * oh + y / stride_y) * ow + x / stride_x) * oc;
+            const Real* from = g + ((e.n * oh + y / stride_y) * ow + x / stride_x) * oc;
             for (int o = group * width; o < (group + 1) * width; o++)
                 v = fmaf(from[o], weight[(((Size)o * kh + r) * kw + s) * depth + e.channel % depth], v);
         }

@@ -1,9 +1,9 @@
 // Kernels that only move values.
 #include "common.cuh"
 
-// [N, C, P] to [N, P, C], P the pixels of an image.
-extern "C" __global__ void to_nhwc(const float* x, float* y, Size total, int channels, int pixels,
-                                   int add) {
+// [N, C, P] in f32 to [N, P, C], P the pixels of an image.
+extern "C" __global__ void NAMED(to_nhwc)(const float* x, Real* y, Size total, int channels, int pixels,
+                                          int add) {
     Size i = thread();
     if (i >= total) return;
     int c = i % channels;
@@ -12,9 +12,9 @@ extern "C" __global__ void to_nhwc(const float* x, float* y, Size total, int cha
     put(y, i, x[(n * channels + c) * pixels + pixel % pixels], add);
 }
 
-// [N, P, C] to [N, C, P].
-extern "C" __global__ void to_nchw(const float* x, float* y, Size total, int channels, int pixels,
-                                   int add) {
+// [N, P, C] to [N, C, P] in f32.
+extern "C" __global__ void NAMED(to_nchw)(const Real* x, float* y, Size total, int channels, int pixels,
+                                          int add) {
     Size i = thread();
     if (i >= total) return;
     int p = i % pixels;
@@ -24,16 +24,16 @@ extern "C" __global__ void to_nchw(const float* x, float* y, Size total, int cha
 }
 
 // x[:, ::step, ::step, :]; h, w are the input's and oh, ow the output's.
-extern "C" __global__ void subsample(const float* x, float* y, Size total, int h, int w, int c,
-                                     int oh, int ow, int step) {
+extern "C" __global__ void NAMED(subsample)(const Real* x, Real* y, Size total, int h, int w, int c,
+                                            int oh, int ow, int step) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, oh, ow, c);
     y[i] = x[((e.n * h + e.y * step) * w + e.x * step) * c + e.channel];
 }
 
-extern "C" __global__ void subsample_pullback(const float* g, float* gx, Size total, int h, int w,
-                                              int c, int oh, int ow, int step, int add) {
+extern "C" __global__ void NAMED(subsample_pullback)(const Real* g, Real* gx, Size total, int h, int w,
+                                                     int c, int oh, int ow, int step, int add) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, h, w, c);
@@ -45,42 +45,42 @@ extern "C" __global__ void subsample_pullback(const float* g, float* gx, Size to
 
 // Zeros around the image (top, left) and before the channels; h, w, c are the input's and oh, ow, oc
 // the output's.
-extern "C" __global__ void pad(const float* x, float* y, Size total, int h, int w, int c, int oh,
-                               int ow, int oc, int top, int left, int before) {
+extern "C" __global__ void NAMED(pad)(const Real* x, Real* y, Size total, int h, int w, int c, int oh,
+                                      int ow, int oc, int top, int left, int before) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, oh, ow, oc);
     int channel = e.channel - before, px = e.x - left, py = e.y - top;
     int inside = channel >= 0 && channel < c && px >= 0 && px < w && py >= 0 && py < h;
-    y[i] = inside ? x[((e.n * h + py) * w + px) * c + channel] : 0.0f;
+    y[i] = inside ? (float)x[((e.n * h + py) * w + px) * c + channel] : 0.0f;
 }
 
-extern "C" __global__ void pad_pullback(const float* g, float* gx, Size total, int h, int w, int c,
-                                        int oh, int ow, int oc, int top, int left, int before,
-                                        int add) {
+extern "C" __global__ void NAMED(pad_pullback)(const Real* g, Real* gx, Size total, int h, int w, int c,
+                                               int oh, int ow, int oc, int top, int left, int before,
+                                               int add) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, h, w, c);
     put(gx, i, g[((e.n * oh + e.y + top) * ow + e.x + left) * oc + e.channel + before], add);
 }
 
-// An image times a number per channel.
-extern "C" __global__ void gate(const float* x, const float* gates, float* y, Size total,
-                                int channels, int pixels) {
+// An image times a number per channel, in f32.
+extern "C" __global__ void NAMED(gate)(const Real* x, const float* gates, Real* y, Size total,
+                                       int channels, int pixels) {
     Size i = thread();
     if (i < total) y[i] = x[i] * gates[i / channels / pixels * channels + i % channels];
 }
 
 // The cotangent of the image.
-extern "C" __global__ void gate_pullback(const float* gates, const float* g, float* gx, Size total,
-                                         int channels, int pixels, int add) {
+extern "C" __global__ void NAMED(gate_pullback)(const float* gates, const Real* g, Real* gx, Size total,
+                                                int channels, int pixels, int add) {
     Size i = thread();
     if (i < total) put(gx, i, g[i] * gates[i / channels / pixels * channels + i % channels], add);
 }
 
 // The cotangent of the numbers: a thread for each.
-extern "C" __global__ void gate_pullback_gates(const float* x, const float* g, float* gx, Size total,
-                                               int channels, int pixels, int add) {
+extern "C" __global__ void NAMED(gate_pullback_gates)(const Real* x, const Real* g, float* gx, Size total,
+                                                      int channels, int pixels, int add) {
     Size i = thread();
     if (i >= total) return;
     Size first = i / channels * pixels * channels + i % channels;
@@ -89,30 +89,38 @@ extern "C" __global__ void gate_pullback_gates(const float* x, const float* g, f
     put(gx, i, v, add);
 }
 
-// Rows of `la` and `lb` numbers side by side. A constant row `a` is read again and again.
-extern "C" __global__ void join(const float* a, const float* b, float* y, Size total, int la, int lb,
-                                int constant) {
+// Rows of `la` and `lb` numbers side by side.
+extern "C" __global__ void NAMED(join)(const Real* a, const Real* b, Real* y, Size total, int la, int lb) {
     Size i = thread();
     if (i >= total) return;
     Size row = i / (la + lb);
     int at = i % (la + lb);
-    y[i] = at < la ? a[constant ? at : row * la + at] : b[row * lb + at - la];
+    y[i] = at < la ? a[row * la + at] : b[row * lb + at - la];
+}
+
+// `length` constant numbers before every row of `lx` numbers.
+extern "C" __global__ void NAMED(before)(const float* constant, const Real* x, Real* y, Size total, int length,
+                                         int lx) {
+    Size i = thread();
+    if (i >= total) return;
+    int at = i % (length + lx);
+    y[i] = at < length ? constant[at] : (float)x[i / (length + lx) * lx + at - length];
 }
 
 // `length` numbers of every row of `from` numbers, from the one at `first`.
-extern "C" __global__ void part(const float* x, float* y, Size total, int from, int first, int length,
-                                int add) {
+extern "C" __global__ void NAMED(part)(const Real* x, Real* y, Size total, int from, int first, int length,
+                                       int add) {
     Size i = thread();
     if (i < total) put(y, i, x[i / length * from + first + i % length], add);
 }
 
 // The cotangent of rows of which `length` numbers were taken.
-extern "C" __global__ void part_pullback(const float* g, float* gx, Size total, int from, int first,
-                                         int length, int add) {
+extern "C" __global__ void NAMED(part_pullback)(const Real* g, Real* gx, Size total, int from, int first,
+                                                int length, int add) {
     Size i = thread();
     if (i >= total) return;
     int at = (int)(i % from) - first;
-    put(gx, i, at >= 0 && at < length ? g[i / from * length + at] : 0.0f, add);
+    put(gx, i, at >= 0 && at < length ? (float)g[i / from * length + at] : 0.0f, add);
 }
 
 // Squares of four pixels as one, their channels side by side: top left, bottom left, top right, bottom
@@ -123,19 +131,13 @@ static __device__ __forceinline__ Size merged(Size i, int h, int w, int c) {
     return ((e.n * (h / 2) + e.y / 2) * (w / 2) + e.x / 2) * 4 * c + corner * c + e.channel;
 }
 
-extern "C" __global__ void patch_merge(const float* x, float* y, Size total, int h, int w, int c) {
+extern "C" __global__ void NAMED(patch_merge)(const Real* x, Real* y, Size total, int h, int w, int c) {
     Size i = thread();
     if (i < total) y[merged(i, h, w, c)] = x[i];
 }
 
-extern "C" __global__ void patch_merge_pullback(const float* g, float* gx, Size total, int h, int w,
-                                                int c, int add) {
+extern "C" __global__ void NAMED(patch_merge_pullback)(const Real* g, Real* gx, Size total, int h, int w,
+                                                       int c, int add) {
     Size i = thread();
     if (i < total) put(gx, i, g[merged(i, h, w, c)], add);
-}
-
-// Rows of `width` numbers, those that `which` names.
-extern "C" __global__ void gather(const float* x, const int* which, float* y, Size total, int width) {
-    Size i = thread();
-    if (i < total) y[i] = x[(Size)which[i / width] * width + i % width];
 }

@@ -6,8 +6,8 @@ enum { SILU = 0, GELU = 1, SIGMOID = 2, PSSILU = 3 };
 
 static __device__ __forceinline__ float sigmoid_of(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-extern "C" __global__ void map(int kind, const float* x, float* y, Size total, float alpha,
-                               float beta) {
+extern "C" __global__ void NAMED(map)(int kind, const Real* x, Real* y, Size total, float alpha,
+                                      float beta) {
     Size i = thread();
     if (i >= total) return;
     float v = x[i];
@@ -20,8 +20,8 @@ extern "C" __global__ void map(int kind, const float* x, float* y, Size total, f
     y[i] = v;
 }
 
-extern "C" __global__ void map_pullback(int kind, const float* x, const float* g, float* gx,
-                                        Size total, float alpha, float beta, int add) {
+extern "C" __global__ void NAMED(map_pullback)(int kind, const Real* x, const Real* g, Real* gx,
+                                               Size total, float alpha, float beta, int add) {
     Size i = thread();
     if (i >= total) return;
     float v = x[i], slope;

@@ -2,8 +2,8 @@
 // oh, ow the output's. Pullbacks gather: a thread per input element looks at the windows it is in.
 #include "common.cuh"
 
-extern "C" __global__ void avg_pool(const float* x, float* y, Size total, int h, int w, int c,
-                                    int oh, int ow, int size, int stride) {
+extern "C" __global__ void NAMED(avg_pool)(const Real* x, Real* y, Size total, int h, int w, int c,
+                                           int oh, int ow, int size, int stride) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, oh, ow, c);
@@ -14,8 +14,8 @@ extern "C" __global__ void avg_pool(const float* x, float* y, Size total, int h,
     y[i] = v / (float)(size * size);
 }
 
-extern "C" __global__ void avg_pool_pullback(const float* g, float* gx, Size total, int h, int w,
-                                             int c, int oh, int ow, int size, int stride, int add) {
+extern "C" __global__ void NAMED(avg_pool_pullback)(const Real* g, Real* gx, Size total, int h, int w,
+                                                    int c, int oh, int ow, int size, int stride, int add) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, h, w, c);
@@ -29,8 +29,8 @@ extern "C" __global__ void avg_pool_pullback(const float* g, float* gx, Size tot
 }
 
 // The first of equal elements is the maximum; `origins`, unless absent, gets its number in the window.
-extern "C" __global__ void max_pool(const float* x, float* y, unsigned char* origins, Size total,
-                                    int h, int w, int c, int oh, int ow, int size, int stride) {
+extern "C" __global__ void NAMED(max_pool)(const Real* x, Real* y, unsigned char* origins, Size total,
+                                           int h, int w, int c, int oh, int ow, int size, int stride) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, oh, ow, c);
@@ -47,9 +47,9 @@ extern "C" __global__ void max_pool(const float* x, float* y, unsigned char* ori
     if (origins) origins[i] = (unsigned char)origin;
 }
 
-extern "C" __global__ void max_pool_pullback(const float* g, const unsigned char* origins, float* gx,
-                                             Size total, int h, int w, int c, int oh, int ow,
-                                             int size, int stride, int add) {
+extern "C" __global__ void NAMED(max_pool_pullback)(const Real* g, const unsigned char* origins, Real* gx,
+                                                    Size total, int h, int w, int c, int oh, int ow,
+                                                    int size, int stride, int add) {
     Size i = thread();
     if (i >= total) return;
     Element e = element(i, h, w, c);
@@ -64,19 +64,19 @@ extern "C" __global__ void max_pool_pullback(const float* g, const unsigned char
     put(gx, i, v, add);
 }
 
-// Mean of each channel over the image: a thread per channel, in the order of the pixels.
-extern "C" __global__ void global_avg_pool(const float* x, float* y, Size total, int channels,
-                                           int pixels) {
+// Mean of each channel over the image, a vector in f32: a thread per channel, in the order of the pixels.
+extern "C" __global__ void NAMED(global_avg_pool)(const Real* x, float* y, Size total, int channels,
+                                                  int pixels) {
     Size i = thread();
     if (i >= total) return;
-    const float* first = x + i / channels * pixels * channels + i % channels;
+    const Real* first = x + i / channels * pixels * channels + i % channels;
     float v = 0.0f;
     for (int p = 0; p < pixels; p++) v += first[(Size)p * channels];
     y[i] = v / (float)pixels;
 }
 
-extern "C" __global__ void global_avg_pool_pullback(const float* g, float* gx, Size total,
-                                                    int channels, int pixels, int add) {
+extern "C" __global__ void NAMED(global_avg_pool_pullback)(const float* g, Real* gx, Size total,
+                                                           int channels, int pixels, int add) {
     Size i = thread();
     if (i >= total) return;
     put(gx, i, g[i / channels / pixels * channels + i % channels] / (float)pixels, add);

@@ -2,8 +2,8 @@
 #include "common.cuh"
 
 // (x - mean) / sqrt(variance + eps) * weight + bias, rows of `length`.
-extern "C" __global__ void layer_norm(const float* x, const float* weight, const float* bias,
-                                      float* y, Size rows, int length, double eps) {
+extern "C" __global__ void NAMED(layer_norm)(const Real* x, const float* weight, const float* bias,
+                                             Real* y, Size rows, int length, double eps) {
     Size row = thread();
     if (row >= rows) return;
     x += row * length;
@@ -17,9 +17,9 @@ extern "C" __global__ void layer_norm(const float* x, const float* weight, const
         y[i] = (float)((x[i] - mean) * inverse * weight[i] + bias[i]);
 }
 
-extern "C" __global__ void layer_norm_pullback(const float* x, const float* g, const float* weight,
-                                               float* gx, Size rows, int length, double eps,
-                                               int add) {
+extern "C" __global__ void NAMED(layer_norm_pullback)(const Real* x, const Real* g, const float* weight,
+                                                      Real* gx, Size rows, int length, double eps,
+                                                      int add) {
     Size row = thread();
     if (row >= rows) return;
     x += row * length;
@@ -45,7 +45,7 @@ extern "C" __global__ void layer_norm_pullback(const float* x, const float* g, c
 
 // Mean of a row and its standard deviation (of a sample), which is at least 1 / sqrt(length); whether
 // it is that bound.
-static __device__ int moments(const float* x, int length, double* mean, double* deviation) {
+static __device__ int moments(const Real* x, int length, double* mean, double* deviation) {
     double sum = 0.0, squares = 0.0;
     for (int i = 0; i < length; i++) sum += x[i];
     *mean = sum / length;
@@ -57,7 +57,7 @@ static __device__ int moments(const float* x, int length, double* mean, double* 
     return 1;
 }
 
-extern "C" __global__ void standardise(const float* x, float* y, Size rows, int length) {
+extern "C" __global__ void NAMED(standardise)(const Real* x, Real* y, Size rows, int length) {
     Size row = thread();
     if (row >= rows) return;
     x += row * length;
@@ -67,8 +67,8 @@ extern "C" __global__ void standardise(const float* x, float* y, Size rows, int 
     for (int i = 0; i < length; i++) y[i] = (float)((x[i] - mean) / deviation);
 }
 
-extern "C" __global__ void standardise_pullback(const float* x, const float* g, float* gx, Size rows,
-                                                int length, int add) {
+extern "C" __global__ void NAMED(standardise_pullback)(const Real* x, const Real* g, Real* gx, Size rows,
+                                                       int length, int add) {
     Size row = thread();
     if (row >= rows) return;
     x += row * length;
@@ -89,7 +89,7 @@ extern "C" __global__ void standardise_pullback(const float* x, const float* g, 
 // Shorter vectors are divided by this, as in published frameworks.
 static const double SHORTEST = 1e-12;
 
-extern "C" __global__ void unit_length(const float* x, float* y, Size rows, int length) {
+extern "C" __global__ void NAMED(unit_length)(const Real* x, Real* y, Size rows, int length) {
     Size row = thread();
     if (row >= rows) return;
     x += row * length;
@@ -100,8 +100,8 @@ extern "C" __global__ void unit_length(const float* x, float* y, Size rows, int 
     for (int i = 0; i < length; i++) y[i] = (float)(x[i] / divisor);
 }
 
-extern "C" __global__ void unit_length_pullback(const float* x, const float* g, float* gx, Size rows,
-                                                int length, int add) {
+extern "C" __global__ void NAMED(unit_length_pullback)(const Real* x, const Real* g, Real* gx, Size rows,
+                                                       int length, int add) {
     Size row = thread();
     if (row >= rows) return;
     x += row * length;
@@ -118,7 +118,7 @@ extern "C" __global__ void unit_length_pullback(const float* x, const float* g, 
         put(gx, i, (float)(g[i] / fmax(norm, SHORTEST) - x[i] * slope), add);
 }
 
-extern "C" __global__ void softmax(const float* x, float* y, Size rows, int length) {
+extern "C" __global__ void NAMED(softmax)(const Real* x, Real* y, Size rows, int length) {
     Size row = thread();
     if (row >= rows) return;
     x += row * length;
@@ -129,8 +129,8 @@ extern "C" __global__ void softmax(const float* x, float* y, Size rows, int leng
     for (int i = 0; i < length; i++) y[i] = (float)(exp(x[i] - most) / total);
 }
 
-extern "C" __global__ void softmax_pullback(const float* x, const float* g, float* gx, Size rows,
-                                            int length, int add) {
+extern "C" __global__ void NAMED(softmax_pullback)(const Real* x, const Real* g, Real* gx, Size rows,
+                                                   int length, int add) {
     Size row = thread();
     if (row >= rows) return;
     x += row * length;
@@ -146,17 +146,4 @@ extern "C" __global__ void softmax_pullback(const float* x, const float* g, floa
     mean /= total;
     for (int i = 0; i < length; i++)
         put(gx, i, (float)(exp(x[i] - most) / total * (g[i] - mean)), add);
-}
-
-// Class of the largest logit of each row, the first of equal ones; -1 if one is NaN.
-extern "C" __global__ void largest(const float* logits, int* classes, Size rows, int length) {
-    Size row = thread();
-    if (row >= rows) return;
-    logits += row * length;
-    int best = 0, valid = 1;
-    for (int i = 0; i < length; i++) {
-        valid &= logits[i] == logits[i];
-        if (logits[i] > logits[best]) best = i;
-    }
-    classes[row] = valid ? best : -1;
 }

@@ -74,7 +74,7 @@ pub(super) fn place(
             }
             return match precision {
                 Precision::F32 => Ok(Device::Cpu),
-                Precision::Tf32 => Err(error),
+                Precision::Tf32 | Precision::Bf16 => Err(error),
             };
         }
     }

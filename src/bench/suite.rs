@@ -39,8 +39,8 @@ pub struct Suite {
     /// `cuda`, `cuda:1`, `cuda:0,1`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub device: Device,
-    /// Arithmetic of searches on a GPU: `f32` (the default) or `tf32`. What a search finds is judged in
-    /// f32; a certificate is about the function in this precision.
+    /// Arithmetic of searches on a GPU: `f32` (the default), `tf32` or `bf16`. What a search finds is
+    /// judged in f32; a certificate is about the function in this precision.
     #[serde(default, skip_serializing_if = "is_default")]
     pub precision: Precision,
     /// Keeps the adversarial images of every attack job in a safetensors file beside its table.

@@ -39,7 +39,7 @@ pub(super) struct Common {
     #[arg(long, value_name = "DEVICE")]
     pub(super) device: Option<Device>,
     /// Arithmetic of searches on a GPU; what they find is judged in f32 [default: f32]
-    #[arg(long, value_name = "f32|tf32")]
+    #[arg(long, value_name = "f32|tf32|bf16")]
     pub(super) precision: Option<Precision>,
     /// Seed of all randomness
     #[arg(short, long, value_name = "SEED")]

@@ -75,7 +75,13 @@ impl Array {
 
 #[allow(clippy::unused_self)]
 impl Network {
-    pub(crate) fn open(_: &Layer, _: [usize; 3], _: usize, _: &[usize]) -> Result<Self> {
+    pub(crate) fn open(
+        _: &Layer,
+        _: [usize; 3],
+        _: usize,
+        _: &[usize],
+        _: Precision,
+    ) -> Result<Self> {
         Err(crate::Error::setting("device cuda", "this epsball was built without CUDA", ""))
     }
 
@@ -83,7 +89,7 @@ impl Network {
         match self.0 {}
     }
 
-    pub(crate) fn batch(&self) -> usize {
+    pub(crate) fn batch(&self, _: Precision) -> usize {
         match self.0 {}
     }
 

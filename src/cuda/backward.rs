@@ -3,7 +3,7 @@
 
 use super::Argument;
 use super::form::{
-    OF_KEYS, OF_QUERIES, Scores, by_depth, convolve, form, halves, numbers, row_length,
+    OF_KEYS, OF_QUERIES, Scores, by_depth, convolve, eights, form, halves, numbers, row_length,
 };
 use super::gpu::{Address, NONE, arguments, size};
 use super::run::{Batch, Runner};
@@ -22,16 +22,19 @@ impl Runner {
         let total = n * from.len();
         let weight = |which| self.weight(i, which);
         let kept = self.kept(batch, i);
-        let run = |name, threads, arguments: &[Argument]| gpu.launch(name, threads, arguments);
+        let number = self.numbers[step.x];
+        let run = |name, threads, arguments: &[Argument]| {
+            gpu.launch_for(number, name, threads, arguments)
+        };
         match &step.op {
             Op::Normalise { .. } => run(
                 "affine_pullback",
-                total,
+                eights(total),
                 &arguments![g, weight(2), NONE, gx, size(total), c, add],
             ),
             Op::Affine { .. } => run(
                 "affine_pullback",
-                total,
+                eights(total),
                 &arguments![g, weight(0), kept, gx, size(total), c, add],
             ),
             Op::Conv { relu, geometry, .. } => {
@@ -39,11 +42,11 @@ impl Runner {
                     let outputs = n * to.len();
                     run(
                         "affine_pullback",
-                        outputs,
+                        eights(outputs),
                         &arguments![g, NONE, kept, g, size(outputs), oc, false],
                     )?;
                 }
-                convolve(batch, geometry, (from, to), [g, weight(0), gx], Some(add))
+                convolve(batch, number, geometry, (from, to), [g, weight(0), gx], Some(add))
             }
             Op::Map(map) => {
                 let (kind, alpha, beta) = numbers(*map);
@@ -58,7 +61,9 @@ impl Runner {
                 total,
                 &arguments![x, g, weight(0), weight(1), gx, size(total), c, add],
             ),
-            Op::Scale(factor) => run("scale", total, &arguments![g, *factor, gx, size(total), add]),
+            Op::Scale(factor) => {
+                run("scale", eights(total), &arguments![g, *factor, gx, size(total), add])
+            }
             Op::AvgPool(window) => run(
                 "avg_pool_pullback",
                 total,
@@ -128,7 +133,7 @@ impl Runner {
                     Row::Softmax => of("softmax_pullback"),
                 }
             }
-            Op::Add => run("scale", total, &arguments![g, 1.0_f32, gx, size(total), add]),
+            Op::Add => run("scale", eights(total), &arguments![g, 1.0_f32, gx, size(total), add]),
             Op::Gate => {
                 let gates = self.value(batch, step.with.unwrap_or(step.x));
                 run("gate_pullback", total, &arguments![gates, g, gx, size(total), c, h * w, add])
@@ -179,7 +184,9 @@ impl Runner {
                 let (whole, first) = (to.len(), numbers.len());
                 run("part", total, &arguments![g, gx, size(total), whole, first, from.len(), add])
             }
-            Op::Position(_) => run("scale", total, &arguments![g, 1.0_f32, gx, size(total), add]),
+            Op::Position(_) => {
+                run("scale", eights(total), &arguments![g, 1.0_f32, gx, size(total), add])
+            }
             Op::Part(first) => {
                 let (whole, first) = (from.len(), first * c);
                 let arguments = arguments![g, gx, size(total), whole, first, to.len(), add];
@@ -202,17 +209,21 @@ impl Runner {
         let step = &self.lowered.steps[i];
         let (g, gx) = (self.cotangent_of(batch, step.y), self.cotangent_of(batch, with));
         let total = batch.images * self.lowered.shapes[with].len();
+        let number = self.numbers[step.x];
+        let run = |name, threads, arguments: &[Argument]| {
+            batch.gpu.launch_for(number, name, threads, arguments)
+        };
         if step.op == Op::Gate {
             let [h, w, c] = sides(self.lowered.shapes[step.x]);
             let x = self.value(batch, step.x);
             let arguments = arguments![x, g, gx, size(total), c, h * w, add];
-            return batch.gpu.launch("gate_pullback_gates", total, &arguments);
+            return run("gate_pullback_gates", total, &arguments);
         }
         if let Op::Join { pixels } = step.op {
             let (la, lb) = halves(pixels, [step.x, with].map(|value| self.lowered.shapes[value]));
             let arguments = arguments![g, gx, size(total), la + lb, la, lb, add];
-            return batch.gpu.launch("part", total, &arguments);
+            return run("part", total, &arguments);
         }
-        batch.gpu.launch("scale", total, &arguments![g, 1.0_f32, gx, size(total), add])
+        run("scale", eights(total), &arguments![g, 1.0_f32, gx, size(total), add])
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use cudarc::cudnn::result::{self, CudnnError};
 use cudarc::cudnn::sys;
 use cudarc::driver::CudaStream;
+use half::bf16;
 
 use super::gpu::{Address, Gpu, Memory};
 use super::graph::is_recording;
@@ -64,6 +65,7 @@ pub(super) struct Key {
     pub(super) input: Sides,
     pub(super) output: Sides,
     pub(super) geometry: Geometry,
+    /// In bf16 the tensors are, the weight and the bias among them.
     pub(super) precision: Precision,
     pub(super) backward: bool,
 }
@@ -202,18 +204,18 @@ impl Dnn {
         if is_recording() {
             return Err(gpu.fails("record a convolution", "cuDNN has not run it yet"));
         }
-        let channels = key.geometry.outputs;
-        let nan = gpu.upload(&vec![f32::NAN; channels])?;
+        let nan = match key.precision {
+            Precision::Bf16 => gpu.upload(&vec![bf16::NAN; key.geometry.outputs])?,
+            _ => gpu.upload(&vec![f32::NAN; key.geometry.outputs])?,
+        };
         let tried = run(nan.at());
         let works = match &tried {
             Ok(()) => {
-                // The first and the last pixel.
-                let last = key.images * key.output.iter().product::<usize>() - channels;
-                let mut numbers = vec![0.0_f32; 2 * channels];
-                let (first, second) = numbers.split_at_mut(channels);
-                gpu.read(y, first)?;
-                gpu.read(y + 4 * last as Address, second)?;
-                numbers.iter().all(|number| number.is_nan()) && run(bias).is_ok()
+                let came_through = match key.precision {
+                    Precision::Bf16 => ends(gpu, &key, y, bf16::ZERO)?.iter().all(|v| v.is_nan()),
+                    _ => ends(gpu, &key, y, 0.0_f32)?.iter().all(|v| v.is_nan()),
+                };
+                came_through && run(bias).is_ok()
             }
             Err(_) => false,
         };
@@ -377,7 +379,7 @@ impl Dnn {
                 && one.algorithm < known
                 && one.math != converting
                 // One that computes in less than f32 is none for f32.
-                && (key.precision == Precision::Tf32 || one.math != tensor as u32)
+                && (key.precision != Precision::F32 || one.math != tensor as u32)
         });
         let Some(chosen) = chosen else { return Ok(None) };
         plan.algorithm = chosen.algorithm;
@@ -427,6 +429,17 @@ fn room(
     Ok(workspace.insert(gpu.allocate(bytes)?).at())
 }
 
+/// The first and the last pixel of the output `y`.
+fn ends<T: Copy>(gpu: &Gpu, key: &Key, y: Address, zero: T) -> Result<Vec<T>> {
+    let channels = key.geometry.outputs;
+    let last = key.images * key.output.iter().product::<usize>() - channels;
+    let mut numbers = vec![zero; 2 * channels];
+    let (first, second) = numbers.split_at_mut(channels);
+    gpu.read(y, first)?;
+    gpu.read(y + (last * size_of::<T>()) as Address, second)?;
+    Ok(numbers)
+}
+
 impl Activations {
     fn new() -> Result<Self, CudnnError> {
         use sys::cudnnActivationMode_t::{CUDNN_ACTIVATION_IDENTITY, CUDNN_ACTIVATION_RELU};
@@ -471,19 +484,23 @@ impl Plan {
         let int = |number: usize| number as c_int;
         let float = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
         let nhwc = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
-        let math = match key.precision {
-            Precision::F32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
-            Precision::Tf32 => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+        let (number, math) = match key.precision {
+            Precision::F32 => (float, sys::cudnnMathType_t::CUDNN_FMA_MATH),
+            Precision::Tf32 => (float, sys::cudnnMathType_t::CUDNN_DEFAULT_MATH),
+            Precision::Bf16 => (
+                sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
+                sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+            ),
         };
         // SAFETY: all descriptors have just been made.
         unsafe {
             for (descriptor, [h, w, c]) in [(plan.input, key.input), (plan.output, key.output)] {
                 let sides = [int(key.images), int(c), int(h), int(w)];
-                result::set_tensor4d_descriptor(descriptor, nhwc, float, sides)?;
+                result::set_tensor4d_descriptor(descriptor, nhwc, number, sides)?;
             }
-            result::set_tensor4d_descriptor(plan.bias, nhwc, float, [1, int(outputs), 1, 1])?;
+            result::set_tensor4d_descriptor(plan.bias, nhwc, number, [1, int(outputs), 1, 1])?;
             let sides = [int(outputs), int(inputs / groups), int(kh), int(kw)];
-            result::set_filter4d_descriptor(plan.weight, float, nhwc, sides)?;
+            result::set_filter4d_descriptor(plan.weight, number, nhwc, sides)?;
             result::set_convolution2d_descriptor(
                 plan.convolution,
                 int(padding.top),

@@ -1,9 +1,12 @@
 //! What kernels and cuDNN have to know of a step beside its values: its weights, its sizes and which kernel
 //! it is.
 
+use half::bf16;
+
 use super::Argument;
 use super::dnn::Key;
 use super::gpu::{Address, Gpu, Memory, arguments, size};
+use super::layout::Number;
 use super::run::Batch;
 use crate::device::Precision;
 use crate::error::Result;
@@ -12,8 +15,9 @@ use crate::nn::lower::{Map, Op, Row, sides};
 use crate::ops::attention::Groups;
 use crate::ops::conv2d::Geometry;
 
-/// The numbers of a step in the memory of the GPU, in the order in which kernels are given them.
-pub(super) fn weights(gpu: &Gpu, op: &Op) -> Result<Vec<Memory>> {
+/// The numbers of a step in the memory of the GPU, in the order in which kernels are given them, for values
+/// that are stored as `number`.
+pub(super) fn weights(gpu: &Gpu, op: &Op, number: Number) -> Result<Vec<Memory>> {
     let floats = |numbers: &[&[f32]]| numbers.iter().map(|numbers| gpu.upload(numbers)).collect();
     match op {
         Op::Normalise { mean, std } => {
@@ -23,7 +27,20 @@ pub(super) fn weights(gpu: &Gpu, op: &Op) -> Result<Vec<Memory>> {
         Op::Affine { scale, shift, .. } => {
             floats(&[scale.as_deref().unwrap_or_default(), shift.as_deref().unwrap_or_default()])
         }
-        Op::Conv { weight, bias, .. } => floats(&[weight, bias.as_deref().unwrap_or_default()]),
+        Op::Conv { weight, bias, .. } => {
+            let bias = bias.as_deref().unwrap_or_default();
+            match number {
+                Number::F32 => floats(&[weight, bias]),
+                Number::Bf16 => {
+                    let half = |numbers: &[f32]| {
+                        let numbers: Vec<bf16> =
+                            numbers.iter().map(|w| bf16::from_f32(*w)).collect();
+                        gpu.upload(&numbers)
+                    };
+                    Ok(vec![half(weight)?, gpu.upload(bias)?, half(bias)?])
+                }
+            }
+        }
         Op::MeanSparse { mean, radius } => floats(&[mean, radius]),
         Op::Row(Row::LayerNorm { weight, bias, .. }) => floats(&[weight, bias]),
         Op::ChannelAttention(numbers) | Op::Before(numbers) | Op::Position(numbers) => {
@@ -87,16 +104,28 @@ pub(super) fn halves(pixels: bool, shapes: [Shape; 2]) -> (usize, usize) {
     (a, b)
 }
 
-/// Convolves `[x, weight, y]`, by cuDNN if it can. With `back`, maps the cotangent `x` of the output to
-/// that of the input, which is added to what is in `y` if it says so.
+/// How values are convolved that are stored as `number`: a network in bf16 has its vectors in f32 and does
+/// not round their factors.
+fn arithmetic(batch: &Batch<'_>, number: Number) -> Precision {
+    match (number, batch.precision) {
+        (Number::Bf16, _) => Precision::Bf16,
+        (Number::F32, Precision::Bf16) => Precision::F32,
+        (Number::F32, precision) => precision,
+    }
+}
+
+/// Convolves `[x, weight, y]`, stored as `number`, by cuDNN if it can. With `back`, maps the cotangent `x`
+/// of the output to that of the input, which is added to what is in `y` if it says so.
 pub(super) fn convolve(
     batch: &Batch<'_>,
+    number: Number,
     geometry: &Geometry,
     (from, to): (Shape, Shape),
     [x, weight, y]: [Address; 3],
     back: Option<bool>,
 ) -> Result<()> {
-    let Batch { gpu, images, precision, .. } = *batch;
+    let Batch { gpu, images, .. } = *batch;
+    let precision = arithmetic(batch, number);
     let (input, output) = (sides(from), sides(to));
     let backward = back.is_some();
     let key = Key { images, input, output, geometry: *geometry, precision, backward };
@@ -110,22 +139,20 @@ pub(super) fn convolve(
     let mut arguments = arguments![x, weight, y, size(total)].to_vec();
     arguments.extend(shape_of(&key));
     arguments.extend(back.map(Argument::from));
-    gpu.launch(kernel, total, &arguments)
+    gpu.launch_for(number, kernel, total, &arguments)
 }
 
-/// Convolves `[x, weight, bias, y]` with bias and ReLU in one, if cuDNN can.
+/// Convolves `[x, weight, bias, y]`, all stored as `number`, with bias and ReLU in one, if cuDNN can.
 pub(super) fn convolve_with_bias(
     batch: &Batch<'_>,
+    number: Number,
     geometry: &Geometry,
     (from, to): (Shape, Shape),
     places: [Address; 4],
     relu: bool,
 ) -> Result<bool> {
-    let Batch { gpu, images, precision, .. } = *batch;
-    // The bias is of the same kind as the values: f32.
-    match precision {
-        Precision::F32 | Precision::Tf32 => {}
-    }
+    let Batch { gpu, images, .. } = *batch;
+    let precision = arithmetic(batch, number);
     let (input, output) = (sides(from), sides(to));
     let key = Key { images, input, output, geometry: *geometry, precision, backward: false };
     gpu.dnn().map_or(Ok(false), |dnn| dnn.convolve_with_bias(gpu, key, places, relu))
@@ -141,6 +168,11 @@ fn shape_of(key: &Key) -> [Argument; 15] {
     arguments![
         h, w, c, oh, ow, oc, kh, kw, stride_y, stride_x, top, left, dilation_y, dilation_x, groups
     ]
+}
+
+/// Threads of a kernel that do eight elements each.
+pub(super) fn eights(elements: usize) -> usize {
+    elements.div_ceil(8)
 }
 
 /// The number of a function in `kernels/map.cu`, and its constants.

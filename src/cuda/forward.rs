@@ -2,9 +2,11 @@
 
 use super::Argument;
 use super::form::{
-    ATTENTION, Scores, by_depth, convolve, convolve_with_bias, form, halves, numbers, row_length,
+    ATTENTION, Scores, by_depth, convolve, convolve_with_bias, eights, form, halves, numbers,
+    row_length,
 };
-use super::gpu::{Address, Gpu, NONE, arguments, size};
+use super::gpu::{Address, NONE, arguments, size};
+use super::layout::Number;
 use super::run::{Batch, Runner};
 use crate::error::Result;
 use crate::nn::lower::{Op, Row, sides};
@@ -20,27 +22,36 @@ impl Runner {
         let total = n * to.len();
         let weight = |which| self.weight(i, which);
         let kept = self.kept(batch, i);
-        let run = |name, threads, arguments: &[Argument]| gpu.launch(name, threads, arguments);
+        let number = self.numbers[step.x];
+        let run = |name, threads, arguments: &[Argument]| {
+            gpu.launch_for(number, name, threads, arguments)
+        };
+        // `[x, scale, shift, y, bits]`.
+        let affine = |[x, scale, shift, y, bits]: [Address; 5], channels: usize, relu: bool| {
+            let arguments = arguments![x, scale, shift, y, bits, size(total), channels, relu];
+            run("affine", eights(total), &arguments)
+        };
         match &step.op {
             Op::Normalise { .. } => {
                 run("normalise", total, &arguments![x, weight(0), weight(1), y, size(total), c])
             }
-            Op::Affine { relu, .. } => {
-                self.affine(gpu, [x, weight(0), weight(1), y, kept], total, c, *relu)
-            }
+            Op::Affine { relu, .. } => affine([x, weight(0), weight(1), y, kept], c, *relu),
             Op::Conv { bias, relu, geometry, .. } => {
-                let places = [x, weight(0), weight(1), y];
-                if bias.is_some() && convolve_with_bias(batch, geometry, (from, to), places, *relu)?
+                // cuDNN wants a bias of the same kind as the values.
+                let copy = if number == Number::Bf16 { 2 } else { 1 };
+                let places = [x, weight(0), weight(copy), y];
+                if bias.is_some()
+                    && convolve_with_bias(batch, number, geometry, (from, to), places, *relu)?
                 {
                     // What is missing is the bits for a pullback.
-                    let threads = if kept == NONE { 0 } else { total.div_ceil(8) };
+                    let threads = if kept == NONE { 0 } else { eights(total) };
                     return run("positive", threads, &arguments![y, kept, size(total)]);
                 }
-                convolve(batch, geometry, (from, to), [x, weight(0), y], None)?;
+                convolve(batch, number, geometry, (from, to), [x, weight(0), y], None)?;
                 if bias.is_none() && !relu {
                     return Ok(());
                 }
-                self.affine(gpu, [y, NONE, weight(1), y, kept], total, oc, *relu)
+                affine([y, NONE, weight(1), y, kept], oc, *relu)
             }
             Op::Map(map) => {
                 let (kind, alpha, beta) = numbers(*map);
@@ -50,7 +61,7 @@ impl Runner {
                 run("mean_sparse", total, &arguments![x, weight(0), weight(1), y, size(total), c])
             }
             Op::Scale(factor) => {
-                run("scale", total, &arguments![x, *factor, y, size(total), false])
+                run("scale", eights(total), &arguments![x, *factor, y, size(total), false])
             }
             Op::AvgPool(window) => run(
                 "avg_pool",
@@ -107,7 +118,7 @@ impl Runner {
             }
             Op::Add => {
                 let with = self.value(batch, step.with.unwrap_or(step.x));
-                run("sum", total, &arguments![x, with, y, size(total)])
+                run("sum", eights(total), &arguments![x, with, y, size(total)])
             }
             Op::Gate => {
                 let gates = self.value(batch, step.with.unwrap_or(step.x));
@@ -134,13 +145,12 @@ impl Runner {
                 let other = step.with.unwrap_or(step.x);
                 let (la, lb) = halves(*pixels, [from, self.lowered.shapes[other]]);
                 let other = self.value(batch, other);
-                run("join", total, &arguments![x, other, y, size(total), la, lb, false])
+                run("join", total, &arguments![x, other, y, size(total), la, lb])
             }
             Op::Before(numbers) => {
                 let lengths = (numbers.len(), from.len());
-                let arguments =
-                    arguments![weight(0), x, y, size(total), lengths.0, lengths.1, true];
-                run("join", total, &arguments)
+                let arguments = arguments![weight(0), x, y, size(total), lengths.0, lengths.1];
+                run("before", total, &arguments)
             }
             Op::Position(numbers) => {
                 run("add_constant", total, &arguments![x, weight(0), y, size(total), numbers.len()])
@@ -152,18 +162,5 @@ impl Runner {
             }
             Op::PatchMerge => run("patch_merge", total, &arguments![x, y, size(total), h, w, c]),
         }
-    }
-
-    /// `[x, scale, shift, y, bits]`; eight elements per thread.
-    fn affine(
-        &self,
-        gpu: &Gpu,
-        [x, scale, shift, y, bits]: [Address; 5],
-        total: usize,
-        channels: usize,
-        relu: bool,
-    ) -> Result<()> {
-        let arguments = arguments![x, scale, shift, y, bits, size(total), channels, relu];
-        gpu.launch("affine", total.div_ceil(8), &arguments)
     }
 }

@@ -15,6 +15,7 @@ use cudarc::nvrtc::Ptx;
 use super::Argument;
 use super::dnn::Dnn;
 use super::graph::is_recording;
+use super::layout::Number;
 use super::staging::Staging;
 pub(super) use super::store::Memory;
 use super::store::Store;
@@ -53,7 +54,7 @@ pub(super) struct Gpu {
     stream: Arc<CudaStream>,
     module: Arc<CudaModule>,
     /// Those that were called so far.
-    kernels: Mutex<HashMap<&'static str, CudaFunction>>,
+    kernels: Mutex<HashMap<(&'static str, Number), CudaFunction>>,
     dnn: Option<Dnn>,
     store: Arc<Store>,
     staging: Staging,
@@ -188,7 +189,19 @@ impl Gpu {
         threads: usize,
         arguments: &[Argument],
     ) -> Result<()> {
-        self.start(name, [threads.div_ceil(BLOCK), BLOCK], arguments)
+        self.launch_for(Number::F32, name, threads, arguments)
+    }
+
+    /// Starts `threads` threads of the layers' kernel `name`, of the form for activations that are stored
+    /// as `number`.
+    pub(super) fn launch_for(
+        &self,
+        number: Number,
+        name: &'static str,
+        threads: usize,
+        arguments: &[Argument],
+    ) -> Result<()> {
+        self.start((name, number), [threads.div_ceil(BLOCK), BLOCK], arguments)
     }
 
     /// Starts a block of kernel `name` for each of `rows` rows of `width` numbers, whose threads work
@@ -200,12 +213,12 @@ impl Gpu {
         arguments: &[Argument],
     ) -> Result<()> {
         let block = width.next_power_of_two().clamp(SMALLEST_BLOCK, BLOCK);
-        self.start(name, [rows, block], arguments)
+        self.start((name, Number::F32), [rows, block], arguments)
     }
 
     fn start(
         &self,
-        name: &'static str,
+        (name, number): (&'static str, Number),
         [blocks, block]: [usize; 2],
         arguments: &[Argument],
     ) -> Result<()> {
@@ -215,7 +228,7 @@ impl Gpu {
         if blocks > MOST_BLOCKS {
             return Err(self.fails(name, format_args!("{blocks} blocks are more than it starts")));
         }
-        let kernel = self.kernel(name)?;
+        let kernel = self.kernel(name, number)?;
         let mut call = self.stream.launch_builder(&kernel);
         for argument in arguments {
             match argument {
@@ -238,13 +251,17 @@ impl Gpu {
         Ok(())
     }
 
-    fn kernel(&self, name: &'static str) -> Result<CudaFunction> {
+    fn kernel(&self, name: &'static str, number: Number) -> Result<CudaFunction> {
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = kernels.get(name) {
+        if let Some(kernel) = kernels.get(&(name, number)) {
             return Ok(kernel.clone());
         }
-        let kernel = self.module.load_function(name).map_err(|error| self.fails(name, error))?;
-        Ok(kernels.entry(name).or_insert(kernel).clone())
+        let kernel = match number {
+            Number::F32 => self.module.load_function(name),
+            Number::Bf16 => self.module.load_function(&format!("{name}_bf16")),
+        };
+        let kernel = kernel.map_err(|error| self.fails(name, error))?;
+        Ok(kernels.entry((name, number)).or_insert(kernel).clone())
     }
 }
 

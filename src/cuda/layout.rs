@@ -2,10 +2,36 @@
 //! nothing is allocated while a network runs: values, cotangents and what pullbacks need get places that
 //! they leave to others when nothing reads them any more.
 
+use crate::device::Precision;
+use crate::nn::Shape;
 use crate::nn::lower::{Keeps, Lowered, Value};
 
 /// Places are multiples of this, in words: 128 bytes for each image.
 const ALIGNMENT: usize = 32;
+
+/// What the numbers of a value are stored as, and those of its cotangent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Number {
+    F32,
+    Bf16,
+}
+
+impl Number {
+    /// What they are in a network of this precision: in bf16 it has its images, and vectors in f32.
+    pub(super) fn of(shape: Shape, precision: Precision) -> Self {
+        match (shape, precision) {
+            (Shape::Image { .. }, Precision::Bf16) => Self::Bf16,
+            _ => Self::F32,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+}
 
 /// First word of a place, for a batch of one; a batch of n has n times that.
 pub(super) type Place = usize;
@@ -36,8 +62,9 @@ pub(super) fn words_of(bytes: usize) -> usize {
 }
 
 impl Layout {
-    /// The plan; `pullback` tells whether there is one.
-    pub(super) fn new(lowered: &Lowered, pullback: bool) -> Self {
+    /// The plan for values that are stored as `numbers`; `pullback` tells whether there is one.
+    pub(super) fn new(lowered: &Lowered, numbers: &[Number], pullback: bool) -> Self {
+        let words = |value: Value| words_of(lowered.shapes[value].len() * numbers[value].bytes());
         let (values, steps) = (lowered.shapes.len(), lowered.steps.len());
         // Moments: step i runs at i + 1, the logits are read and the cotangent written at the turn, and
         // the pullback of step i runs at `back(i)`. What pullbacks need stays to the end: there may be
@@ -61,9 +88,9 @@ impl Layout {
             }
         }
         let births = |value: Value| lowered.steps.iter().position(|s| s.y == value);
-        for (value, shape) in lowered.shapes.iter().enumerate() {
+        for value in 0..values {
             let from = births(value).map_or(0, |step| step + 1);
-            tenants.push(Tenant { words: shape.len(), from, to: last[value].max(from) });
+            tenants.push(Tenant { words: words(value), from, to: last[value].max(from) });
         }
         for (i, step) in lowered.steps.iter().enumerate() {
             let elements = lowered.shapes[step.y].len();
@@ -78,9 +105,9 @@ impl Layout {
             tenants.push(Tenant { words, from: i + 1, to: if pullback { end } else { i + 1 } });
         }
         if pullback {
-            for (value, shape) in lowered.shapes.iter().enumerate() {
+            for value in 0..values {
                 let (from, to) = (first_back[value], made[value]);
-                tenants.push(Tenant { words: shape.len(), from, to });
+                tenants.push(Tenant { words: words(value), from, to });
             }
         }
         let (places, words) = settle(&tenants);

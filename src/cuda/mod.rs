@@ -1,7 +1,8 @@
 //! Networks on GPUs. The tree of a network is lowered to a list of steps (`nn::lower`), and the list runs
 //! on a GPU over one block of memory that is divided beforehand: convolutions by cuDNN, everything else by
 //! the kernels of `kernels/`. Images go in and logits, classes or gradients come out; attacks and
-//! certificates do not know about it.
+//! certificates do not know about it. A search in bf16 runs on a second copy of the network, whose images
+//! are stored in 16 bits; results are judged on the one in f32.
 //!
 //! The driver and cuDNN are opened when the program runs, so a program with CUDA starts on a machine
 //! without a GPU. Without the feature `cuda` the same names are here and there is never a GPU.

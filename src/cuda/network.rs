@@ -53,12 +53,20 @@ impl std::fmt::Debug for Network {
 /// The network on one GPU.
 pub(super) struct Engine {
     pub(super) gpu: Arc<Gpu>,
-    pub(super) runner: Runner,
+    /// In f32, in which results are judged.
+    exact: Form,
+    /// In bf16, if searches are in that.
+    half: Option<Form>,
     memory: Option<Memory>,
-    /// Images of a part, at most.
-    most: [usize; 2],
     /// Which forward pass the memory has the state of.
     pub(super) held: Option<Part>,
+}
+
+/// The network with its images in f32 or in bf16.
+struct Form {
+    runner: Runner,
+    /// Images of a part, at most, without and with a pullback.
+    most: [usize; 2],
 }
 
 /// Some images of a call.
@@ -80,14 +88,16 @@ pub(crate) struct Linearised {
 
 impl Network {
     /// Lowers `tree`, which maps images of `shape` `[C, H, W]` to `classes` logits, and copies it to the
-    /// GPUs with these numbers.
+    /// GPUs with these numbers: in f32, and in what searches in `precision` need.
     pub(crate) fn open(
         tree: &Layer,
         shape: [usize; 3],
         classes: usize,
         gpus: &[usize],
+        precision: Precision,
     ) -> Result<Self> {
         let [c, h, w] = shape;
+        let lowered = Arc::new(Lowered::new(tree, Shape::of_image([h, w], c))?);
         let homes = gpus
             .iter()
             .map(|ordinal| Ok(Home(Arc::new(Gpu::open(*ordinal)?))))
@@ -95,18 +105,25 @@ impl Network {
         let engines = homes
             .iter()
             .map(|Home(gpu)| {
-                let lowered = Lowered::new(tree, Shape::of_image([h, w], c))?;
                 let gpu = gpu.clone();
-                let runner = Runner::new(&gpu, lowered)?;
+                let runner = |precision| Runner::new(&gpu, Arc::clone(&lowered), precision);
+                let exact = runner(Precision::F32)?;
+                let half = (precision == Precision::Bf16).then(|| runner(precision)).transpose()?;
                 let free = gpu.free_memory()? as f64 * SHARE;
-                let most = [false, true].map(|pullback| {
-                    let beside = if pullback { ROWS_OF_ATTACKS } else { 0 };
-                    let beside = 4 * beside * shape.iter().product::<usize>();
-                    let each = bytes_per_image(&runner, shape, pullback) + beside;
-                    ((free / each as f64) as usize).clamp(1, MOST_IMAGES)
-                });
-                tracing::info!(gpu = gpu.name()?, images = most[1], "a network is on the GPU");
-                Ok(Mutex::new(Engine { gpu, runner, memory: None, most, held: None }))
+                let form = |runner| {
+                    let most = [false, true].map(|pullback| {
+                        let beside = if pullback { ROWS_OF_ATTACKS } else { 0 };
+                        let beside = 4 * beside * shape.iter().product::<usize>();
+                        let each = bytes_per_image(&runner, shape, pullback) + beside;
+                        ((free / each as f64) as usize).clamp(1, MOST_IMAGES)
+                    });
+                    Form { runner, most }
+                };
+                let (exact, half) = (form(exact), half.map(form));
+                let engine = Engine { gpu, exact, half, memory: None, held: None };
+                let images = engine.form(precision).most[1];
+                tracing::info!(gpu = engine.gpu.name()?, images, "a network is on the GPU");
+                Ok(Mutex::new(engine))
             })
             .collect::<Result<_>>()?;
         let (next, housed, tickets) = Default::default();
@@ -118,10 +135,11 @@ impl Network {
         self.engines.len()
     }
 
-    /// Images at a time that fill the GPUs and fit into their memory.
-    pub(crate) fn batch(&self) -> usize {
+    /// Images at a time that fill the GPUs and fit into their memory, for searches in `precision`.
+    pub(crate) fn batch(&self, precision: Precision) -> usize {
         let of = |engine: &Mutex<Engine>| {
-            engine.lock().unwrap_or_else(PoisonError::into_inner).most[1].min(ENOUGH_IMAGES)
+            let engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            engine.form(precision).most[1].min(ENOUGH_IMAGES)
         };
         self.engines.iter().map(of).sum()
     }
@@ -148,7 +166,7 @@ impl Network {
         let (mut logits, mut gradient) = (Vec::new(), Vec::new());
         with_slice::<f32, _>(images, |pixels| {
             let width = pixels.len() / n.max(1);
-            engine.in_parts(n, true, |engine, first, count| {
+            engine.in_parts(n, true, precision, |engine, first, count| {
                 let batch = engine.ready(self, count, true, precision)?;
                 engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
                 let part = engine.forward(&batch, self)?;
@@ -175,7 +193,7 @@ impl Network {
         let mut logits = Vec::new();
         with_slice::<f32, _>(images, |pixels| {
             let width = pixels.len() / n.max(1);
-            engine.in_parts(n, true, |engine, first, count| {
+            engine.in_parts(n, true, precision, |engine, first, count| {
                 let batch = engine.ready(self, count, true, precision)?;
                 engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
                 logits.extend(engine.forward(&batch, self)?);
@@ -196,13 +214,13 @@ impl Network {
         let mut gradient = Vec::new();
         with_slice::<f32, _>(&at.images, |pixels| {
             let width = pixels.len() / n.max(1);
-            engine.in_parts(n, true, |engine, first, count| {
+            engine.in_parts(n, true, at.precision, |engine, first, count| {
                 let part = Part { ticket: at.ticket, first, count };
                 let there = engine.held == Some(part);
                 let batch = engine.ready(self, count, true, at.precision)?;
                 if !there {
                     engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
-                    engine.runner.forward(&batch.of(&engine.gpu))?;
+                    engine.runner(at.precision).forward(&batch.of(&engine.gpu))?;
                 }
                 let g = cotangent.narrow(0, first, count)?;
                 gradient.extend(engine.pull(&batch, self, &g)?);
@@ -240,7 +258,11 @@ impl Network {
     /// How many graphs were launched so far.
     #[cfg(test)]
     pub(super) fn graph_launches(&self) -> usize {
-        let engine = |engine: &Mutex<Engine>| engine.lock().unwrap().runner.graphs.launches();
+        let of = |form: &Form| form.runner.graphs.launches();
+        let engine = |engine: &Mutex<Engine>| {
+            let engine = engine.lock().unwrap();
+            of(&engine.exact) + engine.half.as_ref().map_or(0, of)
+        };
         self.engines.iter().map(engine).sum()
     }
 
@@ -248,7 +270,9 @@ impl Network {
     #[cfg(test)]
     pub(super) fn without_graphs(self) -> Self {
         for engine in &self.engines {
-            engine.lock().unwrap().runner.graphs.turn_off();
+            let engine = engine.lock().unwrap();
+            engine.exact.runner.graphs.turn_off();
+            engine.half.iter().for_each(|form| form.runner.graphs.turn_off());
         }
         self
     }
@@ -288,21 +312,42 @@ impl Ready {
 }
 
 impl Engine {
+    /// The network for `precision`.
+    fn form(&self, precision: Precision) -> &Form {
+        match (precision, &self.half) {
+            (Precision::Bf16, Some(half)) => half,
+            _ => &self.exact,
+        }
+    }
+
+    /// The same, to be changed.
+    fn form_mut(&mut self, precision: Precision) -> &mut Form {
+        match (precision, &mut self.half) {
+            (Precision::Bf16, Some(half)) => half,
+            _ => &mut self.exact,
+        }
+    }
+
+    /// What runs it for `precision`.
+    pub(super) fn runner(&self, precision: Precision) -> &Runner {
+        &self.form(precision).runner
+    }
+
     /// Calls `work(self, first, count)` for parts of `n` images that fit into the memory.
     pub(super) fn in_parts(
         &mut self,
         n: usize,
         pullback: bool,
+        precision: Precision,
         mut work: impl FnMut(&mut Self, usize, usize) -> Result<()>,
     ) -> Result<()> {
         let mut first = 0;
         while first < n {
-            let most = &mut self.most[usize::from(pullback)];
-            let count = (n - first).min(*most);
+            let count = (n - first).min(self.form(precision).most[usize::from(pullback)]);
             match work(self, first, count) {
                 Ok(()) => first += count,
                 Err(Error::Device { what: "allocate memory", .. }) if count > 1 => {
-                    self.most[usize::from(pullback)] = count / 2;
+                    self.form_mut(precision).most[usize::from(pullback)] = count / 2;
                     self.memory = None;
                     self.held = None;
                     tracing::warn!(images = count / 2, "the GPU's memory is full: smaller parts");
@@ -321,7 +366,9 @@ impl Engine {
         pullback: bool,
         precision: Precision,
     ) -> Result<Ready> {
-        let bytes = images * bytes_per_image(&self.runner, network.shape, pullback);
+        let runner = &self.form(precision).runner;
+        let inside = images * runner.bytes_per_image(pullback);
+        let bytes = images * bytes_per_image(runner, network.shape, pullback);
         let memory = match &self.memory {
             Some(memory) if memory.bytes() >= bytes => memory.at(),
             _ => {
@@ -330,7 +377,7 @@ impl Engine {
                 self.memory.insert(self.gpu.allocate(bytes)?).at()
             }
         };
-        let outside = memory + (images * self.runner.bytes_per_image(pullback)) as Address;
+        let outside = memory + inside as Address;
         Ok(Ready { memory, outside, images, precision, pullback })
     }
 
@@ -345,17 +392,19 @@ impl Engine {
     pub(super) fn turn(&self, batch: &Ready, network: &Network, from: Address) -> Result<()> {
         let [c, h, w] = network.shape;
         let total = batch.images * c * h * w;
-        let to = self.runner.images(&batch.of(&self.gpu));
+        let runner = self.runner(batch.precision);
+        let to = runner.images(&batch.of(&self.gpu));
         let arguments = arguments![from, to, size(total), c, h * w, false];
-        self.gpu.launch("to_nhwc", total, &arguments)
+        self.gpu.launch_for(runner.numbers[0], "to_nhwc", total, &arguments)
     }
 
     /// Logits of the images that are there.
     fn forward(&self, batch: &Ready, network: &Network) -> Result<Vec<f32>> {
         let inside = batch.of(&self.gpu);
-        self.runner.forward(&inside)?;
+        let runner = self.runner(batch.precision);
+        runner.forward(&inside)?;
         let mut logits = vec![0.0; batch.images * network.classes];
-        self.gpu.read(self.runner.logits(&inside), &mut logits)?;
+        self.gpu.read(runner.logits(&inside), &mut logits)?;
         Ok(logits)
     }
 
@@ -368,7 +417,7 @@ impl Engine {
     ) -> Result<Vec<f32>> {
         let width = pixels.len() / n.max(1);
         let mut logits = Vec::with_capacity(n * network.classes);
-        self.in_parts(n, false, |engine, first, count| {
+        self.in_parts(n, false, precision, |engine, first, count| {
             let batch = engine.ready(network, count, false, precision)?;
             engine.load(&batch, network, &pixels[first * width..(first + count) * width])?;
             logits.extend(engine.forward(&batch, network)?);
@@ -380,7 +429,8 @@ impl Engine {
     /// Gradient `[N, C, H, W]` for the cotangent `[N, K]` at the images of the last forward pass.
     fn pull(&self, batch: &Ready, network: &Network, cotangent: &Tensor) -> Result<Vec<f32>> {
         let inside = batch.of(&self.gpu);
-        with_slice::<f32, _>(cotangent, |g| self.gpu.write(self.runner.cotangent(&inside), g))?;
+        let runner = self.runner(batch.precision);
+        with_slice::<f32, _>(cotangent, |g| self.gpu.write(runner.cotangent(&inside), g))?;
         self.pull_to(batch, network, batch.outside)?;
         let mut gradient = vec![0.0; batch.images * network.shape.iter().product::<usize>()];
         self.gpu.read(batch.outside, &mut gradient)?;
@@ -389,13 +439,13 @@ impl Engine {
 
     /// Writes the gradient `[N, C, H, W]` for the cotangent that is there to `to`.
     pub(super) fn pull_to(&self, batch: &Ready, network: &Network, to: Address) -> Result<()> {
-        let inside = batch.of(&self.gpu);
-        self.runner.pullback(&inside)?;
+        let (inside, runner) = (batch.of(&self.gpu), self.runner(batch.precision));
+        runner.pullback(&inside)?;
         let [c, h, w] = network.shape;
         let total = batch.images * c * h * w;
-        let from = self.runner.gradient(&inside);
+        let from = runner.gradient(&inside);
         let arguments = arguments![from, to, size(total), c, h * w, false];
-        self.gpu.launch("to_nchw", total, &arguments)
+        self.gpu.launch_for(runner.numbers[0], "to_nchw", total, &arguments)
     }
 
     fn noisy_classes(
@@ -408,7 +458,7 @@ impl Engine {
         let width = network.shape.iter().product::<usize>();
         let images = self.gpu.upload(&noisy.images.concat())?;
         let mut classes = Vec::with_capacity(copies.len());
-        self.in_parts(copies.len(), false, |engine, first, count| {
+        self.in_parts(copies.len(), false, precision, |engine, first, count| {
             let places: Vec<u32> = copies[first..first + count]
                 .iter()
                 .flat_map(|(image, draw)| std::iter::once(*image).chain(draw.words()))
@@ -427,9 +477,10 @@ impl Engine {
             gpu.launch(kernel, count * width.div_ceil(4), &noise)?;
             engine.turn(&batch, network, batch.outside)?;
             let inside = batch.of(gpu);
-            engine.runner.forward(&inside)?;
+            let runner = engine.runner(precision);
+            runner.forward(&inside)?;
             let found = gpu.allocate(count * size_of::<i32>())?;
-            let logits = engine.runner.logits(&inside);
+            let logits = runner.logits(&inside);
             let arguments = arguments![logits, found.at(), size(count), network.classes];
             gpu.launch("largest", count, &arguments)?;
             let mut part = vec![0_i32; count];

@@ -1,17 +1,21 @@
 //! A lowered network on one GPU: where its values are and in which order its steps run. What a step does
 //! is in `forward` and `backward`.
 
+use std::sync::Arc;
+
 use super::form::weights;
 use super::gpu::{Address, Gpu, Memory, NONE};
 use super::graph::Graphs;
-use super::layout::Layout;
+use super::layout::{Layout, Number};
 use crate::device::Precision;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::lower::{Keeps, Lowered, Step, Value};
 
 /// A network in the memory of a GPU.
 pub(super) struct Runner {
-    pub(super) lowered: Lowered,
+    pub(super) lowered: Arc<Lowered>,
+    /// What every value is stored as.
+    pub(super) numbers: Vec<Number>,
     /// The numbers of every step.
     weights: Vec<Vec<Memory>>,
     forward: Layout,
@@ -31,12 +35,19 @@ pub(super) struct Batch<'a> {
 }
 
 impl Runner {
-    /// Copies the weights of `lowered` to `gpu`.
-    pub(super) fn new(gpu: &Gpu, lowered: Lowered) -> Result<Self> {
-        let weights =
-            lowered.steps.iter().map(|step| weights(gpu, &step.op)).collect::<Result<_>>()?;
-        let (forward, both) = (Layout::new(&lowered, false), Layout::new(&lowered, true));
-        Ok(Self { lowered, weights, forward, both, graphs: Graphs::new() })
+    /// Copies the weights of `lowered` to `gpu`, for values that are stored as `precision` has it.
+    pub(super) fn new(gpu: &Gpu, lowered: Arc<Lowered>, precision: Precision) -> Result<Self> {
+        let numbers: Vec<Number> =
+            lowered.shapes.iter().map(|shape| Number::of(*shape, precision)).collect();
+        if numbers[lowered.output] != Number::F32 {
+            let problem = "is for networks whose last value is a vector of logits";
+            return Err(Error::setting(format!("precision {precision}"), problem, "use f32"));
+        }
+        let of_steps = lowered.steps.iter().map(|step| weights(gpu, &step.op, numbers[step.x]));
+        let weights = of_steps.collect::<Result<_>>()?;
+        let plan = |pullback| Layout::new(&lowered, &numbers, pullback);
+        let (forward, both) = (plan(false), plan(true));
+        Ok(Self { lowered, numbers, weights, forward, both, graphs: Graphs::new() })
     }
 
     /// Bytes of memory that a batch of one needs.

@@ -35,14 +35,14 @@ impl Network {
     ) -> Result<Array> {
         let (mut engine, width) = (self.engine_of(images.home())?, self.width());
         let logits = images.home().array(n * self.classes)?;
-        engine.in_parts(n, false, |engine, first, count| {
+        engine.in_parts(n, false, precision, |engine, first, count| {
             let batch = engine.ready(self, count, false, precision)?;
             engine.held = None;
             engine.turn(&batch, self, at(images, first, width))?;
             let inside = batch.of(&engine.gpu);
-            engine.runner.forward(&inside)?;
+            engine.runner(precision).forward(&inside)?;
             let to = at(&logits, first, self.classes);
-            engine.gpu.copy(engine.runner.logits(&inside), to, 4 * count * self.classes)
+            engine.gpu.copy(engine.runner(precision).logits(&inside), to, 4 * count * self.classes)
         })?;
         Ok(logits)
     }
@@ -59,18 +59,18 @@ impl Network {
         let home = images.home();
         let outputs = [home.array(n * self.classes)?, home.array(n)?, home.array(n * width)?];
         let [logits, losses, gradient] = &outputs;
-        engine.in_parts(n, true, |engine, first, count| {
+        engine.in_parts(n, true, precision, |engine, first, count| {
             let batch = engine.ready(self, count, true, precision)?;
             engine.held = None;
             engine.turn(&batch, self, at(images, first, width))?;
             let inside = batch.of(&engine.gpu);
-            engine.runner.forward(&inside)?;
-            let z = engine.runner.logits(&inside);
+            engine.runner(precision).forward(&inside)?;
+            let z = engine.runner(precision).logits(&inside);
             let to = at(logits, first, self.classes);
             engine.gpu.copy(z, to, 4 * count * self.classes)?;
             let arguments = arguments![
                 at(losses, first, 1),
-                engine.runner.cotangent(&inside),
+                engine.runner(precision).cotangent(&inside),
                 to,
                 at(labels, first, 1),
                 targets.map_or(NONE, |targets| at(targets, first, 1)),
@@ -94,14 +94,14 @@ impl Network {
         let (mut engine, width) = (self.engine_of(images.home())?, self.width());
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let logits = images.home().array(n * self.classes)?;
-        engine.in_parts(n, true, |engine, first, count| {
+        engine.in_parts(n, true, precision, |engine, first, count| {
             let batch = engine.ready(self, count, true, precision)?;
             engine.turn(&batch, self, at(images, first, width))?;
             let inside = batch.of(&engine.gpu);
-            engine.runner.forward(&inside)?;
+            engine.runner(precision).forward(&inside)?;
             engine.held = Some(Part { ticket, first, count });
             let to = at(&logits, first, self.classes);
-            engine.gpu.copy(engine.runner.logits(&inside), to, 4 * count * self.classes)
+            engine.gpu.copy(engine.runner(precision).logits(&inside), to, 4 * count * self.classes)
         })?;
         Ok((logits, Around { images: images.clone(), count: n, ticket, precision }))
     }
@@ -112,17 +112,21 @@ impl Network {
         let Around { images, count: n, ticket, precision } = around;
         let (mut engine, width) = (self.engine_of(images.home())?, self.width());
         let gradient = images.home().array(n * width)?;
-        engine.in_parts(*n, true, |engine, first, count| {
+        engine.in_parts(*n, true, *precision, |engine, first, count| {
             let part = Part { ticket: *ticket, first, count };
             let there = engine.held == Some(part);
             let batch = engine.ready(self, count, true, *precision)?;
             let inside = batch.of(&engine.gpu);
             if !there {
                 engine.turn(&batch, self, at(images, first, width))?;
-                engine.runner.forward(&inside)?;
+                engine.runner(*precision).forward(&inside)?;
             }
             let from = at(cotangent, first, self.classes);
-            engine.gpu.copy(from, engine.runner.cotangent(&inside), 4 * count * self.classes)?;
+            engine.gpu.copy(
+                from,
+                engine.runner(*precision).cotangent(&inside),
+                4 * count * self.classes,
+            )?;
             engine.pull_to(&batch, self, at(&gradient, first, width))?;
             engine.held = Some(part);
             Ok(())

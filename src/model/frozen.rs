@@ -88,7 +88,7 @@ impl FrozenNetwork {
             device::Device::Auto | device::Device::Cpu => None,
             device::Device::Cuda(gpus) => {
                 let (shape, classes) = (self.info.input_shape, self.info.classes);
-                let network = cuda::Network::open(&self.fused, shape, classes, gpus)?;
+                let network = cuda::Network::open(&self.fused, shape, classes, gpus, precision)?;
                 Some((Arc::new(network), precision))
             }
         };
@@ -367,7 +367,7 @@ impl Classifier for FrozenNetwork {
     }
 
     fn batch(&self) -> Option<usize> {
-        self.gpu.as_ref().map(|(network, _)| network.batch())
+        self.gpu.as_ref().map(|(network, precision)| network.batch(*precision))
     }
 
     fn approximates(&self) -> bool {

@@ -1,4 +1,4 @@
-// cuDNN without a GPU: convolutions of NHWC tensors in f32 by the definition, through the descriptors that
+// cuDNN without a GPU: convolutions of NHWC tensors in f32 or bf16 by the definition, through the descriptors that
 // a program has to fill in for the library itself. What does not fit together is refused.
 #include "capture.h"
 #include "cuda.h"
@@ -12,6 +12,10 @@
 #include <vector>
 
 #include "../../kernels/conv.cu"
+#include "../../kernels/bf16.cuh"
+namespace bf16 {
+#include "../../kernels/conv.cu"
+}
 
 namespace {
 
@@ -32,15 +36,18 @@ struct Performance {
 
 enum { SUCCESS = 0, BAD_PARAM = 2000, NOT_SUPPORTED = 3000 };
 enum { RELU = 1, IDENTITY = 5, PROPAGATE_NAN = 1 };
-enum { NHWC = 1, FLOAT = 0, CROSS_CORRELATION = 1, FMA_MATH = 3, DETERMINISTIC = 1 };
+enum { NHWC = 1, FLOAT = 0, BFLOAT16 = 9, CROSS_CORRELATION = 1, TENSOR_OP_MATH = 1, FMA_MATH = 3, DETERMINISTIC = 1 };
 const size_t WORKSPACE = 1000;
 
 int fits(const Tensor& x, const Filter& w, const Convolution& conv, const Tensor& y) {
     auto along = [](int size, int pad, int kernel, int dilation, int step) {
         return (size + 2 * pad - (dilation * (kernel - 1) + 1)) / step + 1;
     };
-    bool good = x.format == NHWC && y.format == NHWC && w.format == NHWC && x.type == FLOAT && y.type == FLOAT
-        && w.type == FLOAT && conv.type == FLOAT && conv.mode == CROSS_CORRELATION && x.n == y.n
+    // Sums are in f32, and numbers of 16 bits are for tensor cores.
+    bool types = x.type == y.type && x.type == w.type && conv.type == FLOAT
+        && (x.type == FLOAT || (x.type == BFLOAT16 && conv.math == TENSOR_OP_MATH));
+    bool good = x.format == NHWC && y.format == NHWC && w.format == NHWC && types
+        && conv.mode == CROSS_CORRELATION && x.n == y.n
         && x.c == w.c * conv.groups && y.c == w.k && w.k % conv.groups == 0
         && y.h == along(x.h, conv.pad_h, w.h, conv.dilation_h, conv.u)
         && y.w == along(x.w, conv.pad_w, w.w, conv.dilation_w, conv.v);
@@ -50,14 +57,15 @@ int fits(const Tensor& x, const Filter& w, const Convolution& conv, const Tensor
 // EMULATED_NO_ALGORITHM: cuDNN that has none for strided convolutions.
 bool knows(const Convolution& conv) { return conv.u == 1 || !std::getenv("EMULATED_NO_ALGORITHM"); }
 
-int offer(const Convolution& conv, int asked, int* returned, void* results) {
+int offer(const Tensor& x, const Convolution& conv, int asked, int* returned, void* results) {
     Performance* found = static_cast<Performance*>(results);
     int count = 0;
+    unsigned int math = x.type == BFLOAT16 ? TENSOR_OP_MATH : FMA_MATH;
     // The first is fast and gives other bits every time, the second needs more memory than anybody has.
-    if (asked > count) found[count++] = Performance{3, SUCCESS, 1.0f, 0, 0, FMA_MATH, {}};
-    if (asked > count) found[count++] = Performance{2, SUCCESS, 2.0f, size_t(1) << 40, DETERMINISTIC, FMA_MATH, {}};
+    if (asked > count) found[count++] = Performance{3, SUCCESS, 1.0f, 0, 0, math, {}};
+    if (asked > count) found[count++] = Performance{2, SUCCESS, 2.0f, size_t(1) << 40, DETERMINISTIC, math, {}};
     if (asked > count)
-        found[count++] = Performance{1, knows(conv) ? SUCCESS : NOT_SUPPORTED, 3.0f, WORKSPACE, DETERMINISTIC, FMA_MATH, {}};
+        found[count++] = Performance{1, knows(conv) ? SUCCESS : NOT_SUPPORTED, 3.0f, WORKSPACE, DETERMINISTIC, math, {}};
     *returned = count;
     return SUCCESS;
 }
@@ -67,9 +75,9 @@ struct Rounded {
     std::vector<float> numbers;
     const float* at;
 
-    Rounded(const Convolution& conv, const float* from, Size count) : at(from) {
+    Rounded(const Convolution& conv, const void* from, Size count) : at(static_cast<const float*>(from)) {
         if (conv.math == FMA_MATH) return;
-        numbers.assign(from, from + count);
+        numbers.assign(at, at + count);
         for (float& number : numbers) {
             uint32_t bits;
             std::memcpy(&bits, &number, 4);
@@ -79,6 +87,9 @@ struct Rounded {
         at = numbers.data();
     }
 };
+
+const bf16::Real* half(const void* numbers) { return static_cast<const bf16::Real*>(numbers); }
+bf16::Real* half(void* numbers) { return static_cast<bf16::Real*>(numbers); }
 
 Size size(const Tensor& one) { return (Size)one.n * one.h * one.w * one.c; }
 Size size(const Filter& one) { return (Size)one.k * one.h * one.w * one.c; }
@@ -105,6 +116,17 @@ void threads(Size total, Work work) {
         blockIdx.x = (unsigned int)i;
         work();
     }
+}
+
+// One of the plain kernels; forwards, unless it is told whether to add to what is there.
+template <typename Kernel, typename Number, typename... Add>
+void convolve(Kernel kernel, const Number* from, const Number* weight, Number* to, const Tensor& x, const Filter& w,
+              const Convolution& conv, const Tensor& y, Add... add) {
+    Size total = size(sizeof...(add) ? x : y);
+    threads(total, [&] {
+        kernel(from, weight, to, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u, conv.v, conv.pad_h, conv.pad_w,
+               conv.dilation_h, conv.dilation_w, conv.groups, add...);
+    });
 }
 
 }  // namespace
@@ -151,12 +173,12 @@ int cudnnSetActivationDescriptor(Activation* one, int mode, int nan, double boun
 int cudnnGetConvolutionForwardAlgorithm_v7(void*, Tensor* x, Filter* w, Convolution* conv, Tensor* y, int asked,
                                            int* returned, void* results) {
     int status = fits(*x, *w, *conv, *y);
-    return status ? status : offer(*conv, asked, returned, results);
+    return status ? status : offer(*x, *conv, asked, returned, results);
 }
 int cudnnGetConvolutionBackwardDataAlgorithm_v7(void*, Filter* w, Tensor* y, Convolution* conv, Tensor* x,
                                                 int asked, int* returned, void* results) {
     int status = fits(*x, *w, *conv, *y);
-    return status ? status : offer(*conv, asked, returned, results);
+    return status ? status : offer(*x, *conv, asked, returned, results);
 }
 int cudnnGetConvolutionForwardWorkspaceSize(void*, Tensor*, Filter*, Convolution*, Tensor*, int, size_t* bytes) {
     *bytes = WORKSPACE;
@@ -167,68 +189,77 @@ int cudnnGetConvolutionBackwardDataWorkspaceSize(void*, Filter*, Tensor*, Convol
     return SUCCESS;
 }
 
-int cudnnConvolutionForward(Handle* handle, const float* alpha, Tensor* x, const float* input, Filter* w,
-                            const float* weight, Convolution* conv, int algorithm, void* workspace, size_t bytes,
-                            const float* beta, Tensor* y, float* output) {
+int cudnnConvolutionForward(Handle* handle, const float* alpha, Tensor* x, const void* input, Filter* w,
+                            const void* weight, Convolution* conv, int algorithm, void* workspace, size_t bytes,
+                            const float* beta, Tensor* y, void* output) {
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
         return BAD_PARAM;
     // Copies of all that may be gone when a graph is launched.
     auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
         report.forward++;
+        if (x.type == BFLOAT16) {
+            convolve(bf16::conv_bf16, half(input), half(weight), half(output), x, w, conv, y);
+            return int(SUCCESS);
+        }
         Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
-        Size total = size(y);
-        threads(total, [&] {
-            ::conv(inputs.at, weights.at, output, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u, conv.v,
-                   conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups);
-        });
+        convolve(::conv, inputs.at, weights.at, static_cast<float*>(output), x, w, conv, y);
         return int(SUCCESS);
     };
     return emulatedSubmit(handle->stream, {work, addresses({input, weight, workspace, output})});
 }
 // With bias and ReLU (or nothing behind it). EMULATED_NO_BIAS: cuDNN that refuses it. EMULATED_NAN_LOST: one
 // for which the larger one of NaN and 0 is 0, whatever it was asked for.
-int cudnnConvolutionBiasActivationForward(Handle* handle, const float* alpha, Tensor* x, const float* input, Filter* w,
-                                          const float* weight, Convolution* conv, int algorithm, void* workspace,
-                                          size_t bytes, const float* beta, Tensor* z, const float* summand,
-                                          Tensor* b, const float* bias, Activation* activation, Tensor* y,
-                                          float* output) {
+int cudnnConvolutionBiasActivationForward(Handle* handle, const float* alpha, Tensor* x, const void* input, Filter* w,
+                                          const void* weight, Convolution* conv, int algorithm, void* workspace,
+                                          size_t bytes, const float* beta, Tensor* z, const void* summand,
+                                          Tensor* b, const void* bias, Activation* activation, Tensor* y,
+                                          void* output) {
     bool relu = activation->mode == RELU;
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
         return BAD_PARAM;
     // The summand has the form of the output, whose place it may share, as the input may not.
     if (std::memcmp(z, y, sizeof *z) || !summand || !bias || input == output) return BAD_PARAM;
-    if (b->type != FLOAT || b->n != 1 || b->c != w->k || b->h != 1 || b->w != 1) return BAD_PARAM;
+    if (b->type != x->type || b->n != 1 || b->c != w->k || b->h != 1 || b->w != 1) return BAD_PARAM;
     if ((!relu && activation->mode != IDENTITY) || activation->bound < 1e38) return NOT_SUPPORTED;
     if (std::getenv("EMULATED_NO_BIAS")) return NOT_SUPPORTED;
     bool keeps = activation->nan == PROPAGATE_NAN && !std::getenv("EMULATED_NAN_LOST");
     auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
         report.biased++;
-        Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
-        Size total = size(y);
-        threads(total, [&] {
-            ::conv(inputs.at, weights.at, output, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u, conv.v,
-                   conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups);
-        });
-        for (Size i = 0; i < total; i++) {
-            float v = output[i] + bias[i % y.c];
-            output[i] = relu && (keeps ? v < 0.0f : !(v > 0.0f)) ? 0.0f : v;
+        // Sums are in f32 up to the end.
+        bool halves = x.type == BFLOAT16;
+        Rounded inputs(conv, input, halves ? 0 : size(x)), weights(conv, weight, halves ? 0 : size(w));
+        std::vector<float> wide, wide_weights, sums(size(y));
+        if (halves) {
+            wide.assign(half(input), half(input) + size(x));
+            wide_weights.assign(half(weight), half(weight) + size(w));
+            inputs.at = wide.data();
+            weights.at = wide_weights.data();
+        }
+        convolve(::conv, inputs.at, weights.at, sums.data(), x, w, conv, y);
+        for (Size i = 0; i < size(y); i++) {
+            float v = sums[i] + (halves ? (float)half(bias)[i % y.c] : static_cast<const float*>(bias)[i % y.c]);
+            v = relu && (keeps ? v < 0.0f : !(v > 0.0f)) ? 0.0f : v;
+            if (halves)
+                half(output)[i] = v;
+            else
+                static_cast<float*>(output)[i] = v;
         }
         return int(SUCCESS);
     };
     return emulatedSubmit(handle->stream, {work, addresses({input, weight, workspace, bias, output})});
 }
-int cudnnConvolutionBackwardData(Handle* handle, const float* alpha, Filter* w, const float* weight, Tensor* y,
-                                 const float* cotangent, Convolution* conv, int algorithm, void* workspace,
-                                 size_t bytes, const float* beta, Tensor* x, float* gradient) {
+int cudnnConvolutionBackwardData(Handle* handle, const float* alpha, Filter* w, const void* weight, Tensor* y,
+                                 const void* cotangent, Convolution* conv, int algorithm, void* workspace,
+                                 size_t bytes, const float* beta, Tensor* x, void* gradient) {
     if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f)
         return BAD_PARAM;
     auto work = [=, x = *x, w = *w, conv = *conv, y = *y, add = *beta != 0.0f] {
+        if (x.type == BFLOAT16) {
+            convolve(bf16::conv_pullback_bf16, half(cotangent), half(weight), half(gradient), x, w, conv, y, int(add));
+            return int(SUCCESS);
+        }
         Rounded inputs(conv, cotangent, size(y)), weights(conv, weight, size(w));
-        Size total = size(x);
-        threads(total, [&] {
-            conv_pullback(inputs.at, weights.at, gradient, total, x.h, x.w, x.c, y.h, y.w, y.c, w.h, w.w, conv.u,
-                          conv.v, conv.pad_h, conv.pad_w, conv.dilation_h, conv.dilation_w, conv.groups, add);
-        });
+        convolve(conv_pullback, inputs.at, weights.at, static_cast<float*>(gradient), x, w, conv, y, int(add));
         return int(SUCCESS);
     };
     return emulatedSubmit(handle->stream, {work, addresses({cotangent, weight, workspace, gradient})});

@@ -21,23 +21,23 @@
 #include <type_traits>
 #include <utility>
 
-#include "../../kernels/affine.cu"
 #include "../../kernels/attack/apgd.cu"
 #include "../../kernels/attack/cw.cu"
 #include "../../kernels/attack/draws.cu"
 #include "../../kernels/attack/fab.cu"
+#include "../../kernels/attack/gather.cu"
 #include "../../kernels/attack/judge.cu"
 #include "../../kernels/attack/loss.cu"
 #include "../../kernels/attack/patch.cu"
 #include "../../kernels/attack/pgd.cu"
 #include "../../kernels/attack/square.cu"
-#include "../../kernels/attention.cu"
-#include "../../kernels/conv.cu"
-#include "../../kernels/layout.cu"
-#include "../../kernels/map.cu"
-#include "../../kernels/noise.cu"
-#include "../../kernels/pool.cu"
-#include "../../kernels/row.cu"
+#include "../../kernels/certify/noise.cu"
+#include "../../kernels/certify/votes.cu"
+#include "layers.h"
+#include "../../kernels/bf16.cuh"
+namespace bf16 {
+#include "layers.h"
+}
 
 namespace {
 
@@ -71,16 +71,18 @@ Arguments copied(void (*)(Types...), void** arguments) {
     return all;
 }
 
-// A kernel whose threads do not wait for each other, and one whose blocks work on a row together.
-#define ENTRY(name, together)                                                                             \
+// A kernel whose threads do not wait for each other, one whose blocks work on a row together, and a
+// layer's, of which there is one for each type of activations.
+#define ENTRY(key, name, together)                                                                        \
     {                                                                                                     \
-        #name, {                                                                                          \
+        key, {                                                                                            \
             [](void** arguments) { call(name, arguments); }, [](void** from) { return copied(name, from); }, \
                 together                                                                                  \
         }                                                                                                 \
     }
-#define KERNEL(name) ENTRY(name, false)
-#define ROWS(name) ENTRY(name, true)
+#define KERNEL(name) ENTRY(#name, name, false)
+#define ROWS(name) ENTRY(#name, name, true)
+#define LAYER(name) KERNEL(name), ENTRY(#name "_bf16", bf16::name##_bf16, false)
 
 struct Entry {
     Kernel kernel;
@@ -89,65 +91,65 @@ struct Entry {
 };
 
 const std::map<std::string, Entry> kernels = {
-    KERNEL(add_constant),
-    KERNEL(affine),
-    KERNEL(affine_pullback),
-    KERNEL(attention_128),
-    KERNEL(attention_32),
-    KERNEL(attention_64),
-    KERNEL(attention_pullback_keys_128),
-    KERNEL(attention_pullback_keys_32),
-    KERNEL(attention_pullback_keys_64),
-    KERNEL(attention_pullback_queries_128),
-    KERNEL(attention_pullback_queries_32),
-    KERNEL(attention_pullback_queries_64),
-    KERNEL(avg_pool),
-    KERNEL(avg_pool_pullback),
-    KERNEL(channel_mix),
-    KERNEL(channel_mix_pullback),
-    KERNEL(channel_scores),
-    KERNEL(channel_scores_pullback),
-    KERNEL(conv),
-    KERNEL(conv_pullback),
-    KERNEL(gate),
-    KERNEL(gate_pullback),
-    KERNEL(gate_pullback_gates),
-    KERNEL(gather),
+    LAYER(add_constant),
+    LAYER(affine),
+    LAYER(affine_pullback),
+    LAYER(attention_128),
+    LAYER(attention_32),
+    LAYER(attention_64),
+    LAYER(attention_pullback_keys_128),
+    LAYER(attention_pullback_keys_32),
+    LAYER(attention_pullback_keys_64),
+    LAYER(attention_pullback_queries_128),
+    LAYER(attention_pullback_queries_32),
+    LAYER(attention_pullback_queries_64),
+    LAYER(avg_pool),
+    LAYER(avg_pool_pullback),
+    LAYER(before),
+    LAYER(channel_mix),
+    LAYER(channel_mix_pullback),
+    LAYER(channel_scores),
+    LAYER(channel_scores_pullback),
+    LAYER(conv),
+    LAYER(conv_pullback),
+    LAYER(gate),
+    LAYER(gate_pullback),
+    LAYER(gate_pullback_gates),
     KERNEL(gaussian),
-    KERNEL(global_avg_pool),
-    KERNEL(global_avg_pool_pullback),
-    KERNEL(join),
+    KERNEL(gather),
+    LAYER(global_avg_pool),
+    LAYER(global_avg_pool_pullback),
+    LAYER(join),
     KERNEL(largest),
-    KERNEL(layer_norm),
-    KERNEL(layer_norm_pullback),
-    KERNEL(map),
-    KERNEL(map_pullback),
-    KERNEL(max_pool),
-    KERNEL(max_pool_pullback),
-    KERNEL(mean_sparse),
-    KERNEL(mean_sparse_pullback),
-    KERNEL(normalise),
-    KERNEL(pad),
-    KERNEL(pad_pullback),
-    KERNEL(part),
-    KERNEL(part_pullback),
-    KERNEL(patch_merge),
-    KERNEL(patch_merge_pullback),
-    KERNEL(positive),
-    KERNEL(scale),
-    KERNEL(softmax),
-    KERNEL(softmax_pullback),
-    KERNEL(standardise),
-    KERNEL(standardise_pullback),
-    KERNEL(subsample),
-    KERNEL(subsample_pullback),
-    KERNEL(sum),
-    KERNEL(to_nchw),
-    KERNEL(to_nhwc),
+    LAYER(layer_norm),
+    LAYER(layer_norm_pullback),
+    LAYER(map),
+    LAYER(map_pullback),
+    LAYER(max_pool),
+    LAYER(max_pool_pullback),
+    LAYER(mean_sparse),
+    LAYER(mean_sparse_pullback),
+    LAYER(normalise),
+    LAYER(pad),
+    LAYER(pad_pullback),
+    LAYER(part),
+    LAYER(part_pullback),
+    LAYER(patch_merge),
+    LAYER(patch_merge_pullback),
+    LAYER(positive),
+    LAYER(scale),
+    LAYER(softmax),
+    LAYER(softmax_pullback),
+    LAYER(standardise),
+    LAYER(standardise_pullback),
+    LAYER(subsample),
+    LAYER(subsample_pullback),
+    LAYER(sum),
+    LAYER(to_nchw),
+    LAYER(to_nhwc),
     KERNEL(uniform),
-    KERNEL(unit_length),
-    KERNEL(unit_length_pullback),
-    // kernels/attack
+    LAYER(unit_length),
+    LAYER(unit_length_pullback),
     ROWS(add_rows),
     ROWS(apgd_pull_l1),
     ROWS(apgd_record),
