@@ -73,7 +73,7 @@ left_out() { echo "| $1 | left out: $2 | |" >>"$report"; echo "== $1: left out, 
 } >"$report"
 
 # Every op, attack and certificate against the CPU. Tolerances, relative to the largest element: outputs
-# 2e-6, gradients 1e-5; classes, votes and outcomes of attacks are equal (src/cuda/tests.rs).
+# 2e-6, gradients 1e-5, in bf16 both 4 x 2^-9; classes, votes and outcomes of attacks are equal (src/cuda/tests.rs).
 part "tests of the CUDA path" "$bin/tests-lib" --ignored cuda::
 if command -v compute-sanitizer >/dev/null; then
     part "memory checks" compute-sanitizer --error-exitcode 1 "$bin/tests-lib" --ignored cuda::tests::every_layer
@@ -83,6 +83,8 @@ fi
 if [ -d "${EPSBALL_ORACLE:-../shared/oracle}/zoo" ]; then
     EPSBALL_ORACLE=${EPSBALL_ORACLE:-../shared/oracle} EPSBALL_TEST_DEVICE=cuda \
         part "recorded logits and gradients" "$bin/tests-oracle" --ignored --nocapture families_
+    EPSBALL_ORACLE=${EPSBALL_ORACLE:-../shared/oracle} EPSBALL_TEST_DEVICE=cuda EPSBALL_TEST_PRECISION=bf16 \
+        part "the same in bf16" "$bin/tests-oracle" --ignored --nocapture families_
 else
     left_out "recorded logits and gradients" "EPSBALL_ORACLE has no zoo"
 fi

@@ -27,6 +27,10 @@ SIZES = {
 }
 
 
+# epsball's precisions and what a row calls them: beside bf16, PyTorch runs in tf32.
+PRECISIONS = {"f32": "f32", "tf32": "tf32", "bf16": "bf16 (PyTorch: tf32)"}
+
+
 class Card:
     """PyTorch's device."""
 
@@ -35,7 +39,7 @@ class Card:
         torch.backends.cudnn.benchmark = True
 
     def precision(self, name):
-        allowed = name == "tf32"
+        allowed = name != "f32"
         torch.backends.cuda.matmul.allow_tf32 = allowed
         torch.backends.cudnn.allow_tf32 = allowed
 
@@ -138,7 +142,7 @@ def main():
     write_model(arguments.work / "wide", module, "wide-resnet", parameters, images, labels)
     module = card.put(module)
     results = arguments.work / "wide.results.safetensors"
-    for precision in ("f32", "tf32"):
+    for precision, called in PRECISIONS.items():
         card.precision(precision)
         side.ask(work="precision", precision=precision)
         order = dict(work="gradient", network="wide", images=batch, repeat=repeat)
@@ -157,7 +161,7 @@ def main():
         apart = relative(ours["logits"], logits.cpu()).max(), relative(ours["gradient"], slope.cpu()).median()
         rate = 2 * answer["multiply_adds"] * 2 * batch / mine
         row(
-            f"WideResNet-{depth}-{width}, batch {batch}, logits + input gradient, {precision}", mine, other,
+            f"WideResNet-{depth}-{width}, batch {batch}, logits + input gradient, {called}", mine, other,
             f"logits {apart[0]:.0e} apart, gradients {apart[1]:.0e} (median)", epsball_tflops=rate / 1e12,
         )
     del module
@@ -177,12 +181,12 @@ def main():
         answer = side.ask(**attack, parameters=parameters)
         return answer["seconds"], answer
 
-    for precision in ("f32", "tf32"):
+    for precision, called in PRECISIONS.items():
         card.precision(precision)
         side.ask(work="precision", precision=precision)
         work = lambda: pgd(module, there[:count], here, 8 / 255, 2 / 255, steps)
         (mine, other), answer, robust = in_turn(rounds, own, lambda: card.timed(work))
-        row(f"PGD-{steps}, {count} images, PreActResNet-18, {precision}", mine, other,
+        row(f"PGD-{steps}, {count} images, PreActResNet-18, {called}", mine, other,
             f"robust: epsball {answer['robust']}, PyTorch {robust}")
     del module
 
@@ -191,7 +195,7 @@ def main():
     module = random_weights(lambda: ResNet110(sizes["deep"]), images[:32], 0)
     write_model(arguments.work / "deep", module, "smoothing-resnet-110", {"depth": sizes["deep"]}, images, labels)
     module = card.put(module)
-    for precision in ("f32", "tf32"):
+    for precision, called in PRECISIONS.items():
         card.precision(precision)
         side.ask(work="precision", precision=precision)
         order = dict(work="smoothing", network="deep", images=count, sigma=0.25, samples=samples, batch=1000)
@@ -204,7 +208,7 @@ def main():
         (mine, other), answer, counts = in_turn(min(rounds, 3), own, lambda: card.timed(work))
         ours = torch.tensor(answer["counts"])
         apart = (ours - counts).abs().max().item() / samples
-        row(f"smoothing, ResNet-{sizes['deep']}, {samples} samples x {count} images, {precision}", mine, other,
+        row(f"smoothing, ResNet-{sizes['deep']}, {samples} samples x {count} images, {called}", mine, other,
             f"shares {apart:.4f} apart at most")
     del module
 

@@ -54,7 +54,7 @@ fn main() -> Result<()> {
 #[derive(Deserialize)]
 #[serde(tag = "work", rename_all = "kebab-case")]
 enum Order {
-    /// The arithmetic of what follows, `f32` or `tf32`.
+    /// The arithmetic of what follows, `f32`, `tf32` or `bf16`.
     Precision { precision: Precision },
     /// Logits, `repeat` times; written to `results`.
     Logits { network: String, images: usize, repeat: u32, results: Option<PathBuf> },

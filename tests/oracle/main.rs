@@ -36,12 +36,17 @@ fn network(file: &str, architecture: &str) -> FrozenNetwork {
     placed(load(&oracle(file), &declared).unwrap().0)
 }
 
+/// The precision of networks on GPUs: `EPSBALL_TEST_PRECISION`, or f32.
+fn precision() -> Precision {
+    std::env::var("EPSBALL_TEST_PRECISION").map_or(Precision::F32, |text| text.parse().unwrap())
+}
+
 /// The network on the device `EPSBALL_TEST_DEVICE`, if there is such a variable and its layers can run
 /// there.
 fn placed(mut network: FrozenNetwork) -> FrozenNetwork {
     if let Ok(device) = std::env::var("EPSBALL_TEST_DEVICE") {
         let device = device.parse::<Device>().unwrap().resolve().unwrap();
-        if let Err(error) = network.place(&device, Precision::F32) {
+        if let Err(error) = network.place(&device, precision()) {
             assert!(error.to_string().ends_with("does not run on the GPU yet"), "{error}");
             eprintln!("{} stays on the CPU: {error}", network.info().name);
         }
