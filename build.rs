@@ -52,7 +52,7 @@ fn compile() -> Result<(), String> {
     let nvcc = nvcc();
     let mut command = Command::new(&nvcc);
     // Multiplications and additions are fused only where a kernel says so, as on the CPU.
-    command.args(["-fatbin", "-O3", "-fmad=false", "-Werror", "all-warnings"]);
+    command.args(["-fatbin", "-O3", "-fmad=false", "-Werror", "all-warnings", "--threads=0"]);
     for code in &codes {
         command.args(["-gencode", code]);
     }

@@ -96,12 +96,30 @@ impl Network {
         gpus: &[usize],
         precision: Precision,
     ) -> Result<Self> {
+        let homes = gpus.iter().map(|ordinal| Ok(Home(Arc::new(Gpu::open(*ordinal)?))));
+        Self::open_on(tree, shape, classes, homes.collect::<Result<_>>()?, precision)
+    }
+
+    /// The same for another tree, on the GPUs of this one, which are open already.
+    pub(crate) fn open_beside(
+        &self,
+        tree: &Layer,
+        shape: [usize; 3],
+        classes: usize,
+        precision: Precision,
+    ) -> Result<Self> {
+        Self::open_on(tree, shape, classes, self.homes.clone(), precision)
+    }
+
+    fn open_on(
+        tree: &Layer,
+        shape: [usize; 3],
+        classes: usize,
+        homes: Vec<Home>,
+        precision: Precision,
+    ) -> Result<Self> {
         let [c, h, w] = shape;
         let lowered = Arc::new(Lowered::new(tree, Shape::of_image([h, w], c))?);
-        let homes = gpus
-            .iter()
-            .map(|ordinal| Ok(Home(Arc::new(Gpu::open(*ordinal)?))))
-            .collect::<Result<Vec<_>>>()?;
         let engines = homes
             .iter()
             .map(|Home(gpu)| {
@@ -258,12 +276,12 @@ impl Network {
     /// How many graphs were launched so far.
     #[cfg(test)]
     pub(super) fn graph_launches(&self) -> usize {
-        let of = |form: &Form| form.runner.graphs.launches();
-        let engine = |engine: &Mutex<Engine>| {
+        let of = |engine: &Mutex<Engine>| {
             let engine = engine.lock().unwrap();
-            of(&engine.exact) + engine.half.as_ref().map_or(0, of)
+            let forms = std::iter::once(&engine.exact).chain(&engine.half);
+            forms.map(|form| form.runner.graphs.launches()).sum::<usize>()
         };
-        self.engines.iter().map(engine).sum()
+        self.engines.iter().map(of).sum()
     }
 
     /// The same network without graphs.
@@ -271,8 +289,9 @@ impl Network {
     pub(super) fn without_graphs(self) -> Self {
         for engine in &self.engines {
             let engine = engine.lock().unwrap();
-            engine.exact.runner.graphs.turn_off();
-            engine.half.iter().for_each(|form| form.runner.graphs.turn_off());
+            for form in std::iter::once(&engine.exact).chain(&engine.half) {
+                form.runner.graphs.turn_off();
+            }
         }
         self
     }

@@ -95,6 +95,20 @@ impl FrozenNetwork {
         Ok(())
     }
 
+    /// Runs where `other` does, on its GPUs, which are open already.
+    ///
+    /// # Errors
+    /// As [`FrozenNetwork::place`].
+    pub fn place_beside(&mut self, other: &Self) -> Result<()> {
+        let (shape, classes) = (self.info.input_shape, self.info.classes);
+        let beside = |(network, precision): &(Arc<cuda::Network>, Precision)| -> Result<_> {
+            let network = network.open_beside(&self.fused, shape, classes, *precision)?;
+            Ok((Arc::new(network), *precision))
+        };
+        self.gpu = other.gpu.as_ref().map(beside).transpose()?;
+        Ok(())
+    }
+
     /// Under another name.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {

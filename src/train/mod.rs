@@ -79,6 +79,7 @@ pub fn train(
     )?;
     let steps = recipe.epochs * data.info().len.div_ceil(recipe.batch);
     let mut step = 0;
+    let mut before: Option<FrozenNetwork> = None;
     for number in 1..=recipe.epochs {
         let (mut loss_sum, mut correct) = (0.0, 0.0);
         for indices in shuffled(data.info().len, recipe.seed, number).chunks(recipe.batch) {
@@ -92,9 +93,14 @@ pub fn train(
                 info(architecture, plan),
                 architecture.tree(&mut weights, plan)?,
             );
-            frozen.place(&recipe.device, Precision::F32)?;
+            // The GPU stays open from step to step.
+            match &before {
+                None => frozen.place(&recipe.device, Precision::F32)?,
+                Some(before) => frozen.place_beside(before)?,
+            }
             let stream = Stream::new(recipe.seed, "training noise").restart(number as u32);
             let seen = recipe.method.perturb(&frozen, &batch, stream)?;
+            before = Some(frozen);
             let logits = tree.reference(&seen)?;
             let loss = recipe.method.loss(&tree, &batch.images, &logits, &labels)?;
             optimiser.backward_step(&loss)?;
