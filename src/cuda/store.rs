@@ -151,7 +151,7 @@ mod tests {
         let mut sizes = std::collections::BTreeSet::new();
         for bytes in (0..20_000).chain((20_000..40_000_000).step_by(997)) {
             let size = round(bytes);
-            assert!(size >= bytes && size > 0 && size % 512 == 0, "{bytes}: {size}");
+            assert!(size >= bytes && size > 0 && size.is_multiple_of(512), "{bytes}: {size}");
             assert!(size - bytes <= (bytes / 8).max(512), "{bytes}: {size}");
             sizes.insert(size);
         }
