@@ -85,6 +85,7 @@ part() {  # part PART TITLE LIMIT COMMAND...: runs it, keeps its output, says ho
     wanted "$part" || return 0
     if [ "$limit" -lt 10 ]; then
         echo "== $title: no time is left for it" >&2
+        failed=1
         grep -q "^$part	" "$outcomes" || outcome "$part" "$title" "not run: no time was left, run \`--only $part\`" ""
         return 0
     fi
@@ -125,11 +126,20 @@ write_report() {
         [ ! -f "$out/pytorch.md" ] || { echo; cat "$out/pytorch.md"; }
     } >"$out/README.md"
 }
+peer=
+"$python" - >"$work/python" 2>/dev/null <<'PYTHON' && peer=there
+import safetensors, torch
+print("torch", torch.__version__, "cuda", torch.version.cuda, "cudnn", torch.backends.cudnn.version())
+try:
+    import torchattacks
+    print("torchattacks", torchattacks.__version__)
+except ImportError:
+    print("no torchattacks")
+PYTHON
 {
     "$bin/epsball" --version
     nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv 2>/dev/null
-    "$python" -c 'import torch; print("torch", torch.__version__, "cuda", torch.version.cuda, "cudnn", torch.backends.cudnn.version())' 2>/dev/null
-    "$python" -c 'import torchattacks; print("torchattacks", torchattacks.__version__)' 2>/dev/null
+    cat "$work/python"
     grep -m1 'model name' /proc/cpuinfo
     echo "$(nproc) processors"
 } >"$work/facts"
@@ -146,7 +156,7 @@ compared() {  # compared PART TITLE LIMIT: a part of the comparison with PyTorch
 }
 both() { [ -n "$trades" ] && [ -n "$mnist" ]; }
 needs_both="give --trades-mnist FILE and --mnist FILE"
-if "$python" -c 'import torch, safetensors' 2>/dev/null; then
+if [ -n "$peer" ]; then
     compared wide "WideResNet-28-10 beside PyTorch" 75
     compared pgd "PGD beside PyTorch" 60
     compared smoothing "smoothing beside PyTorch" 90
@@ -175,7 +185,7 @@ else
 fi
 # Every test of the attacks, with its networks on the GPU; and of training, whose attacks run there.
 part attacks "tests of the attacks on the GPU" 60 env EPSBALL_TEST_DEVICE=cuda "$bin/tests-lib" attack::
-if both && "$python" -c 'import torch, safetensors' 2>/dev/null; then
+if both && [ -n "$peer" ]; then
     compared loops "images per second of attacks" 30
 else
     left_out loops "images per second of attacks" "$needs_both, and torch and safetensors to $python"

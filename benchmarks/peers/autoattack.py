@@ -57,6 +57,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("recorded", help="safetensors: a network `w.*`, images `x`, labels `y`, results by norm")
     recorded = load_file(parser.parse_args().recorded)
+    # So little work for each thread would be mostly waiting.
+    torch.set_num_threads(1)
     images, labels = recorded["x"], recorded["y"]
     module = nn.Sequential()
     module.add_module("conv", nn.Conv2d(3, 8, 3, 2, 1))
