@@ -9,7 +9,6 @@ import json
 import statistics
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -258,7 +257,7 @@ class Comparison:
         facts = dict(
             device=torch.cuda.get_device_name() if self.card.device.type == "cuda" else "cpu",
             torch=torch.__version__, cuda=torch.version.cuda, cudnn=torch.backends.cudnn.version(),
-            torchattacks=installed("torchattacks"), epsball=f"{self.side.version} {commit()}".strip(),
+            torchattacks=library(), epsball=f"{self.side.version} {commit()}".strip(),
         )  # fmt: skip
         self.table = Table(arguments.out, {k: str(v) for k, v in facts.items()}, arguments.quick)
         self.clock = Clock(arguments.seconds)
@@ -320,11 +319,14 @@ class Comparison:
         return self.card.put(module), images.to(self.card.device), labels.to(self.card.device)
 
 
-def installed(package):
+def library():
+    """The version of torchattacks, if it is there and what it imports is."""
     try:
-        return version(package)
-    except PackageNotFoundError:
+        import torchattacks
+    except ImportError as error:
+        say(f"no torchattacks: {error}")
         return ""
+    return torchattacks.__version__
 
 
 def wide(run):
