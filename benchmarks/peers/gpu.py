@@ -149,7 +149,10 @@ class Table:
         return ("met" if met else "missed") + (f" ({reduced})" if reduced else "")
 
     def finish(self, part):
-        """Rows of this part that an earlier run had and this one has not are no longer what it measures."""
+        """Rows of this part that an earlier run had and this one has not are no longer what it measures; if this
+        one has none at all, it was left out."""
+        if not any(key[0] == part for key in self.new):
+            return
         self.rows = {k: row for k, row in self.rows.items() if k[0] != part or k in self.new}
         self.write()
 
@@ -504,7 +507,9 @@ def main():
     for part in arguments.part or PARTS:
         say(f"part {part}")
         run.clock = Clock(arguments.seconds)
-        run.card.device.type == "cuda" and torch.cuda.empty_cache()
+        if run.card.device.type == "cuda":
+            # epsball's side shares the card.
+            torch.cuda.empty_cache()
         PARTS[part](run)
         run.table.finish(part)
     sys.stdout.write((arguments.out / "pytorch.md").read_text())
