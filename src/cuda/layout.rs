@@ -88,9 +88,9 @@ impl Layout {
             }
         }
         let births = |value: Value| lowered.steps.iter().position(|s| s.y == value);
-        for value in 0..values {
+        for (value, read) in last.into_iter().enumerate() {
             let from = births(value).map_or(0, |step| step + 1);
-            tenants.push(Tenant { words: words(value), from, to: last[value].max(from) });
+            tenants.push(Tenant { words: words(value), from, to: read.max(from) });
         }
         for (i, step) in lowered.steps.iter().enumerate() {
             let elements = lowered.shapes[step.y].len();

@@ -165,7 +165,9 @@ pub type Cotangent<'a> = dyn Fn(usize, &Tensor) -> Result<Tensor> + Sync + 'a;
 
 /// Maps a cotangent of the logits, `[N, K]`, to the gradient of the images, `[N, C, H, W]`; as often
 /// as wanted.
-pub struct Pullback<'a>(Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + 'a>);
+pub struct Pullback<'a>(Box<PullTensor<'a>>);
+
+type PullTensor<'a> = dyn Fn(&Tensor) -> Result<Tensor> + Send + 'a;
 
 /// A [`Pullback`] on rows.
 pub type Pull<'a> = Box<dyn Fn(&Rows) -> Result<Rows> + Send + 'a>;
