@@ -453,31 +453,38 @@ fn smoothing_counts_the_same_votes() {
     assert!(counts[0].iter().any(|classes| classes.iter().filter(|votes| **votes > 0).count() > 2));
 }
 
-/// Where rounding does not decide, outcomes are the same.
+/// Outcomes are the same, and the passes that they are charged for: an image that the host has not yet seen
+/// broken costs none. cuDNN sums in another order than the CPU and than the emulator, so on a card one
+/// outcome in fifty may be decided by rounding.
 #[test]
 #[ignore = "needs a GPU"]
-fn every_attack_breaks_the_same_images() {
+fn every_attack_takes_the_same_course() {
     let (cpu, batch) = random_network(16, false);
     let (mut there, _) = random_network(16, false);
     there.place(&gpu(), Precision::F32).unwrap();
-    let mut broken = 0;
+    let (mut broken, mut outcomes, mut parted) = (0, 0, Vec::new());
     for (name, given, threat) in cases() {
         let [a, b] = [&cpu, &there].map(|model| run(name, &given, threat, model, &batch));
-        let found = |ends: &[Outcome]| ends.iter().map(|o| o.found).collect::<Vec<_>>();
-        assert_eq!(found(&a), found(&b), "{name} {given:?} {threat:?}");
         for (a, b) in a.iter().zip(&b) {
             assert_eq!((a.clean_prediction, a.label), (b.clean_prediction, b.label), "{name}");
-            // An image that the host has not yet seen broken is charged for no pass.
-            let passes = |o: &Outcome| (o.forwards, o.backwards, o.by.clone());
-            assert_eq!(passes(a), passes(b), "{name} {given:?} {threat:?} image {}", a.id);
-            if a.found {
-                let apart = (a.distance - b.distance).abs() / a.distance.max(1e-3);
-                assert!(apart < 0.01, "{name} {threat:?}: {} and {}", a.distance, b.distance);
+            let course = |o: &Outcome| (o.found, o.by.clone(), o.forwards, o.backwards);
+            let apart = (a.distance - b.distance).abs() / a.distance.max(1e-3);
+            if course(a) != course(b) || (a.found && apart >= 0.01) {
+                parted.push(format!(
+                    "{name} {threat:?} image {}: {:?} {:?}",
+                    a.id,
+                    course(a),
+                    course(b)
+                ));
             }
+            broken += usize::from(a.found);
+            outcomes += 1;
         }
-        broken += found(&a).iter().filter(|found| **found).count();
     }
     assert!(broken > 50, "{broken}");
+    let emulated = Gpu::open(0).unwrap().name().unwrap().starts_with("emulated");
+    let most = if emulated { 0 } else { outcomes / 50 };
+    assert!(parted.len() <= most, "{} of {outcomes}: {parted:#?}", parted.len());
 }
 
 /// In tf32 and bf16 the network below misclassifies everything; in f32, by which results are judged,
