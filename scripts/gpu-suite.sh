@@ -146,7 +146,7 @@ PYTHON
 
 # Every op, attack and certificate against the CPU. Tolerances, relative to the largest element: outputs 2e-6,
 # gradients 1e-5, in bf16 (where the tests have it) both 4 x 2^-9; classes, votes and outcomes of attacks are
-# equal (src/cuda/tests.rs).
+# equal (src/cuda/tests/).
 part cuda "tests of the CUDA path" 90 "$bin/tests-lib" --ignored cuda::
 
 compared() {  # compared PART TITLE LIMIT: a part of the comparison with PyTorch

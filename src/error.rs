@@ -70,6 +70,9 @@ pub enum Error {
     Interrupted,
 }
 
+/// What a device cannot do when its memory is full.
+pub(crate) const OUT_OF_MEMORY: &str = "allocate memory";
+
 impl Error {
     /// An [`Error::File`].
     pub fn file(
@@ -93,6 +96,11 @@ impl Error {
         remedy: impl Into<String>,
     ) -> Self {
         Self::Setting { field: field.into(), problem: problem.into(), remedy: remedy.into() }
+    }
+
+    /// A device has too little memory for what it was asked for.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Device { what: OUT_OF_MEMORY, .. })
     }
 
     /// An [`Error::Unknown`]; `known` are the names that exist.

@@ -48,16 +48,8 @@ impl Loss {
             for (i, (z, g)) in
                 logits.chunks_exact(classes).zip(cotangent.chunks_exact_mut(classes)).enumerate()
             {
-                let label = labels[i] as usize;
                 let target = targets.map(|t| t[i] as usize);
-                values.push(match (self, target) {
-                    (Self::CrossEntropy, None) => cross_entropy(z, label, 1.0, g),
-                    (Self::CrossEntropy, Some(target)) => cross_entropy(z, target, -1.0, g),
-                    (Self::Margin, None) => margin(z, label, 1.0, g),
-                    (Self::Margin, Some(target)) => margin(z, target, -1.0, g),
-                    (Self::Dlr, None) => dlr(z, label, g),
-                    (Self::Dlr, Some(target)) => dlr_targeted(z, label, target, g),
-                });
+                values.push(self.of(z, labels[i] as usize, target, g));
             }
             Ok(())
         })?;
@@ -66,9 +58,19 @@ impl Loss {
             cotangent: Tensor::from_vec(cotangent, (n, classes), &Device::Cpu)?,
         })
     }
-}
 
-impl Loss {
+    /// The value for the logits `z` of one image; its gradient is added to `g`.
+    pub(crate) fn of(self, z: &[f32], label: usize, target: Option<usize>, g: &mut [f32]) -> f32 {
+        match (self, target) {
+            (Self::CrossEntropy, None) => cross_entropy(z, label, 1.0, g),
+            (Self::CrossEntropy, Some(target)) => cross_entropy(z, target, -1.0, g),
+            (Self::Margin, None) => margin(z, label, 1.0, g),
+            (Self::Margin, Some(target)) => margin(z, target, -1.0, g),
+            (Self::Dlr, None) => dlr(z, label, g),
+            (Self::Dlr, Some(target)) => dlr_targeted(z, label, target, g),
+        }
+    }
+
     /// Its number in `kernels/attack/loss.cu`.
     pub(crate) fn number(self) -> usize {
         self as usize

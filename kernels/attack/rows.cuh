@@ -10,9 +10,9 @@
 
 // Kept as functions: kernels call them often, and compile much faster so.
 #ifdef __CUDACC__
-#define ALONE __noinline__
+#define NOT_INLINE __noinline__
 #else
-#define ALONE
+#define NOT_INLINE
 #endif
 
 #define EACH(i, count) for (int i = threadIdx.x; i < (count); i += blockDim.x)
@@ -25,66 +25,52 @@ static __device__ __forceinline__ T* mine(T* rows, int width) {
     return rows + row() * width;
 }
 
-// The sum of every thread's value, for all threads.
-static __device__ ALONE double block_sum(double value) {
-    __shared__ double part[MOST_THREADS];
+// What `join` makes of every thread's value, for all threads.
+template <typename Value, typename Join>
+static __device__ Value block_join(Value value, Join join) {
+    __shared__ Value part[MOST_THREADS];
     int thread = threadIdx.x;
     __syncthreads();
     part[thread] = value;
     for (int half = blockDim.x / 2; half > 0; half /= 2) {
         __syncthreads();
-        if (thread < half) part[thread] += part[thread + half];
+        if (thread < half) part[thread] = join(part[thread], part[thread + half]);
     }
     __syncthreads();
     return part[0];
 }
 
-// The largest value.
-static __device__ ALONE double block_max(double value) {
-    __shared__ double part[MOST_THREADS];
-    int thread = threadIdx.x;
-    __syncthreads();
-    part[thread] = value;
-    for (int half = blockDim.x / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (thread < half) part[thread] = fmax(part[thread], part[thread + half]);
-    }
-    __syncthreads();
-    return part[0];
+static __device__ NOT_INLINE double block_sum(double value) {
+    return block_join(value, [](double a, double b) { return a + b; });
+}
+
+static __device__ NOT_INLINE double block_max(double value) {
+    return block_join(value, [](double a, double b) { return fmax(a, b); });
 }
 
 // Whether it is so for some thread.
 static __device__ int block_any(int value) { return block_max(value ? 1.0 : 0.0) > 0.0; }
 
-// A value and where it was found; `at` is -1 for none.
-struct Place {
+// A number and where it was found; `at` is -1 for none. No default values: it lies in shared memory.
+struct Located {
     float value;
     int at;
 };
 
 // The largest value of a row of `count` numbers, of equal ones the first, or with `last` the last one.
 // Places that `taken` lists (`skip` of them) do not count.
-static __device__ ALONE Place block_largest(const float* z, int count, int last, const int* taken, int skip) {
-    __shared__ Place part[MOST_THREADS];
-    int thread = threadIdx.x;
-    Place best = {0.0f, -1};
+static __device__ NOT_INLINE Located block_largest(const float* z, int count, int last,
+                                                   const int* taken, int skip) {
+    Located best = {0.0f, -1};
     EACH(i, count) {
         int free = 1;
         for (int k = 0; k < skip; k++) free &= taken[k] != i;
         if (free && (best.at < 0 || z[i] > best.value || (last && z[i] == best.value)))
-            best = Place{z[i], i};
+            best = Located{z[i], i};
     }
-    __syncthreads();
-    part[thread] = best;
-    for (int half = blockDim.x / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (thread < half) {
-            Place a = part[thread], b = part[thread + half];
-            int earlier = last ? b.at > a.at : b.at < a.at;
-            if (b.at >= 0 && (a.at < 0 || b.value > a.value || (b.value == a.value && earlier)))
-                part[thread] = b;
-        }
-    }
-    __syncthreads();
-    return part[0];
+    return block_join(best, [=](Located a, Located b) {
+        int preferred = last ? b.at > a.at : b.at < a.at;
+        int better = a.at < 0 || b.value > a.value || (b.value == a.value && preferred);
+        return b.at >= 0 && better ? b : a;
+    });
 }

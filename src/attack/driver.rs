@@ -5,14 +5,16 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::noise::Noise;
+use super::search::home_of;
 use super::vote::predicted;
 use super::{Attack, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::loss::argmax;
 use crate::model::Classifier;
-use crate::ops::{rows, with_slice};
+use crate::ops::with_slice;
 use crate::rng::{Randomness, Stream};
+use crate::rows::Rows;
 use crate::threat::Threat;
 
 /// What the attacker wants.
@@ -167,8 +169,8 @@ fn attack_in_memory(
 ) -> Result<Vec<Outcome>> {
     let n = batch.len();
     match attack_together(attack, model, batch, request, stop) {
-        Err(Error::Device { what: "allocate memory", .. })
-            if n > 1 && request.randomness == Randomness::PerImage =>
+        Err(error)
+            if error.is_out_of_memory() && n > 1 && request.randomness == Randomness::PerImage =>
         {
             tracing::warn!(images = n / 2, "the GPU's memory is full: smaller parts");
             let mut outcomes = Vec::with_capacity(n);
@@ -221,7 +223,7 @@ fn attack_together(
         threat,
         attack.objective(),
         Noise::new(request),
-        &rows::select(&batch.images, &attacked)?,
+        Rows::from_tensor(&home_of(model), &batch.images)?.select(&attacked)?,
         pick(&batch.labels),
         targets.as_deref().map(pick),
         attacked.iter().map(|i| batch.ids[*i]).collect(),

@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::attack::{Goal, Objective};
-    use crate::model::{FrozenNetwork, ModelInfo};
+    use crate::model::{Classifier as _, FrozenNetwork, ModelInfo};
     use crate::nn::{Linear, flatten, seq};
     use crate::threat::{Norm, Threat};
 
@@ -174,13 +174,13 @@ mod tests {
             randomness,
             purpose: "noise".into(),
         };
-        let clean = Tensor::zeros((n, 1, 2, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let clean = Rows::new(&network.home(), [n, 1, 2, 3], vec![0.0; n * 6]).unwrap();
         let mut search = Search::new(
             (&network, &|| false),
             threat,
             Objective::Budget,
             Noise::new(&request),
-            &clean,
+            clean,
             vec![0; n],
             None,
             ids.to_vec(),

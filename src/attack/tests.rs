@@ -10,6 +10,7 @@ use crate::data::Batch;
 use crate::model::{Classifier, FrozenNetwork, ModelInfo};
 use crate::nn::{Linear, flatten, seq};
 use crate::rng::{Randomness, Stream};
+use crate::rows::{Place, Rows};
 use crate::threat::{Norm, Patch};
 use crate::zoo;
 
@@ -131,9 +132,10 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn part(batch: &Batch, rows: &[usize]) -> Batch {
+    let images = Rows::from_tensor(&Place::default(), &batch.images).unwrap();
     Batch {
         ids: rows.iter().map(|i| batch.ids[*i]).collect(),
-        images: crate::ops::rows::select(&batch.images, rows).unwrap(),
+        images: images.select(rows).unwrap().tensor().unwrap(),
         labels: rows.iter().map(|i| batch.labels[*i]).collect(),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Linearised(Infallible);
 
 /// The same of a batch that stays there.
 #[derive(Debug)]
-pub(crate) struct Around(Infallible);
+pub(crate) struct ResidentLinearised(Infallible);
 
 /// A GPU as the place of batches.
 #[derive(Debug, Clone)]
@@ -132,11 +132,11 @@ impl Network {
         match self.0 {}
     }
 
-    pub(crate) fn logits_there(&self, _: &Array, _: usize, _: Precision) -> Result<Array> {
+    pub(crate) fn resident_logits(&self, _: &Array, _: usize, _: Precision) -> Result<Array> {
         match self.0 {}
     }
 
-    pub(crate) fn losses_there(
+    pub(crate) fn resident_losses(
         &self,
         _: (&Array, &Array, Option<&Array>),
         _: usize,
@@ -146,16 +146,16 @@ impl Network {
         match self.0 {}
     }
 
-    pub(crate) fn linearise_there(
+    pub(crate) fn linearise_resident(
         &self,
         _: &Array,
         _: usize,
         _: Precision,
-    ) -> Result<(Array, Around)> {
+    ) -> Result<(Array, ResidentLinearised)> {
         match self.0 {}
     }
 
-    pub(crate) fn pull_there(&self, around: &Around, _: &Array) -> Result<Array> {
-        match around.0 {}
+    pub(crate) fn pull_resident(&self, at: &ResidentLinearised, _: &Array) -> Result<Array> {
+        match at.0 {}
     }
 }

@@ -4,9 +4,9 @@
 use half::bf16;
 
 use super::Argument;
-use super::dnn::Key;
 use super::gpu::{Address, Gpu, Memory, arguments, size};
 use super::layout::Number;
+use super::plan::Key;
 use super::run::Batch;
 use crate::device::Precision;
 use crate::error::Result;

@@ -19,7 +19,7 @@ use super::layout::Number;
 use super::staging::Staging;
 pub(super) use super::store::Memory;
 use super::store::Store;
-use crate::error::{Error, Result};
+use crate::error::{Error, OUT_OF_MEMORY, Result};
 
 /// The image that `build.rs` makes of `kernels/`.
 const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
@@ -139,7 +139,7 @@ impl Gpu {
         self.bind()?;
         let _guard = self.use_stream();
         let (memory, used) =
-            self.store.take(bytes).map_err(|error| self.fails("allocate memory", error))?;
+            self.store.take(bytes).map_err(|error| self.fails(OUT_OF_MEMORY, error))?;
         if used && cfg!(debug_assertions) {
             // Who reads what he has not written shall see NaN, as in new memory of tests/emulator.
             // SAFETY: the memory has just been allocated.

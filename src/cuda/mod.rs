@@ -17,6 +17,8 @@ mod backward;
 #[cfg(feature = "cuda")]
 mod dnn;
 #[cfg(feature = "cuda")]
+mod engine;
+#[cfg(feature = "cuda")]
 mod form;
 #[cfg(feature = "cuda")]
 mod forward;
@@ -29,13 +31,15 @@ mod layout;
 #[cfg(feature = "cuda")]
 mod network;
 #[cfg(feature = "cuda")]
+mod plan;
+#[cfg(feature = "cuda")]
+mod resident;
+#[cfg(feature = "cuda")]
 mod run;
 #[cfg(feature = "cuda")]
 mod staging;
 #[cfg(feature = "cuda")]
 mod store;
-#[cfg(feature = "cuda")]
-mod there;
 
 #[cfg(not(feature = "cuda"))]
 pub(crate) use absent::{Array, Home, Network, count};

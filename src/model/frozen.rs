@@ -219,7 +219,7 @@ impl FrozenNetwork {
 
 impl FrozenNetwork {
     /// The same for images that lie on a GPU already, and where.
-    fn there<'a, 'b>(
+    fn resident<'a, 'b>(
         &'a self,
         images: &'b Rows,
     ) -> Result<Option<(&'a cuda::Network, Precision, &'b cuda::Array)>> {
@@ -324,10 +324,10 @@ impl Classifier for FrozenNetwork {
     }
 
     fn logits_of(&self, images: &Rows) -> Result<Rows> {
-        let Some((network, precision, array)) = self.there(images)? else {
+        let Some((network, precision, array)) = self.resident(images)? else {
             return Rows::from_tensor(&images.place(), &self.logits(&images.tensor()?)?);
         };
-        let logits = network.logits_there(array, images.len(), precision)?;
+        let logits = network.resident_logits(array, images.len(), precision)?;
         Ok(Rows::of_array([images.len(), self.info.classes], logits))
     }
 
@@ -336,17 +336,17 @@ impl Classifier for FrozenNetwork {
         images: &Rows,
         loss: Loss,
         labels: &Rows,
-        targets: Option<&Rows>,
+        targets: &Rows,
     ) -> Result<Evaluation> {
         let n = images.len();
         let (Some((network, precision, array)), Some(labels)) =
-            (self.there(images)?, labels.array())
+            (self.resident(images)?, labels.array())
         else {
             return losses_by_tensors(self, images, loss, labels, targets);
         };
-        let targets = targets.and_then(Rows::array);
+        let targets = targets.given().and_then(Rows::array);
         let [logits, losses, gradient] =
-            network.losses_there((array, labels, targets), n, precision, loss)?;
+            network.resident_losses((array, labels, targets), n, precision, loss)?;
         Ok(Evaluation {
             logits: Rows::of_array([n, self.info.classes], logits),
             losses: Rows::of_array([n], losses),
@@ -355,15 +355,13 @@ impl Classifier for FrozenNetwork {
     }
 
     fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
-        let Some((network, precision, array)) = self.there(images)? else {
+        let Some((network, precision, array)) = self.resident(images)? else {
             return linearise_by_tensors(self, images);
         };
         let (n, shape) = (images.len(), images.shape().to_vec());
-        let (logits, around) = network.linearise_there(array, n, precision)?;
+        let (logits, at) = network.linearise_resident(array, n, precision)?;
         let pull = move |cotangent: &Rows| match cotangent.array() {
-            Some(array) => {
-                Ok(Rows::of_array(shape.as_slice(), network.pull_there(&around, array)?))
-            }
+            Some(array) => Ok(Rows::of_array(shape.as_slice(), network.pull_resident(&at, array)?)),
             None => Err(Error::setting(
                 "cotangent",
                 "is not on the GPU where the images are",

@@ -101,7 +101,8 @@ pub trait Classifier: Send + Sync {
     }
 
     /// Logits, losses and their gradients at a batch at [`Classifier::home`], from one forward and one
-    /// backward pass; `labels` and `targets` are those of [`Loss::evaluate`], `[N]`.
+    /// backward pass; `labels` and `targets` are those of [`Loss::evaluate`], `[N]`, the targets
+    /// [`Rows::none`] for an untargeted loss.
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
@@ -110,7 +111,7 @@ pub trait Classifier: Send + Sync {
         images: &Rows,
         loss: Loss,
         labels: &Rows,
-        targets: Option<&Rows>,
+        targets: &Rows,
     ) -> Result<Evaluation> {
         losses_by_tensors(self, images, loss, labels, targets)
     }
@@ -193,10 +194,10 @@ fn losses_by_tensors<C: Classifier + ?Sized>(
     images: &Rows,
     loss: Loss,
     labels: &Rows,
-    targets: Option<&Rows>,
+    targets: &Rows,
 ) -> Result<Evaluation> {
     let (labels, place) = (labels.to_classes()?, images.place());
-    let targets = targets.map(Rows::to_classes).transpose()?;
+    let targets = targets.given().map(Rows::to_classes).transpose()?;
     let losses = Mutex::new(vec![0.0; labels.len()]);
     let (logits, gradient) = model.gradient(&images.tensor()?, &|first, logits| {
         let rows = first..first + logits.dim(0)?;

@@ -15,7 +15,6 @@ pub mod multiply;
 mod normal;
 pub mod pool;
 pub mod product;
-pub mod rows;
 pub mod scratch;
 
 use candle_core::{Storage, Tensor, WithDType};

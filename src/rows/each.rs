@@ -24,7 +24,7 @@ pub fn map<const K: usize>(
     map_to(twin, &inputs[0].shape[1..], inputs, make)
 }
 
-/// As [`map`], with rows of this shape.
+/// As [`map`], with rows of this shape, as many as the first input has that is not left out.
 ///
 /// # Errors
 /// If the device fails.
@@ -34,14 +34,15 @@ pub fn map_to<const K: usize>(
     inputs: [&Rows; K],
     make: impl Fn(usize, [&[f32]; K], &mut [f32]) + Sync,
 ) -> Result<Rows> {
-    let shape = [&[inputs[0].len()], shape].concat();
+    let rows = inputs.iter().find_map(|rows| rows.given()).map_or(0, Rows::len);
+    let shape = [&[rows], shape].concat();
     let mut out = Rows::blank(&inputs[0].place(), shape)?;
     update(twin, [&mut out], inputs, |row, [out], inputs| make(row, inputs, out))?;
     Ok(out)
 }
 
 /// Changes batches in place: `change(row, outputs, inputs)` sees row `row` of every one. All are at the
-/// same place and have as many rows; an input of one row is for all.
+/// same place and have as many rows; an input of one row is for all, and [`Rows::none`] is left out.
 ///
 /// # Errors
 /// If the device fails.
@@ -53,7 +54,7 @@ pub fn update<const M: usize, const K: usize>(
 ) -> Result<()> {
     let (rows, place) = (outputs[0].len(), outputs[0].place());
     if place.is_gpu() && twin.kernel.is_some() {
-        return launch(twin, rows, outputs, &inputs.map(Some));
+        return launch(twin, rows, outputs, &inputs);
     }
     let inputs: Vec<(Arc<Vec<f32>>, usize, bool)> = inputs
         .iter()
@@ -97,7 +98,7 @@ pub fn update<const M: usize, const K: usize>(
     Ok(())
 }
 
-/// Starts the kernel of `twin` with a block for each of `rows` rows. Some inputs may be left out.
+/// Starts the kernel of `twin` with a block for each of `rows` rows, as many as it pleases in the others.
 ///
 /// # Errors
 /// If the device fails.
@@ -105,7 +106,7 @@ pub(crate) fn launch<const M: usize>(
     twin: Twin,
     rows: usize,
     outputs: [&mut Rows; M],
-    inputs: &[Option<&Rows>],
+    inputs: &[&Rows],
 ) -> Result<()> {
     let (Some(kernel), width) = (twin.kernel, outputs[0].width()) else { return Ok(()) };
     let mut written: Vec<&Array> = Vec::with_capacity(M);
@@ -114,7 +115,8 @@ pub(crate) fn launch<const M: usize>(
             written.push(array.unshared()?);
         }
     }
-    let read: Vec<Option<&Array>> = inputs.iter().map(|rows| rows.and_then(Rows::array)).collect();
+    let read: Vec<Option<&Array>> =
+        inputs.iter().map(|rows| rows.given().and_then(Rows::array)).collect();
     let Some(home) = written.first().map(|array| array.home()) else { return Ok(()) };
     home.launch(kernel, [rows, width], (&written, &read), &twin.arguments)
 }

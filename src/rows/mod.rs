@@ -107,6 +107,19 @@ impl Rows {
         Self::numbers(place, classes.iter().map(|class| *class as f32).collect())
     }
 
+    /// No numbers: an input that is left out. A closure sees an empty row of it, a kernel no address.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn none(place: &Place) -> Result<Self> {
+        Self::new(place, [1, 0], Vec::new())
+    }
+
+    /// Itself, unless it is left out.
+    pub fn given(&self) -> Option<&Self> {
+        (self.width() > 0).then_some(self)
+    }
+
     /// What a kernel has written on a GPU.
     pub(crate) fn of_array(shape: impl Into<Vec<usize>>, array: Array) -> Self {
         Self { shape: shape.into(), data: Data::Gpu(array) }

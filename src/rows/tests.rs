@@ -61,3 +61,19 @@ fn rows_are_chosen_and_turned_into_tensors_and_classes() {
     let classes = Rows::classes(&Place::default(), &[0, 999, 7]).unwrap();
     assert_eq!(classes.to_classes().unwrap(), [0, 999, 7]);
 }
+
+#[test]
+fn what_is_left_out_is_an_empty_row_whatever_becomes_of_the_others() {
+    let x = rows(&[3, 1], &[1.0, 2.0, 3.0]);
+    let none = Rows::none(&Place::default()).unwrap();
+    assert!(none.given().is_none() && x.given().is_some());
+    let lengths = |x: &Rows, none: &Rows| {
+        map(Twin::NONE, [x, none], |_, [x, none], y| y[0] = x[0] + none.len() as f32).unwrap()
+    };
+    assert_eq!(**lengths(&x, &none).values().unwrap(), [1.0, 2.0, 3.0]);
+    let second = map_to(Twin::NONE, &[], [&none, &x], |_, [_, x], y| y[0] = x[0]).unwrap();
+    assert_eq!(**second.values().unwrap(), [1.0, 2.0, 3.0]);
+    let (x, none) = (x.select(&[2, 1]).unwrap(), none.select(&[2, 1]).unwrap());
+    assert_eq!(**lengths(&x, &none).values().unwrap(), [3.0, 2.0]);
+    assert!(none.given().is_none());
+}

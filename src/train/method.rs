@@ -109,9 +109,10 @@ impl Method {
                 noisy.tensor()
             }
             Self::Pgd(inner) => {
-                let labels = Rows::classes(&network.home(), &batch.labels)?;
-                inner.maximise(&labels.place(), batch, stream, |x| {
-                    Ok(network.losses_of(x, Loss::CrossEntropy, &labels, None)?.gradient)
+                let place = network.home();
+                let (labels, none) = (Rows::classes(&place, &batch.labels)?, Rows::none(&place)?);
+                inner.maximise(&place, batch, stream, |x| {
+                    Ok(network.losses_of(x, Loss::CrossEntropy, &labels, &none)?.gradient)
                 })
             }
             Self::Trades { inner, .. } => {

@@ -3,7 +3,7 @@
 
 use super::control::{Checkpoints, Control, Halving, Sparse};
 use super::step::{self, Point};
-use crate::attack::{Kept, Search};
+use crate::attack::{Evaluation, Kept, Search};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::rows::{self, Rows, Twin, twin};
@@ -83,22 +83,22 @@ impl Run {
             loss_best: Rows::numbers(&place, vec![f32::NEG_INFINITY; n])?,
             losses: Rows::new(&place, [n, task.n_iter], vec![0.0; n * task.n_iter])?,
             controls,
-            lengths: Rows::numbers(&place, vec![])?,
-            shares: Rows::numbers(&place, vec![])?,
+            lengths: Rows::none(&place)?,
+            shares: Rows::none(&place)?,
             x,
         };
+        run.follow_controls()?;
         run.loss_best = run.evaluate(search)?;
         run.gradient_best = run.gradient.clone();
         if task.norm != Norm::L1 {
             let control = |loss: &f32| Control::Halving(Halving::new(task.eps, *loss));
             run.controls = run.loss_best.values()?.iter().map(control).collect();
         }
-        run.obey()?;
         Ok(run)
     }
 
     /// Takes over what the controls say.
-    fn obey(&mut self) -> Result<()> {
+    fn follow_controls(&mut self) -> Result<()> {
         let place = self.x.place();
         let of = |say: fn(&Control) -> f32| self.controls.iter().map(say).collect();
         self.lengths = Rows::numbers(&place, of(Control::step_size))?;
@@ -182,7 +182,7 @@ impl Run {
         let back = Rows::numbers(search.place(), back)?;
         self.x = choose(&back, &self.x_best, &self.x)?;
         self.gradient = choose(&back, &self.gradient_best, &self.gradient)?;
-        self.obey()
+        self.follow_controls()
     }
 
     /// Gradient and losses at `x`, which is proposed; the state loses the rows that this breaks.
@@ -200,25 +200,26 @@ impl Run {
                     }
                 })?;
         }
-        self.gradient = at.gradient;
+        let Evaluation { mut logits, mut losses, gradient } = at;
+        self.gradient = gradient;
         if self.task.judged {
+            let mut follow = |run: &mut Self, logits: &mut Rows, kept: &Kept| {
+                kept.shrink(logits)?;
+                kept.shrink(&mut losses)?;
+                run.shrink(kept)
+            };
             // As published, the last of several evaluations is the one that is judged.
-            let kept = search.propose(&self.x, &at.logits)?;
-            kept.shrink(&mut at.logits)?;
-            kept.shrink(&mut at.losses)?;
-            self.shrink(&kept)?;
+            let kept = search.propose(&self.x, &logits)?;
+            follow(self, &mut logits, &kept)?;
             if self.task.norm == Norm::L1 {
                 // What the proposal broke is not to be proposed again.
                 let kept = search.look()?;
-                kept.shrink(&mut at.logits)?;
-                kept.shrink(&mut at.losses)?;
-                self.shrink(&kept)?;
-                let kept = self.propose_tidy(search, &at.logits)?;
-                kept.shrink(&mut at.losses)?;
-                self.shrink(&kept)?;
+                follow(self, &mut logits, &kept)?;
+                let kept = self.propose_tidy(search, &logits)?;
+                follow(self, &mut logits, &kept)?;
             }
         }
-        Ok(at.losses)
+        Ok(losses)
     }
 
     /// L1 iterates that succeed and are still active are outside the ball, by rounding. They are
@@ -247,13 +248,10 @@ impl Run {
             &mut self.gradient_best,
             &mut self.loss_best,
             &mut self.losses,
+            &mut self.lengths,
+            &mut self.shares,
         ] {
             kept.shrink(x)?;
-        }
-        // Empty at the start.
-        if !self.lengths.is_empty() {
-            kept.shrink(&mut self.lengths)?;
-            kept.shrink(&mut self.shares)?;
         }
         kept.shrink_values(&mut self.controls);
         if let Some(targets) = &mut self.targets {

@@ -54,9 +54,10 @@ fn search<'a>(
         purpose: "apgd-ce".into(),
     };
     let labels = file["y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
-    let (clean, noise) = (file["x"].clone(), Noise::new(&request));
+    let clean = Rows::from_tensor(&network.home(), &file["x"]).unwrap();
+    let noise = Noise::new(&request);
     let ids = (0..16).collect();
-    Search::new((network, &|| false), threat, Objective::Minimal, noise, &clean, labels, None, ids)
+    Search::new((network, &|| false), threat, Objective::Minimal, noise, clean, labels, None, ids)
         .unwrap()
 }
 

@@ -11,6 +11,7 @@ use crate::attack::{Goal, configure};
 use crate::model::{FrozenNetwork, ModelInfo, Pullback};
 use crate::nn::{Linear, flatten, seq};
 use crate::rng::Randomness;
+use crate::rows::{Place, Rows, Twin, map};
 use crate::threat::Norm;
 
 const EPS: f32 = 1e-3;
@@ -53,11 +54,14 @@ impl Classifier for Fake {
         let (logits, pullback) = self.inner.vjp(images)?;
         let images = images.clone();
         let pullback = Pullback::new(move |cotangent: &Tensor| {
-            crate::ops::rows::map([&pullback.apply(cotangent)?, &images], |_, [g, x], out| {
+            let rows = |tensor: &Tensor| Rows::from_tensor(&Place::default(), tensor);
+            let inputs = [&rows(&pullback.apply(cotangent)?)?, &rows(&images)?];
+            let bent = map(Twin::NONE, inputs, |_, [g, x], out| {
                 if !(self.flat)(x) {
                     out.copy_from_slice(g);
                 }
-            })
+            })?;
+            bent.tensor()
         });
         Ok((self.changed(&logits)?, pullback))
     }

@@ -2,16 +2,14 @@
 //! code looks inside its runs on the difference of logits ratio; here the random start is drawn once
 //! more, so that the attack does not know of it.
 
-use candle_core::Tensor;
-
 use super::{Check, Subject, When};
 use crate::attack::apgd::random_start;
 use crate::attack::driver::predictions;
 use crate::attack::gradient::ball;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::ops::rows;
 use crate::rng::Stream;
+use crate::rows::{self, Rows, Twin};
 use crate::threat::Norm;
 
 pub(super) const CHECK: Check = Check {
@@ -36,28 +34,25 @@ fn seen(subject: &Subject<'_>) -> Result<Option<String>> {
         if correct.is_empty() {
             continue;
         }
-        let clean = rows::select(&images, &correct)?;
-        let noise = rows::generate(&clean, |row, out| {
+        let place = subject.model.home();
+        let clean = Rows::from_tensor(&place, &images)?.select(&correct)?;
+        let noise = rows::map(Twin::NONE, [&clean], |row, _, out| {
             let draw = stream.draw(subject.batch.ids[first + correct[row]], 0);
             match norm {
                 Norm::Linf => draw.uniform(out),
                 Norm::L2 | Norm::L1 => draw.normal(out),
             }
         })?;
-        let start = rows::map([&clean, &noise], |_, [x0, t], x| random_start(norm, x0, t, eps, x))?;
-        let labels: Vec<u32> = correct.iter().map(|row| label(*row)).collect();
-        let (_, gradient) = subject.model.gradient(&start, &|first, logits| {
-            let labels = &labels[first..first + logits.dim(0)?];
-            Ok(Loss::Dlr.evaluate(logits, labels, None)?.cotangent)
+        let start = rows::map(Twin::NONE, [&clean, &noise], |_, [x0, t], x| {
+            random_start(norm, x0, t, eps, x);
         })?;
-        zero += count_zero(&gradient)?;
+        let labels: Vec<u32> = correct.iter().map(|row| label(*row)).collect();
+        let (labels, none) = (Rows::classes(&place, &labels)?, Rows::none(&place)?);
+        let gradient = subject.model.losses_of(&start, Loss::Dlr, &labels, &none)?.gradient;
+        let slopes = gradient.values()?;
+        zero +=
+            slopes.chunks_exact(gradient.width()).filter(|g| g.iter().all(|v| *v == 0.0)).count();
         attacked += correct.len();
     }
     Ok((zero > 0).then(|| format!("zero gradients on {zero} of {attacked} images")))
-}
-
-/// Number of rows without any other number than 0.
-fn count_zero(gradient: &Tensor) -> Result<usize> {
-    let zero = rows::reduce([gradient], |_, [g]| g.iter().all(|v| *v == 0.0))?;
-    Ok(zero.into_iter().filter(|zero| *zero).count())
 }

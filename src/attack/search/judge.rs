@@ -2,12 +2,12 @@
 //! other way to an outcome.
 
 use super::ledger::Candidates;
-use super::{Goals, Search};
+use super::{Known, Search};
 use crate::attack::Objective;
 use crate::attack::vote::{VOTES, predicted};
 use crate::error::Result;
 use crate::loss::argmax;
-use crate::rows::{Rows, Twin, map_to, twin};
+use crate::rows::{Rows, map_to, twin};
 
 /// One image's best candidate so far.
 pub(in crate::attack) struct Found {
@@ -55,7 +55,7 @@ impl Search<'_> {
     /// If the device fails.
     pub fn propose(&mut self, x: &Rows, logits: &Rows) -> Result<Kept> {
         if self.place.is_gpu() && !self.model.approximates() {
-            return self.offer(None, None, x, logits);
+            return self.judge_and_go_on(None, None, x, logits);
         }
         let all: Vec<usize> = (0..self.len()).collect();
         self.propose_for(&all, x, logits)
@@ -74,7 +74,7 @@ impl Search<'_> {
         logits: &Rows,
     ) -> Result<Kept> {
         if self.place.is_gpu() && !self.model.approximates() {
-            return self.offer(Some(of), Some(which), x, logits);
+            return self.judge_and_go_on(Some(of), Some(which), x, logits);
         }
         let flags = which.values()?;
         let some: Vec<usize> = (0..of.len()).filter(|i| flags[*i] != 0.0).collect();
@@ -86,28 +86,38 @@ impl Search<'_> {
     }
 
     /// Lets the GPU judge, and looks now and then.
-    fn offer(
+    fn judge_and_go_on(
         &mut self,
         of: Option<&[usize]>,
         which: Option<&Rows>,
         x: &Rows,
         logits: &Rows,
     ) -> Result<Kept> {
-        self.hand_over(of, which, x, logits)?;
+        self.judge_on_gpu(of, which, x, logits)?;
         if self.is_due() { self.look() } else { Ok(Kept(None)) }
     }
 
-    fn hand_over(
+    fn judge_on_gpu(
         &mut self,
         of: Option<&[usize]>,
         which: Option<&Rows>,
         x: &Rows,
         logits: &Rows,
     ) -> Result<()> {
-        let of = of.filter(|of| !self.is_all(of));
+        let none = Rows::none(&self.place)?;
         let numbers = |of: &[usize]| of.iter().map(|row| *row as f32).collect();
-        let of = of.map(|of| Rows::numbers(&self.place, numbers(of))).transpose()?;
-        self.enter(&Candidates { x, logits, of: of.as_ref(), which })
+        let of = match of.filter(|of| !self.is_all(of)) {
+            Some(of) => Rows::numbers(&self.place, numbers(of))?,
+            None => none.clone(),
+        };
+        let candidates = Candidates { x, logits, of: &of, which: which.unwrap_or(&none) };
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        ledger.judge(
+            &candidates,
+            (&self.clean, &self.known),
+            (self.threat, self.objective),
+            self.shape,
+        )
     }
 
     /// [`Search::propose`] for some rows, each at most once, as in [`Search::logits_of`].
@@ -116,7 +126,7 @@ impl Search<'_> {
     /// If the device fails.
     pub fn propose_for(&mut self, of: &[usize], x: &Rows, logits: &Rows) -> Result<Kept> {
         if self.place.is_gpu() && !self.model.approximates() {
-            self.hand_over(Some(of), None, x, logits)?;
+            self.judge_on_gpu(Some(of), None, x, logits)?;
             return self.look();
         }
         let successes = self.successes(of, logits)?.into_iter().enumerate();
@@ -128,7 +138,7 @@ impl Search<'_> {
         }
         if let Some(judged) = judged.filter(|_| self.place.is_gpu()) {
             let whose: Vec<usize> = candidates.iter().map(|i| of[*i]).collect();
-            self.hand_over(Some(&whose), None, &x.select(&candidates)?, &judged)?;
+            self.judge_on_gpu(Some(&whose), None, &x.select(&candidates)?, &judged)?;
             return self.look();
         }
         let (threat, shape) = (self.threat, self.shape);
@@ -149,11 +159,7 @@ impl Search<'_> {
             }
             broken[row] = true;
         }
-        if self.objective == Objective::Minimal || !broken.contains(&true) {
-            return Ok(Kept(None));
-        }
-        let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
-        self.keep(keep)
+        self.drop_broken(&broken)
     }
 
     /// What the host does not know yet of a search on a GPU: the images that broke since it last looked
@@ -163,10 +169,15 @@ impl Search<'_> {
     /// If the device fails, or the network has returned NaN.
     pub fn look(&mut self) -> Result<Kept> {
         let broken = self.newly_broken()?;
-        if broken.is_empty() {
+        self.drop_broken(&broken)
+    }
+
+    /// Under a budget these rows leave the active set.
+    fn drop_broken(&mut self, broken: &[bool]) -> Result<Kept> {
+        if self.objective == Objective::Minimal || !broken.contains(&true) {
             return Ok(Kept(None));
         }
-        let keep: Vec<usize> = (0..self.len()).filter(|row| !broken.contains(row)).collect();
+        let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
         self.keep(keep)
     }
 
@@ -180,8 +191,8 @@ impl Search<'_> {
         if let Some(targets) = &mut self.targets {
             kept.shrink_values(targets);
         }
-        let Goals { labels, targets, ids, places } = &mut self.goals;
-        for rows in [labels, ids, places].into_iter().chain(targets) {
+        let Known { labels, targets, ids, places } = &mut self.known;
+        for rows in [labels, targets, ids, places] {
             kept.shrink(rows)?;
         }
         Ok(kept)
@@ -219,19 +230,13 @@ impl Search<'_> {
     /// # Errors
     /// If the device fails.
     pub fn succeeded(&self, logits: &Rows) -> Result<Rows> {
-        let Goals { labels, targets, .. } = &self.goals;
+        let Known { labels, targets, .. } = &self.known;
         let twin = twin!("succeeded", logits.width());
-        if self.place.is_gpu() {
-            let mut flags = Rows::blank(&self.place, [logits.len()])?;
-            let inputs = [Some(logits), Some(labels), targets.as_ref()];
-            crate::rows::launch(twin, logits.len(), [&mut flags], &inputs)?;
-            return Ok(flags);
-        }
-        map_to(Twin::NONE, &[], [logits], |row, [z], flag| {
+        map_to(twin, &[], [logits, labels, targets], |_, [z, label, target], flag| {
             let class = argmax(z);
-            flag[0] = f32::from(match &self.targets {
-                None => class != self.labels[row] as usize,
-                Some(targets) => class == targets[row] as usize,
+            flag[0] = f32::from(match target.first() {
+                None => class != label[0] as usize,
+                Some(target) => class == *target as usize,
             });
         })
     }

@@ -2,7 +2,7 @@
 //! the host looks only now and then which images are broken. Until then they go on, which changes no
 //! outcome: an image's first success counts, and passes after it are taken off again.
 
-use super::{Found, Goals, Search};
+use super::{Found, Known, Search};
 use crate::attack::Objective;
 use crate::error::Result;
 use crate::rows::{self, Rows, twin};
@@ -10,7 +10,7 @@ use crate::threat::{TOLERANCE, Threat};
 
 /// Proposals between two looks, at most: every one costs a wait for the GPU, and every broken image that
 /// goes on costs its passes.
-const SELDOM: usize = 8;
+const MOST_UNSEEN: usize = 8;
 
 /// The candidates that were accepted, a row for each image of the search.
 pub(super) struct Ledger {
@@ -28,13 +28,13 @@ pub(super) struct Ledger {
     due: usize,
 }
 
-/// One call of [`Ledger::judge`]: candidates, their logits, and if not one for every active row, whose
-/// they are or which of them count.
+/// One call of [`Ledger::judge`]: candidates, their logits, whose they are ([`Rows::none`] if there is one for
+/// every active row) and which of them count (likewise, if all do).
 pub(super) struct Candidates<'a> {
     pub(super) x: &'a Rows,
     pub(super) logits: &'a Rows,
-    pub(super) of: Option<&'a Rows>,
-    pub(super) which: Option<&'a Rows>,
+    pub(super) of: &'a Rows,
+    pub(super) which: &'a Rows,
 }
 
 impl Ledger {
@@ -58,10 +58,10 @@ impl Ledger {
         }
     }
 
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         candidates: &Candidates<'_>,
-        (clean, goals): (&Rows, &Goals),
+        (clean, known): (&Rows, &Known),
         (threat, objective): (Threat, Objective),
         [c, h, w]: [usize; 3],
     ) -> Result<()> {
@@ -86,16 +86,8 @@ impl Ledger {
             objective == Objective::Minimal,
             self.log.len() as f32,
         );
-        let inputs = [
-            Some(x),
-            Some(logits),
-            Some(clean),
-            Some(&goals.labels),
-            goals.targets.as_ref(),
-            Some(&goals.places),
-            of,
-            which,
-        ];
+        let Known { labels, targets, places, .. } = known;
+        let inputs = [x, logits, clean, labels, targets, places, of, which];
         let Self { best, distances, broken_at, .. } = self;
         rows::launch(twin, x.len(), [best, distances, broken_at], &inputs)?;
         self.log.push(self.passes);
@@ -108,42 +100,39 @@ impl Ledger {
         if self.unseen < self.due {
             return false;
         }
-        self.due = (2 * self.due).min(SELDOM);
+        self.due = (2 * self.due).min(MOST_UNSEEN);
         true
     }
 }
 
 impl Search<'_> {
-    /// Judges candidates on the GPU, where this search is.
-    pub(super) fn enter(&mut self, candidates: &Candidates<'_>) -> Result<()> {
-        let Some(ledger) = &mut self.ledger else { return Ok(()) };
-        let whose = (&self.clean, &self.goals);
-        ledger.judge(candidates, whose, (self.threat, self.objective), self.shape)
-    }
-
     /// Whether the host should look at what was broken.
     pub(super) fn is_due(&mut self) -> bool {
         let budget = self.objective == Objective::Budget;
         self.ledger.as_mut().is_some_and(Ledger::is_due) && budget
     }
 
-    /// Active rows whose images were broken since the last look, which are charged for no pass after that.
-    pub(super) fn newly_broken(&mut self) -> Result<Vec<usize>> {
-        let Some(ledger) = &mut self.ledger else { return Ok(Vec::new()) };
+    /// Whether the image of each active row was broken since the last look; those are charged for no pass
+    /// after that.
+    pub(super) fn newly_broken(&mut self) -> Result<Vec<bool>> {
+        let mut broken = vec![false; self.places.len()];
+        let Some(ledger) = &mut self.ledger else { return Ok(broken) };
         ledger.unseen = 0;
         let broken_at = ledger.broken_at.values()?;
         if let Some(row) = self.places.iter().position(|place| broken_at[*place] == -2.0) {
             return Err(self.nan(self.ids[row]));
         }
         if self.objective == Objective::Minimal {
-            return Ok(Vec::new());
+            return Ok(broken);
         }
-        let mut broken = Vec::new();
-        for (row, place) in self.places.iter().enumerate().filter(|(_, p)| broken_at[**p] >= 0.0) {
-            let [forwards, backwards] = ledger.log[broken_at[*place] as usize];
-            self.forwards[*place] -= ledger.passes[0] - forwards;
-            self.backwards[*place] -= ledger.passes[1] - backwards;
-            broken.push(row);
+        for (broken, place) in broken.iter_mut().zip(&self.places) {
+            let at = broken_at[*place];
+            if at >= 0.0 {
+                let [forwards, backwards] = ledger.log[at as usize];
+                self.forwards[*place] -= ledger.passes[0] - forwards;
+                self.backwards[*place] -= ledger.passes[1] - backwards;
+                *broken = true;
+            }
         }
         Ok(broken)
     }

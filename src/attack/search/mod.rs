@@ -6,7 +6,6 @@
 mod judge;
 mod ledger;
 
-use candle_core::Tensor;
 pub use judge::Kept;
 
 pub(super) use self::judge::Found;
@@ -17,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 pub use crate::model::Evaluation;
 use crate::model::{Classifier, Pull};
-use crate::rows::{self, Place, Rows, twin};
+use crate::rows::{Place, Rows, map_to, twin};
 use crate::threat::Threat;
 
 /// The images of one batch under attack.
@@ -39,7 +38,7 @@ pub struct Search<'a> {
     /// Place in the batch of each active row.
     places: Vec<usize>,
     /// Labels, targets, indices and places again, where the rows are.
-    goals: Goals,
+    known: Known,
     /// What was found, of images on a GPU.
     ledger: Option<Ledger>,
     pub(super) found: Vec<Option<Found>>,
@@ -49,10 +48,11 @@ pub struct Search<'a> {
     pub(super) unconfirmed: Vec<u64>,
 }
 
-/// What the attacker wants of each active row, for kernels.
-struct Goals {
+/// What is known of each active row, for kernels.
+struct Known {
     labels: Rows,
-    targets: Option<Rows>,
+    /// [`Rows::none`] in an untargeted search.
+    targets: Rows,
     /// The two words of an index in the data set.
     ids: Rows,
     places: Rows,
@@ -67,27 +67,10 @@ pub struct Linearisation<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// A search over `clean` `[N, C, H, W]`, all correctly classified.
+    /// A search over `clean` `[N, C, H, W]`, all correctly classified, which are where
+    /// [`home_of`] the network is.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
-        (model, stop): (&'a dyn Classifier, &'a (dyn Fn() -> bool + Sync)),
-        threat: Threat,
-        objective: Objective,
-        noise: Noise,
-        clean: &Tensor,
-        labels: Vec<u32>,
-        targets: Option<Vec<u32>>,
-        ids: Vec<u64>,
-    ) -> Result<Self> {
-        // The votes of a randomised network are counted here.
-        let place = if model.info().randomised { Place::default() } else { model.home() };
-        let clean = Rows::from_tensor(&place, clean)?;
-        Self::over((model, stop), threat, objective, noise, clean, labels, targets, ids)
-    }
-
-    /// The same over images that are where they have to be.
-    #[allow(clippy::too_many_arguments)]
-    fn over(
         (model, stop): (&'a dyn Classifier, &'a (dyn Fn() -> bool + Sync)),
         threat: Threat,
         objective: Objective,
@@ -100,9 +83,12 @@ impl<'a> Search<'a> {
         let (n, place) = (clean.len(), clean.place());
         let shape = model.info().input_shape;
         let places: Vec<usize> = (0..n).collect();
-        let goals = Goals {
+        let known = Known {
             labels: Rows::classes(&place, &labels)?,
-            targets: targets.as_ref().map(|t| Rows::classes(&place, t)).transpose()?,
+            targets: match &targets {
+                Some(targets) => Rows::classes(&place, targets)?,
+                None => Rows::none(&place)?,
+            },
             ids: Rows::new(&place, [n, 2], ids.iter().flat_map(|id| words(*id)).collect())?,
             places: Rows::numbers(&place, places.iter().map(|place| *place as f32).collect())?,
         };
@@ -120,7 +106,7 @@ impl<'a> Search<'a> {
             targets,
             ids,
             places,
-            goals,
+            known,
             ledger,
             found: (0..n).map(|_| None).collect(),
             forwards: vec![0; n],
@@ -146,7 +132,7 @@ impl<'a> Search<'a> {
 
     /// The two words of every active row's index in the data set, `[N, 2]`.
     pub(super) fn id_words(&self) -> &Rows {
-        &self.goals.ids
+        &self.known.ids
     }
 
     /// Where the rows of this search are: those that an attack makes have to be there too.
@@ -182,7 +168,7 @@ impl<'a> Search<'a> {
 
     /// The same as rows, `[N]`.
     pub fn label_rows(&self) -> &Rows {
-        &self.goals.labels
+        &self.known.labels
     }
 
     /// Target classes of the active rows, in a targeted search.
@@ -239,8 +225,8 @@ impl<'a> Search<'a> {
     ) -> Result<Evaluation> {
         self.heed()?;
         self.count_all([1, 1]);
-        let targets = targets.or(self.goals.targets.as_ref());
-        let at = self.model.losses_of(x, loss, &self.goals.labels, targets)?;
+        let targets = targets.unwrap_or(&self.known.targets);
+        let at = self.model.losses_of(x, loss, &self.known.labels, targets)?;
         self.refuse_nan(None, &at.logits)?;
         Ok(at)
     }
@@ -258,9 +244,9 @@ impl<'a> Search<'a> {
             self.forwards[self.places[*row]] += 1;
             self.backwards[self.places[*row]] += 1;
         }
-        let labels = self.goals.labels.select(of)?;
-        let targets = self.goals.targets.as_ref().map(|t| t.select(of)).transpose()?;
-        let at = self.model.losses_of(x, loss, &labels, targets.as_ref())?;
+        let labels = self.known.labels.select(of)?;
+        let targets = self.known.targets.select(of)?;
+        let at = self.model.losses_of(x, loss, &labels, &targets)?;
         self.refuse_nan(Some(of), &at.logits)?;
         Ok(at)
     }
@@ -270,16 +256,19 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the device fails.
     pub fn losses(&self, logits: &Rows, loss: Loss) -> Result<Rows> {
-        let Goals { labels, targets, .. } = &self.goals;
-        if self.place.is_gpu() {
-            let mut losses = Rows::blank(&self.place, [logits.len()])?;
-            let inputs = [None, Some(logits), Some(labels), targets.as_ref()];
-            let twin = twin!("loss", logits.width(), loss.number());
-            rows::launch(twin, logits.len(), [&mut losses], &inputs)?;
-            return Ok(losses);
-        }
-        let evaluated = loss.evaluate(&logits.tensor()?, &self.labels, self.targets())?;
-        Rows::numbers(&self.place, evaluated.values)
+        let Known { labels, targets, .. } = &self.known;
+        // Only a network's pass wants the cotangent.
+        let cotangent = Rows::none(&self.place)?;
+        let twin = twin!("loss", logits.width(), loss.number());
+        map_to(
+            twin,
+            &[],
+            [&cotangent, logits, labels, targets],
+            |_, [_, z, label, target], value| {
+                let target = target.first().map(|target| *target as usize);
+                value[0] = loss.of(z, label[0] as usize, target, &mut vec![0.0; z.len()]);
+            },
+        )
     }
 
     /// The network around one candidate per active row, from one forward pass.
@@ -331,7 +320,7 @@ impl<'a> Search<'a> {
         tracing::debug!(attack = attack.name, images = self.len(), "begins");
         for chunk in rows.chunks(size.max(1)) {
             let pick = |values: &[u32]| chunk.iter().map(|row| values[*row]).collect::<Vec<u32>>();
-            let mut part = Search::over(
+            let mut part = Search::new(
                 (self.model, self.stop),
                 self.threat,
                 self.objective,
@@ -384,6 +373,12 @@ impl<'a> Search<'a> {
             "check the weights and the normalisation of the network",
         )
     }
+}
+
+/// Where a search has its rows.
+pub(super) fn home_of(model: &dyn Classifier) -> Place {
+    // The votes of a randomised network are counted here.
+    if model.info().randomised { Place::default() } else { model.home() }
 }
 
 /// The bits of a number in two words.

@@ -1,19 +1,20 @@
-//! Passes of a network over batches that lie on its GPU already, and stay there: nothing waits and nothing
-//! crosses the bus.
+//! Passes of a network over batches that are resident on its GPU, before and after: nothing waits and
+//! nothing crosses the bus.
 
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::array::{Array, Home};
+use super::engine::{Engine, Part, Ready};
 use super::gpu::{Address, NONE, arguments};
-use super::network::{Engine, Network, Part};
+use super::network::Network;
 use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 
 /// A batch around which the network can be pulled back.
 #[derive(Debug)]
-pub(crate) struct Around {
+pub(crate) struct ResidentLinearised {
     images: Array,
     count: usize,
     ticket: u64,
@@ -27,7 +28,7 @@ fn at(array: &Array, row: usize, width: usize) -> Address {
 
 impl Network {
     /// Logits `[N, K]` of the images `[N, C, H, W]`.
-    pub(crate) fn logits_there(
+    pub(crate) fn resident_logits(
         &self,
         images: &Array,
         n: usize,
@@ -37,18 +38,14 @@ impl Network {
         let logits = images.home().array(n * self.classes)?;
         engine.in_parts(n, false, precision, |engine, first, count| {
             let batch = engine.ready(self, count, false, precision)?;
-            engine.held = None;
-            engine.turn(&batch, self, at(images, first, width))?;
-            let inside = batch.of(&engine.gpu);
-            engine.runner(precision).forward(&inside)?;
-            let to = at(&logits, first, self.classes);
-            engine.gpu.copy(engine.runner(precision).logits(&inside), to, 4 * count * self.classes)
+            engine.forward_resident(&batch, self, at(images, first, width))?;
+            engine.copy_logits(&batch, self, at(&logits, first, self.classes))
         })?;
         Ok(logits)
     }
 
     /// Logits `[N, K]`, losses `[N]` and their gradient `[N, C, H, W]` at the images.
-    pub(crate) fn losses_there(
+    pub(crate) fn resident_losses(
         &self,
         (images, labels, targets): (&Array, &Array, Option<&Array>),
         n: usize,
@@ -61,17 +58,13 @@ impl Network {
         let [logits, losses, gradient] = &outputs;
         engine.in_parts(n, true, precision, |engine, first, count| {
             let batch = engine.ready(self, count, true, precision)?;
-            engine.held = None;
-            engine.turn(&batch, self, at(images, first, width))?;
-            let inside = batch.of(&engine.gpu);
-            engine.runner(precision).forward(&inside)?;
-            let z = engine.runner(precision).logits(&inside);
-            let to = at(logits, first, self.classes);
-            engine.gpu.copy(z, to, 4 * count * self.classes)?;
+            engine.forward_resident(&batch, self, at(images, first, width))?;
+            let of_part = at(logits, first, self.classes);
+            engine.copy_logits(&batch, self, of_part)?;
             let arguments = arguments![
                 at(losses, first, 1),
-                engine.runner(precision).cotangent(&inside),
-                to,
+                engine.runner(precision).cotangent(&batch.of(&engine.gpu)),
+                of_part,
                 at(labels, first, 1),
                 targets.map_or(NONE, |targets| at(targets, first, 1)),
                 1_usize,
@@ -84,49 +77,46 @@ impl Network {
         Ok(outputs)
     }
 
-    /// Logits `[N, K]`, and the batch for [`Network::pull_there`].
-    pub(crate) fn linearise_there(
+    /// Logits `[N, K]`, and the batch for [`Network::pull_resident`].
+    pub(crate) fn linearise_resident(
         &self,
         images: &Array,
         n: usize,
         precision: Precision,
-    ) -> Result<(Array, Around)> {
+    ) -> Result<(Array, ResidentLinearised)> {
         let (mut engine, width) = (self.engine_of(images.home())?, self.width());
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let logits = images.home().array(n * self.classes)?;
         engine.in_parts(n, true, precision, |engine, first, count| {
             let batch = engine.ready(self, count, true, precision)?;
-            engine.turn(&batch, self, at(images, first, width))?;
-            let inside = batch.of(&engine.gpu);
-            engine.runner(precision).forward(&inside)?;
+            engine.forward_resident(&batch, self, at(images, first, width))?;
             engine.held = Some(Part { ticket, first, count });
-            let to = at(&logits, first, self.classes);
-            engine.gpu.copy(engine.runner(precision).logits(&inside), to, 4 * count * self.classes)
+            engine.copy_logits(&batch, self, at(&logits, first, self.classes))
         })?;
-        Ok((logits, Around { images: images.clone(), count: n, ticket, precision }))
+        let images = images.clone();
+        Ok((logits, ResidentLinearised { images, count: n, ticket, precision }))
     }
 
     /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)`. The forward pass is repeated if another one
     /// has come between.
-    pub(crate) fn pull_there(&self, around: &Around, cotangent: &Array) -> Result<Array> {
-        let Around { images, count: n, ticket, precision } = around;
+    pub(crate) fn pull_resident(
+        &self,
+        at_images: &ResidentLinearised,
+        cotangent: &Array,
+    ) -> Result<Array> {
+        let ResidentLinearised { images, count: n, ticket, precision } = at_images;
         let (mut engine, width) = (self.engine_of(images.home())?, self.width());
         let gradient = images.home().array(n * width)?;
         engine.in_parts(*n, true, *precision, |engine, first, count| {
             let part = Part { ticket: *ticket, first, count };
             let there = engine.held == Some(part);
             let batch = engine.ready(self, count, true, *precision)?;
-            let inside = batch.of(&engine.gpu);
             if !there {
-                engine.turn(&batch, self, at(images, first, width))?;
-                engine.runner(*precision).forward(&inside)?;
+                engine.forward_resident(&batch, self, at(images, first, width))?;
             }
-            let from = at(cotangent, first, self.classes);
-            engine.gpu.copy(
-                from,
-                engine.runner(*precision).cotangent(&inside),
-                4 * count * self.classes,
-            )?;
+            let to = engine.runner(*precision).cotangent(&batch.of(&engine.gpu));
+            let bytes = count * self.classes * size_of::<f32>();
+            engine.gpu.copy(at(cotangent, first, self.classes), to, bytes)?;
             engine.pull_to(&batch, self, at(&gradient, first, width))?;
             engine.held = Some(part);
             Ok(())
@@ -149,5 +139,25 @@ impl Network {
                 "ask the network for its place before they are sent there",
             )),
         }
+    }
+}
+
+impl Engine {
+    /// Logits of the images `[N, C, H, W]` at `images`.
+    fn forward_resident(
+        &mut self,
+        batch: &Ready,
+        network: &Network,
+        images: Address,
+    ) -> Result<()> {
+        self.held = None;
+        self.turn(batch, network, images)?;
+        self.runner(batch.precision).forward(&batch.of(&self.gpu))
+    }
+
+    /// Copies the logits of the last forward pass to `to`.
+    fn copy_logits(&self, batch: &Ready, network: &Network, to: Address) -> Result<()> {
+        let logits = self.runner(batch.precision).logits(&batch.of(&self.gpu));
+        self.gpu.copy(logits, to, batch.images * network.classes * size_of::<f32>())
     }
 }
