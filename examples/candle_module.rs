@@ -51,6 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             classes: 10,
             parameters: 64 * 32 + 32 + 32 * 10 + 10,
             sha256: String::new(),
+            identity: String::new(),
             randomised: false,
             optimises_in_forward: false,
         },

@@ -24,13 +24,35 @@ pub(crate) fn sha256_file(path: &Path) -> Result<String> {
     }
 }
 
+/// The SHA-256 of bytes that come in parts.
+pub(crate) struct Hash(Sha256);
+
+impl Hash {
+    /// Of nothing so far.
+    pub(crate) fn new() -> Self {
+        Self(Sha256::new())
+    }
+
+    /// Goes on with `bytes`.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Lower-case hex.
+    pub(crate) fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
 /// Lower-case hex SHA-256 of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 #[cfg(test)]

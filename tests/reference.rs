@@ -34,6 +34,7 @@ impl Reference {
             classes: 10,
             parameters: 0,
             sha256: String::new(),
+            identity: String::new(),
             randomised: false,
             optimises_in_forward: false,
         };

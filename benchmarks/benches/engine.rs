@@ -118,6 +118,7 @@ fn network(architecture: &str) -> FrozenNetwork {
         classes: plan.classes,
         parameters: 0,
         sha256: String::new(),
+        identity: String::new(),
         randomised: false,
         optimises_in_forward: false,
     };

@@ -91,6 +91,8 @@ pub struct Outcome {
     pub label: u32,
     /// Predicted class of the clean image.
     pub clean_prediction: u32,
+    /// The class that a targeted attack aims at.
+    pub target: Option<u32>,
     /// A verified adversarial image was found, or the clean image is already misclassified.
     pub found: bool,
     /// The attack that found it, which may be a part of the one that ran; `clean` for a misclassified
@@ -239,6 +241,7 @@ fn attack_together(
             id: batch.ids[i],
             label: batch.labels[i],
             clean_prediction: clean_predictions[i],
+            target: targets.as_ref().map(|targets| targets[i]),
             found: clean_predictions[i] != batch.labels[i],
             by: if clean_predictions[i] == batch.labels[i] { "" } else { "clean" }.into(),
             image: images[i * width..(i + 1) * width].to_vec(),

@@ -22,6 +22,7 @@ pub(crate) fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
         classes,
         parameters: 0,
         sha256: String::new(),
+        identity: String::new(),
         randomised: false,
         optimises_in_forward: false,
     }

@@ -251,6 +251,7 @@ mod tests {
             model: String::new(),
             mode: String::new(),
             level: 0.0,
+            image: String::new(),
         };
         let rows = [row(1, 0.9), row(1, 0.4), row(0, 0.99), row(1, 0.7)];
         let quantiles = p_a_quantiles(&rows, &[0.0, 0.25, 0.26, 0.5, 0.75, 1.0]);

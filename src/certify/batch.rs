@@ -59,7 +59,8 @@ pub fn certify_batch(
     settings.validate()?;
     check(model, batch)?;
     let Smoothing { norm, sigma, n0, alpha, seed, .. } = *settings;
-    let model_hash: String = model.info().sha256.chars().take(16).collect();
+    let model_hash: String = model.info().identity.chars().take(16).collect();
+    let digests = batch.digests()?;
     let shape = model.info().input_shape;
     let (noise, dimension) = (settings.noise(shape)?, shape.iter().product());
     let rule = settings.rule(shape)?;
@@ -96,6 +97,7 @@ pub fn certify_batch(
             model: model_hash.clone(),
             mode: settings.mode.name.into(),
             level: rule.level(n),
+            image: digests[image].clone(),
         })
     })
 }

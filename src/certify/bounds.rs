@@ -108,7 +108,8 @@ pub fn bound_batch(
     // The margins are those of the CPU's arithmetic.
     let logits = network.logits_on_cpu(&batch.images)?.to_vec2::<f32>()?;
     let images = nchw_to_nhwc(&batch.images)?.flatten_from(1)?.to_vec2::<f32>()?;
-    let model: String = network.info().sha256.chars().take(16).collect();
+    let model: String = network.info().identity.chars().take(16).collect();
+    let digests = batch.digests()?;
     let numbers: Vec<usize> = (0..batch.len()).collect();
     for part in numbers.chunks(2 * rayon::current_num_threads()) {
         if stop() {
@@ -137,6 +138,7 @@ pub fn bound_batch(
                     margin: found.margin,
                     tried: found.tried,
                     model: model.clone(),
+                    image: digests[*number].clone(),
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -229,6 +231,7 @@ mod tests {
             classes: 2,
             parameters: 10,
             sha256: "0123456789abcdef0123456789abcdef".into(),
+            identity: String::new(),
             randomised: false,
             optimises_in_forward: false,
         };

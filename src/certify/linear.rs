@@ -29,6 +29,7 @@ impl Linear {
             classes: 2,
             parameters: weights.len() + 1,
             sha256: "0123456789abcdef0123456789abcdef".into(),
+            identity: "0123456789abcdef0123456789abcdef".into(),
             randomised: false,
             optimises_in_forward: false,
         };

@@ -33,9 +33,12 @@ mod tests;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::hub::{self, Kind, Reference};
+use crate::ops::with_slice;
 
 pub use ahead::ahead;
 pub use catalogue::{CATALOGUE, Known};
@@ -179,6 +182,44 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
+
+    /// Identity of each image: [`image_digest`] of its label and its pixels. Where it lies, in which
+    /// file and under which index, is not part of it.
+    ///
+    /// # Errors
+    /// If the images are not f32 on the CPU.
+    pub fn digests(&self) -> Result<Vec<String>> {
+        let [n, shape @ ..] = *<&[usize; 4]>::try_from(self.images.dims()).map_err(|_| {
+            Error::setting("images", "are not [N, C, H, W]", "report this as a bug")
+        })?;
+        let length = shape.iter().product::<usize>().max(1);
+        with_slice::<f32, _>(&self.images, |pixels| {
+            let images: Vec<&[f32]> = pixels.chunks_exact(length).take(n).collect();
+            Ok(images
+                .par_iter()
+                .zip(&self.labels)
+                .map(|(image, label)| image_digest(*label, shape, image))
+                .collect())
+        })
+    }
+}
+
+/// What an image is: the first 16 hex digits of the SHA-256 of its label, its shape `[C, H, W]` and its
+/// pixels, `f32` in [0, 1]. Of a million images two share one by chance about once
+/// in 40 million data sets.
+pub fn image_digest(label: u32, shape: [usize; 3], pixels: &[f32]) -> String {
+    let mut bytes = Vec::with_capacity(4 * pixels.len() + 28);
+    bytes.extend(label.to_le_bytes());
+    bytes.extend(shape.iter().flat_map(|side| (*side as u64).to_le_bytes()));
+    bytes.extend(pixels.iter().flat_map(|pixel| pixel.to_le_bytes()));
+    let mut digest = sha256(&bytes);
+    digest.truncate(16);
+    digest
+}
+
+/// What a data set is: the SHA-256 of the list of its images.
+pub fn list_digest(images: &[String]) -> String {
+    sha256(images.join("\n").as_bytes())
 }
 
 /// A readable data set.

@@ -70,14 +70,16 @@ pub fn ensemble(members: &[FrozenNetwork], average: Average) -> Result<FrozenNet
     let join = |part: fn(&ModelInfo) -> &str| {
         infos.iter().map(|info| part(info)).collect::<Vec<_>>().join("+")
     };
-    let identity = format!("{average} {}", join(|info| &info.sha256));
+    let hash =
+        |part: fn(&ModelInfo) -> &str| sha256(format!("{average} {}", join(part)).as_bytes());
     let info = ModelInfo {
         name: join(|info| &info.name),
         architecture: format!("mean of {average} of {}", join(|info| &info.architecture)),
         input_shape: first.input_shape,
         classes: first.classes,
         parameters: infos.iter().map(|info| info.parameters).sum(),
-        sha256: sha256(identity.as_bytes()),
+        sha256: hash(|info| &info.sha256),
+        identity: hash(|info| &info.identity),
         randomised: infos.iter().any(|info| info.randomised),
         optimises_in_forward: infos.iter().any(|info| info.optimises_in_forward),
     };

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 
 use super::card::{CARD_VERSION, ModelCard};
 use super::{FrozenNetwork, ModelInfo};
-use crate::digest::sha256;
+use crate::digest::{Hash, sha256};
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::zoo::{self, Architecture, Stored};
@@ -76,6 +76,7 @@ fn build(
         card.name.clone_from(name);
     }
     let parameters = count_parameters(&tensors);
+    let identity = identity(&card, &tensors)?;
     let tree = zoo::find(&card.architecture)?
         .tree(&mut Stored::new(tensors), &card.plan()?)
         .map_err(|error| name_file(error, path))?;
@@ -86,6 +87,7 @@ fn build(
         classes: card.classes,
         parameters,
         sha256: sha256(bytes),
+        identity,
         randomised: card.randomised,
         optimises_in_forward: card.optimises_in_forward,
     };
@@ -153,6 +155,27 @@ fn read_tensors(
         )
     })?;
     Ok((Some(card), tensors.into_iter().collect()))
+}
+
+/// See [`ModelInfo::identity`].
+fn identity(card: &ModelCard, tensors: &BTreeMap<String, Tensor>) -> Result<String> {
+    let ModelCard { architecture, input_shape, classes, parameters, mean, std, .. } = card;
+    let about = format!(
+        "{architecture} {input_shape:?} {classes} {parameters:?} {mean:?} {std:?} {} {}",
+        card.randomised, card.optimises_in_forward
+    );
+    let mut hash = Hash::new();
+    hash.add(about.as_bytes());
+    // Counters of batches are no part of the function.
+    for (name, tensor) in tensors.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"))
+    {
+        hash.add(format!("\n{name} {:?}\n", tensor.dims()).as_bytes());
+        let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        for part in values.chunks(1 << 14) {
+            hash.add(&part.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        }
+    }
+    Ok(hash.finish())
 }
 
 fn count_parameters(tensors: &BTreeMap<String, Tensor>) -> usize {

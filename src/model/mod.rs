@@ -38,6 +38,9 @@ pub struct ModelInfo {
     pub parameters: usize,
     /// Lower-case hex SHA-256 of the weight file; empty if there is none.
     pub sha256: String,
+    /// SHA-256 of what the network computes with: weights, architecture, parameters, normalisation.
+    /// Files that differ in their names or notes alone share it; empty if nothing is known about it.
+    pub identity: String,
     /// The forward pass draws random numbers, by the author's declaration. Predictions are then the
     /// most frequent of several.
     pub randomised: bool,

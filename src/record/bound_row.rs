@@ -27,13 +27,32 @@ pub struct BoundRow {
     pub margin: f64,
     /// Radii that were tried.
     pub tried: u32,
-    /// First 16 hex digits of the SHA-256 of the weight file.
+    /// First 16 hex digits of the identity of the network.
     pub model: String,
+    /// Digest of the image with its label: what the row is about.
+    pub image: String,
 }
 
 impl Row for BoundRow {
     fn idx(&self) -> u64 {
         self.idx
+    }
+
+    fn image(&self) -> &str {
+        &self.image
+    }
+
+    fn problem(&self) -> Option<String> {
+        let correct = u8::from(self.predict == self.label);
+        if !(self.radius.is_finite() && self.radius >= 0.0) {
+            Some(format!("radius is {}", self.radius))
+        } else if self.correct != correct {
+            Some(format!("correct is {}, and the prediction says {correct}", self.correct))
+        } else if self.margin.is_nan() || (self.radius > 0.0 && self.margin <= 0.0) {
+            Some(format!("margin is {} at radius {}", self.margin, self.radius))
+        } else {
+            None
+        }
     }
 }
 

@@ -39,19 +39,39 @@ pub struct CertificateRow {
     pub p_low: f64,
     /// Seed of the noise.
     pub seed: u64,
-    /// First 16 hex digits of the SHA-256 of the weight file.
+    /// First 16 hex digits of the identity of the network.
     pub model: String,
-    /// Name of the mode that chose `n`; empty in older tables, which are of mode `cohen`.
-    #[serde(default)]
+    /// Name of the mode that chose `n`.
     pub mode: String,
-    /// The level of `p_low`: alpha, or the share of it that the mode spends on one look; 0 in older
-    /// tables.
-    #[serde(default)]
+    /// The level of `p_low`: alpha, or the share of it that the mode spends on one look.
     pub level: f64,
+    /// Digest of the image with its label: what the row is about.
+    pub image: String,
 }
 
 impl Row for CertificateRow {
     fn idx(&self) -> u64 {
         self.idx
+    }
+
+    fn image(&self) -> &str {
+        &self.image
+    }
+
+    fn problem(&self) -> Option<String> {
+        let correct = u8::from(self.predict == i64::from(self.label));
+        if !(self.radius.is_finite() && self.radius >= 0.0) {
+            Some(format!("radius is {}", self.radius))
+        } else if self.correct != correct {
+            Some(format!("correct is {}, and the prediction says {correct}", self.correct))
+        } else if self.n_a > self.n {
+            Some(format!("nA is {} of N = {} samples", self.n_a, self.n))
+        } else if self.predict < -1 || (self.predict < 0 && self.radius > 0.0) {
+            Some(format!("predict is {} at radius {}", self.predict, self.radius))
+        } else if !(0.0..=1.0).contains(&self.p_low) {
+            Some(format!("p_low is {}", self.p_low))
+        } else {
+            None
+        }
     }
 }

@@ -38,10 +38,6 @@ pub struct Finding {
 
 impl Versioned for CheckRecord {
     const WHAT: &'static str = "record of the checks";
-
-    fn format_version(&self) -> u32 {
-        self.format_version
-    }
 }
 
 impl CheckRecord {
@@ -50,19 +46,19 @@ impl CheckRecord {
         table.with_extension("checks.toml")
     }
 
-    /// Reads the record beside the table at `table`; `None` if there is none.
+    /// Reads the record beside the table at `table` of the job `key`; `None` if there is none.
     ///
     /// # Errors
-    /// If it cannot be read, is not TOML of this format, or is of a newer version.
-    pub fn read(table: &Path) -> Result<Option<Self>> {
-        toml_file::read_if_there(&Self::path(table))
+    /// If it cannot be read, does not fit its checksum, or is of another version.
+    pub fn read(table: &Path, key: &str) -> Result<Option<Self>> {
+        toml_file::read_if_there(&Self::path(table), key)
     }
 
-    /// Puts the record beside the table at `table`, in one step.
+    /// Puts the record beside the table at `table` of the job `key`, in one step.
     ///
     /// # Errors
     /// If the folder cannot be written to.
-    pub fn write(&self, table: &Path) -> Result<()> {
-        toml_file::write(&Self::path(table), self)
+    pub fn write(&self, table: &Path, key: &str) -> Result<()> {
+        toml_file::write(&Self::path(table), key, self)
     }
 }

@@ -1,13 +1,14 @@
 //! What a corruption benchmark leaves on disk: `corruptions.toml`, which says what was measured, and
 //! `corruptions.csv` with a row per corruption and severity, which is also its journal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::ModelRecord;
+use super::table;
 use super::toml_file::{self, Versioned};
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 
 /// Severities run from 1 to this.
@@ -29,15 +30,9 @@ pub struct CorruptionRecord {
     /// The corruptions, in the order of the table.
     pub corruptions: Vec<String>,
     /// Device: `cpu`, `cuda:0`.
-    #[serde(default = "cpu")]
     pub device: String,
     /// The network.
     pub model: ModelRecord,
-}
-
-/// What records from before there was a choice are of.
-fn cpu() -> String {
-    "cpu".into()
 }
 
 /// A row of `corruptions.csv`.
@@ -52,40 +47,60 @@ pub struct CorruptionRow {
     pub correct: usize,
     /// Images looked at.
     pub images: usize,
-    /// First 16 hex digits of the SHA-256 of the data.
+    /// First 16 hex digits of the SHA-256 of the list of images: of their digests, in order.
     pub data: String,
-    /// First 16 hex digits of the SHA-256 of the weight file.
+    /// First 16 hex digits of the identity of the network.
     pub model: String,
 }
 
 impl Versioned for CorruptionRecord {
     const WHAT: &'static str = "corruption record";
     const REMEDY: &'static str = "name a folder that `epsball corruptions` has written";
-
-    fn format_version(&self) -> u32 {
-        self.format_version
-    }
 }
 
 impl CorruptionRecord {
+    /// The file of the folder `folder`.
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join("corruptions.toml")
+    }
+
+    /// The table of the folder `folder`.
+    pub fn table(folder: &Path) -> PathBuf {
+        folder.join("corruptions.csv")
+    }
+
+    /// Identity of the measurement: what a row depends on but the images. More corruptions may be
+    /// measured under the same key.
+    pub fn key(&self) -> String {
+        let Self { data, first, device, model, .. } = self;
+        sha256(format!("{} {data} {first:?} {device}", model.identity).as_bytes())
+    }
+
+    /// Puts the record into `folder`, in one step.
+    ///
+    /// # Errors
+    /// If the folder cannot be written to.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        toml_file::write(&Self::path(folder), "", self)
+    }
+
+    /// Reads the record of `folder`; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it is not of this format or was changed.
+    pub fn read_if_there(folder: &Path) -> Result<Option<Self>> {
+        toml_file::read_if_there(&Self::path(folder), "")
+    }
+
     /// Reads `corruptions.toml` and the rows of `corruptions.csv` that are complete in `folder`.
     ///
     /// # Errors
-    /// If one of them is missing or is not of this format.
+    /// If one of them is missing, is not of this format or was changed.
     pub fn read(folder: &Path) -> Result<(Self, Vec<CorruptionRow>)> {
-        let record = toml_file::read(&folder.join("corruptions.toml"))?;
-        Ok((record, rows(&folder.join("corruptions.csv"))?))
+        let record: Self = toml_file::read(&Self::path(folder), "")?;
+        let path = Self::table(folder);
+        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        let rows = table::parse(&path, &record.key(), &bytes)?.rows;
+        Ok((record, rows))
     }
-}
-
-fn rows<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-    let complete = text.rfind('\n').map_or(0, |end| end + 1);
-    csv::Reader::from_reader(&text.as_bytes()[..complete])
-        .into_deserialize()
-        .collect::<Result<_, _>>()
-        .map_err(|e: csv::Error| {
-            let remedy = "the file was changed by hand: measure again";
-            Error::file(path, "row", e.to_string(), remedy)
-        })
 }

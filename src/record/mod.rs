@@ -7,13 +7,15 @@ mod attack_row;
 mod bound_row;
 mod certificate_row;
 mod check_record;
+mod checksum;
 mod corruptions;
 mod counts_record;
 mod patch_row;
+mod table;
 mod toml_file;
+mod work;
 
-use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,9 @@ pub use check_record::{CheckRecord, Finding};
 pub use corruptions::{CorruptionRecord, CorruptionRow, SEVERITIES};
 pub use counts_record::{CountsRecord, ImageCounts};
 pub use patch_row::PatchRow;
+pub use table::{Table, read_table};
+pub(crate) use table::{encode as encode_table, parse as parse_table};
+pub use work::Work;
 
 use self::toml_file::Versioned;
 use crate::error::{Error, Result};
@@ -32,46 +37,68 @@ use crate::error::{Error, Result};
 /// More values than any image has.
 const PIXELS: usize = 1 << 32;
 
-/// A row of a job's table.
-pub trait Row: Serialize + DeserializeOwned {
+/// What a line of a table holds.
+pub trait Line: Serialize + DeserializeOwned {}
+
+impl<T: Serialize + DeserializeOwned> Line for T {}
+
+/// A row of a job's table: what the job found out about one image.
+pub trait Row: Line {
     /// Index of the image in its data set.
     fn idx(&self) -> u64;
+
+    /// Digest of the image with its label ([`Batch::digests`](crate::data::Batch::digests)).
+    fn image(&self) -> &str;
+
+    /// What cannot be in this row, in a few words; `None` if it makes sense.
+    fn problem(&self) -> Option<String>;
 }
 
-/// Version of the formats in this module; a reader refuses newer ones.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the formats in this module; a reader refuses others.
+///
+/// 2: rows say which image they are about and carry a checksum; a run has sessions, and a job its own
+/// seed, device and key.
+pub const FORMAT_VERSION: u32 = 2;
 
-/// The file `run.toml`: the resolved suite, with the identity of everything that went in.
+/// The file `run.toml`: every job with its settings, and the identity of everything that went in. A
+/// run grows: later sessions add models, data, images and jobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
     /// [`FORMAT_VERSION`] at the time of writing.
     pub format_version: u32,
-    /// Name of the suite.
+    /// Name of the suite that began the run.
     pub name: String,
-    /// Version of epsball.
-    pub epsball: String,
-    /// Seed of all per-image randomness.
-    pub seed: u64,
-    /// Source of the random numbers: `per-image`, or `torch` with the batch size it depends on.
-    #[serde(default)]
-    pub rng: String,
-    /// Device as resolved: `cpu`, `cuda:0`.
-    pub device: String,
-    /// Number format of the network that was attacked: `f32`.
-    pub precision: String,
-    /// Attack jobs leave their adversarial images beside their tables.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub save_adversarial: bool,
+    /// Every call of the program that computed in this folder, in order.
+    #[serde(default, rename = "session")]
+    pub sessions: Vec<SessionRecord>,
     /// The networks.
-    #[serde(rename = "model")]
+    #[serde(default, rename = "model")]
     pub models: Vec<ModelRecord>,
     /// The data sets.
-    #[serde(rename = "data")]
+    #[serde(default, rename = "data")]
     pub data: Vec<DataRecord>,
-    /// The jobs, in the order of the suite.
-    #[serde(rename = "job")]
+    /// The jobs, in the order in which they were added.
+    #[serde(default, rename = "job")]
     pub jobs: Vec<JobRecord>,
+}
+
+/// One call of the program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRecord {
+    /// The arguments of the program, as they were given.
+    pub command: String,
+    /// Version of epsball.
+    pub epsball: String,
+    /// Processor, threads and operating system.
+    pub machine: String,
+    /// Device of the networks: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Begin, as seconds since 1970-01-01 00:00 UTC.
+    pub started: u64,
+    /// End, likewise; 0 while the session runs or if it was killed.
+    pub ended: u64,
 }
 
 /// One network of a run.
@@ -84,6 +111,8 @@ pub struct ModelRecord {
     pub architecture: String,
     /// SHA-256 of the weight file.
     pub sha256: String,
+    /// SHA-256 of what the network computes with: weights, architecture, parameters, normalisation.
+    pub identity: String,
     /// Number of weights.
     pub parameters: usize,
     /// What the author or the model file says about it in a few words: training, source.
@@ -100,12 +129,14 @@ pub struct ModelRecord {
 pub struct DataRecord {
     /// Name used in tables.
     pub name: String,
-    /// SHA-256 of the image file.
+    /// SHA-256 of the image file (for a folder: of the list of names).
     pub sha256: String,
     /// `[C, H, W]`.
     pub shape: [usize; 3],
-    /// Number of images the jobs of this run evaluate.
+    /// Number of images that the latest session evaluated.
     pub images: usize,
+    /// SHA-256 of the list of these images: of their digests, in order.
+    pub digest: String,
 }
 
 /// One job: one network under one attack or certificate.
@@ -114,6 +145,9 @@ pub struct DataRecord {
 pub struct JobRecord {
     /// Unique in the run: `model--label`.
     pub id: String,
+    /// Identity of the job: SHA-256 of everything that its rows depend on but the images. Two jobs of
+    /// one key give the same row for an image.
+    pub key: String,
     /// Table of the job, relative to the run folder, with `/`.
     pub file: String,
     /// A name in [`RunRecord::models`].
@@ -122,101 +156,52 @@ pub struct JobRecord {
     pub data: String,
     /// Number of images this job evaluates; the job is finished when its table has as many rows.
     pub images: usize,
+    /// Every row was on the disk when the job ended: a table with fewer rows was cut.
+    #[serde(default)]
+    pub finished: bool,
+    /// Safety checks belong to the job: their record lies beside its table.
+    #[serde(default)]
+    pub checked: bool,
+    /// Seed of all per-image randomness.
+    pub seed: u64,
+    /// Source of the random numbers: `per-image`, or `torch` with the batches it depends on.
+    pub rng: String,
+    /// Device as resolved: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Number format of the network that was attacked: `f32`.
+    pub precision: String,
     /// What is done.
     pub work: Work,
 }
 
-/// What a job does to its images.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Work {
-    /// An attack; its table holds [`AttackRow`]s (`.csv`).
-    Attack {
-        /// Column title, unique per model: `pgd-linf`, `patch-rs`.
-        label: String,
-        /// Name of the attack: `pgd`.
-        attack: String,
-        /// Threat model in words: `Linf`, `L2`, `patch 2x2`.
-        threat: String,
-        /// Budgets at which robust accuracy is reported, in the threat's unit, ascending. One value
-        /// for a fixed-budget attack, any number for one that finds minimal perturbations; empty
-        /// when the threat has no budget (a patch).
-        eps: Vec<f64>,
-        /// The attack minimises the distance, so one table serves every budget.
-        minimal: bool,
-        /// A control (random noise, grey patch): shown, but not part of the worst case.
-        #[serde(default)]
-        control: bool,
-        /// Every hyper-parameter by its name in the paper.
-        parameters: BTreeMap<String, String>,
-    },
-    /// Randomized smoothing; its table holds [`CertificateRow`]s (`.tsv`).
-    Certificate {
-        /// Column title: `smoothing-0.25`.
-        label: String,
-        /// Name of the certificate: `cohen`.
-        certificate: String,
-        /// Norm of the radii: `L2`, which runs before it was written down had.
-        #[serde(default = "l2")]
-        norm: String,
-        /// Standard deviation of the noise, in pixel units of [0, 1]; 0 for noise without one.
-        sigma: f64,
-        /// Radii of the report, in the norm, ascending.
-        radii: Vec<f64>,
-        /// What is promised about a radius and why, in a sentence.
-        #[serde(default)]
-        guarantee: String,
-        /// Every parameter by its name in the paper (N0, N, alpha).
-        parameters: BTreeMap<String, String>,
-    },
-    /// A certificate against patches; its table holds [`PatchRow`]s (`.tsv`).
-    PatchCertificate {
-        /// Column title, unique per model: `patchcleanser-2x2`.
-        label: String,
-        /// Name of the certificate: `patchcleanser`.
-        certificate: String,
-        /// Threat model in words, in pixels: `patch 2x2`.
-        patch: String,
-        /// Every parameter by its name in the paper, the size of the patch as it was stated.
-        parameters: BTreeMap<String, String>,
-    },
-    /// Deterministic bounds of the network itself; its table holds [`BoundRow`]s (`.tsv`).
-    Bound {
-        /// Column title: `crown-linf`.
-        label: String,
-        /// Name of the method: `crown`.
-        certificate: String,
-        /// Threat model in words: `Linf`, `L2`.
-        threat: String,
-        /// Radii of the report, in the norm of the threat, ascending.
-        eps: Vec<f64>,
-        /// Every parameter by name.
-        parameters: BTreeMap<String, String>,
-    },
-}
-
-fn l2() -> String {
-    "L2".into()
-}
-
 impl Versioned for RunRecord {
     const WHAT: &'static str = "run record";
-    const REMEDY: &'static str = "the folder is not a run of this version";
-
-    fn format_version(&self) -> u32 {
-        self.format_version
-    }
+    const REMEDY: &'static str =
+        "copy the file from a backup, or choose another folder; rows in `jobs` stay readable";
 }
 
 impl RunRecord {
+    /// The file of the run folder `folder`.
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join("run.toml")
+    }
+
+    /// Puts the record into the run folder `folder`, in one step.
+    ///
+    /// # Errors
+    /// If the folder cannot be written to.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        toml_file::write(&Self::path(folder), "", self)
+    }
+
     /// Reads `run.toml` of the run folder `folder`.
     ///
     /// # Errors
     /// If the file is missing, is not TOML of this format, or is of a newer version, a table lies
     /// outside of the folder, or images are larger than any.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("run.toml");
-        let record: Self = toml_file::read(&path)?;
+        let path = Self::path(folder);
+        let record: Self = toml_file::read(&path, "")?;
         let bad =
             |field: String, problem: String| Err(Error::file(&path, field, problem, Self::REMEDY));
         // A path from elsewhere may name a device, which has no end.

@@ -26,12 +26,29 @@ pub struct PatchRow {
     pub runner_up: u64,
     /// Forward passes spent on this image.
     pub forwards: u64,
-    /// First 16 hex digits of the SHA-256 of the weight file.
+    /// First 16 hex digits of the identity of the network.
     pub model: String,
+    /// Digest of the image with its label: what the row is about.
+    pub image: String,
 }
 
 impl Row for PatchRow {
     fn idx(&self) -> u64 {
         self.idx
+    }
+
+    fn image(&self) -> &str {
+        &self.image
+    }
+
+    fn problem(&self) -> Option<String> {
+        let correct = u8::from(self.predict == self.label);
+        if self.correct != correct {
+            Some(format!("correct is {}, and the prediction says {correct}", self.correct))
+        } else if self.certified > correct {
+            Some(format!("certified is {} and correct is {correct}", self.certified))
+        } else {
+            None
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What an attacker may do: a ball around the clean image in some norm, or a patch, always inside
 //! the box [0, 1]. A norm is one file with a [`Geometry`] and one line in [`Norm::geometry`].
 
+mod change;
 mod l1;
 mod l1_box;
 mod l2;
@@ -8,6 +9,7 @@ mod linf;
 mod patch;
 mod patch_size;
 
+pub use change::Change;
 pub use l1_box::project_on_l1_ball_and_box;
 pub use patch::{Patch, Window};
 pub use patch_size::PatchSize;

@@ -133,6 +133,7 @@ fn info(architecture: &Architecture, plan: &Plan) -> ModelInfo {
         classes: plan.classes,
         parameters: 0,
         sha256: String::new(),
+        identity: String::new(),
         randomised: false,
         optimises_in_forward: false,
     }

@@ -115,6 +115,7 @@ fn network(case: &Case, entry: &serde_json::Value) -> (FrozenNetwork, BTreeMap<S
         classes: plan.classes,
         parameters: 0,
         sha256: String::new(),
+        identity: String::new(),
         randomised: false,
         optimises_in_forward: false,
     };

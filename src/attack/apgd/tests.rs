@@ -27,6 +27,7 @@ fn network(file: &HashMap<String, Tensor>) -> FrozenNetwork {
         classes: 10,
         parameters: 0,
         sha256: String::new(),
+        identity: String::new(),
         randomised: false,
         optimises_in_forward: false,
     };

@@ -114,6 +114,7 @@ mod samples {
             model: "0123456789abcdef".into(),
             mode: "cohen".into(),
             level: 0.001,
+            image: "fedcba9876543210".into(),
         }
     }
 }

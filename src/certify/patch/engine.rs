@@ -33,7 +33,8 @@ pub fn certify_patches(
 ) -> Result<()> {
     batch::check(model, batch)?;
     let classes = model.info().classes;
-    let model_hash: String = model.info().sha256.chars().take(16).collect();
+    let model_hash: String = model.info().identity.chars().take(16).collect();
+    let digests = batch.digests()?;
     let pixels = batch.images.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
     let pixels = pixels.flatten_all()?.to_vec1::<f32>()?;
     let length = (pixels.len() / batch.len().max(1)).max(1);
@@ -66,6 +67,7 @@ pub fn certify_patches(
                 runner_up: verdict.runner_up,
                 forwards: image.forwards,
                 model: model_hash.clone(),
+                image: digests[image.number].clone(),
             })?;
         }
         if active.is_empty() && waiting.len() == 0 {

@@ -38,6 +38,7 @@ impl Tiny {
             classes: CLASSES,
             parameters: hidden.len() + output.len(),
             sha256: "0123456789abcdef0123456789abcdef".into(),
+            identity: String::new(),
             randomised: false,
             optimises_in_forward: false,
         };

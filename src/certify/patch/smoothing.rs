@@ -303,6 +303,7 @@ mod tests {
             classes: 2,
             parameters: 0,
             sha256: String::new(),
+            identity: String::new(),
             randomised: false,
             optimises_in_forward: false,
         });

@@ -1,0 +1,65 @@
+//! How far an image is from the clean one, in every way that a threat model asks: an adversarial image
+//! is evidence under each threat model that it lies inside, whatever it was searched for.
+
+use super::Norm;
+use super::patch::changed_pixels;
+
+/// The difference of two images.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Change {
+    /// Largest absolute difference of a value.
+    pub linf: f64,
+    /// Euclidean length of the difference.
+    pub l2: f64,
+    /// Sum of the absolute differences.
+    pub l1: f64,
+    /// Number of pixels in which a value differs.
+    pub l0: u64,
+    /// Height of the smallest rectangle around these pixels; 0 if there are none.
+    pub height: u64,
+    /// Width of that rectangle.
+    pub width: u64,
+}
+
+impl Change {
+    /// The difference of `x` and `x0`, both `[C, H, W]` of this shape.
+    pub fn of(x: &[f32], x0: &[f32], [channels, _, width]: [usize; 3]) -> Self {
+        let distance = |norm: Norm| norm.geometry().distance(x, x0);
+        let (mut l0, mut bounds) = (0, None::<[usize; 4]>);
+        for pixel in changed_pixels(x, x0, channels) {
+            let (row, column) = (pixel / width.max(1), pixel % width.max(1));
+            let [top, bottom, left, right] = bounds.unwrap_or([row, row, column, column]);
+            bounds = Some([top.min(row), bottom.max(row), left.min(column), right.max(column)]);
+            l0 += 1;
+        }
+        let [top, bottom, left, right] = bounds.map_or([1, 0, 1, 0], |bounds| bounds);
+        Self {
+            linf: distance(Norm::Linf),
+            l2: distance(Norm::L2),
+            l1: distance(Norm::L1),
+            l0,
+            height: (bottom + 1 - top) as u64,
+            width: (right + 1 - left) as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_by_hand() {
+        // Two channels of 3 rows and 4 columns; one pixel changed in both, another in the second.
+        let x0 = vec![0.5_f32; 24];
+        let mut x = x0.clone();
+        x[5] = 0.25;
+        x[12 + 5] = 1.0;
+        x[12 + 11] = 0.0;
+        let change = Change::of(&x, &x0, [2, 3, 4]);
+        assert_eq!((change.linf, change.l1, change.l0), (0.5, 1.25, 2));
+        assert!((change.l2 - 0.5625_f64.sqrt()).abs() < 1e-12);
+        assert_eq!((change.height, change.width), (2, 3));
+        assert_eq!(Change::of(&x0, &x0, [2, 3, 4]), Change::default());
+    }
+}
