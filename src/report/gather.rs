@@ -1,30 +1,32 @@
-//! Brings the jobs of several run folders together. Networks and data sets are the same when their
-//! hashes are, whatever each run calls them; a job that was run twice counts once, in its later form.
+//! Brings the jobs of several run folders together. The order, the names and the number of copies of the
+//! folders do not matter: runs are sorted by their beginning, copies of a run are one run, and networks
+//! and images are the same when their digests are, whatever each run calls them.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::format;
+use super::data_sets;
 use super::table::Table;
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::record::{CheckRecord, DataRecord, ModelRecord, RunRecord, Work};
 
 /// Where a part of a leaderboard comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunInfo {
-    /// Name of the run folder, without the path to it.
+    /// Name of the run folder, without the path to it; several names if it was given in copies.
     pub folder: String,
     /// Name of the suite.
     pub name: String,
-    /// Version of epsball that ran it.
-    pub epsball: String,
-    /// Seed of all per-image randomness.
-    pub seed: u64,
-    /// Device: `cpu`, `cuda:0`.
-    pub device: String,
-    /// Number format of the attacked networks.
-    pub precision: String,
+    /// Versions of epsball that ran it.
+    pub epsball: Vec<String>,
+    /// Seeds of all per-image randomness.
+    pub seeds: Vec<u64>,
+    /// Devices: `cpu`, `cuda:0`.
+    pub devices: Vec<String>,
+    /// Number formats of the attacked networks.
+    pub precisions: Vec<String>,
 }
 
 /// All jobs of all runs, with models and data sets merged.
@@ -41,127 +43,129 @@ pub(super) struct Gathered {
 /// One job with its rows.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Index in [`Gathered::runs`].
-    pub(super) run: usize,
     /// Index in [`Gathered::models`].
     pub(super) model: usize,
     /// Index in [`Gathered::data`].
     pub(super) data: usize,
+    /// Identity of the job: two jobs of one key give the same row for an image.
+    pub(super) key: String,
     /// Images the job evaluates.
     pub(super) images: usize,
+    pub(super) seed: u64,
+    pub(super) device: String,
+    pub(super) precision: String,
     pub(super) work: Work,
     pub(super) table: Table,
     /// What the safety checks found, if the job has any.
     pub(super) checks: Option<CheckRecord>,
 }
 
+/// A run in all its copies.
+struct Run {
+    started: u64,
+    /// SHA-256 of `run.toml`.
+    hash: String,
+    record: RunRecord,
+    folders: Vec<PathBuf>,
+}
+
 impl Job {
-    /// Same network, same data, same column(s) of the board.
-    fn same_column(&self, other: &Self) -> bool {
-        let label = |work: &Work| match work {
-            Work::Attack { label, eps, minimal, .. } => {
-                // A fixed-budget attack is another job at another budget.
-                let budget =
-                    if *minimal { vec![] } else { eps.iter().map(|e| format::eps(*e)).collect() };
-                (label.clone(), true, budget)
-            }
-            Work::Certificate { label, .. }
-            | Work::PatchCertificate { label, .. }
-            | Work::Bound { label, .. } => (label.clone(), false, vec![]),
-        };
-        self.model == other.model
-            && self.data == other.data
-            && label(&self.work) == label(&other.work)
+    /// All images of the job are done.
+    pub(super) fn finished(&self) -> bool {
+        self.table.len() >= self.images
     }
 }
 
 impl Gathered {
-    /// Reads all run folders, in order.
+    /// Reads all run folders.
     pub(super) fn read(folders: &[PathBuf]) -> Result<Self> {
-        let mut all = Self::default();
+        let mut runs: Vec<Run> = Vec::new();
         for folder in folders {
-            all.add(folder)?;
+            let record = RunRecord::read(folder)?;
+            let path = RunRecord::path(folder);
+            let hash = sha256(&std::fs::read(&path).map_err(Error::io("read", &path))?);
+            match runs.iter_mut().find(|run| run.hash == hash) {
+                Some(run) => run.folders.push(folder.clone()),
+                None => runs.push(Run {
+                    started: record.sessions.first().map_or(0, |session| session.started),
+                    hash,
+                    record,
+                    folders: vec![folder.clone()],
+                }),
+            }
         }
+        runs.sort_by(|a, b| (a.started, &a.hash).cmp(&(b.started, &b.hash)));
+        let mut all = Self::default();
+        // Where the data records of each run begin among those of all runs.
+        let mut records: Vec<DataRecord> = Vec::new();
+        for run in &runs {
+            all.add(run, records.len())?;
+            records.extend(run.record.data.iter().cloned());
+        }
+        all.data = data_sets::merge(records, &mut all.jobs);
         all.tell_namesakes_apart();
         Ok(all)
     }
 
-    fn add(&mut self, folder: &Path) -> Result<()> {
-        let record = RunRecord::read(folder)?;
-        let name = folder.file_name().map_or_else(
-            || folder.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        );
-        let run = self.runs.len();
-        let unlisted = |job: &str, field: &str, value: &str| {
-            Error::file(
-                folder.join("run.toml"),
-                format!("job `{job}`: {field}"),
-                format!("`{value}` is not listed in this file"),
-                "the file was edited or cut: run the suite again",
-            )
-        };
+    /// Adds `run`; the first of its data records is number `first_data` of all.
+    fn add(&mut self, run: &Run, first_data: usize) -> Result<()> {
+        let Run { record, folders, .. } = run;
         for job in &record.jobs {
-            let model = record.models.iter().find(|m| m.name == job.model);
-            let model = model.ok_or_else(|| unlisted(&job.id, "model", &job.model))?;
-            let data = record.data.iter().find(|d| d.name == job.data);
-            let data = data.ok_or_else(|| unlisted(&job.id, "data", &job.data))?;
-            let job = Job {
-                run,
-                model: self.model(model),
-                data: self.data(data),
-                images: job.images,
-                work: job.work.clone(),
-                table: Table::read(folder, job, &model.sha256)?,
-                checks: CheckRecord::read(&folder.join(&job.file))?,
+            let unlisted = |field: &str, value: &str| {
+                Error::file(
+                    folders.first().map(|folder| RunRecord::path(folder)).unwrap_or_default(),
+                    format!("job `{}`: {field}", job.id),
+                    format!("`{value}` is not listed in this file"),
+                    "copy the file from a backup, or run the suite in another folder",
+                )
             };
-            self.insert(job, &name);
+            let model = record.models.iter().find(|m| m.name == job.model);
+            let model = model.ok_or_else(|| unlisted("model", &job.model))?;
+            let data = record.data.iter().position(|d| d.name == job.data);
+            let data = first_data + data.ok_or_else(|| unlisted("data", &job.data))?;
+            let number = self.model(model);
+            for folder in folders {
+                let table = Table::read(folder, job, &model.identity)?;
+                let checks = table.checks(folder, job)?;
+                self.jobs.push(Job {
+                    model: number,
+                    data,
+                    key: job.key.clone(),
+                    images: job.images,
+                    seed: job.seed,
+                    device: job.device.clone(),
+                    precision: job.precision.clone(),
+                    work: job.work.clone(),
+                    table,
+                    checks,
+                });
+            }
         }
+        let mut names: Vec<String> = folders.iter().map(|folder| name(folder)).collect();
+        names.sort();
+        names.dedup();
         self.runs.push(RunInfo {
-            folder: name,
-            name: record.name,
-            epsball: record.epsball,
-            seed: record.seed,
-            device: record.device,
-            precision: record.precision,
+            folder: names.join(", "),
+            name: record.name.clone(),
+            epsball: distinct(record.sessions.iter().map(|session| session.epsball.clone())),
+            seeds: distinct(record.jobs.iter().map(|job| job.seed)),
+            devices: distinct(record.jobs.iter().map(|job| job.device.clone())),
+            precisions: distinct(record.jobs.iter().map(|job| job.precision.clone())),
         });
         Ok(())
     }
 
-    /// Adds `job` of the run folder called `folder`, in place of an earlier run of the same job.
-    fn insert(&mut self, job: Job, folder: &str) {
-        let Some(at) = self.jobs.iter().position(|old| old.same_column(&job)) else {
-            self.jobs.push(job);
-            return;
-        };
-        let old = &self.jobs[at];
-        let from = match self.runs.get(old.run) {
-            Some(run) => format!("{folder} replaces {}", run.folder),
-            // Two names for one network in one run, which is not in the list yet.
-            None => format!("twice in {folder}, the later counts"),
-        };
-        let settings = if old.work == job.work { "" } else { ", with other settings" };
-        let model = &self.models[job.model].name;
-        self.notes.push(format!("{model} under {}: {from}{settings}.", format::label(&job.work)));
-        self.jobs[at] = job;
-    }
-
     fn model(&mut self, record: &ModelRecord) -> usize {
-        let same =
-            |m: &ModelRecord| m.sha256 == record.sha256 && m.architecture == record.architecture;
-        let Some(at) = self.models.iter().position(same) else {
+        let Some(at) = self.models.iter().position(|m| m.identity == record.identity) else {
             self.models.push(record.clone());
             return self.models.len() - 1;
         };
         if self.models[at].published.is_none() {
             self.models[at].published.clone_from(&record.published);
         }
-        let known = &self.models[at].name;
-        if *known != record.name {
-            let note = format!(
-                "{} and {} are the same weight file, shown as {known}.",
-                known, record.name
-            );
+        let (known, new) = (&self.models[at].name, &record.name);
+        if known != new {
+            let note = format!("{known} and {new} are the same network, shown as {known}.");
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }
@@ -169,39 +173,42 @@ impl Gathered {
         at
     }
 
-    fn data(&mut self, record: &DataRecord) -> usize {
-        match self.data.iter().position(|d| d.sha256 == record.sha256) {
-            Some(at) => {
-                let known = &mut self.data[at];
-                known.images = known.images.max(record.images);
-                at
-            }
-            None => {
-                self.data.push(record.clone());
-                self.data.len() - 1
-            }
-        }
-    }
-
-    /// Different files under one name get the start of their hash as a surname.
+    /// What differs under one name gets the start of its digest as a surname.
     fn tell_namesakes_apart(&mut self) {
-        let names = |of: &[(String, String)]| -> Vec<String> {
-            let twice = |name: &str| of.iter().filter(|(n, _)| n == name).count() > 1;
-            of.iter()
-                .map(|(name, sha256)| match twice(name) {
-                    true => format!("{name} ({})", sha256.get(..8).unwrap_or(sha256)),
-                    false => name.clone(),
-                })
-                .collect()
-        };
-        let models: Vec<_> =
-            self.models.iter().map(|m| (m.name.clone(), m.sha256.clone())).collect();
-        let data: Vec<_> = self.data.iter().map(|d| (d.name.clone(), d.sha256.clone())).collect();
-        for (model, name) in self.models.iter_mut().zip(names(&models)) {
-            model.name = name;
-        }
-        for (data, name) in self.data.iter_mut().zip(names(&data)) {
-            data.name = name;
+        let mut names: Vec<(&mut String, [&str; 2])> =
+            self.models.iter_mut().map(|m| (&mut m.name, [&*m.identity, ""])).collect();
+        surnames(&mut names);
+        let mut names: Vec<(&mut String, [&str; 2])> =
+            self.data.iter_mut().map(|d| (&mut d.name, [&*d.sha256, &*d.digest])).collect();
+        surnames(&mut names);
+    }
+}
+
+/// Appends to equal names the start of the first of their digests, and of the second if that is equal too.
+fn surnames(names: &mut [(&mut String, [&str; 2])]) {
+    let known: Vec<(String, [String; 2])> =
+        names.iter().map(|(name, digests)| (name.to_string(), digests.map(str::to_owned))).collect();
+    for (name, [first, second]) in names {
+        let same = |(other, _): &&(String, [String; 2])| other == *name;
+        if known.iter().filter(same).count() > 1 {
+            let alike = known.iter().filter(same).filter(|(_, [other, _])| other == first).count();
+            let digest = if alike > 1 && !second.is_empty() { second } else { first };
+            **name = format!("{name} ({})", digest.get(..8).unwrap_or(digest));
         }
     }
+}
+
+/// Every value once, in the order of the first ones.
+pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    values.fold(Vec::new(), |mut all, value| {
+        if !all.contains(&value) {
+            all.push(value);
+        }
+        all
+    })
+}
+
+fn name(folder: &Path) -> String {
+    let last = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    last.unwrap_or_else(|| folder.display().to_string())
 }

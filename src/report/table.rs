@@ -1,61 +1,88 @@
-//! Reads the table of one job. The table is also the runner's journal, so it may be missing, short,
-//! or end in the middle of a line; all of these say that the job is unfinished, nothing else does.
+//! The table of one job, by image: what [`crate::record`] reads, checked against the job it belongs to.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::image_key::{ImageKey, Rows, keyed};
 use crate::error::{Error, Result};
-use crate::record::{AttackRow, BoundRow, CertificateRow, JobRecord, PatchRow, Row, Work};
+use crate::record::{
+    AttackRow, BoundRow, CertificateRow, CheckRecord, JobRecord, PatchRow, Row, Work, read_table,
+};
 
-/// The rows of a job by image index.
+/// The rows of a job by image.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Table {
     /// Of an attack.
-    Attack(BTreeMap<u64, AttackRow>),
+    Attack(Rows<AttackRow>),
     /// Of a certificate.
-    Certificate(BTreeMap<u64, CertificateRow>),
+    Certificate(Rows<CertificateRow>),
     /// Of a certificate against patches.
-    Patch(BTreeMap<u64, PatchRow>),
+    Patch(Rows<PatchRow>),
     /// Of bounds.
-    Bound(BTreeMap<u64, BoundRow>),
+    Bound(Rows<BoundRow>),
 }
 
 impl Table {
-    /// Reads the table of `job` in the run folder `folder`; `sha256` is of the job's model. A missing
+    /// Reads the table of `job` in the run folder `folder`; `identity` is of the job's model. A missing
     /// file is a table without rows.
     ///
     /// # Errors
-    /// If a complete line is not a row of this kind of job, an image appears twice, there are more
-    /// rows than the job has images, or the rows belong to another model.
-    pub(super) fn read(folder: &Path, job: &JobRecord, sha256: &str) -> Result<Self> {
+    /// If the table was changed, cut, or is of another job or another model.
+    pub(super) fn read(folder: &Path, job: &JobRecord, identity: &str) -> Result<Self> {
         let path = folder.join(&job.file);
         let table = match &job.work {
-            Work::Attack { .. } => Self::Attack(rows::<AttackRow>(&path, b',')?),
+            Work::Attack { .. } => Self::Attack(keyed(read_table(&path, &job.key)?.rows)),
             Work::Certificate { .. } => {
-                let rows = rows::<CertificateRow>(&path, b'\t')?;
-                of_model(&path, sha256, rows.values().map(|r| (r.idx, r.model.as_str())))?;
-                Self::Certificate(rows)
+                let rows = read_table::<CertificateRow>(&path, &job.key)?.rows;
+                of_model(&path, identity, rows.iter().map(|r| (r.idx, r.model.as_str())))?;
+                Self::Certificate(keyed(rows))
             }
             Work::PatchCertificate { .. } => {
-                let rows = rows::<PatchRow>(&path, b'\t')?;
-                of_model(&path, sha256, rows.values().map(|r| (r.idx, r.model.as_str())))?;
-                Self::Patch(rows)
+                let rows = read_table::<PatchRow>(&path, &job.key)?.rows;
+                of_model(&path, identity, rows.iter().map(|r| (r.idx, r.model.as_str())))?;
+                Self::Patch(keyed(rows))
             }
             Work::Bound { .. } => {
-                let rows = rows::<BoundRow>(&path, b'\t')?;
-                of_model(&path, sha256, rows.values().map(|r| (r.idx, r.model.as_str())))?;
-                Self::Bound(rows)
+                let rows = read_table::<BoundRow>(&path, &job.key)?.rows;
+                of_model(&path, identity, rows.iter().map(|r| (r.idx, r.model.as_str())))?;
+                Self::Bound(keyed(rows))
             }
         };
-        if table.len() > job.images {
+        let (rows, images) = (table.len(), job.images);
+        if rows > images {
             return Err(Error::file(
                 &path,
                 "rows",
-                format!("{} for a job of {} images", table.len(), job.images),
+                format!("{rows} for a job of {images} images"),
                 "run.toml and the table are of different runs: run the job again",
             ));
         }
+        if job.finished && rows < images {
+            return Err(Error::file(
+                &path,
+                "rows",
+                format!("{rows} of {images}, and the job had finished: the table was cut"),
+                "copy the table from a backup, or delete it and run the suite again",
+            ));
+        }
         Ok(table)
+    }
+
+    /// Reads what the safety checks of `job` found, whose table this is; `None` if it has none.
+    ///
+    /// # Errors
+    /// If the record was changed, or is missing beside the rows of a job that was checked.
+    pub(super) fn checks(&self, folder: &Path, job: &JobRecord) -> Result<Option<CheckRecord>> {
+        let table = folder.join(&job.file);
+        let checks = CheckRecord::read(&table, &job.key)?;
+        if checks.is_none() && job.checked && self.len() > 0 {
+            return Err(Error::file(
+                CheckRecord::path(&table),
+                "record of the checks",
+                "it is missing, and the table beside it has rows",
+                "copy the file from a backup, or delete the table and run the suite again",
+            ));
+        }
+        Ok(checks)
     }
 
     /// Number of rows: images done.
@@ -67,45 +94,34 @@ impl Table {
             Self::Bound(rows) => rows.len(),
         }
     }
+
+    /// The images with their indices.
+    pub(super) fn images(&self) -> Vec<(&ImageKey, u64)> {
+        fn all<R: Row>(rows: &Rows<R>) -> Vec<(&ImageKey, u64)> {
+            rows.iter().map(|(key, row)| (key, row.idx())).collect()
+        }
+        match self {
+            Self::Attack(rows) => all(rows),
+            Self::Certificate(rows) => all(rows),
+            Self::Patch(rows) => all(rows),
+            Self::Bound(rows) => all(rows),
+        }
+    }
 }
 
-/// Makes sure that every row, an image and the start of a hash, is of the model.
+/// Makes sure that every row, an image and the start of an identity, is of the model.
 fn of_model<'a>(
     path: &Path,
-    sha256: &str,
+    identity: &str,
     mut rows: impl Iterator<Item = (u64, &'a str)>,
 ) -> Result<()> {
-    match rows.find(|(_, model)| !sha256.starts_with(model)) {
+    match rows.find(|(_, model)| !identity.starts_with(model)) {
         None => Ok(()),
         Some((image, model)) => Err(Error::file(
             path,
             format!("image {image}: model"),
-            format!("{model} is not the start of {sha256}"),
-            "the table is of another weight file: delete it and run the job again",
+            format!("{model} is not the start of {identity}"),
+            "the table is of another network: delete it and run the job again",
         )),
     }
-}
-
-/// The complete lines of the delimited file `path`, by image.
-fn rows<T: Row>(path: &Path, delimiter: u8) -> Result<BTreeMap<u64, T>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(e) => return Err(Error::io("read", path)(e)),
-    };
-    // A writer that was killed leaves half a line: only what a line feed closes was written whole.
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(&bytes[..whole]);
-    let mut rows = BTreeMap::new();
-    for (number, row) in reader.deserialize::<T>().enumerate() {
-        let field = || format!("row {}", number + 1);
-        let remedy = "delete the line: the run computes it again";
-        let row = row.map_err(|e| Error::file(path, field(), e.to_string(), remedy))?;
-        let index = row.idx();
-        if rows.insert(index, row).is_some() {
-            let problem = format!("image {index} appears a second time");
-            return Err(Error::file(path, field(), problem, remedy));
-        }
-    }
-    Ok(rows)
 }

@@ -1,145 +1,129 @@
-//! The worst case over several attacks, image by image: an image is robust if no attack broke it. A
-//! single attack's robust accuracy is an upper bound; the worst case is the tightest bound a set of
-//! attacks gives, and what the board is ranked by.
-
-use std::collections::BTreeMap;
+//! The worst case over several attacks, image by image: an image is robust if no adversarial image at hand
+//! lies inside the threat model. A single attack's robust accuracy is an upper bound; the worst case is the
+//! tightest bound that the evidence gives, and what a board is ranked by.
 
 use serde::Serialize;
 
+use super::attacked::Attacked;
+use super::coverage::{ImageSet, Images, common, union};
+use super::evidence::{Evidence, Targets};
+use super::image_key::ImageKey;
 use super::proportion::Proportion;
-use crate::record::AttackRow;
+use super::region::Region;
 
 /// Robust accuracy under several attacks at once.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorstCase {
-    /// Columns of the attacks it is taken over.
+    /// Columns of the attacks that have finished.
     pub attacks: Vec<String>,
     /// Columns that other models of the board have and this model lacks. If there are any, the worst
     /// case is not comparable with theirs and may be too high.
     pub missing: Vec<String>,
-    /// Images that no attack broke, of the images that all of the attacks have finished.
+    /// Attacks that have not finished. What they have found counts; what they have not yet looked at may
+    /// make the worst case too high.
+    pub unfinished: Vec<Unfinished>,
+    /// Images that are robust against all evidence, of those that every finished attack covers; `None` if
+    /// there are none.
     pub robust: Option<Proportion>,
-    /// Images that all of the attacks have finished.
+    /// These images.
+    pub images: Option<ImageSet>,
+    /// Images of the finished attacks that are not among them, because their label is the target.
+    pub left_out: usize,
+    /// What the finished attacks say of the images that only some of them cover.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Beyond>,
+}
+
+/// An attack that is still running, or was stopped.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unfinished {
+    /// Its column.
+    pub title: String,
+    /// Images done.
     pub done: usize,
-    /// Images of the shortest of the attacks' jobs.
+    /// Images of the job.
     pub images: usize,
-    /// Every job has finished.
-    pub finished: bool,
+}
+
+/// A bound over more images than the worst case.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Beyond {
+    /// The attacks that cover more images.
+    pub attacks: Vec<String>,
+    /// Images that are robust against all evidence, of those that any finished attack covers: an upper
+    /// bound, as not all attacks have looked at them.
+    pub robust: Proportion,
 }
 
 impl WorstCase {
-    /// Finished, and over every attack of the board: comparable with other models.
+    /// Finished, and over every attack of the board: comparable with other models on the same images.
     pub fn comparable(&self) -> bool {
-        self.finished && self.missing.is_empty() && self.robust.is_some()
+        self.finished() && self.missing.is_empty() && self.robust.is_some()
+    }
+
+    /// Every attack has finished.
+    pub fn finished(&self) -> bool {
+        self.unfinished.is_empty()
+    }
+
+    /// The unfinished attack that has done the least.
+    pub(super) fn least(&self) -> Option<&Unfinished> {
+        self.unfinished.iter().min_by_key(|attack| attack.done)
     }
 }
 
-/// One job's part in a worst case.
-pub(super) struct Trial<'a> {
-    /// Title of its column.
-    pub(super) title: String,
-    pub(super) rows: &'a BTreeMap<u64, AttackRow>,
-    /// Distance within which an adversarial image counts; `None`: it always does.
-    pub(super) eps: Option<f64>,
-    /// Images of the job.
-    pub(super) images: usize,
-}
+/// An attack in a worst case, under the title of its column.
+pub(super) type Trial<'a, 'b> = (String, &'b Attacked<'a>);
 
-/// Worst case over `trials`, on the images that all of them have finished; `None` without trials.
-///
-/// `further` attacks have run at other budgets of the same threat. An adversarial image that one of
-/// them happened to find within the trials' budget proves as much as any, so it counts; without it
-/// robust accuracy could rise with the budget.
+/// Worst case over `trials`, where an adversarial image counts in any of `regions`; `None` without trials.
 pub(super) fn worst_case(
-    trials: &[Trial<'_>],
-    further: &[Trial<'_>],
+    evidence: &Evidence<'_>,
+    trials: &[Trial<'_, '_>],
+    regions: &[Region],
     missing: Vec<String>,
 ) -> Option<WorstCase> {
-    let (first, rest) = trials.split_first()?;
-    let robust = first.rows.iter().filter_map(|(idx, row)| {
-        let mut robust = row.robust(first.eps);
-        for trial in rest {
-            robust &= trial.rows.get(idx)?.robust(trial.eps);
-        }
-        for trial in further {
-            robust &= trial.rows.get(idx).is_none_or(|row| row.robust(trial.eps));
-        }
-        Some(robust)
+    trials.first()?;
+    let targets = targets(trials);
+    let finished = || trials.iter().filter(|(_, attack)| attack.pool.finished());
+    let left_out = union(finished().map(|(_, a)| a.left_out()).collect::<Vec<_>>().iter());
+    let common = common(finished().map(|(_, attack)| attack.covered()));
+    let all = union(finished().map(|(_, attack)| attack.covered()));
+    let aimed = |images: &Images<'_>| images.difference(&left_out).count();
+    let robust = |key: &ImageKey| {
+        regions.iter().all(|region| evidence.robust(key, region, targets.as_ref()))
+    };
+    let share = |images: &Images<'_>| {
+        Proportion::of(images.difference(&left_out).map(|key| robust(key)))
+    };
+    let more = |(_, attack): &&Trial<'_, '_>| attack.covered().len() > common.len();
+    let unfinished = trials.iter().filter(|(_, attack)| !attack.pool.finished());
+    let beyond = (aimed(&all) > aimed(&common)).then(|| {
+        let attacks = finished().filter(more).map(|(title, _)| title.clone()).collect();
+        Some(Beyond { attacks, robust: share(&all)? })
     });
-    let robust = Proportion::of(robust);
     Some(WorstCase {
-        attacks: trials.iter().map(|t| t.title.clone()).collect(),
+        attacks: finished().map(|(title, _)| title.clone()).collect(),
         missing,
-        robust,
-        done: robust.map_or(0, |r| r.total),
-        images: trials.iter().map(|t| t.images).min().unwrap_or(0),
-        finished: trials.iter().all(|t| t.rows.len() == t.images),
+        unfinished: unfinished
+            .map(|(title, attack)| {
+                let (done, images) = attack.pool.progress;
+                Unfinished { title: title.clone(), done, images }
+            })
+            .collect(),
+        robust: share(&common),
+        images: ImageSet::of(&common.difference(&left_out).copied().collect()),
+        left_out: common.intersection(&left_out).count(),
+        beyond: beyond.flatten(),
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::fixture::attack_row;
-
-    /// Rows of images 0, 1, …: `None` is robust, a number the distance of the adversarial image.
-    fn rows(distances: &[Option<f64>]) -> BTreeMap<u64, AttackRow> {
-        let row = |(idx, distance): (usize, &Option<f64>)| {
-            (idx as u64, attack_row(idx as u64, true, *distance))
-        };
-        distances.iter().enumerate().map(row).collect()
-    }
-
-    fn trial(rows: &BTreeMap<u64, AttackRow>, eps: Option<f64>) -> Trial<'_> {
-        Trial { title: "a".into(), rows, eps, images: rows.len() }
-    }
-
-    fn counts(worst: Option<WorstCase>) -> (usize, usize) {
-        let robust = worst.unwrap().robust.unwrap();
-        (robust.count, robust.total)
-    }
-
-    #[test]
-    fn an_image_is_robust_only_against_all() {
-        let a = rows(&[Some(0.1), None, None, None]);
-        let b = rows(&[None, Some(0.1), None, None]);
-        let trials = [trial(&a, Some(0.1)), trial(&b, Some(0.1))];
-        assert_eq!(counts(worst_case(&trials, &[], vec![])), (2, 4));
-        assert!(worst_case(&[], &[], vec![]).is_none());
-    }
-
-    #[test]
-    fn the_budget_bounds_a_minimal_attack() {
-        let minimal = rows(&[Some(0.2), Some(0.3), Some(0.5), Some(f64::INFINITY)]);
-        let at = |eps| counts(worst_case(&[trial(&minimal, eps)], &[], vec![]));
-        assert_eq!(at(Some(0.25)), (3, 4));
-        assert_eq!(at(Some(0.3)), (2, 4));
-        assert_eq!(at(Some(1.0)), (1, 4));
-    }
-
-    #[test]
-    fn misclassified_clean_images_are_not_robust() {
-        let mut table = rows(&[None, None]);
-        table.insert(1, attack_row(1, false, None));
-        assert_eq!(counts(worst_case(&[trial(&table, Some(0.1))], &[], vec![])), (1, 2));
-    }
-
-    #[test]
-    fn smaller_examples_of_further_attacks_count() {
-        let here = rows(&[None, None, None]);
-        let there = rows(&[Some(0.1), Some(0.2), None]);
-        let worst = worst_case(&[trial(&here, Some(0.1))], &[trial(&there, Some(0.1))], vec![]);
-        assert_eq!(counts(worst), (2, 3));
-    }
-
-    #[test]
-    fn unfinished_jobs_leave_the_shared_images() {
-        let long = rows(&[Some(0.1), None, None, None]);
-        let short = rows(&[None, Some(0.1)]);
-        let trials = [trial(&long, Some(0.1)), Trial { images: 4, ..trial(&short, Some(0.1)) }];
-        let worst = worst_case(&trials, &[], vec![]).unwrap();
-        assert_eq!((worst.done, worst.images, worst.finished), (2, 4, false));
-        assert_eq!(worst.robust.unwrap().count, 0);
-        assert!(!worst.comparable());
-    }
+/// The classes that the attacks aim at; `None` if they are untargeted.
+fn targets<'a>(trials: &[Trial<'a, '_>]) -> Option<Targets<'a>> {
+    let all = trials.iter().filter_map(|(_, attack)| attack.targets());
+    all.reduce(|mut all, more| {
+        for (key, classes) in more {
+            all.entry(key).or_default().extend(classes);
+        }
+        all
+    })
 }
