@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use super::coverage::Images;
 use super::evidence::Targets;
-use super::gather::Job;
 use super::goal::UNTARGETED;
 use super::method::{Method, counts};
 use super::pool::Pool;
@@ -24,15 +23,13 @@ pub(super) struct Attacked<'a> {
 impl<'a> Attacked<'a> {
     /// The attack `method` on the network `model`; `None` if it is no attack or was not run on it.
     pub(super) fn new(method: &'a Method<'a>, model: usize) -> Option<Self> {
-        let own = method.jobs.iter().filter(|job| job.model == model).copied();
-        let jobs: Vec<(&Job, _)> = own
-            .filter_map(|job| match &job.table {
-                Table::Attack(rows) => Some((job, rows)),
-                _ => None,
-            })
-            .collect();
-        let checks = jobs.iter().filter_map(|(job, _)| job.checks.as_ref());
-        (!jobs.is_empty()).then(|| Self { method, pool: Pool::new(&jobs), checks: merged(checks) })
+        let pool = Pool::of(&method.jobs, model, |table| match table {
+            Table::Attack(rows) => Some(rows),
+            _ => None,
+        })?;
+        let own = method.jobs.iter().filter(|job| job.model == model);
+        let checks = merged(own.filter_map(|job| job.checks.as_ref()));
+        Some(Self { method, pool, checks })
     }
 
     /// Threat model in words.

@@ -57,7 +57,10 @@ pub struct Running<'a> {
 impl Board {
     pub(super) fn new(data: DataRecord, part: &Part<'_>) -> Self {
         let subjects = &part.subjects;
-        let jobs: Vec<&Job> = subjects.iter().flat_map(|subject| &subject.jobs).copied().collect();
+        let methods = subjects.first().map_or(&[][..], |subject| subject.methods);
+        let own = |job: &&&Job| subjects.iter().any(|subject| subject.number == job.model);
+        let jobs: Vec<&Job> =
+            methods.iter().flat_map(|method| &method.jobs).filter(own).copied().collect();
         let attacks = attack_columns(subjects);
         let threats = threat_columns(&attacks);
         let (certified, verified) = (certified::columns(&jobs), verified::columns(&jobs));

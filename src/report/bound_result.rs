@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::certificate_result::{falls, seconds};
-use super::gather::Job;
+use super::coverage::ImageSet;
+use super::method::Method;
+use super::pool::Pool;
 use super::proportion::Proportion;
 use super::table::Table;
 use crate::record::Work;
@@ -24,8 +26,10 @@ pub struct BoundResult {
     pub parameters: BTreeMap<String, String>,
     /// Images of the job.
     pub images: usize,
-    /// Images finished. All numbers below are over these.
+    /// Images finished.
     pub done: usize,
+    /// The images that all numbers below are over.
+    pub image_set: Option<ImageSet>,
     /// Verified accuracy at the radii of the job, ascending.
     pub accuracy: Vec<VerifiedAccuracy>,
     /// Mean radius, where a wrong prediction counts 0.
@@ -47,37 +51,42 @@ pub struct VerifiedAccuracy {
 }
 
 impl BoundResult {
-    /// The job `job`, summed up; `None` if it is no job of bounds.
-    pub(super) fn of(job: &Job) -> Option<Self> {
-        let (Work::Bound { label, certificate, threat, eps, parameters }, Table::Bound(rows)) =
-            (&job.work, &job.table)
-        else {
+    /// The bounds `method` of the network `model`, summed up; `None` if there are none.
+    pub(super) fn of(method: &Method<'_>, model: usize) -> Option<Self> {
+        let Work::Bound { label, certificate, threat, eps, parameters } = &method.work else {
             return None;
         };
+        let pool = Pool::of(&method.jobs, model, |table| match table {
+            Table::Bound(rows) => Some(rows),
+            _ => None,
+        })?;
+        let rows = pool.weakest();
         let accuracy = |eps: &f64| VerifiedAccuracy {
             eps: *eps,
-            accuracy: Proportion::of(rows.values().map(|row| row.certified(*eps))),
+            accuracy: Proportion::of(rows.iter().map(|row| row.certified(*eps))),
         };
         let radii: Vec<f64> =
-            rows.values().filter(|row| row.correct == 1).map(|row| row.radius).collect();
+            rows.iter().filter(|row| row.correct == 1).map(|row| row.radius).collect();
         let count = rows.len() as f64;
+        let (done, images) = pool.progress;
         Some(Self {
             label: label.clone(),
             certificate: certificate.clone(),
             threat: threat.clone(),
             parameters: parameters.clone(),
-            images: job.images,
-            done: rows.len(),
+            images,
+            done,
+            image_set: pool.images(),
             accuracy: eps.iter().map(accuracy).collect(),
             average_radius: (!rows.is_empty()).then(|| radii.iter().sum::<f64>() / count),
-            seconds: rows.values().map(|row| seconds(&row.time)).sum::<f64>() / count.max(1.0),
+            seconds: rows.iter().map(|row| seconds(&row.time)).sum::<f64>() / count.max(1.0),
             curve: falls(radii, count),
         })
     }
 
     /// All images of the job are done.
     pub fn finished(&self) -> bool {
-        self.done == self.images
+        self.done >= self.images
     }
 
     /// Verified accuracy at `eps`, if the job reports it.

@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use super::leaderboard::{Board, ThreatColumn};
+use super::board::Board;
+use super::columns::ThreatColumn;
 use super::proportion::Proportion;
 use super::standing::Standing;
 use super::verified::VerifiedColumn;
@@ -24,7 +25,7 @@ pub struct Bracket {
 }
 
 /// The brackets of a network: threats and budgets at which it was attacked and verified, all jobs finished
-/// and over as many images.
+/// and over the same images.
 pub(super) fn brackets(
     standing: &Standing,
     threats: &[ThreatColumn],
@@ -33,8 +34,8 @@ pub(super) fn brackets(
     let bracket = |threat: &ThreatColumn| {
         let same = |v: &&VerifiedColumn| v.threat == threat.threat && Some(v.eps) == threat.eps;
         let (proof, verified) = standing.verified(verified.iter().find(same)?)?;
-        let worst = standing.threat(threat).filter(|worst| worst.finished)?;
-        let robust = worst.robust.filter(|robust| robust.total == verified.total)?;
+        let worst = standing.threat(threat).filter(|worst| worst.finished())?;
+        let robust = worst.robust.filter(|_| worst.images == proof.image_set)?;
         Some(Bracket {
             title: threat.title.clone(),
             verified,
@@ -43,7 +44,7 @@ pub(super) fn brackets(
             undecided: robust.count.saturating_sub(verified.count),
         })
     };
-    threats.iter().filter_map(bracket).collect()
+    threats.iter().filter(|threat| !threat.targeted()).filter_map(bracket).collect()
 }
 
 /// All brackets of a board with the names of their networks.

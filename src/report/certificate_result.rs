@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::coverage::ImageSet;
+use super::method::Method;
 use super::p_a::ProbabilityBounds;
+use super::pool::Pool;
 use super::proportion::Proportion;
-use crate::record::CertificateRow;
+use super::table::Table;
+use crate::record::{CertificateRow, Work};
 
 /// A curve has at most this many steps; more would not be seen.
 const STEPS: f64 = 400.0;
@@ -29,8 +33,10 @@ pub struct CertificateResult {
     pub parameters: BTreeMap<String, String>,
     /// Images of the job.
     pub images: usize,
-    /// Images finished. All numbers below are over these.
+    /// Images finished.
     pub done: usize,
+    /// The images that all numbers below are over.
+    pub image_set: Option<ImageSet>,
     /// Certified accuracy at the radii of the job, ascending.
     pub accuracy: Vec<CertifiedAccuracy>,
     /// Share of images on which it abstained.
@@ -63,9 +69,44 @@ pub struct CertifiedAccuracy {
 }
 
 impl CertificateResult {
+    /// The certificate `method` of the network `model`, summed up; `None` if there is none.
+    pub(super) fn of(method: &Method<'_>, model: usize) -> Option<Self> {
+        let Work::Certificate { label, certificate, norm, sigma, radii, guarantee, parameters } =
+            &method.work
+        else {
+            return None;
+        };
+        let pool = Pool::of(&method.jobs, model, |table| match table {
+            Table::Certificate(rows) => Some(rows),
+            _ => None,
+        })?;
+        let rows = pool.weakest();
+        let samples = mean(&rows, |row| (row.n0 + row.n) as f64).unwrap_or(0.0);
+        let (done, images) = pool.progress;
+        Some(Self {
+            label: label.clone(),
+            certificate: certificate.clone(),
+            norm: norm.clone(),
+            sigma: *sigma,
+            guarantee: guarantee.clone(),
+            parameters: parameters.clone(),
+            images,
+            done,
+            image_set: pool.images(),
+            accuracy: accuracy(&rows, radii),
+            abstained: abstained(&rows),
+            average_radius: mean(&rows, |row| row.radius * f64::from(row.correct)),
+            p_a: ProbabilityBounds::of(&rows),
+            samples,
+            saved: saved(samples, parameters).filter(|_| !rows.is_empty()),
+            seconds: mean(&rows, |row| seconds(&row.time)).unwrap_or(0.0),
+            curve: curve(&rows),
+        })
+    }
+
     /// All images of the job are done.
     pub fn finished(&self) -> bool {
-        self.done == self.images
+        self.done >= self.images
     }
 
     /// Certified accuracy at `radius`, if the job reports it.
@@ -75,11 +116,8 @@ impl CertificateResult {
 }
 
 /// Certified accuracies of the table `rows` at `radii`.
-pub(super) fn accuracy(
-    rows: &BTreeMap<u64, CertificateRow>,
-    radii: &[f64],
-) -> Vec<CertifiedAccuracy> {
-    let at = |radius: f64| Proportion::of(rows.values().map(|r| certified(r, radius)));
+fn accuracy(rows: &[&CertificateRow], radii: &[f64]) -> Vec<CertifiedAccuracy> {
+    let at = |radius: f64| Proportion::of(rows.iter().map(|r| certified(r, radius)));
     radii.iter().map(|r| CertifiedAccuracy { radius: *r, accuracy: at(*r) }).collect()
 }
 
@@ -88,20 +126,18 @@ fn certified(row: &CertificateRow, radius: f64) -> bool {
 }
 
 /// Share of abstentions.
-pub(super) fn abstained(rows: &BTreeMap<u64, CertificateRow>) -> Option<Proportion> {
-    Proportion::of(rows.values().map(|row| row.predict < 0))
+fn abstained(rows: &[&CertificateRow]) -> Option<Proportion> {
+    Proportion::of(rows.iter().map(|row| row.predict < 0))
 }
 
 /// Mean of `value` over the rows; `None` without rows.
-pub(super) fn mean(
-    rows: &BTreeMap<u64, CertificateRow>,
-    value: impl Fn(&CertificateRow) -> f64,
-) -> Option<f64> {
-    (!rows.is_empty()).then(|| rows.values().map(value).sum::<f64>() / rows.len() as f64)
+fn mean(rows: &[&CertificateRow], value: impl Fn(&CertificateRow) -> f64) -> Option<f64> {
+    let sum = || rows.iter().map(|row| value(row)).sum::<f64>();
+    (!rows.is_empty()).then(|| sum() / rows.len() as f64)
 }
 
 /// See [`CertificateResult::saved`].
-pub(super) fn saved(samples: f64, parameters: &BTreeMap<String, String>) -> Option<f64> {
+fn saved(samples: f64, parameters: &BTreeMap<String, String>) -> Option<f64> {
     let count = |name: &str| parameters.get(name)?.parse::<f64>().ok();
     let most = count("N0")? + count("N")?;
     (most > 0.0).then(|| (1.0 - samples / most).max(0.0))
@@ -115,8 +151,8 @@ pub(super) fn seconds(time: &str) -> f64 {
 }
 
 /// See [`CertificateResult::curve`]. Radii are rounded down to `STEPS` steps if there are more.
-pub(super) fn curve(rows: &BTreeMap<u64, CertificateRow>) -> Vec<(f64, f64)> {
-    let radii = rows.values().filter(|r| r.correct == 1).map(|r| r.radius).collect();
+fn curve(rows: &[&CertificateRow]) -> Vec<(f64, f64)> {
+    let radii = rows.iter().filter(|r| r.correct == 1).map(|r| r.radius).collect();
     falls(radii, rows.len() as f64)
 }
 
@@ -145,36 +181,40 @@ mod tests {
     use super::*;
     use crate::report::fixture::certificate_row;
 
-    fn table(rows: &[(i64, f64)]) -> BTreeMap<u64, CertificateRow> {
+    fn table(rows: &[(i64, f64)]) -> Vec<CertificateRow> {
         (0..)
             .zip(rows)
             .map(|(i, (predict, radius))| (i, certificate_row(i, *predict, *radius)))
             .collect()
     }
 
+    fn refs(rows: &[CertificateRow]) -> Vec<&CertificateRow> {
+        rows.iter().collect()
+    }
+
     #[test]
     fn a_radius_is_certified_up_to_itself() {
         // Label 0 throughout: two certified, one wrong, one abstained.
         let rows = table(&[(0, 0.5), (0, 0.25), (3, 0.9), (-1, 0.0)]);
-        let counts: Vec<usize> = accuracy(&rows, &[0.0, 0.25, 0.5, 0.75])
+        let counts: Vec<usize> = accuracy(&refs(&rows), &[0.0, 0.25, 0.5, 0.75])
             .iter()
             .map(|a| a.accuracy.unwrap().count)
             .collect();
         assert_eq!(counts, [2, 2, 1, 0]);
-        assert_eq!(abstained(&rows).unwrap().count, 1);
+        assert_eq!(abstained(&refs(&rows)).unwrap().count, 1);
     }
 
     #[test]
     fn the_curve_falls_past_each_radius() {
         let rows = table(&[(0, 0.5), (0, 0.25), (3, 0.9), (-1, 0.0)]);
-        assert_eq!(curve(&rows), [(0.0, 0.5), (0.25, 0.25), (0.5, 0.0)]);
-        assert_eq!(curve(&BTreeMap::new()), [(0.0, 0.0)]);
+        assert_eq!(curve(&refs(&rows)), [(0.0, 0.5), (0.25, 0.25), (0.5, 0.0)]);
+        assert_eq!(curve(&[]), [(0.0, 0.0)]);
     }
 
     #[test]
     fn a_long_curve_is_thinned_downwards() {
         let rows: Vec<(i64, f64)> = (0..2000).map(|i| (0, f64::from(i) * 1e-3)).collect();
-        let curve = curve(&table(&rows));
+        let curve = curve(&refs(&table(&rows)));
         assert!(curve.len() <= 402, "{}", curve.len());
         for (radius, accuracy) in curve {
             let exact = rows.iter().filter(|r| r.1 > radius).count() as f64 / 2000.0;

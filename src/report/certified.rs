@@ -3,8 +3,10 @@
 
 use serde::Serialize;
 
+use super::coverage::ImageSet;
 use super::format::{self, Cell};
 use super::gather::Job;
+use super::proportion::Proportion;
 use super::standing::Standing;
 use crate::record::Work;
 
@@ -49,26 +51,42 @@ pub(super) fn columns(jobs: &[&Job]) -> Vec<CertifiedColumn> {
 }
 
 impl CertifiedColumn {
-    /// Field of a network: the best of its finished certificates.
-    pub(super) fn cell(&self, standing: &Standing) -> Cell {
-        let (best, running) = match self.radius {
+    /// The best of the finished certificates of a network, with the images it is over.
+    fn best<'a>(&self, standing: &'a Standing) -> Option<(Proportion, Option<&'a ImageSet>)> {
+        match self.radius {
             Some(radius) => {
-                let of = || standing.certificates.iter().filter(|c| c.norm == self.threat);
-                let best = standing.certified(&self.threat, radius).map(|(_, share)| share);
-                (best, of().find(|c| !c.finished()).map(|c| (c.done, c.images)))
+                let (certificate, share) = standing.certified(&self.threat, radius)?;
+                Some((share, certificate.image_set.as_ref()))
             }
             None => {
-                let of = || standing.patches.iter().filter(|c| c.patch == self.threat);
-                let finished = of().filter(|c| c.finished()).filter_map(|c| c.certified);
-                let best = finished.max_by(|a, b| a.rate.total_cmp(&b.rate));
-                (best, of().find(|c| !c.finished()).map(|c| (c.done, c.images)))
+                let own = standing.patches.iter().filter(|c| c.patch == self.threat && c.finished());
+                let own = own.filter_map(|c| Some(((), c.certified?, c.image_set.as_ref())));
+                standing.best(own).map(|((), share, images)| (share, images))
+            }
+        }
+    }
+
+    /// The images that the field of a network is over.
+    pub(super) fn image_set(&self, standing: &Standing) -> Option<ImageSet> {
+        self.best(standing).and_then(|(_, images)| images.cloned())
+    }
+
+    /// Field of a network: the best of its finished certificates.
+    pub(super) fn cell(&self, standing: &Standing) -> Cell {
+        if let Some((share, images)) = self.best(standing) {
+            return Cell::measured(share, images.is_some_and(|set| standing.elsewhere(set)));
+        }
+        let running = match self.radius {
+            Some(_) => {
+                let mut own = standing.certificates.iter().filter(|c| c.norm == self.threat);
+                own.find(|c| !c.finished()).map(|c| (c.done, c.images))
+            }
+            None => {
+                let mut own = standing.patches.iter().filter(|c| c.patch == self.threat);
+                own.find(|c| !c.finished()).map(|c| (c.done, c.images))
             }
         };
-        match (best, running) {
-            (Some(share), _) => Cell::Value(share, false),
-            (None, Some((done, images))) => Cell::Unfinished(done, images),
-            (None, None) => Cell::Absent,
-        }
+        running.map_or(Cell::Absent, |(done, images)| Cell::Unfinished(done, images))
     }
 
     /// What the column means, in a sentence.

@@ -1,24 +1,25 @@
-//! The alarm: an attack found an adversarial image inside a ball that bounds proved to be safe. One
-//! of them is wrong. Smoothing is not looked at: its certificates are about another function.
+//! The alarm: an adversarial image lies inside a ball that bounds proved to be safe. One of them is wrong.
+//! Certificates of smoothing and against patches are not looked at: they are about another function.
 
 use serde::Serialize;
 
 use super::gather::Job;
+use super::region::distance;
 use super::table::Table;
 use crate::record::Work;
 
 /// An image on which an attack and a certificate of one network contradict each other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contradiction {
-    /// Index of the image.
+    /// Index of the image in the attack's table.
     pub image: u64,
     /// Label of the attack.
     pub attack: String,
-    /// Distance of its adversarial image, in its own norm.
+    /// Distance of its adversarial image, in the norm of the certificate.
     pub distance: f64,
     /// Label of the certificate.
     pub certificate: String,
-    /// The radius it proved, in its own norm.
+    /// The radius it proved.
     pub radius: f64,
 }
 
@@ -33,34 +34,25 @@ impl std::fmt::Display for Contradiction {
     }
 }
 
-/// All contradictions between `jobs`, which are of one network on one data set.
+/// All contradictions between `jobs`, which are of one network on one data set, in however many runs.
 pub(super) fn contradictions(jobs: &[&Job]) -> Vec<Contradiction> {
     let mut found = Vec::new();
     for bound in jobs {
-        let (Work::Bound { label: certificate, threat: proven, .. }, Table::Bound(balls)) =
+        let (Work::Bound { label: certificate, threat: norm, .. }, Table::Bound(balls)) =
             (&bound.work, &bound.table)
         else {
             continue;
         };
         for attack in jobs {
-            let (Work::Attack { label, threat, .. }, Table::Attack(rows)) =
-                (&attack.work, &attack.table)
-            else {
-                continue;
-            };
-            if !at_least(threat, proven) {
-                continue;
-            }
-            for (image, row) in rows {
-                let Some(ball) = balls.get(image).filter(|ball| ball.correct == 1) else {
-                    continue;
-                };
-                let broken = row.found == 1 && row.clean_correct() && row.prediction != row.label;
-                if broken && row.distance <= ball.radius {
+            let Table::Attack(rows) = &attack.table else { continue };
+            for (key, row) in rows.iter().filter(|(_, row)| row.adversarial()) {
+                let ball = balls.get(key).filter(|ball| ball.correct == 1);
+                let Some((ball, distance)) = ball.zip(distance(row, norm)) else { continue };
+                if distance <= ball.radius {
                     found.push(Contradiction {
-                        image: *image,
-                        attack: label.clone(),
-                        distance: row.distance,
+                        image: row.idx,
+                        attack: attack.work.label().to_owned(),
+                        distance,
                         certificate: certificate.clone(),
                         radius: ball.radius,
                     });
@@ -68,11 +60,13 @@ pub(super) fn contradictions(jobs: &[&Job]) -> Vec<Contradiction> {
             }
         }
     }
+    found.sort_by(|a, b| {
+        let names = |c: &Contradiction| (c.image, c.attack.clone(), c.certificate.clone());
+        names(a)
+            .cmp(&names(b))
+            .then(a.distance.total_cmp(&b.distance))
+            .then(a.radius.total_cmp(&b.radius))
+    });
+    found.dedup();
     found
-}
-
-/// Whether a distance in norm `a` is never below the distance in norm `b`: Linf <= L2 <= L1.
-fn at_least(a: &str, b: &str) -> bool {
-    let place = |norm: &str| ["Linf", "L2", "L1"].iter().position(|n| *n == norm);
-    matches!((place(a), place(b)), (Some(a), Some(b)) if a >= b)
 }

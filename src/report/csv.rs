@@ -1,10 +1,12 @@
-//! `leaderboard.csv`: a row per network and data set, a column per number, for spreadsheets and
-//! scripts. Shares are in [0, 1] with six decimals; what is unfinished is empty, and named in the
-//! column `unfinished`.
+//! `leaderboard.csv`: a row per network and board, a column per number, for spreadsheets and scripts.
+//! Shares are in [0, 1] with six decimals; `images` says over how many images the worst case is; what is
+//! unfinished is empty, and named in the column `unfinished`. Text that a spreadsheet would take for a
+//! formula gets an apostrophe in front.
 
 use super::Exporter;
+use super::board::{Board, Running};
 use super::format::{self, Cell};
-use super::leaderboard::{Board, Leaderboard};
+use super::leaderboard::Leaderboard;
 use super::proportion::Proportion;
 use super::published::Ranking;
 use super::standing::Standing;
@@ -22,7 +24,7 @@ impl Exporter for Csv {
             .flat_map(|board| board.standings.iter().map(move |standing| row(board, standing)))
             .chain(leaderboard.published.iter().flat_map(published))
             .collect();
-        // Boards of different data sets have different columns: the header is all of them.
+        // Different boards have different columns: the header is all of them.
         let mut header: Vec<&str> = Vec::new();
         for (title, _) in rows.iter().flatten() {
             if !header.contains(&title.as_str()) {
@@ -48,23 +50,23 @@ impl Exporter for Csv {
 /// One network: title and value of each column.
 fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
     let mut row: Vec<(String, String)> = Vec::new();
-    let mut put = |title: &str, value: String| row.push((title.to_owned(), value));
+    let mut put = |title: &str, value: String| row.push((text(title), value));
     let share = |cell: &Cell| cell.value().map_or(String::new(), |p| number(p.rate));
     let model = &standing.model;
-    put("data", board.data.name.clone());
+    put("data", text(&board.title()));
     put("rank", standing.rank.map_or(String::new(), |rank| rank.to_string()));
-    put("model", model.name.clone());
-    put("architecture", model.architecture.clone());
+    put("model", text(&model.name));
+    put("architecture", text(&model.architecture));
     put("parameters", model.parameters.to_string());
-    put("sha256", model.sha256.clone());
+    put("sha256", text(&model.sha256));
     put("images", standing.images.to_string());
     put("clean", share(&standing.clean_cell()));
-    let worst = Cell::worst(standing.worst.as_ref());
+    let worst = standing.worst_cell(standing.worst.as_ref());
     put("worst case", share(&worst));
     put("worst case low", worst.value().map_or(String::new(), |p| number(p.low)));
     put("worst case high", worst.value().map_or(String::new(), |p| number(p.high)));
     for threat in &board.threats {
-        put(&format!("worst {}", threat.title), share(&Cell::worst(standing.threat(threat))));
+        put(&format!("worst {}", threat.title), share(&standing.worst_cell(standing.threat(threat))));
     }
     for column in &board.attacks {
         put(&column.title, share(&board.attack_cell(standing, column)));
@@ -110,18 +112,18 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
     let unfinished: Vec<String> = board
         .unfinished()
         .into_iter()
-        .filter(|(name, ..)| *name == model.name)
-        .map(|(_, label, done, images)| format!("{label} {done}/{images}"))
+        .filter(|job| job.model == model.name)
+        .map(|Running { label, done, images, .. }| format!("{label} {done}/{images}"))
         .collect();
-    put("unfinished", unfinished.join("; "));
+    put("unfinished", text(&unfinished.join("; ")));
     let missing = standing.worst.as_ref().map_or(&[][..], |w| &w.missing[..]);
-    put("not run", missing.join("; "));
+    put("not run", text(&missing.join("; ")));
     let findings: Vec<String> = standing
         .findings()
         .into_iter()
         .map(|(finding, titles)| format!("{} ({})", finding.seen, titles.join(", ")))
         .collect();
-    put("checks", findings.join("; "));
+    put("checks", text(&findings.join("; ")));
     row
 }
 
@@ -132,11 +134,11 @@ fn published(ranking: &Ranking) -> impl Iterator<Item = Vec<(String, String)>> {
         let source = if measured.is_some() { "measured" } else { "published" };
         let optional = |value: Option<f64>| value.map_or(String::new(), number);
         [
-            ("rank", place.rank.to_string()),
-            ("model", place.name.clone()),
-            ("architecture", place.architecture.clone()),
+            ("rank", place.rank.map_or(String::new(), |rank| rank.to_string())),
+            ("model", text(&place.name)),
+            ("architecture", text(&place.architecture)),
             ("clean", number(place.clean)),
-            ("table", ranking.table.clone()),
+            ("table", text(&ranking.table)),
             ("source", source.into()),
             ("eps", number(place.eps)),
             ("AutoAttack", optional(place.autoattack)),
@@ -147,6 +149,14 @@ fn published(ranking: &Ranking) -> impl Iterator<Item = Vec<(String, String)>> {
         .map(|(title, value)| (title.to_owned(), value))
         .to_vec()
     })
+}
+
+/// Text that no spreadsheet takes for a formula.
+fn text(value: &str) -> String {
+    match value.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{value}"),
+        false => value.to_owned(),
+    }
 }
 
 fn number(value: f64) -> String {

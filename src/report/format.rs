@@ -3,17 +3,6 @@
 
 use super::proportion::Proportion;
 use super::worst_case::WorstCase;
-use crate::record::Work;
-
-/// Label of a job.
-pub(super) fn label(work: &Work) -> &str {
-    match work {
-        Work::Attack { label, .. }
-        | Work::Certificate { label, .. }
-        | Work::PatchCertificate { label, .. }
-        | Work::Bound { label, .. } => label,
-    }
-}
 
 /// A budget: `0.1`, and `8/255` for what is no short decimal but a whole number of grey levels.
 pub(super) fn eps(eps: f64) -> String {
@@ -113,11 +102,27 @@ pub(super) fn parameters(parameters: &std::collections::BTreeMap<String, String>
     parameters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
+/// What stands behind a number, and is explained under the board.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Marks {
+    /// Attacks of the column were not run, or not to their end.
+    pub(super) incomplete: bool,
+    /// It is over other images than those of its row.
+    pub(super) elsewhere: bool,
+}
+
+impl std::fmt::Display for Marks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.incomplete { "†" } else { "" })?;
+        f.write_str(if self.elsewhere { "§" } else { "" })
+    }
+}
+
 /// One field of a table of accuracies.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
-    /// Measured on all images; the mark says that attacks of the column were not run.
-    Value(Proportion, bool),
+    /// Measured, with marks that say what to know about it.
+    Value(Proportion, Marks),
     /// The jobs behind it have done so many of so many images.
     Unfinished(usize, usize),
     /// No job of the model belongs to it.
@@ -129,17 +134,23 @@ impl Cell {
     pub(super) fn of(result: Option<Proportion>, done: usize, images: usize) -> Self {
         match result {
             _ if done < images => Self::Unfinished(done, images),
-            Some(p) => Self::Value(p, false),
+            Some(p) => Self::Value(p, Marks::default()),
             None => Self::Absent,
         }
     }
 
-    /// A worst case, `None` if no attack belongs to it.
-    pub(super) fn worst(worst: Option<&WorstCase>) -> Self {
-        match worst {
-            Some(w) if !w.finished => Self::Unfinished(w.done, w.images),
-            Some(w) => w.robust.map_or(Self::Absent, |p| Self::Value(p, !w.missing.is_empty())),
-            None => Self::Absent,
+    /// A share that was measured in full, `elsewhere` if not over the images of its row.
+    pub(super) fn measured(share: Proportion, elsewhere: bool) -> Self {
+        Self::Value(share, Marks { elsewhere, ..Marks::default() })
+    }
+
+    /// A worst case, `elsewhere` if it is not over the images of its row.
+    pub(super) fn worst(worst: &WorstCase, elsewhere: bool) -> Self {
+        let incomplete = !worst.missing.is_empty() || !worst.finished();
+        match (worst.robust, worst.least()) {
+            (Some(share), _) => Self::Value(share, Marks { incomplete, elsewhere }),
+            (None, Some(attack)) => Self::Unfinished(attack.done, attack.images),
+            (None, None) => Self::Absent,
         }
     }
 
@@ -155,8 +166,7 @@ impl Cell {
 impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Value(p, false) => f.write_str(&percent(p)),
-            Self::Value(p, true) => write!(f, "{}†", percent(p)),
+            Self::Value(p, marks) => write!(f, "{}{marks}", percent(p)),
             Self::Unfinished(done, images) => write!(f, "{done}/{images}"),
             Self::Absent => f.write_str("–"),
         }

@@ -1,7 +1,8 @@
 //! The leaderboard as columns of text, which the terminal, Markdown and HTML print each in its way.
 
-use super::format::{self, Cell};
-use super::leaderboard::Board;
+use super::board::Board;
+use super::format::{self, Cell, Marks};
+use super::gather::distinct;
 use super::standing::Standing;
 
 /// Stands behind the name of a network at which a safety check fired.
@@ -38,6 +39,8 @@ pub(super) struct Field {
     pub(super) text: String,
     /// The share behind the text.
     pub(super) rate: Option<f64>,
+    /// Images of the share.
+    pub(super) total: usize,
     /// Highest of its column.
     pub(super) best: bool,
     /// Unfinished, over fewer attacks than others, or marked by a safety check.
@@ -55,8 +58,13 @@ impl From<Cell> for Field {
         Self {
             text: cell.to_string(),
             rate: cell.value().map(|p| p.rate),
+            total: cell.value().map_or(0, |p| p.total),
             best: false,
-            warn: matches!(cell, Cell::Unfinished(..) | Cell::Value(_, true)),
+            warn: match cell {
+                Cell::Unfinished(..) => true,
+                Cell::Value(_, marks) => marks != Marks::default(),
+                Cell::Absent => false,
+            },
         }
     }
 }
@@ -78,12 +86,12 @@ pub(super) fn columns(board: &Board) -> Vec<Column> {
         shares(Kind::Clean, "clean", standings.iter().map(|s| s.clean_cell()).collect()),
     ];
     for (at, threat) in board.threats.iter().enumerate() {
-        let largest = board.threats.get(at + 1).is_none_or(|next| next.threat != threat.threat);
-        let cells = standings.iter().map(|s| Cell::worst(s.threat(threat))).collect();
+        let largest = board.threats.get(at + 1).is_none_or(|next| !next.beside(threat));
+        let cells = standings.iter().map(|s| s.worst_cell(s.threat(threat))).collect();
         columns.push(shares(Kind::Threat(largest), &threat.title, cells));
     }
-    if !board.threats.is_empty() {
-        let cells: Vec<Cell> = standings.iter().map(|s| Cell::worst(s.worst.as_ref())).collect();
+    if board.has_worst_case() {
+        let cells: Vec<Cell> = standings.iter().map(|s| s.worst_cell(s.worst.as_ref())).collect();
         let interval =
             |cell: &Cell| Field::text(cell.value().map_or(String::new(), format::interval));
         let intervals = cells.iter().map(interval).collect();
@@ -108,12 +116,15 @@ fn name(standing: &Standing) -> Field {
     Field { warn, ..Field::text(format!("{}{mark}", standing.model.name)) }
 }
 
-/// Marks the highest share of a column, if there is something to be higher than.
+/// Marks the highest share of a column, if there is something to be higher than and all are over as many
+/// images.
 pub(super) fn mark_best(fields: &mut [Field]) {
-    let rates = || fields.iter().filter_map(|f| f.rate);
+    let shares = || fields.iter().filter_map(|f| Some((f.rate?, f.total)));
+    let rates = || shares().map(|(rate, _)| rate);
     let best = rates().max_by(f64::total_cmp);
     let worst = rates().min_by(f64::total_cmp);
-    if best != worst {
+    let alike = distinct(shares().map(|(_, total)| total)).len() == 1;
+    if alike && best != worst {
         fields.iter_mut().for_each(|f| f.best = f.rate.is_some() && f.rate == best);
     }
 }

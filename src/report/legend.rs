@@ -1,20 +1,18 @@
-//! The sentences under the tables: what a number means, and what keeps it from meaning more.
+//! The sentences above and under the tables: what was run, and what a number means.
 
-use super::leaderboard::{Board, Leaderboard};
-use crate::record::Finding;
+use super::board::Board;
+
+/// Data set and images: `digits, 360 images of 1×8×8`.
+pub(super) fn images(board: &Board) -> String {
+    let [c, h, w] = board.data.shape;
+    let part = board.part.as_ref().map_or(String::new(), |part| format!(" ({part})"));
+    let images = if board.images == 1 { "image" } else { "images" };
+    format!("{}, {} {images}{part} of {c}×{h}×{w}", board.data.name, board.images)
+}
 
 /// One line on what was run: data, images, seeds, devices.
-pub(super) fn headline(leaderboard: &Leaderboard, board: &Board) -> String {
-    let mut ways: Vec<String> = Vec::new();
-    for run in &leaderboard.runs {
-        let way = format!("seed {}, {} {}", run.seed, run.device, run.precision);
-        if !ways.contains(&way) {
-            ways.push(way);
-        }
-    }
-    let data = &board.data;
-    let [c, h, w] = data.shape;
-    format!("{}, {} images of {c}×{h}×{w}, {}", data.name, data.images, ways.join(" and "))
+pub(super) fn headline(board: &Board) -> String {
+    format!("{}, {}", images(board), board.setup.join(" and "))
 }
 
 /// What the columns of `board` mean.
@@ -23,16 +21,36 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
         "Accuracies in percent of all images; a misclassified clean image is not robust."
             .to_owned(),
     ];
-    let attacks = match board.attack_count() {
-        0 => None,
-        1 => Some("the one attack of this board, at its largest budget".to_owned()),
-        n => Some(format!("any of the {n} attacks of this board, each at its largest budget")),
-    };
-    if let Some(attacks) = attacks {
+    if board.has_worst_case() {
+        let attacks = match board.attack_count() {
+            1 => "the one attack of this board".to_owned(),
+            n => format!("the {n} attacks of this board"),
+        };
         lines.push(format!(
-            "Threat columns: not broken by any attack of that threat within the budget. \
-             Worst case: not broken by {attacks}."
+            "Threat columns: no adversarial image at hand lies within the budget, whichever attack found it. \
+             Worst case: none lies within the largest budget of any threat, under {attacks}."
         ));
+    }
+    if board.threats.iter().any(|column| column.targeted()) {
+        lines.push(
+            "Targeted columns: no adversarial image within the budget is taken for the target; images whose \
+             label is the target are left out."
+                .into(),
+        );
+    }
+    if !board.threats.is_empty() && !board.has_worst_case() {
+        lines.push(
+            "There is no worst case and no rank: every attack of this board is targeted, and a network that \
+             resists one class may still give way to another."
+                .into(),
+        );
+    }
+    if board.part.is_some() {
+        lines.push(
+            "Networks of this data set were attacked on different images; each board ranks those that were \
+             attacked on the same ones."
+                .into(),
+        );
     }
     if board.attacks.iter().any(|a| a.control) {
         let names: Vec<&str> =
@@ -76,70 +94,4 @@ fn guarantees(board: &Board) -> Vec<(&str, Vec<&str>)> {
         }
     }
     all
-}
-
-/// What is unfinished, not comparable or merged.
-pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> {
-    let unfinished = board.unfinished();
-    let mut lines = Vec::new();
-    for standing in &board.standings {
-        let found = &standing.contradictions;
-        if let Some(first) = found.first() {
-            let more = match found.len() {
-                1 => String::new(),
-                n => format!(" ({} more)", n - 1),
-            };
-            lines.push(format!(
-                "ALARM: {}: {first}{more}. One of them is wrong: please report it.",
-                standing.model.name
-            ));
-        }
-    }
-    for standing in &board.standings {
-        let name = standing.model.name.as_str();
-        let jobs: Vec<String> = unfinished
-            .iter()
-            .filter(|(model, ..)| *model == name)
-            .map(|(_, label, done, images)| format!("{label} {done}/{images}"))
-            .collect();
-        if !jobs.is_empty() {
-            lines.push(format!("Unfinished: {name} under {} images.", jobs.join(", ")));
-        }
-    }
-    for standing in &board.standings {
-        let Some(worst) = &standing.worst else { continue };
-        if !worst.missing.is_empty() {
-            lines.push(format!(
-                "† {} was not attacked with {}: its worst case may be too high and has no rank.",
-                standing.model.name,
-                worst.missing.join(", "),
-            ));
-        }
-    }
-    for standing in &board.standings {
-        let mut checks: Vec<(&Finding, Vec<String>)> = Vec::new();
-        for (finding, titles) in standing.findings() {
-            let seen = format!("{} ({})", finding.seen, titles.join(", "));
-            match checks.iter_mut().find(|(known, _)| known.check == finding.check) {
-                Some((_, all)) => all.push(seen),
-                None => checks.push((finding, vec![seen])),
-            }
-        }
-        for (finding, seen) in checks {
-            let name = &standing.model.name;
-            lines.push(format!("‡ {name}: {}. {}", seen.join("; "), finding.meaning));
-        }
-    }
-    let ranked = board.standings.iter().filter(|s| s.rank.is_some());
-    let mut totals: Vec<usize> =
-        ranked.filter_map(|s| s.worst.as_ref()?.robust.map(|r| r.total)).collect();
-    totals.sort_unstable();
-    totals.dedup();
-    if let [low, .., high] = totals[..] {
-        lines.push(format!(
-            "The worst cases are over different images: from {low} to {high} of them."
-        ));
-    }
-    lines.extend(leaderboard.notes.iter().cloned());
-    lines
 }

@@ -1,11 +1,12 @@
 //! `leaderboard.md`: GitHub-flavoured tables for a README, an issue or a model card.
 
+use super::board::Board;
 use super::bracket::{self, Bracket};
 use super::format::{self, Cell};
 use super::grid::{self, Column, Kind};
-use super::leaderboard::{Board, Leaderboard};
+use super::leaderboard::Leaderboard;
 use super::published::{HEADER, Line, Ranking};
-use super::{Exporter, legend, verified};
+use super::{Exporter, legend, verified, warnings};
 use crate::error::Result;
 
 /// Writes Markdown.
@@ -16,11 +17,12 @@ impl Exporter for Markdown {
     fn export(&self, leaderboard: &Leaderboard) -> Result<String> {
         let mut text = format!("# {}\n", escape(&leaderboard.title));
         for board in &leaderboard.boards {
-            text += &format!("\n## {}\n\n", escape(&board.data.name));
-            text += &format!("{}.\n\n", escape(&legend::headline(leaderboard, board)));
+            text += &format!("\n## {}\n\n", escape(&board.title()));
+            text += &format!("{}.\n\n", escape(&legend::headline(board)));
             text += &ranking(board);
             text += "\n";
-            for line in legend::reading(board).iter().chain(&legend::warnings(leaderboard, board)) {
+            let warnings = warnings::warnings(leaderboard, board);
+            for line in legend::reading(board).iter().chain(&warnings) {
                 text += &format!("- {}\n", escape(line));
             }
             if !board.attacks.is_empty() {
@@ -44,7 +46,7 @@ impl Exporter for Markdown {
             }
         }
         for ranking in &leaderboard.published {
-            text += &format!("\n## {}\n\n{}\n", ranking.headline(), published(ranking));
+            text += &format!("\n## {}\n\n{}\n", escape(&ranking.headline()), published(ranking));
             ranking.reading().iter().for_each(|line| text += &format!("- {}\n", escape(line)));
         }
         Ok(text)
@@ -93,7 +95,7 @@ fn attacks(board: &Board) -> String {
             let control = if column.control { " (control)" } else { "" };
             let mut row = vec![
                 escape(&format!("{}{control}", column.title)),
-                escape(&format::title(&column.threat, column.eps)),
+                escape(&column.aim()),
             ];
             row.extend(board.standings.iter().map(|standing| {
                 let cell = board.attack_cell(standing, column);
@@ -239,10 +241,10 @@ fn table(header: &[(String, bool)], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Keeps Markdown from reading a name as markup.
+/// Keeps Markdown from reading a name as markup, and a line break in it from ending a row.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in text.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }) {
         if matches!(c, '|' | '*' | '_' | '`' | '<' | '[' | '\\' | '#') {
             escaped.push('\\');
         }

@@ -2,8 +2,6 @@
 //! can be driven up by a few very sure images ("Average certified radius is a poor metric for randomized
 //! smoothing", arXiv 2410.06895); its critics ask for this beside it.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::certify::analysis::p_a_quantiles;
@@ -45,17 +43,17 @@ pub struct Bin {
 
 impl ProbabilityBounds {
     /// Of the rows of a job; `None` without rows.
-    pub(super) fn of(rows: &BTreeMap<u64, CertificateRow>) -> Option<Self> {
+    pub(super) fn of(rows: &[&CertificateRow]) -> Option<Self> {
         if rows.is_empty() {
             return None;
         }
         let mut histogram = EDGES.map(|from| Bin { from, count: 0 });
-        for row in rows.values() {
+        for row in rows {
             let p_low = if row.selected == row.label { row.p_low } else { 0.0 };
             let bin = EDGES.iter().rposition(|from| p_low >= *from).unwrap_or(0);
             histogram[bin].count += 1;
         }
-        let all: Vec<CertificateRow> = rows.values().cloned().collect();
+        let all: Vec<CertificateRow> = rows.iter().map(|row| (*row).clone()).collect();
         let quantiles = AT.iter().zip(p_a_quantiles(&all, &AT));
         Some(Self {
             quantiles: quantiles.map(|(at, p_low)| Quantile { at: *at, p_low }).collect(),
@@ -78,14 +76,13 @@ mod tests {
 
     #[test]
     fn a_wrong_class_counts_as_nothing() {
-        let mut rows = BTreeMap::new();
-        for (idx, (predict, p_low)) in (0..).zip([(0, 0.9), (0, 0.6), (3, 0.99), (0, 0.9995)]) {
-            rows.insert(idx, CertificateRow { p_low, ..certificate_row(idx, predict, 0.1) });
-        }
-        let bounds = ProbabilityBounds::of(&rows).unwrap();
+        let rows = [(0, 0.9), (0, 0.6), (3, 0.99), (0, 0.9995)].map(|(predict, p_low)| {
+            CertificateRow { p_low, ..certificate_row(0, predict, 0.1) }
+        });
+        let bounds = ProbabilityBounds::of(&rows.iter().collect::<Vec<_>>()).unwrap();
         let counts: Vec<usize> = bounds.histogram.iter().map(|bin| bin.count).collect();
         assert_eq!(counts, [1, 1, 0, 1, 0, 1]);
         assert_eq!(bounds.quartiles(), "0.000 / 0.600 / 0.900");
-        assert_eq!(ProbabilityBounds::of(&BTreeMap::new()), None);
+        assert_eq!(ProbabilityBounds::of(&[]), None);
     }
 }

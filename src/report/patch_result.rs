@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::certificate_result::seconds;
-use super::gather::Job;
+use super::coverage::ImageSet;
+use super::method::Method;
+use super::pool::Pool;
 use super::proportion::Proportion;
 use super::table::Table;
 use crate::record::{PatchRow, Work};
@@ -24,8 +26,10 @@ pub struct PatchResult {
     pub parameters: BTreeMap<String, String>,
     /// Images of the job.
     pub images: usize,
-    /// Images finished. All numbers below are over these.
+    /// Images finished.
     pub done: usize,
+    /// The images that all numbers below are over.
+    pub image_set: Option<ImageSet>,
     /// Clean accuracy of the defended network.
     pub accuracy: Option<Proportion>,
     /// Certified accuracy: share of images whose defended prediction is right whatever a patch shows.
@@ -37,25 +41,30 @@ pub struct PatchResult {
 }
 
 impl PatchResult {
-    /// The job `job`, summed up; `None` if it is of another kind.
-    pub(super) fn of(job: &Job) -> Option<Self> {
-        let (Work::PatchCertificate { label, certificate, patch, parameters }, Table::Patch(rows)) =
-            (&job.work, &job.table)
-        else {
+    /// The certificate `method` of the network `model`, summed up; `None` if there is none.
+    pub(super) fn of(method: &Method<'_>, model: usize) -> Option<Self> {
+        let Work::PatchCertificate { label, certificate, patch, parameters } = &method.work else {
             return None;
         };
+        let pool = Pool::of(&method.jobs, model, |table| match table {
+            Table::Patch(rows) => Some(rows),
+            _ => None,
+        })?;
+        let rows = pool.weakest();
         let mean = |value: fn(&PatchRow) -> f64| {
-            rows.values().map(value).sum::<f64>() / rows.len().max(1) as f64
+            rows.iter().map(|row| value(row)).sum::<f64>() / rows.len().max(1) as f64
         };
+        let (done, images) = pool.progress;
         Some(Self {
             label: label.clone(),
             certificate: certificate.clone(),
             patch: patch.clone(),
             parameters: parameters.clone(),
-            images: job.images,
-            done: rows.len(),
-            accuracy: Proportion::of(rows.values().map(|row| row.correct == 1)),
-            certified: Proportion::of(rows.values().map(|row| row.certified == 1)),
+            images,
+            done,
+            image_set: pool.images(),
+            accuracy: Proportion::of(rows.iter().map(|row| row.correct == 1)),
+            certified: Proportion::of(rows.iter().map(|row| row.certified == 1)),
             forwards: mean(|row| row.forwards as f64),
             seconds: mean(|row| seconds(&row.time)),
         })
@@ -63,6 +72,6 @@ impl PatchResult {
 
     /// All images of the job are done.
     pub fn finished(&self) -> bool {
-        self.done == self.images
+        self.done >= self.images
     }
 }

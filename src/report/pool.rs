@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::coverage::{ImageSet, Images};
 use super::gather::Job;
 use super::image_key::{ImageKey, Rows};
+use super::table::Table;
 use crate::record::{AttackRow, BoundRow, CertificateRow, PatchRow};
 
 /// Rows by image.
@@ -31,7 +32,7 @@ pub(super) trait Claim: std::fmt::Debug {
 
 impl<'a, R: Claim> Pool<'a, R> {
     /// The rows of these jobs.
-    pub(super) fn new(jobs: &[(&'a Job, &'a Rows<R>)]) -> Self {
+    fn new(jobs: &[(&'a Job, &'a Rows<R>)]) -> Self {
         let mut all: BTreeMap<&ImageKey, Vec<(&str, &R)>> = BTreeMap::new();
         for (job, rows) in jobs {
             for (key, row) in *rows {
@@ -55,6 +56,18 @@ impl<'a, R: Claim> Pool<'a, R> {
         let rows = all.into_iter();
         let rows = rows.map(|(key, rows)| (key, rows.into_iter().map(|(_, row)| row).collect()));
         Self { rows: rows.collect(), covered, progress }
+    }
+
+    /// The rows of those of `jobs` that are of the network `model`, as `rows` finds them in their tables;
+    /// `None` if there is no such job.
+    pub(super) fn of(
+        jobs: &[&'a Job],
+        model: usize,
+        rows: impl Fn(&'a Table) -> Option<&'a Rows<R>>,
+    ) -> Option<Self> {
+        let own = jobs.iter().copied().filter(|job| job.model == model);
+        let own: Vec<_> = own.filter_map(|job| Some((job, rows(&job.table)?))).collect();
+        (!own.is_empty()).then(|| Self::new(&own))
     }
 
     /// A job has finished.

@@ -1,42 +1,46 @@
-//! Where one network stands on one data set: its results under every job, the worst cases over them,
-//! and its rank among the others.
+//! Where one network stands on a board: its results under every job, the worst cases over them, and its
+//! rank among the others.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::attack_result::{AttackResult, Budget, Cost, median_distance, unconfirmed};
+use super::attack_result::{AttackResult, Budget, Cost};
 use super::bound_result::BoundResult;
 use super::bracket::Bracket;
-use super::certificate_result::{self, CertificateResult};
+use super::certificate_result::CertificateResult;
+use super::columns::{AttackColumn, ThreatColumn};
 use super::contradiction::{Contradiction, contradictions};
+use super::coverage::ImageSet;
 use super::envelope::Envelope;
-use super::format::{self, Cell};
-use super::gather::Job;
-use super::leaderboard::{AttackColumn, ThreatColumn, budgets};
-use super::p_a::ProbabilityBounds;
+use super::format::Cell;
+use super::goal;
 use super::patch_result::PatchResult;
 use super::proportion::Proportion;
-use super::table::Table;
+use super::region::Region;
+use super::subject::Subject;
 use super::worst_case::{Trial, WorstCase, worst_case};
-use crate::record::{AttackRow, Finding, ModelRecord, Work};
+use crate::record::{Finding, ModelRecord};
 
-/// All results of one network on one data set.
+/// All results of one network on one board.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Standing {
-    /// Place by [`Self::worst`], from 1; `None` if it is unfinished or lacks attacks of the board.
+    /// Place by [`Self::worst`], from 1; equal worst cases share it. `None` if an attack is unfinished or
+    /// lacks.
     pub rank: Option<usize>,
     /// The network.
     pub model: ModelRecord,
-    /// Images of its largest job.
+    /// Images of its row: those of the worst case, or of the board if it has none.
     pub images: usize,
-    /// Images whose clean prediction is known.
+    /// The images of its row; `None` if no attack has finished.
+    pub image_set: Option<ImageSet>,
+    /// Images whose clean prediction is known, of [`Self::images`].
     pub done: usize,
-    /// Clean accuracy over these images.
+    /// Clean accuracy over the images of the row.
     pub clean: Option<Proportion>,
-    /// Worst case over all attacks of the board but the controls, each at its largest budget; `None`
-    /// without attacks.
+    /// Worst case over all untargeted attacks but the controls, each at the largest budget of its threat
+    /// model; `None` without attacks.
     pub worst: Option<WorstCase>,
     /// Worst cases per threat model and budget, for those it was attacked under.
     pub threats: Vec<ThreatResult>,
@@ -52,6 +56,13 @@ pub struct Standing {
     /// Images on which an attack and bounds cannot both be right; none, unless there is a bug.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contradictions: Vec<Contradiction>,
+    /// Images whose clean prediction is not the same in all jobs, which count as misclassified; none,
+    /// unless there is a bug.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disagreements: Vec<u64>,
+    /// The class that the network answers for every clean image, if it is one while the labels are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_answer: Option<u32>,
     /// Of several certificates in one norm, the best at each radius.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub envelopes: Vec<Envelope>,
@@ -71,65 +82,48 @@ pub struct ThreatResult {
     pub worst: WorstCase,
 }
 
-/// An attack job and its rows.
-struct Attacked<'a> {
-    result: AttackResult,
-    rows: &'a BTreeMap<u64, AttackRow>,
-}
-
-impl Attacked<'_> {
-    /// Its part in a worst case at `budget`.
-    fn trial(&self, budget: &Budget) -> Trial<'_> {
-        Trial {
-            title: budget.title.clone(),
-            rows: self.rows,
-            eps: budget.eps,
-            images: self.result.images,
-        }
-    }
-}
-
 impl Standing {
-    /// The results of `jobs`, which are all jobs of `model` on one data set, under the columns of the
-    /// board.
+    /// The results of `subject` under the columns of a board of `images` images.
     pub(super) fn new(
-        model: ModelRecord,
-        jobs: &[&Job],
+        subject: &Subject<'_>,
         attacks: &[AttackColumn],
         threats: &[ThreatColumn],
+        images: usize,
     ) -> Self {
-        let attacked: Vec<Attacked<'_>> = jobs.iter().filter_map(|job| attack(job)).collect();
-        let counting: Vec<&Attacked<'_>> = attacked.iter().filter(|a| !a.result.control).collect();
-        // The largest budget of each attack; for a threat without budgets its only entry.
-        let largest: Vec<Trial<'_>> =
-            counting.iter().filter_map(|a| Some(a.trial(a.result.budgets.last()?))).collect();
-        let missing = missing(attacks, &attacked, |column| !column.control);
-        let images = jobs.iter().map(|job| job.images).max().unwrap_or(0);
+        let image_set = subject.image_set();
+        let clean = clean(subject);
+        let results: Vec<AttackResult> =
+            subject.attacks.iter().filter_map(AttackResult::of).collect();
         let mut cost = Cost::default();
-        attacked.iter().for_each(|a| cost += a.result.cost);
-        let clean = clean(&attacked);
+        results.iter().for_each(|attack| cost += attack.cost);
+        let of = |column: &ThreatColumn| {
+            let worst = threat(column, attacks, subject)?;
+            Some(ThreatResult { title: column.title.clone(), worst })
+        };
+        let number = subject.number;
+        let methods = subject.methods.iter();
         Self {
             rank: None,
-            images,
+            model: subject.model.clone(),
+            images: image_set.as_ref().map_or(images, |set| set.count),
             done: clean.map_or(0, |c| c.total),
+            image_set,
             clean,
-            worst: worst_case(&largest, &[], missing),
-            threats: threats
-                .iter()
-                .filter_map(|column| {
-                    let worst = threat(column, attacks, &attacked)?;
-                    Some(ThreatResult { title: column.title.clone(), worst })
-                })
+            worst: overall(attacks, subject),
+            threats: threats.iter().filter_map(of).collect(),
+            attacks: results,
+            certificates: methods
+                .clone()
+                .filter_map(|method| CertificateResult::of(method, number))
                 .collect(),
-            certificates: jobs.iter().filter_map(|job| certificate(job)).collect(),
-            patches: jobs.iter().filter_map(|job| PatchResult::of(job)).collect(),
-            bounds: jobs.iter().filter_map(|job| BoundResult::of(job)).collect(),
-            contradictions: contradictions(jobs),
+            patches: methods.clone().filter_map(|method| PatchResult::of(method, number)).collect(),
+            bounds: methods.filter_map(|method| BoundResult::of(method, number)).collect(),
+            contradictions: contradictions(&subject.jobs),
+            disagreements: subject.evidence.disagreements(),
+            only_answer: subject.evidence.only_answer(),
             envelopes: vec![],
             brackets: vec![],
             cost,
-            model,
-            attacks: attacked.into_iter().map(|a| a.result).collect(),
         }
     }
 
@@ -140,7 +134,8 @@ impl Standing {
 
     /// Result of an attack at a budget; `None` if it was not run.
     pub fn attack(&self, column: &AttackColumn) -> Option<(&AttackResult, &Budget)> {
-        self.attacks.iter().filter(|a| a.threat == column.threat).find_map(|attack| {
+        let same = |a: &&AttackResult| a.threat == column.threat && a.goal == column.goal;
+        self.attacks.iter().filter(same).find_map(|attack| {
             let budget = attack.budgets.iter().find(|b| b.title == column.title)?;
             Some((attack, budget))
         })
@@ -163,25 +158,51 @@ impl Standing {
     }
 
     /// The finished certificate that certifies the most images at `radius` in `norm`, as in Cohen et
-    /// al. 2019, where the best sigma is taken for each radius.
+    /// al. 2019, where the best sigma is taken for each radius. One over the images of the row goes before
+    /// others, and among those the one over most images.
     pub fn certified(&self, norm: &str, radius: f64) -> Option<(&CertificateResult, Proportion)> {
-        self.certificates
-            .iter()
-            .filter(|c| c.norm == norm && c.finished())
-            .filter_map(|c| Some((c, c.at(radius)?)))
-            .max_by(|a, b| a.1.rate.total_cmp(&b.1.rate))
+        let own = self.certificates.iter().filter(|c| c.norm == norm && c.finished());
+        let own = own.filter_map(|c| Some((c, c.at(radius)?, c.image_set.as_ref())));
+        self.best(own).map(|(certificate, share, _)| (certificate, share))
+    }
+
+    /// The highest share over the images of the row; without one, over the most images.
+    pub(super) fn best<'b, T>(
+        &self,
+        shares: impl Iterator<Item = (T, Proportion, Option<&'b ImageSet>)>,
+    ) -> Option<(T, Proportion, Option<&'b ImageSet>)> {
+        let here = |images: Option<&ImageSet>| !images.is_none_or(|set| self.elsewhere(set));
+        shares.max_by(|a, b| {
+            (here(a.2), a.1.total)
+                .cmp(&(here(b.2), b.1.total))
+                .then(a.1.rate.total_cmp(&b.1.rate))
+        })
+    }
+
+    /// A number over `images` is not over the images of the row.
+    pub(super) fn elsewhere(&self, images: &ImageSet) -> bool {
+        self.image_set.as_ref().map_or(images.count != self.images, |own| own != images)
     }
 
     /// Field of the clean accuracy.
     pub(super) fn clean_cell(&self) -> Cell {
         // Without attacks nothing was said about clean predictions.
-        let images = self.attacks.iter().map(|a| a.images).max().unwrap_or(0);
+        let largest = self.attacks.iter().map(|a| a.images).max().unwrap_or(0);
+        let images = if self.image_set.is_some() { self.images } else { largest };
         Cell::of(self.clean, self.done, images)
+    }
+
+    /// Field of a worst case.
+    pub(super) fn worst_cell(&self, worst: Option<&WorstCase>) -> Cell {
+        let Some(worst) = worst else { return Cell::Absent };
+        // Images of the target class are left out of a targeted column, which is said elsewhere.
+        let other = worst.images.as_ref().is_some_and(|set| self.elsewhere(set));
+        Cell::worst(worst, other && worst.left_out == 0)
     }
 }
 
-/// Sorts best first and numbers those whose worst cases are comparable. Ties in the worst case go to
-/// the higher clean accuracy, then to the name.
+/// Sorts best first and numbers those whose worst cases are comparable; equal ones share a place and
+/// stand by clean accuracy, then by the name.
 pub(super) fn rank(standings: &mut [Standing]) {
     let comparable = |s: &Standing| s.worst.as_ref().is_some_and(WorstCase::comparable);
     let worst = |s: &Standing| s.worst.as_ref().and_then(|w| w.robust).map_or(-1.0, |r| r.rate);
@@ -194,114 +215,79 @@ pub(super) fn rank(standings: &mut [Standing]) {
             .then(better(&clean))
             .then(a.model.name.cmp(&b.model.name))
     });
-    for (place, standing) in standings.iter_mut().enumerate() {
-        standing.rank = comparable(standing).then_some(place + 1);
+    // They are over the same images: equal shares are equal counts.
+    let places: Vec<f64> = standings.iter().filter(|s| comparable(s)).map(worst).collect();
+    for (standing, share) in standings.iter_mut().zip(&places) {
+        standing.rank = Some(1 + places.iter().filter(|other| *other > share).count());
     }
 }
 
-/// Titles of the `columns` that match but that no attack of the model belongs to.
+/// Titles of the `columns` that match but that no attack of the network belongs to.
 fn missing(
     columns: &[AttackColumn],
-    attacked: &[Attacked<'_>],
+    subject: &Subject<'_>,
     matches: impl Fn(&AttackColumn) -> bool,
 ) -> Vec<String> {
     let run = |column: &AttackColumn| {
-        attacked.iter().any(|a| {
-            a.result.threat == column.threat
-                && a.result.budgets.iter().any(|b| b.title == column.title)
+        subject.attacks.iter().any(|attack| {
+            let titles = attack.budgets().into_iter().map(|eps| attack.method.title(eps));
+            attack.threat() == column.threat
+                && attack.goal() == column.goal
+                && titles.into_iter().any(|title| title == column.title)
         })
     };
     columns.iter().filter(|c| matches(c) && !run(c)).map(|c| c.title.clone()).collect()
 }
 
-/// Worst case over the attacks of one threat model at one budget.
-fn threat(
-    column: &ThreatColumn,
-    attacks: &[AttackColumn],
-    attacked: &[Attacked<'_>],
-) -> Option<WorstCase> {
-    let here = |threat: &str, eps: Option<f64>| format::title(threat, eps) == column.title;
-    let mut trials = Vec::new();
-    let mut further = Vec::new();
-    for attack in attacked.iter().filter(|a| !a.result.control && a.result.threat == column.threat)
-    {
-        let budgets = &attack.result.budgets;
-        match budgets.iter().find(|b| here(&attack.result.threat, b.eps)) {
-            Some(budget) => trials.push(attack.trial(budget)),
-            None => {
-                further.extend(budgets.last().map(|b| Trial { eps: column.eps, ..attack.trial(b) }))
+/// Worst case over all untargeted attacks, within the largest budget of each threat model that an attack
+/// has finished under.
+fn overall(columns: &[AttackColumn], subject: &Subject<'_>) -> Option<WorstCase> {
+    let mut trials: Vec<Trial<'_, '_>> = Vec::new();
+    let mut largest: BTreeMap<&str, Option<f64>> = BTreeMap::new();
+    for attack in subject.attacks.iter().filter(|attack| attack.counts()) {
+        let budgets = attack.budgets();
+        let Some(eps) = budgets.last().copied() else { continue };
+        trials.push((attack.method.title(eps), attack));
+        if attack.pool.finished() {
+            let known = largest.entry(attack.threat()).or_insert(eps);
+            if eps.unwrap_or(0.0) > known.unwrap_or(0.0) {
+                *known = eps;
             }
         }
     }
-    let missing = missing(attacks, attacked, |c| !c.control && here(&c.threat, c.eps));
-    worst_case(&trials, &further, missing)
+    let regions: Vec<Region> =
+        largest.into_iter().map(|(threat, eps)| Region::new(threat, eps)).collect();
+    let missing = missing(columns, subject, |column| !column.control && !column.targeted());
+    worst_case(&subject.evidence, &trials, &regions, missing)
 }
 
-/// Clean accuracy over every image that any attack has finished.
-fn clean(attacked: &[Attacked<'_>]) -> Option<Proportion> {
-    let mut correct = BTreeMap::new();
-    for row in attacked.iter().flat_map(|a| a.rows.values()) {
-        // Should the jobs disagree, the image is not counted as correct.
-        *correct.entry(row.idx).or_insert(true) &= row.clean_correct();
+/// Worst case over the attacks of one threat model at one budget.
+fn threat(
+    column: &ThreatColumn,
+    columns: &[AttackColumn],
+    subject: &Subject<'_>,
+) -> Option<WorstCase> {
+    let mut trials: Vec<Trial<'_, '_>> = Vec::new();
+    for attack in subject.attacks.iter().filter(|attack| !attack.control()) {
+        let here = |eps: &Option<f64>| {
+            goal::title(attack.threat(), *eps, attack.goal()) == column.title
+        };
+        if let Some(eps) = attack.budgets().into_iter().find(here) {
+            trials.push((attack.method.title(eps), attack));
+        }
     }
-    Proportion::of(correct.into_values())
+    let missing = missing(columns, subject, |c| !c.control && c.aim() == column.title);
+    let region = Region::new(&column.threat, column.eps);
+    worst_case(&subject.evidence, &trials, &[region], missing)
 }
 
-/// The attack job `job`, summed up; `None` if it is none.
-fn attack(job: &Job) -> Option<Attacked<'_>> {
-    let (
-        Work::Attack { label, attack, threat, eps, minimal, control, parameters },
-        Table::Attack(rows),
-    ) = (&job.work, &job.table)
-    else {
-        return None;
-    };
-    let budget = |eps| Budget::of(rows, eps, format::title(label, eps));
-    let result = AttackResult {
-        label: label.clone(),
-        attack: attack.clone(),
-        threat: threat.clone(),
-        minimal: *minimal,
-        control: *control,
-        parameters: parameters.clone(),
-        checks: job.checks.clone(),
-        images: job.images,
-        done: rows.len(),
-        budgets: budgets(eps, *minimal).into_iter().map(budget).collect(),
-        median_distance: minimal.then(|| median_distance(rows)).flatten(),
-        unconfirmed: unconfirmed(rows),
-        cost: Cost::of(rows),
-    };
-    Some(Attacked { result, rows })
-}
-
-/// The smoothing job `job`, summed up; `None` if it is none.
-fn certificate(job: &Job) -> Option<CertificateResult> {
-    use certificate_result::{abstained, accuracy, curve, mean, saved, seconds};
-    let (
-        Work::Certificate { label, certificate, norm, sigma, radii, guarantee, parameters },
-        Table::Certificate(rows),
-    ) = (&job.work, &job.table)
-    else {
-        return None;
-    };
-    let samples = mean(rows, |row| (row.n0 + row.n) as f64).unwrap_or(0.0);
-    Some(CertificateResult {
-        label: label.clone(),
-        certificate: certificate.clone(),
-        norm: norm.clone(),
-        sigma: *sigma,
-        guarantee: guarantee.clone(),
-        parameters: parameters.clone(),
-        images: job.images,
-        done: rows.len(),
-        accuracy: accuracy(rows, radii),
-        abstained: abstained(rows),
-        average_radius: mean(rows, |row| row.radius * f64::from(row.correct)),
-        p_a: ProbabilityBounds::of(rows),
-        samples,
-        saved: saved(samples, parameters).filter(|_| !rows.is_empty()),
-        seconds: mean(rows, |row| seconds(&row.time)).unwrap_or(0.0),
-        curve: curve(rows),
-    })
+/// Clean accuracy over the images of the row, or over all that were looked at while no attack has finished.
+fn clean(subject: &Subject<'_>) -> Option<Proportion> {
+    let evidence = &subject.evidence;
+    let images = subject.images();
+    match (subject.attacks.is_empty(), images.is_empty()) {
+        (true, _) => None,
+        (false, true) => Proportion::new(evidence.count_correct(), evidence.count()),
+        (false, false) => Proportion::of(images.iter().map(|key| evidence.correct(key))),
+    }
 }

@@ -5,10 +5,11 @@ use std::io::IsTerminal;
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use super::board::Board;
 use super::grid::{self, Column, Field, Kind};
-use super::leaderboard::{Board, Leaderboard};
+use super::leaderboard::Leaderboard;
 use super::published::{HEADER, Ranking};
-use super::{Exporter, legend};
+use super::{Exporter, legend, warnings};
 use crate::error::Result;
 
 /// Model names are cut to this length.
@@ -41,7 +42,7 @@ impl Terminal {
         let (table, dropped) = fit(&mut columns, self.width);
         let bold = |text: &str| self.paint("1", text);
         let mut text =
-            format!("{}  {}\n", bold(&leaderboard.title), legend::headline(leaderboard, board));
+            format!("{}  {}\n", bold(&leaderboard.title), legend::headline(board));
         text += &self.coloured(&table, &columns);
         let mut lines = legend::reading(board);
         if !dropped.is_empty() {
@@ -52,7 +53,7 @@ impl Terminal {
                 text += &format!("{}\n", self.paint("2", &line));
             }
         }
-        for warning in legend::warnings(leaderboard, board) {
+        for warning in warnings::warnings(leaderboard, board) {
             for line in wrap(&warning, self.width) {
                 text += &format!("{}\n", self.paint("33", &line));
             }
@@ -195,8 +196,10 @@ fn table(columns: &[Column]) -> Table {
 /// A title over two lines: what, and at which budget.
 fn header(column: &Column) -> String {
     let title = &column.title;
+    let goal = title.find(" to ").map(|at| (&title[..at], &title[at + 1..]));
     let parts = match column.kind {
         Kind::Certified | Kind::Verified => title.split_once(' '),
+        Kind::Threat(_) => goal.or_else(|| title.rsplit_once(' ')),
         _ => title.rsplit_once(' '),
     };
     parts.map_or(title.clone(), |(what, budget)| format!("{what}\n{budget}"))

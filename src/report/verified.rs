@@ -6,7 +6,7 @@ use super::bound_result::BoundResult;
 use super::format::{self, Cell};
 use super::gather::Job;
 use super::grid::{Field, mark_best};
-use super::leaderboard::Board;
+use super::board::Board;
 use super::proportion::Proportion;
 use super::standing::Standing;
 use crate::record::Work;
@@ -46,19 +46,19 @@ pub(super) fn columns(jobs: &[&Job]) -> Vec<VerifiedColumn> {
 }
 
 impl Standing {
-    /// The finished bounds that verify the most images in a column.
+    /// The finished bounds that verify the most images in a column; those over the images of the row go
+    /// before others.
     pub fn verified(&self, column: &VerifiedColumn) -> Option<(&BoundResult, Proportion)> {
-        self.bounds
-            .iter()
-            .filter(|b| b.finished() && b.threat == column.threat)
-            .filter_map(|b| Some((b, b.at(column.eps)?)))
-            .max_by(|a, b| a.1.rate.total_cmp(&b.1.rate))
+        let own = self.bounds.iter().filter(|b| b.finished() && b.threat == column.threat);
+        let own = own.filter_map(|b| Some((b, b.at(column.eps)?, b.image_set.as_ref())));
+        self.best(own).map(|(bounds, share, _)| (bounds, share))
     }
 
     /// Field of [`Self::verified`].
     pub(super) fn verified_cell(&self, column: &VerifiedColumn) -> Cell {
-        if let Some((_, accuracy)) = self.verified(column) {
-            return Cell::Value(accuracy, false);
+        if let Some((bounds, accuracy)) = self.verified(column) {
+            let other = bounds.image_set.as_ref().is_some_and(|set| self.elsewhere(set));
+            return Cell::measured(accuracy, other);
         }
         let running = self.bounds.iter().find(|b| !b.finished() && b.threat == column.threat);
         running.map_or(Cell::Absent, |b| Cell::Unfinished(b.done, b.images))

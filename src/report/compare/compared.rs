@@ -41,7 +41,7 @@ impl Compared {
     pub(super) fn of(pair: &Pair<'_>, settings: &Settings) -> Result<Self> {
         let values = || {
             let second = pair.second.values.values();
-            pair.first.values.values().zip(second).map(|((_, a), (_, b))| (*a, *b))
+            pair.first.values.values().zip(second).map(|(a, b)| (a.value, b.value))
         };
         let images = pair.first.values.len();
         if images == 0 {

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::certify::log::Log;
-use crate::record::Work;
+use crate::record::{AttackRow, CertificateRow, Row, Work};
+use crate::report::attacked::budgets;
 use crate::report::format;
-use crate::report::leaderboard::budgets;
+use crate::report::goal;
+use crate::report::image_key::ImageKey;
+use crate::report::region::Region;
 use crate::report::table::Table;
 use crate::stats::rounding::{ceil_decimals, floor_decimals};
 
@@ -14,23 +17,33 @@ use crate::stats::rounding::{ceil_decimals, floor_decimals};
 pub(super) struct Outcomes {
     /// Name of the network; a log does not say it.
     pub(super) model: String,
-    /// Name of the data and its hash, if it is known.
-    pub(super) data: Option<(String, String)>,
+    /// Name of the data; a log does not say it.
+    pub(super) data: Option<String>,
     /// Label of the job; empty for a log.
     pub(super) label: String,
     /// What the values are: `robust Linf 0.1`, `certified L2 0.25`.
     pub(super) column: String,
     /// The values are 0 or 1, and their mean is a share.
     pub(super) share: bool,
-    /// True class and value by image.
-    pub(super) values: BTreeMap<u64, (u32, f64)>,
+    /// What is known of each image.
+    pub(super) values: BTreeMap<ImageKey, Value>,
+}
+
+/// What is known of an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Value {
+    /// Its index.
+    pub(super) idx: u64,
+    /// True class.
+    pub(super) label: u32,
+    pub(super) value: f64,
 }
 
 /// Whose outcomes.
 #[derive(Debug, Clone)]
 pub(super) struct Owner {
     pub(super) model: String,
-    pub(super) data: Option<(String, String)>,
+    pub(super) data: Option<String>,
     pub(super) label: String,
 }
 
@@ -39,7 +52,7 @@ impl Owner {
         &self,
         column: impl Into<String>,
         share: bool,
-        values: impl Iterator<Item = (u64, u32, f64)>,
+        values: impl Iterator<Item = (ImageKey, Value)>,
     ) -> Outcomes {
         Outcomes {
             model: self.model.clone(),
@@ -47,7 +60,7 @@ impl Owner {
             label: self.label.clone(),
             column: column.into(),
             share,
-            values: values.map(|(idx, label, value)| (idx, (label, value))).collect(),
+            values: values.collect(),
         }
     }
 }
@@ -56,33 +69,34 @@ impl Owner {
 pub(super) fn of_job(owner: &Owner, work: &Work, table: &Table, radii: &[f64]) -> Vec<Outcomes> {
     let yes = |holds: bool| f64::from(u8::from(holds));
     match (work, table) {
-        (Work::Attack { threat, eps, minimal, control: false, .. }, Table::Attack(rows)) => {
+        (Work::Attack { threat, eps, minimal, control: false, goal, .. }, Table::Attack(rows)) => {
             let at = |eps: Option<f64>| {
-                let title = format!("robust {}", format::title(threat, eps));
-                let value = rows.values().map(|r| (r.idx, r.label, yes(r.robust(eps))));
-                owner.column(title, true, value)
+                let region = Region::new(threat, eps);
+                let aimed = rows.iter().filter(|(_, row)| row.target != Some(row.label));
+                let robust = |row: &AttackRow| {
+                    let wanted = row.target.is_none_or(|target| row.prediction == target);
+                    row.clean_correct() && !(row.adversarial() && wanted && region.holds(row))
+                };
+                let title = format!("robust {}", goal::title(threat, eps, goal));
+                owner.column(title, true, aimed.map(|(k, r)| value(k, r, r.label, yes(robust(r)))))
             };
             budgets(eps, *minimal).into_iter().map(at).collect()
         }
         (Work::Certificate { norm, radii: run, .. }, Table::Certificate(rows)) => {
-            let rows: Vec<(u64, u32, f64)> = rows
-                .values()
-                .map(|r| (r.idx, r.label, if r.correct == 1 { r.radius } else { -1.0 }))
-                .collect();
+            let radius = |r: &CertificateRow| if r.correct == 1 { r.radius } else { -1.0 };
+            let rows: Vec<(ImageKey, Value)> =
+                rows.iter().map(|(k, r)| value(k, r, r.label, radius(r))).collect();
             certified(owner, norm, &rows, if radii.is_empty() { run } else { radii })
         }
         (Work::PatchCertificate { patch, .. }, Table::Patch(rows)) => {
-            let value = rows.values().map(|r| (r.idx, r.label, yes(r.certified == 1)));
-            vec![owner.column(format!("certified {patch}"), true, value)]
+            let values = rows.iter().map(|(k, r)| value(k, r, r.label, yes(r.certified == 1)));
+            vec![owner.column(format!("certified {patch}"), true, values)]
         }
         (Work::Bound { threat, eps, .. }, Table::Bound(rows)) => {
             let at = |eps: &f64| {
                 let title = format!("verified {}", format::title(threat, Some(*eps)));
-                owner.column(
-                    title,
-                    true,
-                    rows.values().map(|r| (r.idx, r.label, yes(r.certified(*eps)))),
-                )
+                let values = rows.iter().map(|(k, r)| value(k, r, r.label, yes(r.certified(*eps))));
+                owner.column(title, true, values)
             };
             eps.iter().map(at).collect()
         }
@@ -90,33 +104,47 @@ pub(super) fn of_job(owner: &Owner, work: &Work, table: &Table, radii: &[f64]) -
     }
 }
 
-/// The columns of a log.
+fn value(key: &ImageKey, row: &impl Row, label: u32, value: f64) -> (ImageKey, Value) {
+    (key.clone(), Value { idx: row.idx(), label, value })
+}
+
+/// The columns of a log, whose images are known by their indices only.
 pub(super) fn of_log(owner: &Owner, log: &Log, radii: &[f64]) -> Vec<Outcomes> {
-    let rows: Vec<(u64, u32, f64)> = log
+    let rows: Vec<(ImageKey, Value)> = log
         .rows()
         .iter()
-        .map(|row| (row.idx, row.label, if row.correct { row.radius } else { -1.0 }))
+        .map(|row| {
+            let value = if row.correct { row.radius } else { -1.0 };
+            (ImageKey::of_index(row.idx), Value { idx: row.idx, label: row.label, value })
+        })
         .collect();
     let usual = [0.0, 0.25, 0.5, 0.75, 1.0];
     certified(owner, "L2", &rows, if radii.is_empty() { &usual } else { radii })
 }
 
-/// Certified accuracy at `radii`, then the average certified radius. A row is image, true class and the
-/// radius of a correct prediction, -1 for a wrong one.
-fn certified(owner: &Owner, norm: &str, rows: &[(u64, u32, f64)], radii: &[f64]) -> Vec<Outcomes> {
+/// Certified accuracy at `radii`, then the average certified radius. A value is the radius of a correct
+/// prediction, -1 for a wrong one.
+fn certified(
+    owner: &Owner,
+    norm: &str,
+    rows: &[(ImageKey, Value)],
+    radii: &[f64],
+) -> Vec<Outcomes> {
     // As `Log::certified_accuracy`: decimals compare exactly, and no other rounding helps.
     let reaches = |radius: f64, at: f64| floor_decimals(radius, 6) >= ceil_decimals(at, 6);
     let mut columns: Vec<Outcomes> = radii
         .iter()
         .map(|at| {
-            let value = rows
-                .iter()
-                .map(|(idx, label, r)| (*idx, *label, f64::from(u8::from(reaches(*r, *at)))));
-            owner.column(format!("certified {norm} {}", format::eps(*at)), true, value)
+            let values = rows.iter().map(|(key, row)| {
+                let value = f64::from(u8::from(reaches(row.value, *at)));
+                (key.clone(), Value { value, ..*row })
+            });
+            owner.column(format!("certified {norm} {}", format::eps(*at)), true, values)
         })
         .collect();
-    let value = rows.iter().map(|(idx, label, r)| (*idx, *label, r.max(0.0)));
-    columns.push(owner.column(format!("average {norm} radius"), false, value));
+    let values =
+        rows.iter().map(|(key, row)| (key.clone(), Value { value: row.value.max(0.0), ..*row }));
+    columns.push(owner.column(format!("average {norm} radius"), false, values));
     columns
 }
 
@@ -129,8 +157,8 @@ pub(super) fn worst_case(attacks: &[&Outcomes]) -> Option<Outcomes> {
         if !other.values.keys().eq(worst.values.keys()) {
             return None;
         }
-        for (value, (_, of_other)) in worst.values.values_mut().zip(other.values.values()) {
-            value.1 = value.1.min(*of_other);
+        for (here, there) in worst.values.values_mut().zip(other.values.values()) {
+            here.value = here.value.min(there.value);
         }
     }
     worst.label = "all attacks".into();

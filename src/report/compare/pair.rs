@@ -1,13 +1,16 @@
 //! Which outcomes of two sides belong together.
 
+use std::borrow::Cow;
+
 use super::outcomes::Outcomes;
 use crate::error::{Error, Result};
+use crate::report::image_key::ImageKey;
 
 /// One column that both sides have, on the same images.
 pub(super) struct Pair<'a> {
     pub(super) title: String,
-    pub(super) first: &'a Outcomes,
-    pub(super) second: &'a Outcomes,
+    pub(super) first: Cow<'a, Outcomes>,
+    pub(super) second: Cow<'a, Outcomes>,
 }
 
 /// Matches the columns of two sides by network, job and name; networks if either side has several, jobs if
@@ -26,10 +29,8 @@ pub(super) fn pairs<'a>(
             && (!by_model || a.model == b.model)
             && (!by_label || a.label == b.label)
     };
-    let same_data = |a: &Outcomes, b: &Outcomes| match (&a.data, &b.data) {
-        (Some((_, a)), Some((_, b))) => a == b,
-        // A log does not say; the images and their labels will.
-        _ => true,
+    let same_data = |a: &Outcomes, b: &Outcomes| {
+        a.values.keys().any(|image| b.values.contains_key(image)) || a.values.is_empty()
     };
     let title = |o: &Outcomes| {
         let model = if by_model { format!("{}, ", o.model) } else { String::new() };
@@ -43,17 +44,18 @@ pub(super) fn pairs<'a>(
             alone.push(format!("{} (first only)", title(a)));
             continue;
         };
-        let Some(b) = partners.find(|b| same_data(a, b)) else {
-            let name = |o: &Outcomes| o.data.as_ref().map_or("?".into(), |(name, _)| name.clone());
+        let mut aligned = partners.map(|b| align(a, b));
+        let Some((first, second)) = aligned.find(|(a, b)| same_data(a, b)) else {
+            let name = |o: &Outcomes| o.data.clone().unwrap_or_else(|| "a log".into());
             return Err(Error::setting(
                 title(a),
                 format!("it is about {} on one side and {} on the other", name(a), name(other)),
-                "compare runs on the same data file",
+                "compare runs on the same images",
             ));
         };
         let title = title(a);
-        same_images(&title, a, b)?;
-        pairs.push(Pair { title, first: a, second: b });
+        same_images(&title, &first, &second)?;
+        pairs.push(Pair { title, first, second });
     }
     for b in second.iter().filter(|b| !first.iter().any(|a| same(a, b))) {
         alone.push(format!("{} (second only)", title(b)));
@@ -74,9 +76,10 @@ fn same_images(title: &str, a: &Outcomes, b: &Outcomes) -> Result<()> {
         Err(Error::setting(title, problem, remedy))
     };
     for (here, there, side) in [(a, b, "first"), (b, a, "second")] {
-        let mut only = here.values.keys().filter(|idx| !there.values.contains_key(idx));
-        if let Some(idx) = only.next() {
-            let more = only.count();
+        let only = here.values.iter().filter(|(image, _)| !there.values.contains_key(image));
+        let only: Vec<u64> = only.map(|(_, value)| value.idx).collect();
+        if let Some(idx) = only.iter().min() {
+            let more = only.len() - 1;
             return refuse(format!(
                 "image {idx}{} of the {side} side {} not on the other",
                 if more > 0 { format!(" and {more} more") } else { String::new() },
@@ -84,12 +87,26 @@ fn same_images(title: &str, a: &Outcomes, b: &Outcomes) -> Result<()> {
             ));
         }
     }
-    for ((idx, (here, _)), (there, _)) in a.values.iter().zip(b.values.values()) {
-        if here != there {
+    for (here, there) in a.values.values().zip(b.values.values()) {
+        if here.label != there.label {
             return refuse(format!(
-                "image {idx} has label {here} on one side and {there} on the other"
+                "image {} has label {} on one side and {} on the other",
+                here.idx, here.label, there.label
             ));
         }
     }
     Ok(())
+}
+
+/// Two columns with the same keys for the same images: a log knows its images by their indices only.
+fn align<'a>(a: &'a Outcomes, b: &'a Outcomes) -> (Cow<'a, Outcomes>, Cow<'a, Outcomes>) {
+    let by_index = |of: &Outcomes| {
+        let values = of.values.values().map(|value| (ImageKey::of_index(value.idx), *value));
+        Cow::Owned(Outcomes { values: values.collect(), ..of.clone() })
+    };
+    match (&a.data, &b.data) {
+        (Some(_), None) => (by_index(a), Cow::Borrowed(b)),
+        (None, Some(_)) => (Cow::Borrowed(a), by_index(b)),
+        _ => (Cow::Borrowed(a), Cow::Borrowed(b)),
+    }
 }

@@ -6,7 +6,7 @@ use super::outcomes::{Outcomes, Owner, of_job, of_log, worst_case};
 use crate::certify::log::Log;
 use crate::error::{Error, Result};
 use crate::record::{JobRecord, RunRecord};
-use crate::report::format;
+use crate::report::method::counts;
 use crate::report::table::Table;
 
 /// All columns of all jobs at `path`; `radii` are those of certified accuracy, if any are given.
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path, radii: &[f64]) -> Result<Vec<Outcomes>> {
     let mut largest: Vec<Outcomes> = Vec::new();
     for job in record.jobs.iter().filter(|job| Path::new(&job.file).starts_with(&part)) {
         let columns = columns(&folder, &record, job, radii)?;
-        largest.extend(columns.last().filter(|c| c.column.starts_with("robust ")).cloned());
+        largest.extend(columns.last().filter(|_| counts(&job.work)).cloned());
         all.extend(columns);
     }
     while let Some(first) = largest.first().cloned() {
@@ -65,7 +65,7 @@ fn columns(
             "the file was edited or cut: run the suite again",
         ));
     };
-    let table = Table::read(folder, job, &model.sha256)?;
+    let table = Table::read(folder, job, &model.identity)?;
     if table.len() < job.images {
         return Err(Error::file(
             folder.join(&job.file),
@@ -76,8 +76,8 @@ fn columns(
     }
     let owner = Owner {
         model: model.name.clone(),
-        data: Some((data.name.clone(), data.sha256.clone())),
-        label: format::label(&job.work).to_owned(),
+        data: Some(data.name.clone()),
+        label: job.work.label().to_owned(),
     };
     Ok(of_job(&owner, &job.work, &table, radii))
 }

@@ -11,7 +11,7 @@ use drawing::{Interval, Look, Series};
 
 use super::bound_result::BoundResult;
 use super::format;
-use super::leaderboard::Board;
+use super::board::Board;
 use super::proportion::Proportion;
 
 /// A figure shows this many networks, the best; more lines than that cannot be told apart.
@@ -21,7 +21,7 @@ const MOST: usize = 12;
 /// budgets. Budget 0 is clean accuracy.
 pub(super) fn security_curves(board: &Board) -> Vec<Figure> {
     let mut threats: Vec<&str> = Vec::new();
-    for column in board.threats.iter().filter(|c| c.eps.is_some()) {
+    for column in board.threats.iter().filter(|c| c.eps.is_some() && !c.targeted()) {
         if !threats.contains(&column.threat.as_str()) {
             threats.push(&column.threat);
         }
@@ -30,7 +30,8 @@ pub(super) fn security_curves(board: &Board) -> Vec<Figure> {
 }
 
 fn security_curve(board: &Board, threat: &str) -> Option<Figure> {
-    let columns: Vec<_> = board.threats.iter().filter(|c| c.threat == threat).collect();
+    let columns: Vec<_> =
+        board.threats.iter().filter(|c| c.threat == threat && !c.targeted()).collect();
     if columns.len() < 2 {
         return None;
     }
@@ -38,7 +39,8 @@ fn security_curve(board: &Board, threat: &str) -> Option<Figure> {
         let mut shares = vec![(0.0, *standing.clean_cell().value()?)];
         shares.extend(columns.iter().filter_map(|column| {
             let worst = standing.threat(column).filter(|worst| worst.comparable())?;
-            Some((column.eps?, worst.robust?))
+            let here = worst.images == standing.image_set;
+            Some((column.eps?, worst.robust.filter(|_| here)?))
         }));
         (shares.len() > 1).then(|| marked(&standing.model.name, Look::new(at, at), &shares))
     });

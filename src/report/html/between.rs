@@ -3,7 +3,7 @@
 use crate::report::bracket::of_board;
 use crate::report::format::{self, Cell};
 use crate::report::grid::Field;
-use crate::report::leaderboard::Board;
+use crate::report::board::Board;
 
 /// One network under one threat and budget.
 pub(super) struct Between {
@@ -21,8 +21,8 @@ pub(super) fn between(board: &Board) -> Vec<Between> {
         model: model.into(),
         threat: bracket.title.clone(),
         proof: bracket.proof.clone(),
-        verified: Cell::Value(bracket.verified, false).into(),
-        robust: Cell::Value(bracket.robust, false).into(),
+        verified: Cell::measured(bracket.verified, false).into(),
+        robust: Cell::measured(bracket.robust, false).into(),
         undecided: format::count(bracket.undecided as f64),
     });
     rows.collect()

@@ -3,7 +3,7 @@
 use crate::report::attack_result::AttackResult;
 use crate::report::format;
 use crate::report::grid::{self, Field};
-use crate::report::leaderboard::Board;
+use crate::report::board::Board;
 use crate::report::standing::Standing;
 
 /// A table with a row per job and a column per network.
@@ -37,7 +37,7 @@ pub(super) fn attacks(board: &Board) -> Matrix {
         if !column.control {
             grid::mark_best(&mut fields);
         }
-        let threat = format::title(&column.threat, column.eps);
+        let threat = column.aim();
         MatrixRow {
             title: column.title.clone(),
             about: if column.control { format!("{threat}, control") } else { threat },

@@ -15,15 +15,16 @@ use settings::{Setting, settings};
 
 use crate::error::{Error, Result};
 use crate::record::{DataRecord, ModelRecord};
+use crate::report::board::Board;
 use crate::report::figure::{self, Figure};
 use crate::report::format;
-use crate::report::gather::RunInfo;
+use crate::report::gather::{RunInfo, distinct};
 use crate::report::grid::{self, Field, Kind};
-use crate::report::leaderboard::{Board, Leaderboard};
+use crate::report::leaderboard::Leaderboard;
 use crate::report::published::{HEADER, Line};
 use crate::report::standing::Standing;
 use crate::report::verified::{self, Verified};
-use crate::report::{Exporter, legend};
+use crate::report::{Exporter, legend, warnings};
 
 /// Writes HTML.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,7 +62,7 @@ struct Page<'a> {
     runs: &'a [RunInfo],
     /// Name and value, under the title.
     facts: Vec<(&'static str, String)>,
-    /// More than one data set.
+    /// More than one board.
     several: bool,
     sections: Vec<Section<'a>>,
     /// With the number of weights.
@@ -70,15 +71,20 @@ struct Page<'a> {
     published: Vec<(String, Vec<Line>, Vec<String>)>,
 }
 
-/// All about one data set.
+/// All about one board.
 struct Section<'a> {
     data: &'a DataRecord,
+    /// Name of the data set, and of the part.
+    title: String,
+    /// Images of the worst cases.
+    images: usize,
     /// Over the threat columns: threat, its titles of second order, columns it spans.
     groups: Vec<Group>,
     standings: Vec<Row>,
     /// Titles of the certified columns, without that word.
     certified: Vec<String>,
     has_attacks: bool,
+    has_worst_case: bool,
     attacks: Matrix,
     settings: Vec<Setting>,
     /// A table per norm.
@@ -123,6 +129,8 @@ impl<'a> Section<'a> {
         figures.extend(figure::bracket_curves(board));
         Self {
             data: &board.data,
+            title: board.title(),
+            images: board.images,
             groups: groups(board),
             standings: standings(board),
             certified: board
@@ -131,6 +139,7 @@ impl<'a> Section<'a> {
                 .map(|column| column.title.replacen("certified ", "", 1))
                 .collect(),
             has_attacks: !board.attacks.is_empty(),
+            has_worst_case: board.has_worst_case(),
             attacks: attacks(board),
             settings: settings(board),
             certificates: board.norms().iter().map(|n| certificates(board, n)).collect(),
@@ -141,32 +150,23 @@ impl<'a> Section<'a> {
             figures,
             costs: costs(board),
             reading: legend::reading(board),
-            warnings: legend::warnings(leaderboard, board),
+            warnings: warnings::warnings(leaderboard, board),
         }
     }
 }
 
 /// What was run, in a few words each.
 fn facts(leaderboard: &Leaderboard) -> Vec<(&'static str, String)> {
-    let joined = |value: &dyn Fn(&RunInfo) -> String| {
-        let mut values: Vec<String> = Vec::new();
-        for run in &leaderboard.runs {
-            let value = value(run);
-            if !values.contains(&value) {
-                values.push(value);
-            }
-        }
-        values.join(", ")
+    let joined = |values: &dyn Fn(&RunInfo) -> Vec<String>| {
+        distinct(leaderboard.runs.iter().flat_map(values)).join(", ")
     };
-    let data = leaderboard.boards.iter().map(|board| {
-        let [c, h, w] = board.data.shape;
-        format!("{}, {} images of {c}×{h}×{w}", board.data.name, board.data.images)
-    });
+    let data = leaderboard.boards.iter().map(legend::images);
     vec![
         ("Data", data.collect::<Vec<_>>().join("; ")),
         ("Networks", models(leaderboard).len().to_string()),
-        ("Seed", joined(&|run| run.seed.to_string())),
-        ("Device", joined(&|run| format!("{}, {}", run.device, run.precision))),
+        ("Seed", joined(&|run| run.seeds.iter().map(u64::to_string).collect())),
+        ("Device", joined(&|run| run.devices.clone())),
+        ("Precision", joined(&|run| run.precisions.clone())),
         ("epsball", joined(&|run| run.epsball.clone())),
     ]
 }
@@ -183,24 +183,22 @@ fn models(leaderboard: &Leaderboard) -> Vec<&ModelRecord> {
 }
 
 fn groups(board: &Board) -> Vec<Group> {
-    grouped(board.threats.iter().map(|column| (&column.threat, column.eps)))
+    grouped(board.threats.iter().map(|column| (column.about(), column.eps)))
 }
 
 fn verified_groups(board: &Board) -> Vec<Group> {
-    grouped(board.verified.iter().map(|column| (&column.threat, Some(column.eps))))
+    grouped(board.verified.iter().map(|column| (column.threat.clone(), Some(column.eps))))
 }
 
-fn grouped<'a>(columns: impl Iterator<Item = (&'a String, Option<f64>)>) -> Vec<Group> {
+fn grouped(columns: impl Iterator<Item = (String, Option<f64>)>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (threat, eps) in columns {
         let budget = eps.map(format::eps);
         match groups.last_mut() {
-            Some(group) if group.threat == *threat && budget.is_some() => {
+            Some(group) if group.threat == threat && budget.is_some() => {
                 group.budgets.extend(budget);
             }
-            _ => {
-                groups.push(Group { threat: threat.clone(), budgets: budget.into_iter().collect() })
-            }
+            _ => groups.push(Group { threat, budgets: budget.into_iter().collect() }),
         }
     }
     groups

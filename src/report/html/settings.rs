@@ -1,7 +1,8 @@
 //! The table of hyper-parameters: every number an attack was run with.
 
 use crate::report::format;
-use crate::report::leaderboard::Board;
+use crate::report::goal;
+use crate::report::board::Board;
 
 /// The hyper-parameters of a job, with the networks it was used on if not on all.
 pub(super) struct Setting {
@@ -29,8 +30,8 @@ pub(super) fn settings(board: &Board) -> Vec<Setting> {
                 budgets: budgets.join(", "),
                 about: match (attack.control, attack.minimal) {
                     (true, _) => "control".into(),
-                    (false, true) => "minimal distance".into(),
-                    (false, false) => "fixed budget".into(),
+                    (false, true) => format!("minimal distance{}", goal::words(&attack.goal)),
+                    (false, false) => format!("fixed budget{}", goal::words(&attack.goal)),
                 },
                 parameters: attack.parameters.clone().into_iter().collect(),
                 models: vec![standing.model.name.clone()],

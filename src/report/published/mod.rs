@@ -5,7 +5,10 @@
 use serde::Serialize;
 
 use super::format;
-use super::leaderboard::{Board, Leaderboard};
+use super::board::Board;
+use super::columns::ThreatColumn;
+use super::goal::UNTARGETED;
+use super::leaderboard::Leaderboard;
 use super::proportion::Proportion;
 use super::standing::Standing;
 use crate::error::{Error, Result};
@@ -20,15 +23,15 @@ pub struct Ranking {
     pub source: String,
     /// Threat model in words.
     pub threat: String,
-    /// Published and measured networks, best first.
+    /// Published and measured networks, best first; then those that are not ranked.
     pub places: Vec<Place>,
 }
 
 /// A network in a ranking. Rates are in [0, 1].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Place {
-    /// From 1.
-    pub rank: usize,
+    /// From 1; `None` for a measured network that AutoAttack did not attack as those of the table.
+    pub rank: Option<usize>,
     /// Name of the network.
     pub name: String,
     /// Who states the numbers.
@@ -154,7 +157,7 @@ fn ranking(table: &Table, boards: &[Board], named: bool) -> Option<Ranking> {
     places.extend(table.entries.iter().filter_map(|entry| {
         let unreliable = entry.unreliable == "yes";
         Some(Place {
-            rank: 0,
+            rank: None,
             name: entry.name.clone(),
             origin: Origin::Published { unreliable, paper: entry.paper.clone() },
             architecture: entry.architecture.clone(),
@@ -165,8 +168,12 @@ fn ranking(table: &Table, boards: &[Board], named: bool) -> Option<Ranking> {
         })
     }));
     // Stable: of equals the measured one stands first.
-    places.sort_by(|a, b| b.robust.total_cmp(&a.robust).then(b.clean.total_cmp(&a.clean)));
-    (1..).zip(&mut places).for_each(|(rank, place)| place.rank = rank);
+    places.sort_by(|a, b| {
+        let order = a.comparable().cmp(&b.comparable()).reverse();
+        order.then(b.robust.total_cmp(&a.robust)).then(b.clean.total_cmp(&a.clean))
+    });
+    let ranked = places.iter_mut().filter(|place| place.comparable());
+    (1..).zip(ranked).for_each(|(rank, place)| place.rank = Some(rank));
     let (table, source) = (table.name.into(), SOURCE.into());
     Some(Ranking { table, source, threat: norm.into(), places })
 }
@@ -183,18 +190,19 @@ fn measured(
     let radius = entry.and_then(Entry::radius).or_else(|| table.usual_radius())?;
     // Radii may have passed through f32.
     let same = |eps: Option<f64>| eps.is_some_and(|eps| (eps - radius).abs() <= 1e-6 * radius);
-    let column = board.threats.iter().find(|c| c.threat == norm && same(c.eps))?;
-    let robust = standing.threat(column).filter(|worst| worst.finished)?.robust?;
+    let fits = |c: &&ThreatColumn| c.threat == norm && same(c.eps) && !c.targeted();
+    let robust = standing.threat(board.threats.iter().find(fits)?)?.robust?;
     let clean = standing.clean?;
     let autoattack = standing
         .attacks
         .iter()
         .filter(|a| a.attack == "autoattack" && a.threat == norm && a.finished())
+        .filter(|a| !a.control && a.goal == UNTARGETED)
         .find_map(|a| a.budgets.iter().find(|budget| same(budget.eps))?.robust);
     let minus = |measured: f64, percent: f64| measured - percent / 100.0;
     let published = entry.and_then(|entry| entry.autoattack);
     Some(Place {
-        rank: 0,
+        rank: None,
         name: standing.model.name.clone(),
         architecture: standing.model.architecture.clone(),
         eps: radius,
@@ -202,7 +210,7 @@ fn measured(
         autoattack: autoattack.map(|p| p.rate),
         robust: robust.rate,
         origin: Origin::Measured(Box::new(Measured {
-            data: board.data.name.clone(),
+            data: board.title(),
             worst: robust,
             entry: entry.map(|entry| entry.name.clone()),
             clean_difference: entry.map(|entry| minus(clean.rate, entry.clean)),
@@ -220,11 +228,11 @@ impl Ranking {
     /// Only the first three places, and the measured ones with two neighbours each; `None` is a gap.
     pub(super) fn excerpt(&self) -> Vec<Option<Line>> {
         let measured: Vec<usize> =
-            self.places.iter().filter(|p| p.measured().is_some()).map(|p| p.rank).collect();
+            self.places.iter().filter(|p| p.measured().is_some()).filter_map(|p| p.rank).collect();
         let near = |rank: usize| measured.iter().any(|m| m.abs_diff(rank) <= 2);
         let mut lines = Vec::new();
         for place in &self.places {
-            if place.rank <= 3 || near(place.rank) {
+            if place.rank.is_none_or(|rank| rank <= 3 || near(rank)) {
                 lines.push(Some(place.line()));
             } else if !matches!(lines.last(), Some(None)) {
                 lines.push(None);
@@ -271,6 +279,15 @@ impl Ranking {
                 measured.data,
                 format::interval(&measured.worst),
             ));
+            if !place.comparable() {
+                lines.push(format!(
+                    "{} has no rank: AutoAttack was not run on it to the end in {} at {}, as on the \
+                     networks of this table, so its robust accuracy may be too high.",
+                    place.name,
+                    self.threat,
+                    format::eps(place.eps),
+                ));
+            }
         }
         lines
     }
@@ -283,6 +300,11 @@ impl Place {
             Origin::Measured(measured) => Some(measured),
             Origin::Published { .. } => None,
         }
+    }
+
+    /// AutoAttack was run, or the table states what it is ranked by.
+    fn comparable(&self) -> bool {
+        self.measured().is_none() || self.autoattack.is_some()
     }
 
     fn line(&self) -> Line {
@@ -300,7 +322,7 @@ impl Place {
         Line {
             measured: measured.is_some(),
             fields: [
-                self.rank.to_string(),
+                self.rank.map_or("–".into(), |rank| rank.to_string()),
                 self.name.clone(),
                 if measured.is_some() { "measured" } else { "published" }.into(),
                 self.architecture.clone(),

@@ -1,0 +1,197 @@
+//! The sentences that keep a number from meaning more than it does: what cannot be, what is unfinished or
+//! not comparable, and over which images a number is, if not over those of its row.
+
+use super::board::{Board, Running};
+use super::coverage::ImageSet;
+use super::format;
+use super::gather::distinct;
+use super::leaderboard::Leaderboard;
+use super::standing::Standing;
+use super::worst_case::{Unfinished, WorstCase};
+use crate::record::Finding;
+
+/// All of them, the gravest first.
+pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> {
+    let standings = &board.standings;
+    let mut lines: Vec<String> = standings.iter().filter_map(alarm).collect();
+    lines.extend(standings.iter().filter_map(disagreement));
+    lines.extend(standings.iter().filter_map(only_answer));
+    let unfinished = board.unfinished();
+    lines.extend(standings.iter().filter_map(|standing| running(standing, &unfinished)));
+    lines.extend(standings.iter().filter_map(incomplete));
+    lines.extend(standings.iter().filter_map(missing));
+    lines.extend(standings.iter().filter_map(nothing_common));
+    lines.extend(standings.iter().flat_map(checks));
+    lines.extend(standings.iter().flat_map(beyond));
+    lines.extend(standings.iter().flat_map(|standing| elsewhere(board, standing)));
+    lines.extend(left_out(board));
+    lines.extend(leaderboard.notes.iter().cloned());
+    lines
+}
+
+fn alarm(standing: &Standing) -> Option<String> {
+    let first = standing.contradictions.first()?;
+    let more = match standing.contradictions.len() {
+        1 => String::new(),
+        n => format!(" ({} more)", n - 1),
+    };
+    let name = &standing.model.name;
+    Some(format!("ALARM: {name}: {first}{more}. One of them is wrong: please report it."))
+}
+
+fn disagreement(standing: &Standing) -> Option<String> {
+    const SHOWN: usize = 5;
+    let images = &standing.disagreements;
+    let mut list: Vec<String> = images.iter().take(SHOWN).map(u64::to_string).collect();
+    if images.len() > SHOWN {
+        list.push(format!("and {} more", images.len() - SHOWN));
+    }
+    let (word, end) = match images.len() {
+        0 => return None,
+        1 => ("image", "it counts as misclassified"),
+        _ => ("images", "they count as misclassified"),
+    };
+    Some(format!(
+        "{}: the jobs disagree about the clean prediction of {word} {}: {end}.",
+        standing.model.name,
+        list.join(", ")
+    ))
+}
+
+fn only_answer(standing: &Standing) -> Option<String> {
+    let class = standing.only_answer?;
+    Some(format!("{} answers class {class} for every image.", standing.model.name))
+}
+
+fn running(standing: &Standing, unfinished: &[Running<'_>]) -> Option<String> {
+    let name = standing.model.name.as_str();
+    let own = unfinished.iter().filter(|job| job.model == name);
+    let jobs: Vec<String> =
+        own.map(|Running { label, done, images, .. }| format!("{label} {done}/{images}")).collect();
+    (!jobs.is_empty()).then(|| format!("Unfinished: {name} under {} images.", jobs.join(", ")))
+}
+
+/// Attacks that are unfinished while a number stands there without them.
+fn incomplete(standing: &Standing) -> Option<String> {
+    let shown = worst_cases(standing).filter(|(_, worst)| worst.robust.is_some());
+    let attacks: Vec<String> = distinct(shown.flat_map(|(_, worst)| &worst.unfinished))
+        .into_iter()
+        .map(|Unfinished { title, done, images }| format!("{title} ({done} of {images} images)"))
+        .collect();
+    (!attacks.is_empty()).then(|| {
+        format!(
+            "† {}: what {} has not yet looked at may lower its worst cases, and it has no rank.",
+            standing.model.name,
+            attacks.join(", ")
+        )
+    })
+}
+
+fn missing(standing: &Standing) -> Option<String> {
+    let missing = &standing.worst.as_ref()?.missing;
+    (!missing.is_empty()).then(|| {
+        format!(
+            "† {} was not attacked with {}: its worst case may be too high and has no rank.",
+            standing.model.name,
+            missing.join(", "),
+        )
+    })
+}
+
+fn nothing_common(standing: &Standing) -> Option<String> {
+    let worst = standing.worst.as_ref()?;
+    (worst.attacks.len() > 1 && worst.images.is_none()).then(|| {
+        format!(
+            "{}: {} have no image in common, so there is no worst case.",
+            standing.model.name,
+            worst.attacks.join(", ")
+        )
+    })
+}
+
+fn checks(standing: &Standing) -> Vec<String> {
+    let mut checks: Vec<(&Finding, Vec<String>)> = Vec::new();
+    for (finding, titles) in standing.findings() {
+        let seen = format!("{} ({})", finding.seen, titles.join(", "));
+        match checks.iter_mut().find(|(known, _)| known.check == finding.check) {
+            Some((_, all)) => all.push(seen),
+            None => checks.push((finding, vec![seen])),
+        }
+    }
+    let line = |(finding, seen): (&Finding, Vec<String>)| {
+        format!("‡ {}: {}. {}", standing.model.name, seen.join("; "), finding.meaning)
+    };
+    checks.into_iter().map(line).collect()
+}
+
+/// What is known about images that not all attacks of a column have looked at.
+fn beyond(standing: &Standing) -> Vec<String> {
+    let line = |(title, worst): (&str, &WorstCase)| {
+        let beyond = worst.beyond.as_ref()?;
+        let (attacks, verb) = match &beyond.attacks[..] {
+            [attack] => (attack.clone(), "covers"),
+            attacks => (attacks.join(", "), "together cover"),
+        };
+        Some(format!(
+            "{}: {attacks} {verb} {} images: at most {} % of them are robust {title}.",
+            standing.model.name,
+            beyond.robust.total,
+            format::percent(&beyond.robust)
+        ))
+    };
+    worst_cases(standing).filter_map(|(title, worst)| line((&title, worst))).collect()
+}
+
+/// Numbers over other images than those of the row.
+fn elsewhere(board: &Board, standing: &Standing) -> Vec<String> {
+    let mut groups: Vec<(ImageSet, Vec<&str>)> = Vec::new();
+    let mut put = |title, images: &Option<ImageSet>| {
+        let Some(images) = images.as_ref().filter(|set| standing.elsewhere(set)) else { return };
+        match groups.iter_mut().find(|(set, _)| set == images) {
+            Some((_, titles)) => titles.push(title),
+            None => groups.push((images.clone(), vec![title])),
+        }
+    };
+    for column in &board.threats {
+        let Some(worst) = standing.threat(column).filter(|worst| worst.left_out == 0) else {
+            continue;
+        };
+        put(&column.title, &worst.images);
+    }
+    for column in &board.certified {
+        put(&column.title, &column.image_set(standing));
+    }
+    for column in &board.verified {
+        if let Some((bounds, _)) = standing.verified(column) {
+            put(&column.title, &bounds.image_set);
+        }
+    }
+    let line = |(images, titles): (ImageSet, Vec<&str>)| {
+        format!(
+            "§ {}: over {} images that are not those of its row: {}.",
+            standing.model.name,
+            images.count,
+            titles.join(", ")
+        )
+    };
+    groups.into_iter().map(line).collect()
+}
+
+/// Images of the target class.
+fn left_out(board: &Board) -> Vec<String> {
+    let mut lines = Vec::new();
+    for column in &board.threats {
+        let counts = board.standings.iter().filter_map(|s| Some(s.threat(column)?.left_out));
+        for count in distinct(counts.filter(|count| *count > 0)) {
+            let images = if count == 1 { "image whose label is" } else { "images whose label is" };
+            lines.push(format!("{}: {count} {images} the target left out.", column.title));
+        }
+    }
+    lines
+}
+
+/// The worst cases of a network, each with where it stands, to go behind `robust`.
+fn worst_cases(standing: &Standing) -> impl Iterator<Item = (String, &WorstCase)> {
+    let threats = standing.threats.iter().map(|t| (format!("at {}", t.title), &t.worst));
+    threats.chain(standing.worst.iter().map(|worst| ("in the worst case".to_owned(), worst)))
+}
