@@ -43,6 +43,7 @@ pub(super) fn load(
         name: info.name.clone(),
         architecture: info.architecture.clone(),
         sha256: info.sha256.clone(),
+        identity: info.identity.clone(),
         parameters: info.parameters,
         note,
         published: entry.published.clone(),

@@ -28,7 +28,7 @@ pub use corruptions::{CorruptionRecord, CorruptionRow, SEVERITIES};
 pub use counts_record::{CountsRecord, ImageCounts};
 pub use patch_row::PatchRow;
 pub use table::{Table, read_table};
-pub(crate) use table::{encode as encode_table, parse as parse_table};
+pub(crate) use table::{encode as encode_table, parse as parse_table, table_images};
 pub use work::Work;
 
 use self::toml_file::Versioned;
