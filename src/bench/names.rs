@@ -53,7 +53,7 @@ pub(super) fn check_suite(name: &str) -> Result<()> {
 /// `name` made safe for every file system. Names that are changed by it end in their own hash, so no
 /// two names share a file.
 pub(super) fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.+".contains(c) { c } else { '_' };
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.+=".contains(c) { c } else { '_' };
     let mut file: String = name.chars().map(safe).take(LONGEST).collect();
     if file.starts_with('.') {
         file.replace_range(..1, "_");
@@ -81,9 +81,9 @@ pub(super) fn distinguish(job: &mut JobRecord, (label, stem): (&str, &str), take
     job.work = job.work.clone().labelled(&format!("{label}{addition}"));
     let extension = job.work.extension();
     let folder = file_name(&job.model);
-    let file = |end: &str| {
-        format!("jobs/{folder}/{}{end}.{extension}", file_name(&format!("{stem}{addition}")))
-    };
+    let of_file = addition.replace([' ', '(', ')'], "").replace(',', "-");
+    let of_file = if of_file.is_empty() { stem.into() } else { format!("{stem}-{of_file}") };
+    let file = |end: &str| format!("jobs/{folder}/{}{end}.{extension}", file_name(&of_file));
     // Some file systems do not tell letters by their case.
     let same = |path: &str| taken.iter().any(|other| other.file.eq_ignore_ascii_case(path));
     job.file = file("");

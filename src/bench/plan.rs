@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::names::{self, distinguish};
 use super::runner::BATCH;
 use super::session;
-use super::suite::CertificateEntry;
+use super::suite::{CertificateEntry, DataEntry};
 use super::{Suite, attacks, certificates, models, preflight};
 use crate::attack::check::wanted;
 use crate::attack::{Configured, Request};
@@ -141,7 +141,7 @@ impl Plan {
                 .data
                 .iter()
                 .zip(&data)
-                .map(|(entry, d)| data_record(entry.name.as_deref(), d.as_ref()))
+                .map(|(entry, data)| data_record(entry, data.as_ref()))
                 .collect(),
             jobs: Vec::new(),
         };
@@ -319,10 +319,11 @@ fn one_norm(suite: &Suite) -> Result<()> {
     }
 }
 
-fn data_record(name: Option<&str>, data: &dyn Dataset) -> DataRecord {
+fn data_record(entry: &DataEntry, data: &dyn Dataset) -> DataRecord {
     let info = data.info();
     DataRecord {
-        name: name.unwrap_or(&info.name).into(),
+        name: entry.name.as_ref().unwrap_or(&info.name).clone(),
+        spec: entry.spec.clone(),
         sha256: info.sha256.clone(),
         shape: info.shape,
         images: info.len,
