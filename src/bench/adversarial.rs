@@ -1,7 +1,7 @@
 //! The adversarial images of one job, if the suite asks for them: a safetensors file beside the job's
-//! table that grows with it. Its size is known when the job begins, so the header and every offset are
+//! table that grows with it. Its size is known when a session begins, so the header and every offset are
 //! written first and the images are appended in place; nothing is copied at the end, when the file gets
-//! its name.
+//! its name. Every image is the one whose digest stands in its row.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -12,7 +12,9 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::attack::Outcome;
+use crate::data::{image_check, image_digest};
 use crate::error::{Error, Result};
+use crate::persist;
 use crate::record::{AttackRow, FORMAT_VERSION, JobRecord};
 
 /// Ending of the file, instead of the table's.
@@ -23,81 +25,85 @@ const PART: &str = "adversarial.part";
 
 /// The file of one job, open for appending. Row i of every tensor is row i of the table: `ids` and
 /// `labels` `[N]`, `images` `[N, C, H, W]` in [0, 1] (the clean image where nothing was found), `found`
-/// `[N]`, 0 or 1.
+/// `[N]`, 0 or 1, and `checks` `[N]`, a checksum of the four.
 pub(super) struct AdversarialImages {
     file: File,
     part: PathBuf,
     path: PathBuf,
-    /// Where `ids` begin; `labels` and `images` follow.
+    shape: [usize; 3],
+    /// Images written so far.
+    len: usize,
+    /// Where `ids` begin; `labels`, `checks` and `images` follow.
     ids_at: u64,
     /// Where `found` begins.
     found_at: u64,
 }
 
 impl AdversarialImages {
-    /// Opens the file of `job` with the table at `table`, of whose rows `done` exist. `None` if it is
-    /// complete.
+    /// Opens the file of `job` with the table at `table`, which has these `rows`. Images that are there
+    /// are kept if they are those of the first rows. `None` if the file is complete.
     ///
     /// # Errors
-    /// If it cannot be opened or lacks images of rows that exist.
+    /// If it cannot be opened, or an image is not the one that its row says.
     pub(super) fn open(
         table: &Path,
         job: &JobRecord,
         shape: [usize; 3],
-        done: usize,
+        rows: &[AttackRow],
     ) -> Result<Option<Self>> {
         let (path, part) = (table.with_extension(ENDING), table.with_extension(PART));
-        if done == job.images && path.exists() {
+        let from = if path.exists() { &path } else { &part };
+        let mut stored = Stored::open(from, shape)?;
+        let kept = match &mut stored {
+            Some(stored) => stored.verified(rows, shape)?,
+            None => 0,
+        };
+        let header = header(&part, job, shape)?;
+        let whole = stored.as_ref().is_some_and(|stored| stored.header == header);
+        if whole && from == &path && kept == job.images {
             return Ok(None);
         }
-        let header = header(&part, job, shape)?;
         let image = 4 * shape.iter().product::<usize>() as u64;
         let ids_at = header.len() as u64;
-        let images_at = ids_at + 16 * job.images as u64;
-        let found_at = images_at + image * job.images as u64;
+        let images_at = ids_at + 24 * job.images as u64;
+        let end = images_at + image * kept as u64;
+        if !(whole && from == &part) {
+            rewrite(&part, &header, images_at, stored, kept as u64 * image)?;
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(done == 0)
             .open(&part)
             .map_err(Error::io("open", &part))?;
-        if done == 0 {
-            // Of an earlier computation whose table was deleted.
-            if path.exists() {
-                std::fs::remove_file(&path).map_err(Error::io("delete", &path))?;
-            }
-            file.write_all(&header).map_err(Error::io("write", &part))?;
-        } else {
-            let kept = images_at + image * done as u64;
-            let mut found = vec![0; header.len()];
-            let whole = file.metadata().map_err(Error::io("read", &part))?.len() >= kept
-                && file.read_exact(&mut found).is_ok()
-                && found == header;
-            if !whole {
-                return Err(Error::file(
-                    &part,
-                    "images",
-                    format!("those of the first {done} rows of the table are not all there"),
-                    format!("delete {} to compute the job again", table.display()),
-                ));
-            }
-        }
-        // Zeros for what is written last; on resuming also drops images without a row.
-        file.set_len(images_at + image * done as u64).map_err(Error::io("resize", &part))?;
+        // Drops images without a row.
+        file.set_len(end).map_err(Error::io("resize", &part))?;
         file.seek(SeekFrom::End(0)).map_err(Error::io("seek in", &part))?;
-        Ok(Some(Self { file, part, path, ids_at, found_at }))
+        let found_at = images_at + image * job.images as u64;
+        Ok(Some(Self { file, part, path, shape, len: kept, ids_at, found_at }))
     }
 
-    /// Appends the images of `outcomes`, before their rows are appended to the table: an image without
-    /// a row is dropped on resuming, a row without an image could not be made good.
+    /// Images that are there.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends the images of `outcomes`, which are those of the next of the table's `rows`. They are
+    /// appended before their rows are: an image without a row is dropped on resuming.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub(super) fn append(&mut self, outcomes: &[Outcome]) -> Result<()> {
+    /// If the file cannot be written, or an image is not the one that its row says.
+    pub(super) fn append(&mut self, outcomes: &[Outcome], rows: &[AttackRow]) -> Result<()> {
+        for (outcome, row) in outcomes.iter().zip(rows.iter().skip(self.len)) {
+            let digest = image_digest(outcome.label, self.shape, &outcome.image);
+            if outcome.id != row.idx || digest != row.adversarial {
+                return Err(another(&self.part, row));
+            }
+        }
         let pixels = outcomes.iter().flat_map(|outcome| &outcome.image);
         let bytes: Vec<u8> = pixels.flat_map(|pixel| pixel.to_le_bytes()).collect();
-        self.file.write_all(&bytes).map_err(Error::io("append to", &self.part))
+        self.file.write_all(&bytes).map_err(Error::io("append to", &self.part))?;
+        self.len += outcomes.len();
+        Ok(())
     }
 
     /// Writes what the finished table `rows` says and gives the file its name.
@@ -105,20 +111,129 @@ impl AdversarialImages {
     /// # Errors
     /// If the file cannot be written.
     pub(super) fn finish(mut self, rows: &[AttackRow]) -> Result<()> {
+        let check = |row: &AttackRow| image_check(row.idx, row.found, &row.adversarial);
         let mut numbers: Vec<u8> = Vec::new();
         numbers.extend(rows.iter().flat_map(|row| row.idx.to_le_bytes()));
         numbers.extend(rows.iter().flat_map(|row| u64::from(row.label).to_le_bytes()));
+        numbers.extend(rows.iter().flat_map(|row| check(row).to_le_bytes()));
         let found: Vec<u8> = rows.iter().map(|row| row.found).collect();
         let written = (|| {
             self.file.seek(SeekFrom::Start(self.ids_at))?;
             self.file.write_all(&numbers)?;
             self.file.seek(SeekFrom::Start(self.found_at))?;
-            self.file.write_all(&found)
+            self.file.write_all(&found)?;
+            self.file.sync_all()
         })();
         written.map_err(Error::io("write", &self.part))?;
         drop(self.file);
-        std::fs::rename(&self.part, &self.path).map_err(Error::io("replace", &self.path))
+        std::fs::rename(&self.part, &self.path).map_err(Error::io("replace", &self.path))?;
+        persist::sync_folder(&self.path)
     }
+}
+
+fn another(path: &Path, row: &AttackRow) -> Error {
+    Error::file(
+        path,
+        format!("image {}", row.idx),
+        "it is not the adversarial image that its row in the table says",
+        "the file was changed: delete it, and the images are computed again",
+    )
+}
+
+/// A file of adversarial images as it lies on the disk, of a finished session or of one that was killed.
+struct Stored {
+    path: PathBuf,
+    file: File,
+    /// Length and text of the header.
+    header: Vec<u8>,
+    /// Where the images begin, and how many there are in full.
+    images_at: u64,
+    images: usize,
+}
+
+impl Stored {
+    /// The file at `path`; `None` if there is none, or it was killed before its header was written.
+    fn open(path: &Path, shape: [usize; 3]) -> Result<Option<Self>> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("read", path)(e)),
+        };
+        let size = file.metadata().map_err(Error::io("read", path))?.len();
+        let mut length = [0; 8];
+        if size < 8 {
+            return Ok(None);
+        }
+        file.read_exact(&mut length).map_err(Error::io("read", path))?;
+        let text = u64::from_le_bytes(length);
+        if text > size - 8 {
+            return Ok(None);
+        }
+        let mut header = vec![0; text as usize];
+        file.read_exact(&mut header).map_err(Error::io("read", path))?;
+        let damaged = |problem: String| {
+            let remedy = "the file was changed: delete it, and the images are computed again";
+            Error::file(path, "header", problem, remedy)
+        };
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|e| damaged(e.to_string()))?;
+        let Some(info) = metadata.info("images") else {
+            return Err(damaged("there is no tensor `images`".into()));
+        };
+        if info.shape.get(1..) != Some(&shape[..]) || info.dtype != Dtype::F32 {
+            return Err(damaged(format!("its images are {} {:?}", info.dtype, info.shape)));
+        }
+        let image = 4 * shape.iter().product::<usize>().max(1) as u64;
+        let images_at = 8 + text + info.data_offsets.0 as u64;
+        let there = size.saturating_sub(images_at) / image;
+        let images = there.min(info.shape[0] as u64) as usize;
+        let header = [&length[..], &header].concat();
+        Ok(Some(Self { path: path.into(), file, header, images_at, images }))
+    }
+
+    /// Number of images that are there and have a row, each of them checked against it.
+    fn verified(&mut self, rows: &[AttackRow], shape: [usize; 3]) -> Result<usize> {
+        let kept = self.images.min(rows.len());
+        let mut bytes = vec![0; 4 * shape.iter().product::<usize>()];
+        self.file
+            .seek(SeekFrom::Start(self.images_at))
+            .map_err(Error::io("seek in", &self.path))?;
+        for row in &rows[..kept] {
+            self.file.read_exact(&mut bytes).map_err(Error::io("read", &self.path))?;
+            let pixels: Vec<f32> =
+                bytes.as_chunks().0.iter().map(|pixel| f32::from_le_bytes(*pixel)).collect();
+            if image_digest(row.label, shape, &pixels) != row.adversarial {
+                return Err(another(&self.path, row));
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// Puts a file with this header into the place of `part`, its first images being those `stored`: `bytes`
+/// of them, from `images_at` on. What is written last is zeros.
+fn rewrite(
+    part: &Path,
+    header: &[u8],
+    images_at: u64,
+    stored: Option<Stored>,
+    bytes: u64,
+) -> Result<()> {
+    let folder = part.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write in", folder))?;
+    let written = (|| {
+        new.write_all(header)?;
+        new.as_file().set_len(images_at)?;
+        new.seek(SeekFrom::Start(images_at))?;
+        if let Some(mut stored) = stored {
+            stored.file.seek(SeekFrom::Start(stored.images_at))?;
+            std::io::copy(&mut stored.file.take(bytes), &mut new)?;
+        }
+        persist::open_to_readers(new.as_file())
+    })();
+    written.map_err(Error::io("write", part))?;
+    new.persist(part).map_err(|e| Error::io("replace", part)(e.error))?;
+    Ok(())
 }
 
 /// Length and text of the header, padded so that every tensor is aligned.
@@ -134,12 +249,14 @@ fn header(path: &Path, job: &JobRecord, [c, h, w]: [usize; 3]) -> Result<Vec<u8>
     let tensors = vec![
         tensor("ids", Dtype::I64, vec![n], 8),
         tensor("labels", Dtype::I64, vec![n], 8),
+        tensor("checks", Dtype::U64, vec![n], 8),
         tensor("images", Dtype::F32, vec![n, c, h, w], 4),
         tensor("found", Dtype::U8, vec![n], 1),
     ];
     let about = serde_json::json!({
         "format_version": FORMAT_VERSION,
         "job": job.id,
+        "key": job.key,
         "model": job.model,
         "data": job.data,
     });
@@ -164,10 +281,17 @@ mod tests {
     fn job(images: usize) -> JobRecord {
         JobRecord {
             id: "model--pgd".into(),
+            key: "key".into(),
             file: "job.csv".into(),
             model: "model".into(),
             data: "data".into(),
             images,
+            finished: false,
+            checked: false,
+            seed: 0,
+            rng: "per-image".into(),
+            device: "cpu".into(),
+            precision: "f32".into(),
             work: Work::Attack {
                 label: "pgd".into(),
                 attack: "pgd".into(),
@@ -175,6 +299,7 @@ mod tests {
                 eps: vec![0.1],
                 minimal: false,
                 control: false,
+                goal: "untargeted".into(),
                 parameters: BTreeMap::new(),
             },
         }
@@ -185,6 +310,7 @@ mod tests {
             id: 10 + id,
             label: id as u32 % 4,
             clean_prediction: id as u32 % 4,
+            target: None,
             found: id.is_multiple_of(2),
             by: String::new(),
             image: (0..3).map(|pixel| (id * 3 + pixel) as f32 / 32.0).collect(),
@@ -198,15 +324,24 @@ mod tests {
     }
 
     fn row(id: u64) -> AttackRow {
-        let Outcome { id, label, found, .. } = outcome(id);
+        let Outcome { id, label, found, image, .. } = outcome(id);
         AttackRow {
             idx: id,
+            image: String::new(),
             label,
             clean: label,
+            target: None,
             by: String::new(),
             prediction: 0,
             found: found.into(),
             distance: 0.1,
+            linf: 0.1,
+            l2: 0.1,
+            l1: 0.1,
+            l0: 1,
+            height: 1,
+            width: 1,
+            adversarial: image_digest(label, SHAPE, &image),
             found_8bit: 0,
             forwards: 0,
             backwards: 0,
@@ -221,9 +356,9 @@ mod tests {
 
     /// The file of a job of five images, in batches of two, its bytes and those before it was finished.
     fn whole(table: &Path) -> (Vec<u8>, Vec<u8>) {
-        let mut file = AdversarialImages::open(table, &job(5), SHAPE, 0).unwrap().unwrap();
+        let mut file = AdversarialImages::open(table, &job(5), SHAPE, &[]).unwrap().unwrap();
         let outcomes: Vec<Outcome> = (0..5).map(outcome).collect();
-        outcomes.chunks(2).for_each(|batch| file.append(batch).unwrap());
+        outcomes.chunks(2).for_each(|batch| file.append(batch, &rows(5)).unwrap());
         let part = std::fs::read(table.with_extension(PART)).unwrap();
         file.finish(&rows(5)).unwrap();
         assert!(!table.with_extension(PART).exists());
@@ -249,44 +384,83 @@ mod tests {
     }
 
     #[test]
+    fn no_flipped_bit_is_read_as_another_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("job.csv");
+        let (bytes, _) = whole(&table);
+        let path = table.with_extension(ENDING);
+        let read = || {
+            let batch = data::open(path.to_str().unwrap())?.read(&[0, 1, 2, 3, 4])?;
+            Ok::<_, Error>((batch.labels, batch.images.flatten_all()?.to_vec1::<f32>()?))
+        };
+        let right = read().unwrap();
+        let mut refused = 0;
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1 << bit;
+                std::fs::write(&path, &damaged).unwrap();
+                match read() {
+                    Ok(read) => assert!(read == right, "bit {bit} of byte {at}"),
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        // All but spaces and names inside the header.
+        assert!(refused > 8 * (bytes.len() - 400), "{refused} of {}", 8 * bytes.len());
+    }
+
+    #[test]
     fn a_file_cut_anywhere_continues_to_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let table = folder.path().join("job.csv");
-        let (whole, part) = whole(&table);
+        let (whole, _) = whole(&table);
         let (path, part_path) = (table.with_extension(ENDING), table.with_extension(PART));
-        let images_at = part.len() - 5 * 12;
         for cut in 0..=whole.len() {
-            // All of the rows whose images are there may have been written before the kill.
-            let complete = (cut.saturating_sub(images_at) / 12).min(5);
-            for done in 0..=complete {
+            for done in 0..=5 {
                 std::fs::remove_file(&path).unwrap();
                 std::fs::write(&part_path, &whole[..cut]).unwrap();
-                let open = AdversarialImages::open(&table, &job(5), SHAPE, done);
-                let mut file = open.unwrap().unwrap();
-                let rest: Vec<Outcome> = (done as u64..5).map(outcome).collect();
-                file.append(&rest).unwrap();
+                let table_rows = rows(done);
+                let mut file =
+                    AdversarialImages::open(&table, &job(5), SHAPE, &table_rows).unwrap().unwrap();
+                // Images of rows that were written before their images were lost are made again.
+                assert!(file.len() <= done as usize);
+                let rest: Vec<Outcome> = (file.len() as u64..5).map(outcome).collect();
+                file.append(&rest, &rows(5)).unwrap();
                 file.finish(&rows(5)).unwrap();
                 assert!(std::fs::read(&path).unwrap() == whole, "cut at {cut}, {done} rows");
             }
         }
-        assert!(AdversarialImages::open(&table, &job(5), SHAPE, 5).unwrap().is_none());
+        assert!(AdversarialImages::open(&table, &job(5), SHAPE, &rows(5)).unwrap().is_none());
     }
 
     #[test]
-    fn missing_images_are_named() {
+    fn a_file_grows_with_its_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let (table, once) = (folder.path().join("job.csv"), folder.path().join("once.csv"));
+        let (whole, _) = whole(&once);
+        for images in [2, 3, 5] {
+            let there = if images == 2 { 0 } else { images - if images == 3 { 1 } else { 2 } };
+            let open = AdversarialImages::open(&table, &job(images), SHAPE, &rows(there as u64));
+            let mut file = open.unwrap().unwrap();
+            assert_eq!(file.len(), there);
+            let rest: Vec<Outcome> = (there as u64..images as u64).map(outcome).collect();
+            file.append(&rest, &rows(images as u64)).unwrap();
+            file.finish(&rows(images as u64)).unwrap();
+        }
+        assert!(std::fs::read(table.with_extension(ENDING)).unwrap() == whole);
+    }
+
+    #[test]
+    fn images_that_are_not_those_of_their_rows_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let table = folder.path().join("job.csv");
-        let (_, part) = whole(&table);
-        std::fs::remove_file(table.with_extension(ENDING)).unwrap();
-        let refused = |bytes: &[u8], images: usize, done: usize| {
-            std::fs::write(table.with_extension(PART), bytes).unwrap();
-            let error = AdversarialImages::open(&table, &job(images), SHAPE, done).err().unwrap();
-            assert!(error.to_string().contains(&format!("the first {done} rows")), "{error}");
-            assert!(error.hint().unwrap().contains("job.csv"));
-        };
-        refused(&part[..part.len() - 1], 5, 5);
-        refused(b"", 5, 1);
-        // Of a job with other images.
-        refused(&part, 4, 1);
+        whole(&table);
+        let mut other = rows(5);
+        other[3].adversarial = "0".repeat(16);
+        let error = AdversarialImages::open(&table, &job(5), SHAPE, &other).err().unwrap();
+        assert!(error.to_string().contains("image 13: it is not the adversarial"), "{error}");
+        let mut file = AdversarialImages::open(&table, &job(6), SHAPE, &rows(5)).unwrap().unwrap();
+        assert!(file.append(&[outcome(4)], &rows(6)).is_err());
     }
 }

@@ -77,6 +77,7 @@ fn single(
             eps,
             minimal,
             control: configured.control,
+            goal: goal.to_string(),
             parameters,
         };
         // The purpose leaves out the budget: runs at several budgets share their random starts.

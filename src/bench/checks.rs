@@ -13,6 +13,7 @@ use crate::record::{AttackRow, CheckRecord, FORMAT_VERSION, Finding};
 /// The checks of one attack job.
 pub(super) struct JobChecks<'a> {
     table: &'a Path,
+    key: &'a str,
     attack: &'a Configured,
     /// `None` for an attack without checks.
     record: Option<CheckRecord>,
@@ -25,7 +26,7 @@ impl<'a> JobChecks<'a> {
     /// # Errors
     /// If the data, the network or the record fails.
     pub(super) fn before(
-        table: &'a Path,
+        (table, key): (&'a Path, &'a str),
         (attack, request): (&'a Configured, &Request),
         model: &dyn Classifier,
         data: &dyn Dataset,
@@ -33,9 +34,9 @@ impl<'a> JobChecks<'a> {
         batch: usize,
     ) -> Result<Self> {
         if !wanted(attack) {
-            return Ok(Self { table, attack, record: None });
+            return Ok(Self { table, key, attack, record: None });
         }
-        let kept = if rows.is_empty() { None } else { CheckRecord::read(table)? };
+        let kept = if rows.is_empty() { None } else { CheckRecord::read(table, key)? };
         let record = match kept {
             Some(record) => record,
             None => {
@@ -43,11 +44,11 @@ impl<'a> JobChecks<'a> {
                 let findings = before(attack, model, &data.read(&first)?, request, batch)?;
                 let images = first.len();
                 let record = CheckRecord { format_version: FORMAT_VERSION, images, findings };
-                record.write(table)?;
+                record.write(table, key)?;
                 record
             }
         };
-        Ok(Self { table, attack, record: Some(record) })
+        Ok(Self { table, key, attack, record: Some(record) })
     }
 
     /// What is known so far.
@@ -65,7 +66,7 @@ impl<'a> JobChecks<'a> {
         new.retain(|finding| !record.findings.contains(finding));
         if !new.is_empty() {
             record.findings.extend(new.iter().cloned());
-            record.write(self.table)?;
+            record.write(self.table, self.key)?;
         }
         Ok(new)
     }

@@ -10,7 +10,7 @@ use super::preflight;
 use super::runner::BATCH;
 use super::suite::ModelEntry;
 use crate::attack::predicted;
-use crate::data::{self, Dataset, Subset};
+use crate::data::{self, Dataset, Subset, list_digest};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::{Classifier, FrozenNetwork};
@@ -116,43 +116,75 @@ pub fn measure_corruptions(
     }
     let first = settings.open(&corruptions[0], 1, classes)?;
     preflight::returns_logits(&network, first.as_ref(), settings.model.returns_probabilities())?;
-    claim(&record, folder)?;
-    let (mut journal, mut rows) = Journal::open::<CorruptionRow>(&folder.join("corruptions.csv"))?;
+    let record = grow(record, folder)?;
+    let table = CorruptionRecord::table(folder);
+    let (mut journal, mut rows) = Journal::open::<CorruptionRow>(&table, &record.key())?;
+    let batch = settings.batch.unwrap_or(BATCH);
     for corruption in &corruptions {
         for severity in 1..=SEVERITIES {
-            if rows.iter().any(|r| r.corruption == *corruption && r.severity == severity) {
+            let data = settings.open(corruption, severity, classes)?;
+            let known = rows.iter().find(|r| r.corruption == *corruption && r.severity == severity);
+            if let Some(known) = known {
+                same_images(known, data.as_ref(), batch, &table, stop)?;
                 continue;
             }
-            let data = settings.open(corruption, severity, classes)?;
-            let batch = settings.batch.unwrap_or(BATCH);
-            let correct = correct(&network, data.as_ref(), batch, stop)?;
+            let (correct, digest) = correct(&network, data.as_ref(), batch, stop)?;
             let start = |sha256: &str| sha256.get(..16).unwrap_or(sha256).to_owned();
             let row = CorruptionRow {
                 corruption: corruption.clone(),
                 severity,
                 correct,
                 images: data.info().len,
-                data: start(&data.info().sha256),
-                model: start(&network.info().sha256),
+                data: start(&digest),
+                model: start(&network.info().identity),
             };
             journal.append(std::slice::from_ref(&row))?;
             told(&row);
             rows.push(row);
         }
     }
+    journal.sync()?;
     Ok((record, rows))
 }
 
-/// Images that the network classifies correctly.
+/// Refuses a row that was measured on other pixels or labels than the data set has now.
+fn same_images(
+    row: &CorruptionRow,
+    data: &dyn Dataset,
+    batch: usize,
+    table: &Path,
+    stop: &dyn Fn() -> bool,
+) -> Result<()> {
+    if stop() {
+        return Err(Error::Interrupted);
+    }
+    let images = preflight::readable(data, None, batch)?;
+    let now = list_digest(&images.into_iter().map(|(_, image)| image).collect::<Vec<_>>());
+    match now.starts_with(&row.data) {
+        true => Ok(()),
+        false => Err(Error::file(
+            table,
+            format!("{} {}", row.corruption, row.severity),
+            format!(
+                "its images or labels have changed: they were {}, they are {}",
+                row.data,
+                &now[..16]
+            ),
+            "choose another folder with --output, or delete this one",
+        )),
+    }
+}
+
+/// Number of images that the network classifies correctly, and the digest of their list.
 fn correct(
     network: &FrozenNetwork,
     data: &dyn Dataset,
     batch: usize,
     stop: &dyn Fn() -> bool,
-) -> Result<usize> {
+) -> Result<(usize, String)> {
     let all: Vec<usize> = (0..data.info().len).collect();
     data::ahead(data, &all, batch, |batches| {
-        let mut correct = 0;
+        let (mut correct, mut images) = (0, Vec::new());
         for batch in batches {
             if stop() {
                 return Err(Error::Interrupted);
@@ -161,30 +193,35 @@ fn correct(
             let classes = predicted(network, &batch.images, &network.logits(&batch.images)?)?;
             correct +=
                 classes.iter().zip(&batch.labels).filter(|(class, label)| class == label).count();
+            images.extend(batch.digests()?);
         }
-        Ok(correct)
+        Ok((correct, list_digest(&images)))
     })
 }
 
-/// Makes the folder this measurement's own, or makes sure that it already is.
-fn claim(record: &CorruptionRecord, folder: &Path) -> Result<()> {
+/// Adds what is to be measured to the folder's record, which is made if it is not there.
+fn grow(record: CorruptionRecord, folder: &Path) -> Result<CorruptionRecord> {
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    let path = folder.join("corruptions.toml");
-    let text = toml::to_string(record)
-        .map_err(|e| Error::file(&path, "record", e.to_string(), "report this as a bug"))?;
-    if !path.exists() {
-        return crate::persist::replace(&path, text.as_bytes());
-    }
-    let found = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    match found == text {
-        true => Ok(()),
-        false => Err(Error::file(
-            &path,
+    let known = CorruptionRecord::read_if_there(folder)?;
+    if known.as_ref().is_some_and(|known| known.key() != record.key()) {
+        return Err(Error::file(
+            CorruptionRecord::path(folder),
             "settings",
-            "the folder holds another network, other data or other settings",
+            "the folder holds another network, another number of images or another device",
             "choose another folder with --output, or delete this one",
-        )),
+        ));
     }
+    let mut corruptions = known.as_ref().map_or_else(Vec::new, |known| known.corruptions.clone());
+    for new in &record.corruptions {
+        if !corruptions.contains(new) {
+            corruptions.push(new.clone());
+        }
+    }
+    let record = CorruptionRecord { corruptions, ..record };
+    if known.as_ref() != Some(&record) {
+        record.write(folder)?;
+    }
+    Ok(record)
 }
 
 #[cfg(test)]
@@ -283,9 +320,19 @@ mod tests {
         })
         .unwrap();
         assert_eq!((told, rows.len()), (vec![3, 4, 5], 5));
+        // Another label, and nothing is believed to be finished.
+        let labels = data.path().join("labels.npy");
+        let good = std::fs::read(&labels).unwrap();
+        let mut bad = good.clone();
+        *bad.last_mut().unwrap() ^= 1;
+        std::fs::write(&labels, bad).unwrap();
+        let error =
+            measure_corruptions(&settings, output.path(), &|| false, &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("fog 5: its images or labels have changed"), "{error}");
+        std::fs::write(&labels, good).unwrap();
         let other = CorruptionSettings { first: Some(2), ..settings };
         let error = measure_corruptions(&other, output.path(), &|| false, &mut |_| {}).unwrap_err();
-        assert!(error.to_string().contains("other settings"), "{error}");
+        assert!(error.to_string().contains("another number of images"), "{error}");
     }
 
     #[test]

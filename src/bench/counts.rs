@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::certify::{Keeper, Tally};
-use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::record::{CountsRecord, FORMAT_VERSION, ImageCounts, JobRecord, RunRecord};
+use crate::record::{CountsRecord, FORMAT_VERSION, ImageCounts};
 
 /// How much work a killed run may lose.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -16,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// The counts beside the table of one job.
 pub(super) struct JobCounts {
     table: PathBuf,
-    job: String,
+    key: String,
     classes: usize,
     /// Counts of an earlier run whose images have not come up yet.
     kept: BTreeMap<u64, ImageCounts>,
@@ -30,23 +29,19 @@ impl JobCounts {
     /// If the file cannot be read or is of a job with other settings.
     pub(super) fn open(
         table: &Path,
-        run: &RunRecord,
-        job: &JobRecord,
+        key: &str,
         classes: usize,
         done: impl IntoIterator<Item = u64>,
     ) -> Result<Self> {
-        let identity = identity(run, job);
         let mut kept = BTreeMap::new();
-        if let Some(record) = CountsRecord::read(table)? {
+        if let Some(record) = CountsRecord::read(table, key)? {
             let unknown = |(class, _): &(u32, u64)| *class as usize >= classes;
             // The numbers of samples are 32-bit words.
             let beyond = |(_, count): &(u32, u64)| *count > u64::from(u32::MAX);
             let any = |bad: &dyn Fn(&(u32, u64)) -> bool| {
                 record.images.iter().any(|i| i.selection.iter().chain(&i.votes).any(bad))
             };
-            let problem = if record.job != identity {
-                Some("the counts are of a job with other settings")
-            } else if any(&unknown) {
+            let problem = if any(&unknown) {
                 Some("there are counts of a class that the network does not have")
             } else if any(&beyond) {
                 Some("there are more counts than samples can be drawn")
@@ -55,14 +50,14 @@ impl JobCounts {
             };
             if let Some(problem) = problem {
                 let remedy = "delete the file: its images begin again";
-                return Err(Error::file(CountsRecord::path(table), "job", problem, remedy));
+                return Err(Error::file(CountsRecord::path(table), "image", problem, remedy));
             }
             kept.extend(record.images.into_iter().map(|image| (image.idx, image)));
         }
         for idx in done {
             kept.remove(&idx);
         }
-        Ok(Self { table: table.into(), job: identity, classes, kept, written: Instant::now() })
+        Ok(Self { table: table.into(), key: key.into(), classes, kept, written: Instant::now() })
     }
 
     /// The job is finished.
@@ -93,10 +88,9 @@ impl Keeper for JobCounts {
         });
         let record = CountsRecord {
             format_version: FORMAT_VERSION,
-            job: self.job.clone(),
             images: images.chain(self.kept.values().cloned()).collect(),
         };
-        record.write(&self.table)?;
+        record.write(&self.table, &self.key)?;
         self.written = Instant::now();
         Ok(())
     }
@@ -116,14 +110,6 @@ fn dense(counts: &[(u32, u64)], classes: usize) -> Vec<u64> {
     dense
 }
 
-/// A hash of everything that the counts of a job depend on, and more: the whole job.
-fn identity(run: &RunRecord, job: &JobRecord) -> String {
-    let model = run.models.iter().find(|model| model.name == job.model);
-    let data = run.data.iter().find(|data| data.name == job.data);
-    let text = format!("{} {} {job:?} {model:?} {data:?}", run.epsball, run.seed);
-    sha256(text.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -133,7 +119,7 @@ mod tests {
     use super::super::runner::Silent;
     use super::super::{Plan, RunOptions, Suite, run};
     use super::*;
-    use crate::record::CertificateRow;
+    use crate::record::{CertificateRow, RunRecord};
 
     /// Six images, of which two batches of the network hold three if nothing stops early.
     fn plan(mode: &str, batch: usize) -> Plan {
@@ -149,7 +135,8 @@ mod tests {
     const TABLE: &str = "jobs/digits-standard/job.tsv";
 
     fn rows(folder: &Path) -> Vec<CertificateRow> {
-        let rows = Journal::open::<CertificateRow>(&folder.join(TABLE)).unwrap().1;
+        let key = &RunRecord::read(folder).unwrap().jobs[0].key;
+        let rows = Journal::open::<CertificateRow>(&folder.join(TABLE), key).unwrap().1;
         rows.into_iter().map(|row| CertificateRow { time: String::new(), ..row }).collect()
     }
 
@@ -176,7 +163,8 @@ mod tests {
                 while run_for(plans[calls % 2], folder.path(), 1).is_err() {
                     calls += 1;
                     assert!(calls < 40, "{mode}");
-                    let record = CountsRecord::read(&table).unwrap().unwrap();
+                    let key = &RunRecord::read(folder.path()).unwrap().jobs[0].key;
+                    let record = CountsRecord::read(&table, key).unwrap().unwrap();
                     halves += record.images.iter().filter(|image| !image.votes.is_empty()).count();
                 }
                 assert!(halves > 0, "{mode}: nothing was stopped in its middle");
@@ -191,19 +179,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(run_for(&plan("cohen", 6), folder.path(), 1), Err(Error::Interrupted)));
         let table = folder.path().join(TABLE);
-        let good = CountsRecord::read(&table).unwrap().unwrap();
+        let key = &RunRecord::read(folder.path()).unwrap().jobs[0].key.clone();
+        let good = CountsRecord::read(&table, key).unwrap().unwrap();
         let mut other_class = good.clone();
         other_class.images[0].votes.push((10, 1));
         let mut too_many = good.clone();
         too_many.images[0].votes.push((3, 1 << 62));
-        for bad in [CountsRecord { job: "0".into(), ..good.clone() }, other_class, too_many] {
-            bad.write(&table).unwrap();
+        for (bad, key, problem) in [
+            (&good, "another", "its checksum does not fit"),
+            (&other_class, key, "job.counts.toml: image: "),
+            (&too_many, key, "job.counts.toml: image: "),
+        ] {
+            bad.write(&table, key).unwrap();
             let summary = run_for(&plan("cohen", 6), folder.path(), 1).unwrap();
             let error = &summary.failures[0].error;
-            assert!(error.to_string().contains("job.counts.toml: job: "), "{error}");
+            assert!(error.to_string().contains(problem), "{error}");
             assert!(error.hint().is_some());
         }
-        good.write(&table).unwrap();
+        good.write(&table, key).unwrap();
         assert_eq!(run_for(&plan("cohen", 6), folder.path(), usize::MAX).unwrap().finished, 1);
     }
 }

@@ -1,31 +1,30 @@
-//! A job's table as its journal: rows are appended and handed to the system batch by batch; after a
-//! crash the rows that are complete are kept, a torn last line is cut off, and the job goes on behind
+//! A job's table as its journal: rows are appended and handed to the system batch by batch, and are
+//! on the disk before the job counts as finished; after a crash the rows that are complete are kept, a torn last line is cut off, and the job goes on behind
 //! them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::error::{Error, Result};
+use crate::persist;
+use crate::record::{Line, encode_table, parse_table};
 
 /// The table of one job, open for appending.
 pub(super) struct Journal {
     file: File,
     path: PathBuf,
-    delimiter: u8,
+    key: String,
     empty: bool,
 }
 
 impl Journal {
-    /// Opens the table at `path`, making it and its folder if they are missing. Returns the journal
-    /// and the rows it already holds.
+    /// Opens the table at `path` of the job `key`, making it and its folder if they are missing. Returns
+    /// the journal and the rows it already holds.
     ///
     /// # Errors
-    /// If the file cannot be opened or a complete line is not a row.
-    pub(super) fn open<R: DeserializeOwned>(path: &Path) -> Result<(Self, Vec<R>)> {
+    /// If the file cannot be opened, or a complete line is not a row that this job has written.
+    pub(super) fn open<L: Line>(path: &Path, key: &str) -> Result<(Self, Vec<L>)> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
@@ -47,53 +46,39 @@ impl Journal {
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(Error::io("read", path))?;
-        let complete = text.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-        let delimiter = if path.extension().is_some_and(|e| e == "tsv") { b'\t' } else { b',' };
-        let rows = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .from_reader(&text[..complete])
-            .into_deserialize()
-            .enumerate()
-            .map(|(i, row)| {
-                row.map_err(|e: csv::Error| {
-                    Error::file(
-                        path,
-                        format!("row {}", i + 1),
-                        e.to_string(),
-                        "the file was changed by hand: delete it to compute the job again",
-                    )
-                })
-            })
-            .collect::<Result<Vec<R>>>()?;
-        file.set_len(complete as u64).map_err(Error::io("truncate", path))?;
+        let table = parse_table::<L>(path, key, &text)?;
+        file.set_len(table.complete as u64).map_err(Error::io("truncate", path))?;
         file.seek(SeekFrom::End(0)).map_err(Error::io("seek in", path))?;
-        Ok((Self { file, path: path.to_path_buf(), delimiter, empty: complete == 0 }, rows))
+        let journal = Self { file, path: path.into(), key: key.into(), empty: table.complete == 0 };
+        Ok((journal, table.rows))
     }
 
     /// Appends rows in one write.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn append<R: Serialize>(&mut self, rows: &[R]) -> Result<()> {
-        let mut writer = csv::WriterBuilder::new()
-            .delimiter(self.delimiter)
-            .has_headers(self.empty)
-            .from_writer(Vec::new());
-        let bad = |e: csv::Error| Error::io("write", &self.path)(e.into());
-        for row in rows {
-            writer.serialize(row).map_err(bad)?;
-        }
-        let text = writer.into_inner().map_err(|e| bad(e.into_error().into()))?;
+    pub(super) fn append<L: Line>(&mut self, rows: &[L]) -> Result<()> {
+        let text = encode_table(&self.path, &self.key, rows, self.empty)?;
         self.file.write_all(&text).map_err(Error::io("append to", &self.path))?;
-        self.file.flush().map_err(Error::io("append to", &self.path))?;
-        self.empty = false;
+        self.empty &= rows.is_empty();
         Ok(())
+    }
+
+    /// Waits until every row is on the disk.
+    ///
+    /// # Errors
+    /// If the system cannot say so.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(Error::io("write", &self.path))?;
+        persist::sync_folder(&self.path)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEY: &str = "job";
 
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Row {
@@ -109,7 +94,7 @@ mod tests {
     fn a_table_cut_at_any_byte_continues_to_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/job.csv");
-        let (mut journal, none) = Journal::open::<Row>(&path).unwrap();
+        let (mut journal, none) = Journal::open::<Row>(&path, KEY).unwrap();
         assert!(none.is_empty());
         for idx in 0..6 {
             journal.append(&[row(idx)]).unwrap();
@@ -118,7 +103,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            let (mut journal, rows) = Journal::open::<Row>(&path).unwrap();
+            let (mut journal, rows) = Journal::open::<Row>(&path, KEY).unwrap();
             let kept = rows.len() as u64;
             assert_eq!(rows, (0..kept).map(row).collect::<Vec<_>>());
             journal.append(&(kept..6).map(row).collect::<Vec<_>>()).unwrap();
@@ -131,18 +116,24 @@ mod tests {
     fn a_spoiled_row_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("job.csv");
-        std::fs::write(&path, "idx,distance\n0,0.5\nx,1\n").unwrap();
-        let error = Journal::open::<Row>(&path).err().unwrap();
-        assert!(error.to_string().contains("row 2"), "{error}");
+        Journal::open::<Row>(&path, KEY).unwrap().0.append(&[row(0), row(1)]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("1,inf", "1,0.5")).unwrap();
+        let error = Journal::open::<Row>(&path, KEY).err().unwrap();
+        assert!(error.to_string().contains("row 2: its checksum"), "{error}");
+        std::fs::write(&path, &text).unwrap();
+        assert!(Journal::open::<Row>(&path, KEY).is_ok());
+        let error = Journal::open::<Row>(&path, "other").err().unwrap();
+        assert!(error.to_string().contains("row 1: its checksum"), "{error}");
     }
 
     #[test]
     fn a_second_writer_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("job.csv");
-        let first = Journal::open::<Row>(&path).unwrap();
-        assert!(Journal::open::<Row>(&path).is_err());
+        let first = Journal::open::<Row>(&path, KEY).unwrap();
+        assert!(Journal::open::<Row>(&path, KEY).is_err());
         drop(first);
-        assert!(Journal::open::<Row>(&path).is_ok());
+        assert!(Journal::open::<Row>(&path, KEY).is_ok());
     }
 }

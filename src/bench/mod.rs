@@ -11,11 +11,14 @@ mod checks;
 mod corruptions;
 mod counts;
 mod fields;
+mod grow;
 mod journal;
 mod models;
+mod names;
 mod plan;
 mod preflight;
 mod runner;
+mod session;
 mod smoothing;
 mod suite;
 #[cfg(test)]

@@ -41,8 +41,12 @@ pub(super) fn load(
     let info = network.info();
     let record = ModelRecord {
         name: info.name.clone(),
+        files: entry.files().map(str::to_owned).collect(),
+        average: entry.average.map(|average| average.to_string()),
+        arch: entry.arch.clone(),
         architecture: info.architecture.clone(),
         sha256: info.sha256.clone(),
+        identity: info.identity.clone(),
         parameters: info.parameters,
         note,
         published: entry.published.clone(),

@@ -3,29 +3,39 @@
 
 use std::collections::BTreeSet;
 
+use super::names::{self, distinguish};
 use super::runner::BATCH;
-use super::suite::CertificateEntry;
+use super::session;
+use super::suite::{CertificateEntry, DataEntry};
 use super::{Suite, attacks, certificates, models, preflight};
+use crate::attack::check::wanted;
 use crate::attack::{Configured, Request};
 use crate::certify::Smoothing;
 use crate::certify::bounds::Bounds;
 use crate::certify::patch::PatchCertificate;
-use crate::data::{self, Dataset, Subset};
+use crate::data::{self, Dataset, Subset, list_digest};
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
-use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, RunRecord, Work};
+use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, RunRecord, SessionRecord, Work};
 use crate::rng::Randomness;
 
 /// A resolved suite.
 pub struct Plan {
-    /// What goes into `run.toml`.
+    /// What this plan adds to `run.toml`.
     pub record: RunRecord,
+    /// This call of the program.
+    pub session: SessionRecord,
+    /// Attack jobs leave their adversarial images beside their tables.
+    pub save_adversarial: bool,
     /// Images at a time, if the user decided.
     pub batch: Option<usize>,
     /// The networks, as in the record.
     pub models: Vec<FrozenNetwork>,
     /// The data sets, as in the record.
     pub data: Vec<Box<dyn Dataset>>,
+    /// Index and digest of every image, of each data set.
+    pub images: Vec<Vec<(u64, String)>>,
     /// The jobs, as in the record.
     pub jobs: Vec<PlannedJob>,
 }
@@ -36,6 +46,10 @@ pub struct PlannedJob {
     pub model: usize,
     /// Index into [`Plan::data`].
     pub data: usize,
+    /// What the suite calls it, with its budget.
+    pub stem: String,
+    /// What the suite calls it.
+    pub label: String,
     /// What to do.
     pub task: Task,
 }
@@ -104,31 +118,49 @@ impl Plan {
             .into_iter()
             .unzip();
         let device = models::place(&mut models, &suite.device, suite.precision)?;
+        names::check_suite(&suite.name)?;
+        let rng = match suite.rng {
+            Randomness::PerImage => suite.rng.to_string(),
+            Randomness::Torch => {
+                let batch = suite.batch.unwrap_or(BATCH);
+                format!("{}, batches of {batch}", suite.rng)
+            }
+        };
+        let how = How {
+            seed: suite.seed,
+            rng,
+            device: device.to_string(),
+            precision: suite.precision.to_string(),
+        };
         let record = RunRecord {
             format_version: FORMAT_VERSION,
             name: suite.name.clone(),
-            epsball: env!("CARGO_PKG_VERSION").into(),
-            seed: suite.seed,
-            rng: match suite.rng {
-                Randomness::PerImage => suite.rng.to_string(),
-                Randomness::Torch => {
-                    let batch = suite.batch.unwrap_or(BATCH);
-                    format!("{}, batches of {batch}", suite.rng)
-                }
-            },
-            device: device.to_string(),
-            precision: suite.precision.to_string(),
-            save_adversarial: suite.save_adversarial,
+            sessions: Vec::new(),
             models: records,
             data: suite
                 .data
                 .iter()
                 .zip(&data)
-                .map(|(entry, d)| data_record(entry.name.as_deref(), d.as_ref()))
+                .map(|(entry, data)| data_record(entry, data.as_ref()))
                 .collect(),
             jobs: Vec::new(),
         };
-        let mut plan = Self { record, batch: suite.batch, models, data, jobs: Vec::new() };
+        let mut plan = Self {
+            record,
+            session: session::begin(&how.device),
+            save_adversarial: suite.save_adversarial,
+            batch: suite.batch,
+            models,
+            data,
+            images: Vec::new(),
+            jobs: Vec::new(),
+        };
+        for model in &plan.record.models {
+            names::check("model", &model.name)?;
+        }
+        for data in &plan.record.data {
+            names::check("data", &data.name)?;
+        }
         refuse_twins("model", plan.record.models.iter().map(|m| &m.name))?;
         refuse_twins("data", plan.record.data.iter().map(|d| &d.name))?;
         for entry in &suite.models {
@@ -137,46 +169,55 @@ impl Plan {
                 return Err(Error::unknown("data set of a model", unknown, names()));
             }
         }
-        for data in 0..plan.data.len() {
-            for model in 0..plan.models.len() {
-                if !suite.models[model].meets(&plan.record.data[data].name) {
-                    continue;
-                }
-                preflight::fits(&plan.models[model], plan.data[data].as_ref())?;
-                let shape = plan.models[model].info().input_shape;
-                for entry in &suite.attacks {
-                    let entry = entry.at(suite.models[model].eps.as_ref());
-                    let jobs = attacks::resolve(&entry, suite.seed, suite.rng, shape)?;
-                    plan.add(model, data, jobs);
-                }
-                for entry in &suite.certificates {
-                    plan.add_certificate(model, data, entry, suite.seed)?;
-                }
+        let meets = |(data, model): &(usize, usize)| {
+            suite.models[*model].meets(&plan.record.data[*data].name)
+        };
+        let pairs = (0..plan.data.len())
+            .flat_map(|data| (0..plan.models.len()).map(move |model| (data, model)));
+        let pairs: Vec<(usize, usize)> = pairs.filter(meets).collect();
+        // Settings are looked at before the images, of which there may be many.
+        let mut resolved = Vec::new();
+        for (data, model) in pairs {
+            preflight::fits(&plan.models[model], plan.data[data].as_ref())?;
+            let shape = plan.models[model].info().input_shape;
+            let mut jobs = Vec::new();
+            for entry in &suite.attacks {
+                let entry = entry.at(suite.models[model].eps.as_ref());
+                jobs.extend(attacks::resolve(&entry, suite.seed, suite.rng, shape)?);
             }
+            for entry in &suite.certificates {
+                jobs.extend(plan.certificate(suite.seed, (model, data), entry)?);
+            }
+            resolved.push(((model, data), jobs));
         }
-        refuse_twins("job (give one of them a label)", plan.record.jobs.iter().map(|j| &j.id))?;
-        let data = || plan.data.iter().zip(&plan.record.data);
         for (network, entry) in plan.models.iter().zip(&suite.models) {
-            if let Some((data, _)) = data().find(|(_, record)| entry.meets(&record.name)) {
+            let mut data = plan.data.iter().zip(&plan.record.data);
+            if let Some((data, _)) = data.find(|(_, record)| entry.meets(&record.name)) {
                 preflight::returns_logits(network, data.as_ref(), entry.returns_probabilities())?;
             }
         }
-        for (data, record) in data() {
-            let meet = plan.models.iter().zip(&suite.models).filter(|(_, e)| e.meets(&record.name));
-            if let Some(classes) = meet.map(|(network, _)| network.info().classes).min() {
-                preflight::readable(data.as_ref(), classes, plan.batch.unwrap_or(BATCH))?;
-            }
+        for (at, data) in plan.data.iter().enumerate() {
+            let meet = resolved.iter().filter(|((_, data), _)| *data == at);
+            let classes = meet.map(|((model, _), _)| plan.models[*model].info().classes).min();
+            let batch = plan.batch.unwrap_or(BATCH);
+            let images = preflight::readable(data.as_ref(), classes, batch)?;
+            let digests: Vec<String> = images.iter().map(|(_, image)| image.clone()).collect();
+            plan.record.data[at].digest = list_digest(&digests);
+            plan.images.push(images);
+        }
+        for (place, jobs) in resolved {
+            plan.add(&how, place, jobs)?;
         }
         Ok(plan)
     }
 
-    fn add_certificate(
-        &mut self,
-        model: usize,
-        data: usize,
-        entry: &CertificateEntry,
+    /// The jobs of a certificate for one model on one data set.
+    fn certificate(
+        &self,
         seed: u64,
-    ) -> Result<()> {
+        (model, data): (usize, usize),
+        entry: &CertificateEntry,
+    ) -> Result<Vec<Resolved>> {
         if let Some(unknown) =
             entry.models.iter().find(|m| !self.record.models.iter().any(|known| known.name == **m))
         {
@@ -184,31 +225,83 @@ impl Plan {
             return Err(Error::unknown("model", unknown.clone(), known));
         }
         if !entry.models.is_empty() && !entry.models.contains(&self.record.models[model].name) {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let resolved =
-            certificates::resolve(entry, seed, &self.models[model], self.data[data].as_ref())?;
-        self.add(model, data, resolved);
-        Ok(())
+        certificates::resolve(entry, seed, &self.models[model], self.data[data].as_ref())
     }
 
-    fn add(&mut self, model: usize, data: usize, resolved: Vec<Resolved>) {
-        let model_name = &self.record.models[model].name;
+    fn add(
+        &mut self,
+        how: &How,
+        (model, data): (usize, usize),
+        resolved: Vec<Resolved>,
+    ) -> Result<()> {
+        let model_record = &self.record.models[model];
         let data_record = &self.record.data[data];
         let several = self.record.data.len() > 1;
         for Resolved { stem, work, task } in resolved {
+            names::check("label", work.label())?;
             let stem = if several { format!("{stem}--{}", data_record.name) } else { stem };
-            let extension = if matches!(task, Task::Attack(..)) { "csv" } else { "tsv" };
-            self.record.jobs.push(JobRecord {
-                id: format!("{model_name}--{stem}"),
-                file: format!("jobs/{}/{}.{extension}", file_name(model_name), file_name(&stem)),
-                model: model_name.clone(),
+            let label = work.label().to_owned();
+            let key = how.key(&model_record.identity, data_record, &work)?;
+            if self.record.jobs.iter().any(|job| job.key == key) {
+                return Err(Error::setting(
+                    "suite",
+                    format!("`{}--{stem}` is the same job as another one", model_record.name),
+                    "leave one of the two out",
+                ));
+            }
+            let mut job = JobRecord {
+                id: String::new(),
+                key,
+                file: String::new(),
+                model: model_record.name.clone(),
                 data: data_record.name.clone(),
                 images: data_record.images,
+                finished: false,
+                checked: matches!(&task, Task::Attack(configured, _) if wanted(configured)),
+                seed: how.seed,
+                rng: how.rng.clone(),
+                device: how.device.clone(),
+                precision: how.precision.clone(),
                 work,
-            });
-            self.jobs.push(PlannedJob { model, data, task });
+            };
+            distinguish(&mut job, (&label, &stem), &self.record.jobs);
+            self.record.jobs.push(job);
+            self.jobs.push(PlannedJob { model, data, stem, label, task });
         }
+        Ok(())
+    }
+}
+
+/// What all jobs of a suite share.
+struct How {
+    seed: u64,
+    rng: String,
+    device: String,
+    precision: String,
+}
+
+impl How {
+    /// See [`JobRecord::key`].
+    fn key(&self, model: &str, data: &DataRecord, work: &Work) -> Result<String> {
+        let Self { seed, rng, device, precision } = self;
+        let bug =
+            |e: toml::ser::Error| Error::setting("job", e.to_string(), "report this as a bug");
+        let essence = toml::to_string(&work.essence()).map_err(bug)?;
+        // GPUs of one machine give one another's rows.
+        let device = device.split(':').next().unwrap_or(device);
+        let drawn = match work {
+            // Numbers that are drawn for a whole batch depend on which images are in it.
+            Work::Attack { .. } if rng.starts_with("torch") => {
+                format!("{seed} {rng} {}", data.digest)
+            }
+            Work::Attack { .. } => format!("{seed} {rng}"),
+            Work::Certificate { .. } => seed.to_string(),
+            Work::PatchCertificate { .. } | Work::Bound { .. } => String::new(),
+        };
+        let name = &data.name;
+        Ok(sha256(format!("{model}\n{name}\n{drawn}\n{device}\n{precision}\n{essence}").as_bytes()))
     }
 }
 
@@ -226,20 +319,16 @@ fn one_norm(suite: &Suite) -> Result<()> {
     }
 }
 
-fn data_record(name: Option<&str>, data: &dyn Dataset) -> DataRecord {
+fn data_record(entry: &DataEntry, data: &dyn Dataset) -> DataRecord {
     let info = data.info();
     DataRecord {
-        name: name.unwrap_or(&info.name).into(),
+        name: entry.name.as_ref().unwrap_or(&info.name).clone(),
+        spec: entry.spec.clone(),
         sha256: info.sha256.clone(),
         shape: info.shape,
         images: info.len,
+        digest: String::new(),
     }
-}
-
-/// A name made safe for every file system.
-fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    name.chars().map(safe).collect()
 }
 
 fn refuse_twins<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {

@@ -58,10 +58,18 @@ pub(super) fn returns_logits(
     Ok(())
 }
 
-/// Every image can be read and every label is a class; the readers check the pixels.
-pub(super) fn readable(data: &dyn Dataset, classes: usize, batch: usize) -> Result<()> {
+/// Every image can be read and every label is one of `classes`, if networks have any; the readers check
+/// the pixels. Returns the index and the digest of each image.
+pub(super) fn readable(
+    data: &dyn Dataset,
+    classes: Option<usize>,
+    batch: usize,
+) -> Result<Vec<(u64, String)>> {
+    let mut images = Vec::with_capacity(data.info().len);
     for batch in crate::data::batches(data, batch) {
         let batch = batch?;
+        images.extend(batch.ids.iter().copied().zip(batch.digests()?));
+        let Some(classes) = classes else { continue };
         if let Some(i) = batch.labels.iter().position(|label| *label as usize >= classes) {
             return Err(Error::setting(
                 format!("label of image {} of {}", batch.ids[i], data.info().name),
@@ -70,5 +78,5 @@ pub(super) fn readable(data: &dyn Dataset, classes: usize, batch: usize) -> Resu
             ));
         }
     }
-    Ok(())
+    Ok(images)
 }

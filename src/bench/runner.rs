@@ -2,23 +2,28 @@
 //! is not run again; a stop request gives up the batch in flight, and the same call goes on behind the
 //! last finished one.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::adversarial::AdversarialImages;
 use super::checks::JobChecks;
 use super::counts::JobCounts;
+use super::grow::{end_session, finish_job, grow};
 use super::journal::Journal;
 use super::plan::{Plan, PlannedJob, Task};
+use super::session;
 use crate::attack::{Configured, Outcome, Request, attack_until};
 use crate::certify::bounds::bound_batch;
 use crate::certify::certify_batch;
 use crate::certify::patch::certify_patches;
-use crate::data::{Batch, Dataset, ahead};
+use crate::data::{Batch, Dataset, ahead, image_digest};
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, Row, RunRecord};
+use crate::ops::with_slice;
+use crate::record::{AttackRow, CertificateRow, Finding, JobRecord, Row};
 use crate::rng::Randomness;
+use crate::threat::Change;
 
 /// What a caller hears while jobs run.
 pub trait Progress {
@@ -70,16 +75,34 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// Runs what is left of `plan` in the run folder.
+/// Runs what is left of `plan` in the run folder, which grows by it.
 ///
 /// # Errors
-/// If the folder cannot be used or holds another run, or the caller asked to stop
-/// ([`Error::Interrupted`]). Errors of single jobs are in the summary.
+/// If the folder holds something that contradicts the plan; with [`Error::Interrupted`] if the caller
+/// asked to stop. Jobs that fail are in the summary.
 pub fn run(plan: &Plan, options: &RunOptions<'_>, progress: &mut dyn Progress) -> Result<Summary> {
-    claim(&plan.record, options.folder)?;
+    let records = grow(plan, options.folder)?;
     let mut summary = Summary::default();
-    for (record, job) in plan.record.jobs.iter().zip(&plan.jobs) {
-        match run_job(plan, record, job, options, progress) {
+    let ended = run_jobs(plan, &records, options, progress, &mut summary);
+    // Nothing was computed in a session that found everything finished, and there is no record of it.
+    end_session(options.folder, &plan.session, session::now())?;
+    ended.map(|()| summary)
+}
+
+fn run_jobs(
+    plan: &Plan,
+    records: &[JobRecord],
+    options: &RunOptions<'_>,
+    progress: &mut dyn Progress,
+    summary: &mut Summary,
+) -> Result<()> {
+    for (record, job) in records.iter().zip(&plan.jobs) {
+        let ended =
+            run_job(plan, record, job, options, progress).and_then(|()| match record.finished {
+                true => Ok(()),
+                false => finish_job(options.folder, record),
+            });
+        match ended {
             Ok(()) => summary.finished += 1,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => {
@@ -88,45 +111,7 @@ pub fn run(plan: &Plan, options: &RunOptions<'_>, progress: &mut dyn Progress) -
             }
         }
     }
-    Ok(summary)
-}
-
-/// Makes the folder this run's own, or makes sure that it already is.
-fn claim(record: &RunRecord, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    let path = folder.join("run.toml");
-    if path.exists() {
-        let found = RunRecord::read(folder)?;
-        return match difference(&found, record) {
-            None => Ok(()),
-            Some(field) => Err(Error::file(
-                &path,
-                field,
-                "the folder holds a run with other settings",
-                "choose another folder with --output, or delete this one",
-            )),
-        };
-    }
-    let text = toml::to_string(record)
-        .map_err(|e| Error::file(&path, "run record", e.to_string(), "report this as a bug"))?;
-    crate::persist::replace(&path, text.as_bytes())
-}
-
-/// The first part in which two records differ.
-fn difference(found: &RunRecord, wanted: &RunRecord) -> Option<&'static str> {
-    let parts = [
-        ("epsball", found.epsball == wanted.epsball),
-        ("seed", found.seed == wanted.seed),
-        ("rng", found.rng == wanted.rng),
-        ("device", found.device == wanted.device),
-        ("precision", found.precision == wanted.precision),
-        ("save_adversarial", found.save_adversarial == wanted.save_adversarial),
-        ("model", found.models == wanted.models),
-        ("data", found.data == wanted.data),
-        ("job", found.jobs == wanted.jobs),
-        ("name", found.name == wanted.name),
-    ];
-    parts.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+    Ok(())
 }
 
 fn run_job(
@@ -149,7 +134,7 @@ fn run_job(
             let work = Remaining::open(plan, record, job, options)?;
             let done = work.rows.iter().map(CertificateRow::idx);
             let classes = model.info().classes;
-            let mut counts = JobCounts::open(&work.path, &plan.record, record, classes, done)?;
+            let mut counts = JobCounts::open(&work.path, &record.key, classes, done)?;
             work.image_by_image(progress, |batch, on_row| {
                 let counts = &mut counts;
                 certify_batch(model, batch, settings, SAMPLES_PER_PASS, counts, stop, on_row)
@@ -177,12 +162,14 @@ struct Remaining<'a, R> {
     data: &'a dyn Dataset,
     path: PathBuf,
     journal: Journal,
-    /// The rows in the table, which are of the job's first images.
+    /// The rows in the table.
     rows: Vec<R>,
+    /// Where in the data set the image of each index is, for the images of the plan.
+    positions: HashMap<u64, usize>,
 }
 
 impl<'a, R: Row> Remaining<'a, R> {
-    /// Opens the table of a job, having checked that it is the job's own.
+    /// Opens the table of a job, whose rows are of images that are in the data set as they were.
     fn open(
         plan: &'a Plan,
         record: &'a JobRecord,
@@ -191,23 +178,27 @@ impl<'a, R: Row> Remaining<'a, R> {
     ) -> Result<Self> {
         let path = options.folder.join(&record.file);
         let data = plan.data[job.data].as_ref();
-        let (journal, rows) = Journal::open::<R>(&path)?;
-        let own = rows.len() <= record.images
-            && rows.iter().enumerate().all(|(index, row)| row.idx() == data.id(index));
-        if !own {
+        let (journal, rows) = Journal::open::<R>(&path, &record.key)?;
+        let images = plan.images[job.data].iter().enumerate();
+        let positions: HashMap<u64, usize> = images.map(|(at, (idx, _))| (*idx, at)).collect();
+        let other = rows.iter().find(|row| {
+            positions.get(&row.idx()).is_some_and(|at| plan.images[job.data][*at].1 != row.image())
+        });
+        if let Some(row) = other {
             return Err(Error::file(
                 path,
-                "idx",
-                "the rows are not the first images of this job",
-                "the file was changed by hand: delete it to compute the job again",
+                format!("image {}", row.idx()),
+                "the row is about other pixels or another label than the data set has",
+                "choose another folder with --output, or delete the file",
             ));
         }
-        Ok(Self { plan, record, data, path, journal, rows })
+        Ok(Self { plan, record, data, path, journal, rows, positions })
     }
 
     /// Positions of the images that have no row yet.
     fn images(&self) -> Vec<usize> {
-        (self.rows.len()..self.record.images).collect()
+        let done: HashSet<u64> = self.rows.iter().map(Row::idx).collect();
+        (0..self.data.info().len).filter(|at| !done.contains(&self.data.id(*at))).collect()
     }
 
     /// Runs work that hands out its rows one by one, in the order of the images: `certify` is called
@@ -227,8 +218,9 @@ impl<'a, R: Row> Remaining<'a, R> {
                     Ok(())
                 })?;
             }
-            Ok(())
-        })
+            Ok::<(), Error>(())
+        })?;
+        self.journal.sync()
     }
 }
 
@@ -258,39 +250,74 @@ impl Remaining<'_, AttackRow> {
         progress: &mut dyn Progress,
     ) -> Result<()> {
         progress.job(self.record, self.rows.len());
-        let (path, data) = (self.path.as_path(), self.data);
-        let (what, batch) =
-            ((configured, request), self.images_at_once(model, configured, request));
-        let mut checks = JobChecks::before(path, what, model, data, &self.rows, batch)?;
+        let (path, data) = (self.path.clone(), self.data);
+        let batch = self.images_at_once(model, configured, request);
+        let mut checks = JobChecks::before(
+            (&path, &self.record.key),
+            (configured, request),
+            model,
+            data,
+            &self.rows,
+            batch,
+        )?;
         checks.findings().iter().for_each(|finding| progress.finding(self.record, finding));
-        let mut images = match self.plan.record.save_adversarial {
-            true => AdversarialImages::open(path, self.record, data.info().shape, self.rows.len())?,
+        let mut images = match self.plan.save_adversarial {
+            true => AdversarialImages::open(&path, self.record, data.info().shape, &self.rows)?,
             false => None,
         };
+        let search = configured.search.as_ref();
+        if let Some(images) = &mut images {
+            // Rows that were computed before their images were wanted.
+            let missing = self.missing(images.len())?;
+            ahead(data, &missing, batch, |batches| {
+                for batch in batches {
+                    let outcomes = attack_until(search, model, &batch?, request, stop)?;
+                    images.append(&outcomes, &self.rows)?;
+                }
+                Ok::<(), Error>(())
+            })?;
+        }
         let left = self.images();
         ahead(data, &left, batch, |batches| {
             let mut started = Instant::now();
             for batch in batches {
                 let batch = batch?;
-                let search = configured.search.as_ref();
                 let outcomes = attack_until(search, model, &batch, request, stop)?;
                 let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
-                let new: Vec<AttackRow> = outcomes.iter().map(|o| attack_row(o, seconds)).collect();
+                let new = attack_rows(&batch, &outcomes, seconds)?;
+                self.rows.extend(new.iter().cloned());
                 if let Some(images) = &mut images {
-                    images.append(&outcomes)?;
+                    images.append(&outcomes, &self.rows)?;
                 }
                 self.journal.append(&new)?;
                 progress.images(new.len());
-                self.rows.extend(new);
                 started = Instant::now();
             }
             Ok::<(), Error>(())
         })?;
+        self.journal.sync()?;
         if let Some(images) = images {
             images.finish(&self.rows)?;
         }
         checks.after(&self.rows)?.iter().for_each(|finding| progress.finding(self.record, finding));
         Ok(())
+    }
+
+    /// Positions of the images of the rows from number `first` on.
+    fn missing(&self, first: usize) -> Result<Vec<usize>> {
+        let position = |row: &AttackRow| {
+            self.positions.get(&row.idx).copied().ok_or_else(|| {
+                Error::setting(
+                    "save_adversarial",
+                    format!(
+                        "image {} of {} is not among the images given",
+                        row.idx, self.record.id
+                    ),
+                    "give all images of the job again: their adversarial images were not kept",
+                )
+            })
+        };
+        self.rows[first..].iter().map(position).collect()
     }
 }
 
@@ -304,15 +331,49 @@ const ENSEMBLE_BATCH: usize = 48;
 /// Noisy or masked images per call of the network; counts do not depend on it.
 const SAMPLES_PER_PASS: usize = 1024;
 
-fn attack_row(outcome: &Outcome, seconds: f64) -> AttackRow {
+/// The rows of `outcomes`, which are of the images of `batch`, each after `seconds`.
+fn attack_rows(batch: &Batch, outcomes: &[Outcome], seconds: f64) -> Result<Vec<AttackRow>> {
+    let (digests, (_, c, h, w)) = (batch.digests()?, batch.images.dims4()?);
+    let shape = [c, h, w];
+    with_slice::<f32, _>(&batch.images, |pixels| {
+        let clean = pixels.chunks_exact((c * h * w).max(1));
+        let rows = outcomes.iter().zip(clean).zip(digests);
+        Ok(rows.map(|((o, clean), digest)| attack_row(o, clean, shape, digest, seconds)).collect())
+    })
+}
+
+fn attack_row(
+    outcome: &Outcome,
+    clean: &[f32],
+    shape: [usize; 3],
+    image: String,
+    seconds: f64,
+) -> AttackRow {
+    let Change { mut linf, mut l2, mut l1, l0, height, width } =
+        Change::of(&outcome.image, clean, shape);
+    if !outcome.found {
+        (linf, l2, l1) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
+    }
     AttackRow {
         idx: outcome.id,
+        adversarial: match l0 {
+            0 => image.clone(),
+            _ => image_digest(outcome.label, shape, &outcome.image),
+        },
+        image,
         label: outcome.label,
         clean: outcome.clean_prediction,
+        target: outcome.target,
         by: outcome.by.clone(),
         prediction: outcome.prediction,
         found: u8::from(outcome.found),
         distance: outcome.distance,
+        linf,
+        l2,
+        l1,
+        l0,
+        height,
+        width,
         found_8bit: u8::from(outcome.found_8bit),
         forwards: outcome.forwards,
         backwards: outcome.backwards,

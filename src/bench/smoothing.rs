@@ -89,6 +89,10 @@ pub(super) fn resolve(
         parameters.insert(name.into(), value);
     }
     parameters.insert("noise".into(), family.name().into());
+    if bonferroni {
+        // Each image's share of alpha depends on them.
+        parameters.insert("images".into(), images.to_string());
+    }
     let work = Work::Certificate {
         label: label.clone(),
         certificate: entry.certificate.clone(),

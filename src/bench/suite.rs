@@ -102,7 +102,7 @@ pub struct ModelEntry {
 
 impl ModelEntry {
     /// Its weight files.
-    fn files(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
         let path = Some(self.path.as_str()).filter(|path| !path.is_empty());
         path.into_iter().chain(self.members.iter().map(String::as_str))
     }

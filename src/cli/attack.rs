@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::model::Model;
 use super::run::{Common, run_suite};
 use crate::bench::{AttackEntry, DataEntry, Number, Suite};
-use crate::data::Selection;
+use crate::data::{self, Selection};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::rng::Randomness;
@@ -59,7 +59,7 @@ pub(super) struct Subject {
 
 impl Subject {
     /// A suite of this one model on this data, with nothing to do yet.
-    pub(super) fn suite(&self, name: &str) -> Suite {
+    pub(super) fn suite(&self) -> Suite {
         let images = match (self.first, self.every) {
             (Some(n), _) => Some(Selection::First(n)),
             (None, Some(k)) => Some(Selection::Every(k)),
@@ -67,7 +67,7 @@ impl Subject {
         };
         Suite {
             skip_missing: false,
-            name: format!("{}--{name}", self.model.stem()),
+            name: format!("{}--{}", self.model.stem(), data::stem(&self.data)),
             seed: 0,
             rng: Randomness::default(),
             batch: None,
@@ -102,7 +102,7 @@ pub(super) fn named(pairs: &[String]) -> Result<BTreeMap<String, toml::Value>> {
 pub(super) fn run(args: &Args) -> Result<u8> {
     let parameters = named(&args.parameters)?;
     let eps = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
-    let mut suite = args.subject.suite(&args.attack);
+    let mut suite = args.subject.suite();
     suite.save_adversarial = args.save_adversarial;
     suite.attacks.push(AttackEntry {
         attack: args.attack.clone(),

@@ -64,7 +64,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let mut suite = args.subject.suite("certify");
+    let mut suite = args.subject.suite();
     suite.certificates.push(CertificateEntry {
         certificate: args.certificate.clone(),
         label: None,

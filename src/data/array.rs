@@ -55,6 +55,22 @@ impl Array {
         Error::file(self.source.path(), &self.field, problem, remedy)
     }
 
+    /// The array `[N]` as integers.
+    ///
+    /// # Errors
+    /// If it has another shape or holds no integers.
+    pub(super) fn numbers(&self) -> Result<Vec<i128>> {
+        let [len] = *self.shape.as_slice() else {
+            let problem = format!("it has shape {:?}, not [N]", self.shape);
+            return Err(self.error(problem, "the file is damaged: get it again"));
+        };
+        let bytes = self.source.read(self.offset, len * self.element.size())?;
+        self.element.integers(&bytes).ok_or_else(|| {
+            let problem = format!("it holds {}, not integers", self.element);
+            self.error(problem, "the file is damaged: get it again")
+        })
+    }
+
     /// The array as class numbers.
     fn labels(&self) -> Result<Vec<u32>> {
         let ([len] | [len, 1]) = *self.shape.as_slice() else {

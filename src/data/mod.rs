@@ -124,6 +124,21 @@ pub fn open(spec: &str) -> Result<Box<dyn Dataset>> {
     }
 }
 
+/// A short name for what `spec` names, fit for a folder: `digits`, `cifar10`, the file or folder without
+/// its path and ending.
+pub fn stem(spec: &str) -> String {
+    let path = match spec.split_once(':') {
+        Some((name, _)) if name == digits::FORMAT.name => name,
+        Some((name, rest)) if FORMATS.iter().any(|format| format.name == name) => rest,
+        _ => spec,
+    };
+    let path = path.split([',', '#']).next().unwrap_or("").trim_end_matches(['/', '\\']);
+    let file = path.rsplit(['/', '\\', ':']).next().unwrap_or("");
+    let stem = file.split(['.', '@']).find(|part| !part.is_empty()).unwrap_or("data");
+    let safe = |c: char| if c.is_alphanumeric() || "-_+".contains(c) { c } else { '_' };
+    stem.chars().map(safe).collect()
+}
+
 /// The paths of a specification; where one is a reference to the Hub, that of the file in the cache.
 fn fetched(list: &str) -> Result<String> {
     let paths = list.split(',').map(|part| match Reference::parse(part, Kind::Dataset)? {
@@ -215,6 +230,13 @@ pub fn image_digest(label: u32, shape: [usize; 3], pixels: &[f32]) -> String {
     let mut digest = sha256(&bytes);
     digest.truncate(16);
     digest
+}
+
+/// Checksum of an adversarial image among those of a run: its index, whether it was found, and the
+/// [`image_digest`] of its pixels with its label.
+pub(crate) fn image_check(idx: u64, found: u8, digest: &str) -> u64 {
+    let hash = sha256(format!("{idx} {found} {digest}").as_bytes());
+    u64::from_str_radix(&hash[..16], 16).unwrap_or(0)
 }
 
 /// What a data set is: the SHA-256 of the list of its images.

@@ -1,15 +1,17 @@
 //! Safetensors with the tensors `images` and `labels`, such as the adversarial images of a run. Only
-//! the header is read at first.
+//! the header is read at first. Images of a run come with checksums, and none is handed out whose own
+//! does not fit.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::safetensors::Dtype;
 use ::safetensors::tensor::Metadata;
 
 use super::array::{self, Array};
 use super::element::Element;
+use super::records::Records;
 use super::source::{self, Source};
-use super::{Dataset, Format};
+use super::{Batch, DataInfo, Dataset, Format, image_check};
 use crate::error::{Error, Result};
 
 pub(super) const FORMAT: Format = Format {
@@ -26,14 +28,78 @@ const HEADER_LIMIT: u64 = 100_000_000;
 fn open(path: &Path) -> Result<Box<dyn Dataset>> {
     let (images, labels) = (tensor(path, "images")?, tensor(path, "labels")?);
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into();
-    Ok(Box::new(array::pair(name, source::sha256_file(path)?, images, &labels)?))
+    let whole = array::pair(name, source::sha256_file(path)?, images, &labels)?;
+    if !of_a_run(path)? {
+        return Ok(Box::new(whole));
+    }
+    let numbers = |name: &str| tensor(path, name)?.numbers();
+    let (ids, found, checks) = (numbers("ids")?, numbers("found")?, numbers("checks")?);
+    let len = whole.info().len;
+    if [&ids, &found, &checks].iter().any(|numbers| numbers.len() != len) {
+        let problem = format!("ids, found and checks are not those of {len} images");
+        return Err(Error::file(path, "checks", problem, CHANGED));
+    }
+    Ok(Box::new(Checked { path: path.into(), whole, ids, found, checks }))
+}
+
+/// What to do about a file of a run that is not as the run left it.
+const CHANGED: &str =
+    "the file was changed or damaged: copy it from a backup, or run the job again";
+
+/// The adversarial images of a run.
+struct Checked {
+    path: PathBuf,
+    whole: Records,
+    ids: Vec<i128>,
+    found: Vec<i128>,
+    checks: Vec<i128>,
+}
+
+impl Dataset for Checked {
+    fn info(&self) -> &DataInfo {
+        self.whole.info()
+    }
+
+    fn read(&self, indices: &[usize]) -> Result<Batch> {
+        let batch = self.whole.read(indices)?;
+        for (index, digest) in indices.iter().zip(batch.digests()?) {
+            let (id, found) = (self.ids[*index] as u64, self.found[*index] as u8);
+            if i128::from(image_check(id, found, &digest)) != self.checks[*index] {
+                let field = format!("image {index}");
+                return Err(Error::file(&self.path, field, "its checksum does not fit", CHANGED));
+            }
+        }
+        Ok(batch)
+    }
+}
+
+/// Whether a run has written the file, which its header says.
+fn of_a_run(path: &Path) -> Result<bool> {
+    let (header, _) = header(path)?;
+    Ok(header.metadata().as_ref().is_some_and(|about| about.contains_key("epsball"))
+        || header.info("checks").is_some())
 }
 
 fn tensor(path: &Path, name: &str) -> Result<Array> {
-    let error = |field: &str, problem: String| {
-        let remedy = "write the tensors `images` and `labels` with the safetensors library";
-        Error::file(path, field, problem, remedy)
+    let error = |field: &str, problem: String| Error::file(path, field, problem, TENSORS);
+    let (header, data) = header(path)?;
+    let Some(info) = header.info(name) else {
+        let found = header.offset_keys().join(", ");
+        return Err(error(name, format!("no tensor has that name; found: {found}")));
     };
+    let element = element(info.dtype)
+        .ok_or_else(|| error(name, format!("type {} is not supported", info.dtype)))?;
+    let (start, end) = info.data_offsets;
+    let span = (data + start as u64, data + end as u64);
+    Array::new(Source::open(path)?, span, element, info.shape.clone(), name)
+}
+
+/// What the file should hold.
+const TENSORS: &str = "write the tensors `images` and `labels` with the safetensors library";
+
+/// The header of the file, and where its data begin.
+fn header(path: &Path) -> Result<(Metadata, u64)> {
+    let error = |field: &str, problem: String| Error::file(path, field, problem, TENSORS);
     let source = Source::open(path)?;
     let length = source.read(0, 8)?;
     let length = u64::from_le_bytes(length.as_chunks().0.first().copied().unwrap_or_default());
@@ -50,15 +116,7 @@ fn tensor(path: &Path, name: &str) -> Result<Array> {
         let problem = format!("{expected} bytes expected, {} found", source.len());
         return Err(Error::file(path, "length", problem, "the file is cut short: get it again"));
     }
-    let Some(info) = header.info(name) else {
-        let found = header.offset_keys().join(", ");
-        return Err(error(name, format!("no tensor has that name; found: {found}")));
-    };
-    let element = element(info.dtype)
-        .ok_or_else(|| error(name, format!("type {} is not supported", info.dtype)))?;
-    let (start, end) = info.data_offsets;
-    let span = (data + start as u64, data + end as u64);
-    Array::new(source, span, element, info.shape.clone(), name)
+    Ok((header, data))
 }
 
 fn element(dtype: Dtype) -> Option<Element> {

@@ -69,11 +69,11 @@ impl CorruptionRecord {
         folder.join("corruptions.csv")
     }
 
-    /// Identity of the measurement: what a row depends on but the images. More corruptions may be
-    /// measured under the same key.
+    /// Identity of the measurement: what a row depends on but the images, whose digest is in the row.
+    /// More corruptions may be measured under the same key.
     pub fn key(&self) -> String {
-        let Self { data, first, device, model, .. } = self;
-        sha256(format!("{} {data} {first:?} {device}", model.identity).as_bytes())
+        let Self { first, device, model, .. } = self;
+        sha256(format!("{} {first:?} {device}", model.identity).as_bytes())
     }
 
     /// Puts the record into `folder`, in one step.

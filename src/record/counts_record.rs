@@ -15,8 +15,6 @@ use crate::error::{Error, Result};
 pub struct CountsRecord {
     /// [`FORMAT_VERSION`](super::FORMAT_VERSION) at the time of writing.
     pub format_version: u32,
-    /// SHA-256 of everything that the counts depend on: network, data, seed and settings.
-    pub job: String,
     /// The images under way.
     #[serde(default, rename = "image")]
     pub images: Vec<ImageCounts>,

@@ -28,7 +28,7 @@ pub use corruptions::{CorruptionRecord, CorruptionRow, SEVERITIES};
 pub use counts_record::{CountsRecord, ImageCounts};
 pub use patch_row::PatchRow;
 pub use table::{Table, read_table};
-pub(crate) use table::{encode as encode_table, parse as parse_table};
+pub(crate) use table::{encode as encode_table, parse as parse_table, table_images};
 pub use work::Work;
 
 use self::toml_file::Versioned;
@@ -107,6 +107,15 @@ pub struct SessionRecord {
 pub struct ModelRecord {
     /// Name used in tables and job ids.
     pub name: String,
+    /// Its weight files, or the names of bundled models, as the session named them; several for an
+    /// ensemble.
+    pub files: Vec<String>,
+    /// What an ensemble averages: `logits`, `probabilities`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<String>,
+    /// Architecture that the session named, for weights that do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
     /// Architecture, as in the zoo.
     pub architecture: String,
     /// SHA-256 of the weight file.
@@ -129,6 +138,8 @@ pub struct ModelRecord {
 pub struct DataRecord {
     /// Name used in tables.
     pub name: String,
+    /// Where it lies, `FORMAT:PATH`, as the session named it.
+    pub spec: String,
     /// SHA-256 of the image file (for a folder: of the list of names).
     pub sha256: String,
     /// `[C, H, W]`.

@@ -112,6 +112,26 @@ pub(crate) fn encode<L: Line>(path: &Path, key: &str, rows: &[L], first: bool) -
     Ok(out.into_bytes())
 }
 
+/// Index and digest of the images in the table at `path` of the job `key`, of whichever kind its rows
+/// are.
+///
+/// # Errors
+/// As [`read_table`].
+pub(crate) fn table_images(path: &Path, key: &str) -> Result<Vec<(u64, String)>> {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Image {
+        idx: u64,
+        image: String,
+    }
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(Error::io("read", path)(e)),
+    };
+    let rows = parse::<Image>(path, key, &bytes)?.rows;
+    Ok(rows.into_iter().map(|row| (row.idx, row.image)).collect())
+}
+
 fn damaged(path: &Path, row: usize, problem: String) -> Error {
     Error::file(
         path,

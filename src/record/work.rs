@@ -85,6 +85,14 @@ impl Work {
         }
     }
 
+    /// How the name of its table ends: `csv`, or `tsv` as the logs of certificates do.
+    pub fn extension(&self) -> &'static str {
+        match self {
+            Self::Attack { .. } => "csv",
+            Self::Certificate { .. } | Self::PatchCertificate { .. } | Self::Bound { .. } => "tsv",
+        }
+    }
+
     /// The same work under another label.
     pub fn labelled(mut self, new: &str) -> Self {
         match &mut self {

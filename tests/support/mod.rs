@@ -81,12 +81,12 @@ pub fn tables(run: &Path) -> Vec<(String, String)> {
             // A table without a row has no header yet.
             let header: Vec<&str> =
                 text.lines().next().unwrap_or("time").split(delimiter).collect();
-            let timing =
-                header.iter().position(|column| *column == "seconds" || *column == "time").unwrap();
+            // What depends on the time that a run took.
+            let timed = |column: &&str| ["seconds", "time", "check"].contains(column);
+            let kept: Vec<bool> = header.iter().map(|column| !timed(column)).collect();
             let without = |line: &str| {
-                let mut cells: Vec<&str> = line.split(delimiter).collect();
-                cells.remove(timing);
-                cells.join(" ")
+                let cells = line.split(delimiter).zip(&kept);
+                cells.filter(|(_, kept)| **kept).map(|(cell, _)| cell).collect::<Vec<_>>().join(" ")
             };
             let name = path.strip_prefix(run).unwrap().display().to_string();
             tables.push((name, text.lines().map(without).collect::<Vec<_>>().join("\n")));

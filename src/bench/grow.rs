@@ -1,0 +1,206 @@
+//! A run folder that grows: what a plan adds to the run that is there already. Models, data, images,
+//! attacks, certificates, radii and seeds are added; a job that is there is taken up where it was; what
+//! contradicts the folder is refused, because its rows would be about something else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::names::distinguish;
+use super::plan::Plan;
+use crate::error::{Error, Result};
+use crate::record::{
+    DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, SessionRecord, table_images,
+};
+
+/// Two ways out of a contradiction.
+const WAYS_OUT: &str = "choose another folder with --output, or give it another name in the suite";
+
+/// Adds `plan` to the run in `folder`, which is made if it is not there. Returns the record of each job
+/// of the plan, with the images that its table has and those that the plan wants.
+///
+/// # Errors
+/// If the folder cannot be written to, its files were changed, or a model or an image of the plan is
+/// another one than that of the same name in the folder.
+pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
+    let _lock = lock(folder)?;
+    let mut record = match RunRecord::path(folder).exists() {
+        true => RunRecord::read(folder)?,
+        false => RunRecord {
+            format_version: FORMAT_VERSION,
+            name: plan.record.name.clone(),
+            sessions: Vec::new(),
+            models: Vec::new(),
+            data: Vec::new(),
+            jobs: Vec::new(),
+        },
+    };
+    let before = record.clone();
+    for model in &plan.record.models {
+        add_model(&mut record, model, folder)?;
+    }
+    let tables = tables(&record, folder)?;
+    for (data, wanted) in plan.record.data.iter().zip(&plan.images) {
+        add_data(&mut record, data, wanted, &tables, folder)?;
+    }
+    let mut jobs = Vec::with_capacity(plan.jobs.len());
+    for (planned, new) in plan.jobs.iter().zip(&plan.record.jobs) {
+        let at = match record.jobs.iter().position(|known| known.key == new.key) {
+            Some(at) => at,
+            None => {
+                let mut job = JobRecord { images: 0, ..new.clone() };
+                distinguish(&mut job, (&planned.label, &planned.stem), &record.jobs);
+                record.jobs.push(job);
+                record.jobs.len() - 1
+            }
+        };
+        let job = &mut record.jobs[at];
+        job.work.extend(&new.work);
+        let done = tables.get(&job.key).map(|(_, images)| images);
+        if let Some(images) = done.filter(|images| job.finished && images.len() < job.images) {
+            return Err(cut(&folder.join(&job.file), images.len(), job.images));
+        }
+        let wanted = plan.images[planned.data].iter().map(|(idx, _)| *idx);
+        let all: BTreeSet<u64> =
+            wanted.chain(done.into_iter().flatten().map(|(idx, _)| *idx)).collect();
+        job.images = all.len();
+        job.finished = done.is_some_and(|done| done.len() == all.len());
+        jobs.push(job.clone());
+    }
+    let work = jobs.iter().any(|job| !job.finished);
+    if work {
+        record.sessions.push(plan.session.clone());
+    }
+    if work || record != before {
+        record.write(folder)?;
+    }
+    Ok(jobs)
+}
+
+/// Notes in the folder's record that `job` is finished: all of its rows are on the disk.
+///
+/// # Errors
+/// If the record cannot be read or written.
+pub(super) fn finish_job(folder: &Path, job: &JobRecord) -> Result<()> {
+    change(folder, |record| {
+        if let Some(known) = record.jobs.iter_mut().find(|known| known.key == job.key) {
+            known.finished |= known.images == job.images;
+        }
+    })
+}
+
+/// Notes the end of the session in the folder's record.
+///
+/// # Errors
+/// If the record cannot be read or written.
+pub(super) fn end_session(folder: &Path, session: &SessionRecord, ended: u64) -> Result<()> {
+    change(folder, |record| {
+        if let Some(own) = record.sessions.iter_mut().rev().find(|known| *known == session) {
+            own.ended = ended;
+        }
+    })
+}
+
+fn change(folder: &Path, change: impl FnOnce(&mut RunRecord)) -> Result<()> {
+    let _lock = lock(folder)?;
+    let before = RunRecord::read(folder)?;
+    let mut record = before.clone();
+    change(&mut record);
+    if record == before { Ok(()) } else { record.write(folder) }
+}
+
+/// Keeps other processes from changing `run.toml` until it is dropped.
+fn lock(folder: &Path) -> Result<std::fs::File> {
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let path = folder.join(".run.lock");
+    let file = std::fs::File::create(&path).map_err(Error::io("create", &path))?;
+    file.lock().map_err(Error::io("lock", &path))?;
+    Ok(file)
+}
+
+/// File and images (index and digest) of every table in the folder, by the key of its job.
+type Tables = BTreeMap<String, (PathBuf, Vec<(u64, String)>)>;
+
+fn tables(record: &RunRecord, folder: &Path) -> Result<Tables> {
+    let table = |job: &JobRecord| {
+        let path = folder.join(&job.file);
+        let images = table_images(&path, &job.key)?;
+        Ok((job.key.clone(), (path, images)))
+    };
+    record.jobs.iter().map(table).collect()
+}
+
+fn cut(table: &Path, rows: usize, images: usize) -> Error {
+    Error::file(
+        table,
+        "rows",
+        format!("{rows} of the {images} rows that were written are there: the table was cut"),
+        "copy the file from a backup, or delete it: the run computes the job again",
+    )
+}
+
+fn add_model(record: &mut RunRecord, model: &ModelRecord, folder: &Path) -> Result<()> {
+    let Some(known) = record.models.iter_mut().find(|known| known.name == model.name) else {
+        record.models.push(model.clone());
+        return Ok(());
+    };
+    if known.identity != model.identity {
+        return Err(Error::file(
+            RunRecord::path(folder),
+            format!("model `{}`", model.name),
+            format!(
+                "its weights or its architecture have changed: it was {}, it is {}",
+                start(&known.identity),
+                start(&model.identity)
+            ),
+            WAYS_OUT,
+        ));
+    }
+    let published = model.published.clone().or_else(|| known.published.clone());
+    *known = ModelRecord { published, ..model.clone() };
+    Ok(())
+}
+
+fn add_data(
+    record: &mut RunRecord,
+    data: &DataRecord,
+    wanted: &[(u64, String)],
+    tables: &Tables,
+    folder: &Path,
+) -> Result<()> {
+    let now: BTreeMap<u64, &str> = wanted.iter().map(|(idx, image)| (*idx, &**image)).collect();
+    for job in record.jobs.iter().filter(|job| job.data == data.name) {
+        for (idx, image) in tables.get(&job.key).iter().flat_map(|(_, images)| images) {
+            if let Some(new) = now.get(idx).filter(|new| *new != image) {
+                return Err(Error::file(
+                    folder.join(&job.file),
+                    format!("image {idx} of {}", data.name),
+                    format!("its pixels or its label have changed: it was {image}, it is {new}"),
+                    WAYS_OUT,
+                ));
+            }
+        }
+    }
+    match record.data.iter_mut().find(|known| known.name == data.name) {
+        Some(known) if known.shape != data.shape => Err(Error::file(
+            RunRecord::path(folder),
+            format!("data `{}`", data.name),
+            format!("its images were {:?}, they are {:?}", known.shape, data.shape),
+            WAYS_OUT,
+        )),
+        Some(known) => {
+            // A part of what is there already says nothing new about the whole.
+            if data.images >= known.images {
+                *known = data.clone();
+            }
+            Ok(())
+        }
+        None => {
+            record.data.push(data.clone());
+            Ok(())
+        }
+    }
+}
+
+fn start(hash: &str) -> &str {
+    hash.get(..16).unwrap_or(hash)
+}

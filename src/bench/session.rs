@@ -1,0 +1,52 @@
+//! One call of the program, as a run records it: with which arguments, on which machine, when.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::record::SessionRecord;
+
+/// The session that begins now, its networks on `device`.
+pub(super) fn begin(device: &str) -> SessionRecord {
+    SessionRecord {
+        command: command(),
+        epsball: env!("CARGO_PKG_VERSION").into(),
+        machine: machine(),
+        device: device.into(),
+        started: now(),
+        ended: 0,
+    }
+}
+
+/// Seconds since 1970-01-01 00:00 UTC.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The arguments of the program behind its name, those with spaces in quotes.
+fn command() -> String {
+    let quoted = |argument: std::ffi::OsString| {
+        let argument = argument.to_string_lossy().escape_debug().to_string();
+        match argument.is_empty() || argument.contains(char::is_whitespace) {
+            true => format!("\"{argument}\""),
+            false => argument,
+        }
+    };
+    let arguments = std::env::args_os().skip(1).map(quoted);
+    std::iter::once("epsball".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// Operating system, processor and threads.
+fn machine() -> String {
+    let (system, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
+    let threads = rayon::current_num_threads();
+    format!("{system} {architecture}, {}{threads} threads", processor())
+}
+
+/// Name of the processor, where the system tells it in a file.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        (field.trim() == "model name").then(|| format!("{}, ", value.trim()))
+    });
+    name.unwrap_or_default()
+}
