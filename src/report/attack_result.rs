@@ -186,7 +186,12 @@ mod tests {
     use crate::report::{AttackResult, Leaderboard, Proportion};
 
     /// The only attack of a run of these rows.
-    fn result(label: &str, threat: &str, eps: &[f64], rows: &[crate::record::AttackRow]) -> AttackResult {
+    fn result(
+        label: &str,
+        threat: &str,
+        eps: &[f64],
+        rows: &[crate::record::AttackRow],
+    ) -> AttackResult {
         let run = Fixture::new("run", rows.len()).model("net", "aa", "");
         let folder = tempfile::tempdir().unwrap();
         run.attack("net", attack(label, threat, eps), rows).write(folder.path());
@@ -223,8 +228,7 @@ mod tests {
     #[test]
     fn medians() {
         let of = |distances: &[Option<f64>]| {
-            let rows: Vec<_> =
-                (0..).zip(distances).map(|(i, d)| attack_row(i, true, *d)).collect();
+            let rows: Vec<_> = (0..).zip(distances).map(|(i, d)| attack_row(i, true, *d)).collect();
             result("cw", "L2", &[0.1, 0.2], &rows).median_distance
         };
         assert_eq!(of(&[Some(3.0), Some(1.0), Some(2.0)]), Some(2.0));

@@ -113,7 +113,12 @@ impl Board {
             let all = attacks.chain(certificates).chain(patches).chain(bounds);
             let running = all.filter(|(_, done, images)| done < images);
             let model = standing.model.name.as_str();
-            jobs.extend(running.map(|(label, done, images)| Running { model, label, done, images }));
+            jobs.extend(running.map(|(label, done, images)| Running {
+                model,
+                label,
+                done,
+                images,
+            }));
         }
         jobs
     }

@@ -184,7 +184,7 @@ mod tests {
     fn table(rows: &[(i64, f64)]) -> Vec<CertificateRow> {
         (0..)
             .zip(rows)
-            .map(|(i, (predict, radius))| (i, certificate_row(i, *predict, *radius)))
+            .map(|(i, (predict, radius))| certificate_row(i, *predict, *radius))
             .collect()
     }
 

@@ -59,7 +59,8 @@ impl CertifiedColumn {
                 Some((share, certificate.image_set.as_ref()))
             }
             None => {
-                let own = standing.patches.iter().filter(|c| c.patch == self.threat && c.finished());
+                let own =
+                    standing.patches.iter().filter(|c| c.patch == self.threat && c.finished());
                 let own = own.filter_map(|c| Some(((), c.certified?, c.image_set.as_ref())));
                 standing.best(own).map(|((), share, images)| (share, images))
             }

@@ -227,8 +227,12 @@ mod tests {
             corruptions: corruptions.iter().map(|c| (*c).to_owned()).collect(),
             model: ModelRecord {
                 name: name.into(),
+                files: vec![],
+                average: None,
+                arch: None,
                 architecture: "wrn-28-10".into(),
                 sha256: "a".repeat(64),
+                identity: "a".repeat(64),
                 parameters: 1,
                 note: String::new(),
                 published: None,

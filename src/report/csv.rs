@@ -66,7 +66,10 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
     put("worst case low", worst.value().map_or(String::new(), |p| number(p.low)));
     put("worst case high", worst.value().map_or(String::new(), |p| number(p.high)));
     for threat in &board.threats {
-        put(&format!("worst {}", threat.title), share(&standing.worst_cell(standing.threat(threat))));
+        put(
+            &format!("worst {}", threat.title),
+            share(&standing.worst_cell(standing.threat(threat))),
+        );
     }
     for column in &board.attacks {
         put(&column.title, share(&board.attack_cell(standing, column)));

@@ -186,8 +186,10 @@ impl Gathered {
 
 /// Appends to equal names the start of the first of their digests, and of the second if that is equal too.
 fn surnames(names: &mut [(&mut String, [&str; 2])]) {
-    let known: Vec<(String, [String; 2])> =
-        names.iter().map(|(name, digests)| (name.to_string(), digests.map(str::to_owned))).collect();
+    let known: Vec<(String, [String; 2])> = names
+        .iter()
+        .map(|(name, digests)| (name.to_string(), digests.map(str::to_owned)))
+        .collect();
     for (name, [first, second]) in names {
         let same = |(other, _): &&(String, [String; 2])| other == *name;
         if known.iter().filter(same).count() > 1 {

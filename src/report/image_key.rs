@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn copies_of_an_image_are_counted_by_their_indices() {
-        let row = |idx, image: &str| AttackRow { image: image.into(), ..attack_row(idx, true, None) };
+        let row =
+            |idx, image: &str| AttackRow { image: image.into(), ..attack_row(idx, true, None) };
         let rows = keyed(vec![row(9, "a"), row(4, "a"), row(5, "b"), row(7, "a")]);
         let found: Vec<(String, u64)> =
             rows.iter().map(|(key, row)| (key.to_string(), row.idx)).collect();

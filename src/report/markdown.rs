@@ -93,10 +93,8 @@ fn attacks(board: &Board) -> String {
         .iter()
         .map(|column| {
             let control = if column.control { " (control)" } else { "" };
-            let mut row = vec![
-                escape(&format!("{}{control}", column.title)),
-                escape(&column.aim()),
-            ];
+            let mut row =
+                vec![escape(&format!("{}{control}", column.title)), escape(&column.aim())];
             row.extend(board.standings.iter().map(|standing| {
                 let cell = board.attack_cell(standing, column);
                 let success = standing.attack(column).and_then(|(_, budget)| budget.success);

@@ -28,7 +28,8 @@ impl<'a> Method<'a> {
         let mut methods: Vec<Self> = Vec::new();
         for job in jobs {
             let settings = settings(job);
-            let same = |m: &&mut Self| m.settings == settings && column(&m.work) == column(&job.work);
+            let same =
+                |m: &&mut Self| m.settings == settings && column(&m.work) == column(&job.work);
             match methods.iter_mut().find(same) {
                 Some(method) => {
                     method.work.extend(&job.work);
@@ -46,7 +47,8 @@ impl<'a> Method<'a> {
         let suffixes: Vec<String> = methods.iter().map(|m| m.difference(&methods)).collect();
         for (method, suffix) in methods.iter_mut().zip(suffixes) {
             method.suffix = suffix;
-            method.work = method.work.clone().labelled(&format!("{}{}", method.label, method.suffix));
+            method.work =
+                method.work.clone().labelled(&format!("{}{}", method.label, method.suffix));
         }
         methods
     }

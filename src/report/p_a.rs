@@ -76,9 +76,8 @@ mod tests {
 
     #[test]
     fn a_wrong_class_counts_as_nothing() {
-        let rows = [(0, 0.9), (0, 0.6), (3, 0.99), (0, 0.9995)].map(|(predict, p_low)| {
-            CertificateRow { p_low, ..certificate_row(0, predict, 0.1) }
-        });
+        let rows = [(0, 0.9), (0, 0.6), (3, 0.99), (0, 0.9995)]
+            .map(|(predict, p_low)| CertificateRow { p_low, ..certificate_row(0, predict, 0.1) });
         let bounds = ProbabilityBounds::of(&rows.iter().collect::<Vec<_>>()).unwrap();
         let counts: Vec<usize> = bounds.histogram.iter().map(|bin| bin.count).collect();
         assert_eq!(counts, [1, 1, 0, 1, 0, 1]);

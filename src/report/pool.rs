@@ -105,7 +105,8 @@ impl Claim for AttackRow {
 
 impl Claim for CertificateRow {
     fn same(&self, other: &Self) -> bool {
-        Self { time: String::new(), ..self.clone() } == Self { time: String::new(), ..other.clone() }
+        Self { time: String::new(), ..self.clone() }
+            == Self { time: String::new(), ..other.clone() }
     }
 
     fn strength(&self) -> (u8, f64) {
@@ -115,7 +116,8 @@ impl Claim for CertificateRow {
 
 impl Claim for PatchRow {
     fn same(&self, other: &Self) -> bool {
-        Self { time: String::new(), ..self.clone() } == Self { time: String::new(), ..other.clone() }
+        Self { time: String::new(), ..self.clone() }
+            == Self { time: String::new(), ..other.clone() }
     }
 
     fn strength(&self) -> (u8, f64) {
@@ -125,7 +127,8 @@ impl Claim for PatchRow {
 
 impl Claim for BoundRow {
     fn same(&self, other: &Self) -> bool {
-        Self { time: String::new(), ..self.clone() } == Self { time: String::new(), ..other.clone() }
+        Self { time: String::new(), ..self.clone() }
+            == Self { time: String::new(), ..other.clone() }
     }
 
     fn strength(&self) -> (u8, f64) {

@@ -173,9 +173,7 @@ impl Standing {
     ) -> Option<(T, Proportion, Option<&'b ImageSet>)> {
         let here = |images: Option<&ImageSet>| !images.is_none_or(|set| self.elsewhere(set));
         shares.max_by(|a, b| {
-            (here(a.2), a.1.total)
-                .cmp(&(here(b.2), b.1.total))
-                .then(a.1.rate.total_cmp(&b.1.rate))
+            (here(a.2), a.1.total).cmp(&(here(b.2), b.1.total)).then(a.1.rate.total_cmp(&b.1.rate))
         })
     }
 
@@ -269,9 +267,8 @@ fn threat(
 ) -> Option<WorstCase> {
     let mut trials: Vec<Trial<'_, '_>> = Vec::new();
     for attack in subject.attacks.iter().filter(|attack| !attack.control()) {
-        let here = |eps: &Option<f64>| {
-            goal::title(attack.threat(), *eps, attack.goal()) == column.title
-        };
+        let here =
+            |eps: &Option<f64>| goal::title(attack.threat(), *eps, attack.goal()) == column.title;
         if let Some(eps) = attack.budgets().into_iter().find(here) {
             trials.push((attack.method.title(eps), attack));
         }

@@ -41,8 +41,7 @@ impl Terminal {
         columns.iter_mut().filter(|c| c.kind == Kind::Model).for_each(shorten);
         let (table, dropped) = fit(&mut columns, self.width);
         let bold = |text: &str| self.paint("1", text);
-        let mut text =
-            format!("{}  {}\n", bold(&leaderboard.title), legend::headline(board));
+        let mut text = format!("{}  {}\n", bold(&leaderboard.title), legend::headline(board));
         text += &self.coloured(&table, &columns);
         let mut lines = legend::reading(board);
         if !dropped.is_empty() {

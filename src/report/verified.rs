@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
+use super::board::Board;
 use super::bound_result::BoundResult;
 use super::format::{self, Cell};
 use super::gather::Job;
 use super::grid::{Field, mark_best};
-use super::board::Board;
 use super::proportion::Proportion;
 use super::standing::Standing;
 use crate::record::Work;

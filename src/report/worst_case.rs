@@ -92,9 +92,8 @@ pub(super) fn worst_case(
     let robust = |key: &ImageKey| {
         regions.iter().all(|region| evidence.robust(key, region, targets.as_ref()))
     };
-    let share = |images: &Images<'_>| {
-        Proportion::of(images.difference(&left_out).map(|key| robust(key)))
-    };
+    let share =
+        |images: &Images<'_>| Proportion::of(images.difference(&left_out).map(|key| robust(key)));
     let more = |(_, attack): &&Trial<'_, '_>| attack.covered().len() > common.len();
     let unfinished = trials.iter().filter(|(_, attack)| !attack.pool.finished());
     let beyond = (aimed(&all) > aimed(&common)).then(|| {

@@ -41,11 +41,13 @@ fn bracket(board: &Board, norm: &str) -> Option<Figure> {
 /// Robust accuracy at the budgets of the board, clean accuracy at 0; `None` without a budget.
 fn above(board: &Board, standing: &Standing, norm: &str, look: Look) -> Option<Series> {
     let mut shares = vec![(0.0, *standing.clean_cell().value()?)];
-    shares.extend(board.threats.iter().filter(|c| c.threat == norm && !c.targeted()).filter_map(|column| {
-        let worst = standing.threat(column).filter(|worst| worst.comparable())?;
-        let here = worst.images == standing.image_set;
-        Some((column.eps?, worst.robust.filter(|_| here)?))
-    }));
+    shares.extend(board.threats.iter().filter(|c| c.threat == norm && !c.targeted()).filter_map(
+        |column| {
+            let worst = standing.threat(column).filter(|worst| worst.comparable())?;
+            let here = worst.images == standing.image_set;
+            Some((column.eps?, worst.robust.filter(|_| here)?))
+        },
+    ));
     let name = format!("{}: attacks", standing.model.name);
     (shares.len() > 1).then(|| marked(&name, look, &shares))
 }

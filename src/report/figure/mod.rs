@@ -9,9 +9,9 @@ pub(super) use bracket::bracket_curves;
 pub(super) use drawing::{Figure, number};
 use drawing::{Interval, Look, Series};
 
+use super::board::Board;
 use super::bound_result::BoundResult;
 use super::format;
-use super::board::Board;
 use super::proportion::Proportion;
 
 /// A figure shows this many networks, the best; more lines than that cannot be told apart.

@@ -1,9 +1,9 @@
 //! The table of networks that were both attacked and verified.
 
+use crate::report::board::Board;
 use crate::report::bracket::of_board;
 use crate::report::format::{self, Cell};
 use crate::report::grid::Field;
-use crate::report::board::Board;
 
 /// One network under one threat and budget.
 pub(super) struct Between {

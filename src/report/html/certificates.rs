@@ -1,8 +1,8 @@
 //! The tables of certified accuracy: one per norm, and one for patches.
 
+use crate::report::board::Board;
 use crate::report::format::{self, Cell};
 use crate::report::grid::{self, Field};
-use crate::report::board::Board;
 use crate::report::p_a::ProbabilityBounds;
 use crate::report::standing::Standing;
 
@@ -82,7 +82,8 @@ pub(super) fn certificates(board: &Board, norm: &str) -> Certificates {
 fn best(standing: &Standing, norm: &str, radii: &[f64]) -> Option<Certificate> {
     let envelope = standing.envelopes.iter().find(|envelope| envelope.norm == norm)?;
     let at = |radius: &f64| envelope.points.iter().find(|point| point.radius == *radius);
-    let field = |radius| at(radius).map_or(Cell::Absent, |p| Cell::measured(p.accuracy, false)).into();
+    let field =
+        |radius| at(radius).map_or(Cell::Absent, |p| Cell::measured(p.accuracy, false)).into();
     let note = |radius| at(radius).map_or(String::new(), |point| envelope.source(point));
     Some(Certificate {
         model: standing.model.name.clone(),

@@ -1,9 +1,9 @@
 //! The tables of the page with a row per job and a column per network.
 
 use crate::report::attack_result::AttackResult;
+use crate::report::board::Board;
 use crate::report::format;
 use crate::report::grid::{self, Field};
-use crate::report::board::Board;
 use crate::report::standing::Standing;
 
 /// A table with a row per job and a column per network.

@@ -1,8 +1,8 @@
 //! The table of hyper-parameters: every number an attack was run with.
 
+use crate::report::board::Board;
 use crate::report::format;
 use crate::report::goal;
-use crate::report::board::Board;
 
 /// The hyper-parameters of a job, with the networks it was used on if not on all.
 pub(super) struct Setting {

@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
-use super::format;
 use super::board::Board;
 use super::columns::ThreatColumn;
+use super::format;
 use super::goal::UNTARGETED;
 use super::leaderboard::Leaderboard;
 use super::proportion::Proportion;

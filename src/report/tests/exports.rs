@@ -21,8 +21,8 @@ fn terminal_board() {
      2  plain   100.0  12.5  62.5  12.5   62.5   12.5   2.2–47.1       37.5
     ────────────────────────────────────────────────────────────────────────
     Accuracies in percent of all images; a misclassified clean image is not robust.
-    Threat columns: not broken by any attack of that threat within the budget. Worst case: not broken by
-    any of the 3 attacks of this board, each at its largest budget.
+    Threat columns: no adversarial image at hand lies within the budget, whichever attack found it.
+    Worst case: none lies within the largest budget of any threat, under the 3 attacks of this board.
     Controls, not part of any worst case: grey-patch.
     Certified: correct, and proved not to change within an L2 ball of radius 0.25.
     ");
@@ -70,7 +70,7 @@ fn markdown_tables() {
     |   2 | plain  | **100.0** |     12.5 |     62.5 |     12.5 |      62.5 |       12.5 |      2.2–47.1 |              37.5 |
 
     - Accuracies in percent of all images; a misclassified clean image is not robust.
-    - Threat columns: not broken by any attack of that threat within the budget. Worst case: not broken by any of the 3 attacks of this board, each at its largest budget.
+    - Threat columns: no adversarial image at hand lies within the budget, whichever attack found it. Worst case: none lies within the largest budget of any threat, under the 3 attacks of this board.
     - Controls, not part of any worst case: grey-patch.
     - Certified: correct, and proved not to change within an L2 ball of radius 0.25.
 
@@ -219,7 +219,7 @@ fn csv_table() {
 fn summary_holds_unrounded_numbers() {
     let text = Summary.export(&board(&[("run", digits())])).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(json["format_version"], 2);
+    assert_eq!(json["format_version"], 3);
     let clean = &json["boards"][0]["standings"][0]["clean"];
     assert_eq!(clean["rate"].as_f64().unwrap(), clean["count"].as_f64().unwrap() / 360.0);
 }

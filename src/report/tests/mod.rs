@@ -1,8 +1,12 @@
 //! Whole reports from whole run folders: the numbers and the ranking here, run folders of all kinds and
 //! the files written from them in the files beside.
 
+mod denominators;
+mod evidence;
 mod exports;
 mod folders;
+mod merging;
+mod targeted;
 mod verified;
 
 use super::fixture::{Fixture, attack, attack_row, certificate_row, digits, smoothing};
@@ -50,11 +54,14 @@ fn small() -> Fixture {
         .certificate("robust", radii, &certificates([-1., 0.5, 0.6, 0.6, 0.7, 0.2, 0.6, 0.8]))
 }
 
-/// The leaderboard of run folders with these names.
+/// The leaderboard of run folders with these names, begun one after the other.
 fn board(runs: &[(&str, Fixture)]) -> Leaderboard {
     let folder = tempfile::tempdir().unwrap();
     let paths: Vec<PathBuf> = runs.iter().map(|(name, _)| folder.path().join(name)).collect();
-    runs.iter().zip(&paths).for_each(|((_, run), path)| run.write(path));
+    for (started, ((_, run), path)) in (1..).zip(runs.iter().zip(&paths)) {
+        let run = run.clone().change(|record| record.sessions[0].started = started);
+        run.write(path);
+    }
     Leaderboard::from_runs(&paths).unwrap()
 }
 
@@ -97,7 +104,7 @@ fn numbers_by_hand() {
 
 #[test]
 fn networks_with_fewer_attacks_have_no_rank() {
-    let run = small().change(|record| record.jobs.retain(|job| job.id != "robust--cw-l2"));
+    let run = small().without("robust--cw-l2");
     let leaderboard = board(&[("run", run)]);
     let robust = standing(&leaderboard, "robust");
     assert_eq!(robust.worst.as_ref().unwrap().missing, ["cw-l2 0.3", "cw-l2 0.5"]);
@@ -110,23 +117,28 @@ fn networks_with_fewer_attacks_have_no_rank() {
 
 #[test]
 fn a_missing_control_costs_no_rank() {
-    let run = small().change(|record| record.jobs.retain(|job| job.id != "robust--grey-patch"));
+    let run = small().without("robust--grey-patch");
     assert_eq!(standing(&board(&[("run", run)]), "robust").rank, Some(1));
 }
 
 #[test]
-fn ties_go_to_clean_accuracy_then_to_the_name() {
+fn ties_share_a_rank_and_stand_by_clean_accuracy_then_by_the_name() {
     let run = Fixture::new("ties", 4)
         .model("zebra", "aa", "")
         .model("adder", "bb", "")
         .model("clean", "cc", "")
         .attack("zebra", attack("pgd", "Linf", &[0.1]), &rows("x1.."))
         .attack("adder", attack("pgd", "Linf", &[0.1]), &rows("x1.."))
-        .attack("clean", attack("pgd", "Linf", &[0.1]), &rows("11.."));
+        .model("last", "dd", "")
+        .attack("clean", attack("pgd", "Linf", &[0.1]), &rows("11.."))
+        .attack("last", attack("pgd", "Linf", &[0.1]), &rows("111."));
     let leaderboard = board(&[("run", run)]);
     let order: Vec<_> =
         leaderboard.boards[0].standings.iter().map(|s| (&*s.model.name, s.rank)).collect();
-    assert_eq!(order, [("clean", Some(1)), ("adder", Some(2)), ("zebra", Some(3))]);
+    assert_eq!(
+        order,
+        [("clean", Some(1)), ("adder", Some(1)), ("zebra", Some(1)), ("last", Some(4))]
+    );
 }
 
 #[test]

@@ -89,18 +89,27 @@ fn a_broken_image_inside_a_proven_ball_raises_the_alarm() {
 }
 
 #[test]
-fn an_l2_distance_contradicts_an_linf_ball() {
-    let rows = rows("x1.9");
+fn the_distance_in_the_norm_of_the_bounds_decides() {
+    // An attack in any norm, whose adversarial images of 1 and 2 are this far in Linf.
+    let mut rows = rows("x99.");
+    (rows[1].linf, rows[2].linf) = (0.15, 0.2);
     let balls: Vec<_> = (0..4).map(|i| bound_row(i, i > 0, 0.15)).collect();
-    let run = |threat: &str| {
-        Fixture::new("run", 4)
-            .model("net", "aa", "")
-            .attack("net", attack("cw", threat, &[0.1, 1.0]), &rows)
-            .bound("net", bounds("crown-linf", "Linf", &[0.1]), &balls)
-    };
-    for (threat, alarms) in [("L2", 1), ("L1", 1), ("Linf", 1), ("patch 2x2", 0)] {
-        let leaderboard = board(&[("run", run(threat))]);
-        assert_eq!(standing(&leaderboard, "net").contradictions.len(), alarms, "{threat}");
+    for threat in ["L2", "L1", "patch 2x2"] {
+        let attack = Fixture::new("attack", 4).model("net", "aa", "").attack(
+            "net",
+            attack("cw", threat, &[0.1, 1.0]),
+            &rows,
+        );
+        // In a run of its own, under another name.
+        let bound = Fixture::new("bound", 4).model("same", "aa", "").bound(
+            "same",
+            bounds("crown-linf", "Linf", &[0.1]),
+            &balls,
+        );
+        let leaderboard = board(&[("attack", attack), ("bound", bound)]);
+        let found = &standing(&leaderboard, "net").contradictions;
+        let found: Vec<_> = found.iter().map(|c| (c.image, c.distance, c.radius)).collect();
+        assert_eq!(found, [(1, 0.15, 0.15)], "{threat}");
     }
 }
 
