@@ -33,6 +33,7 @@ pub mod rows;
 pub mod stats;
 pub mod threat;
 pub mod train;
+pub mod verify;
 pub mod zoo;
 
 pub use error::{Error, Result};

@@ -27,15 +27,16 @@ pub const CERTIFICATES: [(&str, &str, &str); 9] = [
     ("block-smoothing", "patch", "votes of visible blocks (Levine and Feizi 2020)"),
 ];
 
-/// The jobs of `entry` for one network on one data set.
+/// The jobs of `entry` for one network on so many images of a data set.
 pub(super) fn resolve(
     entry: &CertificateEntry,
     seed: u64,
     network: &FrozenNetwork,
     data: &dyn Dataset,
+    images: usize,
 ) -> Result<Vec<Resolved>> {
     match entry.certificate.as_str() {
-        "cohen" => Ok(vec![smoothing::resolve(entry, seed, network, data)?]),
+        "cohen" => Ok(vec![smoothing::resolve(entry, seed, network, data, images)?]),
         "patchcleanser" | "column-smoothing" | "row-smoothing" | "block-smoothing" => {
             patches(entry, network)
         }

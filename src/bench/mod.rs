@@ -3,6 +3,7 @@
 //! a row per image that is also its journal.
 
 mod adversarial;
+pub(crate) mod again;
 mod attacks;
 mod bound;
 mod bundled;

@@ -227,7 +227,8 @@ impl Plan {
         if !entry.models.is_empty() && !entry.models.contains(&self.record.models[model].name) {
             return Ok(Vec::new());
         }
-        certificates::resolve(entry, seed, &self.models[model], self.data[data].as_ref())
+        let data = self.data[data].as_ref();
+        certificates::resolve(entry, seed, &self.models[model], data, data.info().len)
     }
 
     fn add(

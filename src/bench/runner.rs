@@ -329,7 +329,7 @@ pub(super) const BATCH: usize = 128;
 const ENSEMBLE_BATCH: usize = 48;
 
 /// Noisy or masked images per call of the network; counts do not depend on it.
-const SAMPLES_PER_PASS: usize = 1024;
+pub(super) const SAMPLES_PER_PASS: usize = 1024;
 
 /// The rows of `outcomes`, which are of the images of `batch`, each after `seconds`.
 fn attack_rows(batch: &Batch, outcomes: &[Outcome], seconds: f64) -> Result<Vec<AttackRow>> {

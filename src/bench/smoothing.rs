@@ -14,12 +14,13 @@ use crate::model::{Classifier as _, FrozenNetwork};
 use crate::ops::with_slice;
 use crate::record::Work;
 
-/// The job of an entry for one network.
+/// The job of an entry for one network, on so many images of the data set.
 pub(super) fn resolve(
     entry: &CertificateEntry,
     seed: u64,
     network: &FrozenNetwork,
     data: &dyn Dataset,
+    images: usize,
 ) -> Result<Resolved> {
     if !entry.patch.values().is_empty() {
         return Err(Error::setting(
@@ -41,7 +42,6 @@ pub(super) fn resolve(
         true => given.positive("beta", defaults.beta)?,
         false => defaults.beta,
     };
-    let images = data.info().len;
     let bonferroni = correction(&mut given)?;
     let settings = Smoothing {
         family,

@@ -221,6 +221,29 @@ pub struct CertificateEntry {
     pub models: Vec<String>,
 }
 
+impl Default for CertificateEntry {
+    /// Randomized smoothing with the paper's numbers of samples; sigma is missing.
+    fn default() -> Self {
+        Self {
+            certificate: "cohen".into(),
+            label: None,
+            sigma: None,
+            noise: None,
+            mode: None,
+            norm: None,
+            eps: OneOrMany::default(),
+            steps: None,
+            patch: OneOrMany::default(),
+            parameters: BTreeMap::new(),
+            n0: default_n0(),
+            n: default_n(),
+            alpha: default_alpha(),
+            radii: Vec::new(),
+            models: Vec::new(),
+        }
+    }
+}
+
 fn default_n0() -> u64 {
     100
 }
