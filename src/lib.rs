@@ -23,6 +23,7 @@ pub mod loss;
 pub mod model;
 pub mod nn;
 pub mod ops;
+pub mod parameters;
 mod persist;
 mod pickle;
 pub mod published;

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attack::parse_number;
 use crate::data::Selection;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
+use crate::parameters::parse_number;
 use crate::rng::Randomness;
 
 /// A benchmark: every model meets every attack and every certificate on every data set.

@@ -2,10 +2,9 @@
 //! saved adversarial image is the one of its row, lies where the row says, and is still misclassified.
 
 use super::{Subject, Verification};
-use crate::attack::predicted;
 use crate::data::{self, Batch};
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::{Classifier as _, FrozenNetwork, predicted};
 use crate::ops::with_slice;
 use crate::record::{AttackRow, JobRecord, Work};
 use crate::threat::{Change, PatchSize};

@@ -2,18 +2,19 @@
 //! was raised comes out as it was.
 
 use super::{Rows, Subject, Verification};
-use crate::bench::again::{certificate_rows, untimed_bound, untimed_certificate, untimed_patch};
+use crate::bench::again::certificate_rows;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
+use crate::record::{BoundRow, CertificateRow, PatchRow};
 
 /// Computes some certificates of the job again.
 pub(super) fn verify(subject: &Subject<'_>, rows: &Rows, found: &mut Verification) -> Result<()> {
     let Subject { job, network, data, settings, stop, .. } = *subject;
     let texts: Vec<String> = match rows {
         Rows::Attack(_) => return Ok(()),
-        Rows::Certificate(rows) => rows.iter().map(untimed_certificate).collect(),
-        Rows::Patch(rows) => rows.iter().map(untimed_patch).collect(),
-        Rows::Bound(rows) => rows.iter().map(untimed_bound).collect(),
+        Rows::Certificate(rows) => rows.iter().map(CertificateRow::untimed).collect(),
+        Rows::Patch(rows) => rows.iter().map(PatchRow::untimed).collect(),
+        Rows::Bound(rows) => rows.iter().map(BoundRow::untimed).collect(),
     };
     let images = rows.images();
     let mut chosen: Vec<usize> = (0..images.len()).collect();
