@@ -23,6 +23,7 @@ pub mod loss;
 pub mod model;
 pub mod nn;
 pub mod ops;
+pub mod parameters;
 mod persist;
 mod pickle;
 pub mod published;
@@ -33,6 +34,7 @@ pub mod rows;
 pub mod stats;
 pub mod threat;
 pub mod train;
+pub mod verify;
 pub mod zoo;
 
 pub use error::{Error, Result};

@@ -4,8 +4,8 @@
 
 use serde::Deserialize;
 
-use crate::attack::parse_number;
 use crate::error::{Error, Result};
+use crate::parameters::parse_number;
 
 /// Where the tables are from.
 pub const SOURCE: &str = "RobustBench, https://robustbench.github.io, commit 78fcc9e4";

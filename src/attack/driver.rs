@@ -6,12 +6,10 @@ use rayon::prelude::*;
 
 use super::noise::Noise;
 use super::search::home_of;
-use super::vote::predicted;
 use super::{Attack, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::loss::argmax;
-use crate::model::Classifier;
+use crate::model::{Classifier, predicted};
 use crate::ops::with_slice;
 use crate::rng::{Randomness, Stream};
 use crate::rows::Rows;
@@ -309,14 +307,6 @@ fn verify(
         outcome.found_8bit = wanted(rounded);
     }
     Ok(())
-}
-
-/// Largest logit of each row.
-pub(crate) fn predictions(logits: &Tensor) -> Result<Vec<u32>> {
-    let classes = logits.dim(1)?;
-    with_slice::<f32, _>(logits, |z| {
-        Ok(z.chunks_exact(classes.max(1)).map(|z| argmax(z) as u32).collect())
-    })
 }
 
 fn choose_targets(

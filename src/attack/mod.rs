@@ -11,23 +11,20 @@ mod ensemble;
 mod fab;
 mod gradient;
 mod noise;
-mod parameters;
 mod patch;
 mod search;
 mod square;
-mod vote;
+#[cfg(test)]
+mod votes;
 
 use std::collections::BTreeMap;
 
-#[cfg(test)]
-use driver::predictions;
 pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
-pub use parameters::{Parameters, parse_number};
 pub use patch::SUITE as PATCH_SUITE;
 pub use search::{Evaluation, Kept, Linearisation, Search};
-pub(crate) use vote::predicted;
 
 use crate::error::{Error, Result};
+use crate::parameters::Parameters;
 use crate::threat::Threat;
 
 /// What a search looks for.

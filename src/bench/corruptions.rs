@@ -4,16 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::journal::Journal;
 use super::models;
 use super::preflight;
-use super::runner::BATCH;
 use super::suite::ModelEntry;
-use crate::attack::predicted;
+use super::work::{BATCH, Journal};
 use crate::data::{self, Dataset, Subset, list_digest};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
-use crate::model::{Classifier, FrozenNetwork};
+use crate::model::{Classifier, FrozenNetwork, predicted};
 use crate::record::{CorruptionRecord, CorruptionRow, FORMAT_VERSION, SEVERITIES};
 
 /// The corruptions of the benchmark, grouped as in the paper: noise, blur, weather, digital.

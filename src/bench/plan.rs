@@ -4,15 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::names::{self, distinguish};
-use super::runner::BATCH;
-use super::session;
 use super::suite::{CertificateEntry, DataEntry};
-use super::{Suite, attacks, certificates, models, preflight};
-use crate::attack::check::wanted;
-use crate::attack::{Configured, Request};
-use crate::certify::Smoothing;
-use crate::certify::bounds::Bounds;
-use crate::certify::patch::PatchCertificate;
+use super::work::{BATCH, Resolved, Subject, Task, resolve_attack, resolve_certificate};
+use super::{Suite, models, preflight, session};
 use crate::data::{self, Dataset, Subset, list_digest};
 use crate::digest::sha256;
 use crate::error::{Error, Result};
@@ -51,27 +45,7 @@ pub struct PlannedJob {
     /// What the suite calls it.
     pub label: String,
     /// What to do.
-    pub task: Task,
-}
-
-/// The work of a job.
-pub enum Task {
-    /// An attack.
-    Attack(Configured, Request),
-    /// CERTIFY.
-    Certificate(Smoothing),
-    /// A certificate against patches.
-    Patch(Box<dyn PatchCertificate>),
-    /// Bounds of the network.
-    Bound(Bounds),
-}
-
-/// A job of an entry, before it is known under which name and in which file.
-pub(super) struct Resolved {
-    /// What tells it from the model's other jobs.
-    pub(super) stem: String,
-    pub(super) work: Work,
-    pub(super) task: Task,
+    pub task: Box<dyn Task>,
 }
 
 impl Plan {
@@ -183,7 +157,7 @@ impl Plan {
             let mut jobs = Vec::new();
             for entry in &suite.attacks {
                 let entry = entry.at(suite.models[model].eps.as_ref());
-                jobs.extend(attacks::resolve(&entry, suite.seed, suite.rng, shape)?);
+                jobs.extend(resolve_attack(&entry, suite.seed, suite.rng, shape)?);
             }
             for entry in &suite.certificates {
                 jobs.extend(plan.certificate(suite.seed, (model, data), entry)?);
@@ -227,7 +201,9 @@ impl Plan {
         if !entry.models.is_empty() && !entry.models.contains(&self.record.models[model].name) {
             return Ok(Vec::new());
         }
-        certificates::resolve(entry, seed, &self.models[model], self.data[data].as_ref())
+        let (network, data) = (&self.models[model], self.data[data].as_ref());
+        let images = data.info().len;
+        resolve_certificate(entry, &Subject { seed, network, data, images })
     }
 
     fn add(
@@ -259,7 +235,7 @@ impl Plan {
                 data: data_record.name.clone(),
                 images: data_record.images,
                 finished: false,
-                checked: matches!(&task, Task::Attack(configured, _) if wanted(configured)),
+                checked: task.checked(),
                 seed: how.seed,
                 rng: how.rng.clone(),
                 device: how.device.clone(),

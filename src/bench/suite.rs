@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attack::parse_number;
 use crate::data::Selection;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
+use crate::parameters::parse_number;
 use crate::rng::Randomness;
 
 /// A benchmark: every model meets every attack and every certificate on every data set.
@@ -219,6 +219,29 @@ pub struct CertificateEntry {
     /// Names of the models it applies to; all if empty.
     #[serde(default)]
     pub models: Vec<String>,
+}
+
+impl Default for CertificateEntry {
+    /// Randomized smoothing with the paper's numbers of samples; sigma is missing.
+    fn default() -> Self {
+        Self {
+            certificate: "cohen".into(),
+            label: None,
+            sigma: None,
+            noise: None,
+            mode: None,
+            norm: None,
+            eps: OneOrMany::default(),
+            steps: None,
+            patch: OneOrMany::default(),
+            parameters: BTreeMap::new(),
+            n0: default_n0(),
+            n: default_n(),
+            alpha: default_alpha(),
+            radii: Vec::new(),
+            models: Vec::new(),
+        }
+    }
 }
 
 fn default_n0() -> u64 {

@@ -2,7 +2,7 @@
 
 use super::exit;
 use crate::attack::{self, Threats};
-use crate::bench::{CERTIFICATES, bundled_models};
+use crate::bench::{CERTIFICATES, Certificate, bundled_models};
 use crate::certify::mode;
 use crate::error::Result;
 use crate::{data, zoo};
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
             );
         }
         What::Certificates => {
-            for (name, threats, about) in CERTIFICATES {
+            for Certificate { name, threats, about, .. } in CERTIFICATES {
                 println!("{name:<17} {threats:<14} {about}");
             }
             for mode in mode::ALL {

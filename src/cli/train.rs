@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{exit, interrupt};
-use crate::attack::parse_number;
 use crate::data;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{ModelCard, file};
+use crate::parameters::parse_number;
 use crate::threat::Norm;
 use crate::train::{Method, Recipe, train};
 use crate::zoo;

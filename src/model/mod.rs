@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod ensemble;
 pub mod file;
 mod frozen;
+mod prediction;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,6 +18,7 @@ pub use candle::CandleClassifier;
 pub use card::{CARD_VERSION, ModelCard};
 pub use ensemble::{Average, ensemble};
 pub use frozen::FrozenNetwork;
+pub(crate) use prediction::{VOTES, predicted, predictions};
 
 pub use crate::cuda::{Noisy, PixelNoise};
 use crate::error::Result;

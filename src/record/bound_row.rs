@@ -57,6 +57,11 @@ impl Row for BoundRow {
 }
 
 impl BoundRow {
+    /// The row as text, without its time: what another computation has to give.
+    pub(crate) fn untimed(&self) -> String {
+        format!("{:?}", Self { time: String::new(), ..self.clone() })
+    }
+
     /// The image is classified correctly, and nothing within `eps` changes that.
     pub fn certified(&self, eps: f64) -> bool {
         self.correct == 1 && self.radius > 0.0 && self.radius >= eps

@@ -241,19 +241,27 @@ mod tests {
     fn records_that_nothing_can_have_written_are_refused() {
         let record = |file: &str, shape: &str| {
             format!(
-                "format_version = 1\nname = \"n\"\nepsball = \"0.1.0\"\nseed = 0\ndevice = \"cpu\"\n\
-                 precision = \"f32\"\nmodel = []\n[[data]]\nname = \"d\"\nsha256 = \"0\"\nshape = {shape}\n\
-                 images = 1\n[[job]]\nid = \"j\"\nfile = \"{file}\"\nmodel = \"m\"\ndata = \"d\"\nimages = 1\n\
-                 [job.work]\nkind = \"attack\"\nlabel = \"l\"\nattack = \"pgd\"\nthreat = \"Linf\"\neps = []\n\
-                 minimal = false\nparameters = {{}}\n"
+                "format_version = 2\nname = \"n\"\nmodel = []\n[[data]]\nname = \"d\"\n\
+                 spec = \"digits\"\nsha256 = \"0\"\nshape = {shape}\nimages = 1\ndigest = \"0\"\n\
+                 [[job]]\nid = \"j\"\nkey = \"k\"\nfile = \"{file}\"\nmodel = \"m\"\ndata = \"d\"\n\
+                 images = 1\nseed = 0\nrng = \"per-image\"\ndevice = \"cpu\"\nprecision = \"f32\"\n\
+                 [job.work]\nkind = \"attack\"\nlabel = \"l\"\nattack = \"pgd\"\nthreat = \"Linf\"\n\
+                 eps = []\nminimal = false\ngoal = \"untargeted\"\nparameters = {{}}\n"
             )
         };
         let folder = tempfile::tempdir().unwrap();
+        let write = |text: &str| std::fs::write(folder.path().join("run.toml"), text).unwrap();
         let read = |text: String| {
-            std::fs::write(folder.path().join("run.toml"), text).unwrap();
+            write(&checksum::sealed("", &text));
             RunRecord::read(folder.path())
         };
-        assert!(read(record("jobs/m/j.csv", "[3, 32, 32]")).is_ok());
+        read(record("jobs/m/j.csv", "[3, 32, 32]")).unwrap();
+        write(&record("jobs/m/j.csv", "[3, 32, 32]"));
+        let error = RunRecord::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("run record: its checksum does not fit"), "{error}");
+        write("format_version = 1\nname = \"n\"\n");
+        let error = RunRecord::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("format_version: it is 1, and this version"), "{error}");
         for (file, shape, problem) in [
             ("/dev/zero", "[3, 32, 32]", "job `j`: file: `/dev/zero` is not a path inside"),
             ("../j.csv", "[3, 32, 32]", "job `j`: file: `../j.csv` is not a path inside"),

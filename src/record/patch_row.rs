@@ -52,3 +52,10 @@ impl Row for PatchRow {
         }
     }
 }
+
+impl PatchRow {
+    /// The row as text, without its time: what another computation has to give.
+    pub(crate) fn untimed(&self) -> String {
+        format!("{:?}", Self { time: String::new(), ..self.clone() })
+    }
+}

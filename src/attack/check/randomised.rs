@@ -2,8 +2,8 @@
 //! follow one draw of its randomness overestimate it.
 
 use super::{Check, Subject, When};
-use crate::attack::driver::predictions;
 use crate::error::Result;
+use crate::model::predictions;
 use crate::ops::with_slice;
 
 pub(super) const CHECK: Check = Check {

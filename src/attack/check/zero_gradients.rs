@@ -4,10 +4,10 @@
 
 use super::{Check, Subject, When};
 use crate::attack::apgd::random_start;
-use crate::attack::driver::predictions;
 use crate::attack::gradient::ball;
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::model::predictions;
 use crate::rng::Stream;
 use crate::rows::{self, Rows, Twin};
 use crate::threat::Norm;

@@ -4,9 +4,9 @@
 use super::ledger::Candidates;
 use super::{Known, Search};
 use crate::attack::Objective;
-use crate::attack::vote::{VOTES, predicted};
 use crate::error::Result;
 use crate::loss::argmax;
+use crate::model::{VOTES, predicted};
 use crate::rows::{Rows, map_to, twin};
 
 /// One image's best candidate so far.

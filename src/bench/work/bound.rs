@@ -1,11 +1,14 @@
-//! A `[[certificate]]` of bounds, resolved.
+//! Bounds of the network itself as work: an entry of a suite, and the task it becomes.
 
 use std::collections::BTreeMap;
 
 use super::fields::{parse_norm, radii};
-use super::plan::{Resolved, Task};
-use super::suite::CertificateEntry;
-use crate::certify::bounds::{self, Bounds};
+use super::remaining::{Place, Remaining};
+use super::{Certificate, Resolved, Task, refuse_unused};
+use crate::bench::runner::Progress;
+use crate::bench::suite::{CertificateEntry, Number, OneOrMany};
+use crate::certify::bounds::{self, Bounds, bound_batch};
+use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;
 use crate::nn::bounds::Method;
@@ -14,28 +17,88 @@ use crate::record::Work;
 /// Halvings unless the suite says otherwise.
 const STEPS: u32 = 6;
 
+/// A method of bounds as a certificate.
+macro_rules! certificate {
+    ($name:ident, $method:expr, $text:literal, $about:literal) => {
+        #[doc = $about]
+        pub(super) const $name: Certificate = Certificate {
+            name: $text,
+            threats: "Linf L2",
+            about: $about,
+            resolve: |entry, subject| resolve(entry, $method, subject.network),
+        };
+    };
+}
+
+certificate!(
+    IBP,
+    Method::Ibp,
+    "ibp",
+    "bounds of the network itself: intervals (Gowal et al. 2018)"
+);
+certificate!(
+    CROWN_IBP,
+    Method::CrownIbp,
+    "crown-ibp",
+    "intervals, then CROWN for the margins (Zhang et al. 2020)"
+);
+certificate!(
+    FAST_LIN,
+    Method::FastLin,
+    "fast-lin",
+    "backward linear bounds, parallel lines (Weng et al. 2018)"
+);
+certificate!(
+    CROWN,
+    Method::Crown,
+    "crown",
+    "backward linear bounds, adaptive lines (Zhang et al. 2018)"
+);
+
+/// Bounds with their settings.
+struct BoundTask(Bounds);
+
+impl Task for BoundTask {
+    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
+        let (network, stop) = (place.network(), place.stop);
+        Remaining::open(place)?.image_by_image(progress, |batch, on_row| {
+            bound_batch(network, batch, &self.0, stop, on_row)
+        })
+    }
+
+    fn rows(&self, network: &FrozenNetwork, batch: &Batch) -> Result<Option<Vec<String>>> {
+        let mut rows = Vec::new();
+        bound_batch(network, batch, &self.0, &|| false, &mut |row| {
+            rows.push(row.untimed());
+            Ok(())
+        })?;
+        Ok(Some(rows))
+    }
+}
+
+/// The entry that gives this work again.
+pub(super) fn entry_of(work: &Work) -> Option<CertificateEntry> {
+    let Work::Bound { certificate, threat, eps, parameters, .. } = work else { return None };
+    Some(CertificateEntry {
+        certificate: certificate.clone(),
+        norm: Some(threat.clone()),
+        eps: OneOrMany::Many(eps.iter().copied().map(Number::Float).collect()),
+        steps: parameters.get("steps")?.parse().ok(),
+        ..CertificateEntry::default()
+    })
+}
+
 /// The job of an entry for one network.
-pub(super) fn resolve(
+fn resolve(
     entry: &CertificateEntry,
     method: Method,
     network: &FrozenNetwork,
-) -> Result<Resolved> {
+) -> Result<Vec<Resolved>> {
     let subject = || format!("certificate {}", method.name());
-    let unused = [
-        ("sigma", entry.sigma.is_some()),
-        ("noise", entry.noise.is_some()),
-        ("mode", entry.mode.is_some()),
-        ("radii", !entry.radii.is_empty()),
-        ("patch", !entry.patch.values().is_empty()),
-        ("parameters", !entry.parameters.is_empty()),
-    ];
-    if let Some((field, _)) = unused.into_iter().find(|(_, given)| *given) {
-        return Err(Error::setting(
-            subject(),
-            format!("has no use for {field}"),
-            format!("remove {field}; norm = \"Linf\" and eps = [0.05, 0.1] say what to bound"),
-        ));
-    }
+    let unused = ["sigma", "noise", "mode", "radii", "patch", "parameters"];
+    refuse_unused(entry, &unused, |field| {
+        format!("remove {field}; norm = \"Linf\" and eps = [0.05, 0.1] say what to bound")
+    })?;
     let Some(norm) = &entry.norm else {
         return Err(Error::setting(
             subject(),
@@ -58,17 +121,16 @@ pub(super) fn resolve(
         eps,
         parameters: BTreeMap::from([("steps".to_string(), steps.to_string())]),
     };
-    Ok(Resolved { stem: label, work, task: Task::Bound(settings) })
+    Ok(vec![Resolved { stem: label, work, task: Box::new(BoundTask(settings)) }])
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::super::journal::Journal;
-    use super::super::runner::Silent;
-    use super::super::{Plan, RunOptions, Suite, run};
-    use crate::record::{AttackRow, BoundRow};
+    use crate::bench::runner::Silent;
+    use crate::bench::{Plan, RunOptions, Suite, run};
+    use crate::record::{AttackRow, BoundRow, Row, RunRecord, read_table};
 
     fn suite(rest: &str) -> Suite {
         let text = format!(
@@ -90,10 +152,13 @@ mod tests {
         let options = RunOptions { folder: folder.path(), stop: &|| false };
         let summary = run(&plan, &options, &mut Silent).unwrap();
         assert_eq!((summary.finished, summary.failures.len()), (3, 0));
-        let jobs = folder.path().join("jobs/digits-standard");
-        let attacked = |file: &str| Journal::open::<AttackRow>(&jobs.join(file)).unwrap().1;
-        let (weak, strong) = (attacked("pgd-linf-0.03.csv"), attacked("pgd-linf-0.2.csv"));
-        let bounds = Journal::open::<BoundRow>(&jobs.join("crown-linf.tsv")).unwrap().1;
+        let jobs = RunRecord::read(folder.path()).unwrap().jobs;
+        fn rows<R: Row>(folder: &Path, job: &crate::record::JobRecord) -> Vec<R> {
+            read_table(&folder.join(&job.file), &job.key).unwrap().rows
+        }
+        let attacked = |job: usize| rows::<AttackRow>(folder.path(), &jobs[job]);
+        let (weak, strong) = (attacked(0), attacked(1));
+        let bounds = rows::<BoundRow>(folder.path(), &jobs[2]);
         assert_eq!(bounds.len(), 8);
         let pairs = |rows: &[AttackRow]| bounds.iter().cloned().zip(rows.to_vec());
         for (ball, row) in pairs(&weak).chain(pairs(&strong)) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::suite::OneOrMany;
+use crate::bench::suite::OneOrMany;
 use crate::error::{Error, Result};
 use crate::threat::Norm;
 

@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use super::fields::{parse_norm, plain, radii};
-use super::plan::{Resolved, Task};
-use super::suite::AttackEntry;
+use super::super::Resolved;
+use super::super::fields::{parse_norm, plain, radii};
+use super::task::AttackTask;
 use crate::attack::{self, Goal, Objective, PATCH_SUITE, Request};
+use crate::bench::suite::AttackEntry;
 use crate::error::{Error, Result};
 use crate::record::Work;
 use crate::rng::Randomness;
 use crate::threat::{PatchSize, Threat};
 
 /// The jobs of `entry` on images of `shape`, `[C, H, W]`.
-pub(super) fn resolve(
+pub(in crate::bench) fn resolve(
     entry: &AttackEntry,
     seed: u64,
     randomness: Randomness,
@@ -83,7 +84,8 @@ fn single(
         // The purpose leaves out the budget: runs at several budgets share their random starts.
         let purpose = entry.attack.clone();
         let request = Request { threat, goal, seed, randomness, purpose };
-        Ok(Resolved { stem, work, task: Task::Attack(configured, request) })
+        let task = Box::new(AttackTask { attack: configured, request });
+        Ok(Resolved { stem, work, task })
     };
     groups.into_iter().map(job).collect()
 }

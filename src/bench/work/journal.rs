@@ -11,7 +11,7 @@ use crate::persist;
 use crate::record::{Line, encode_table, parse_table};
 
 /// The table of one job, open for appending.
-pub(super) struct Journal {
+pub(in crate::bench) struct Journal {
     file: File,
     path: PathBuf,
     key: String,
@@ -24,7 +24,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be opened, or a complete line is not a row that this job has written.
-    pub(super) fn open<L: Line>(path: &Path, key: &str) -> Result<(Self, Vec<L>)> {
+    pub(in crate::bench) fn open<L: Line>(path: &Path, key: &str) -> Result<(Self, Vec<L>)> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
@@ -57,7 +57,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn append<L: Line>(&mut self, rows: &[L]) -> Result<()> {
+    pub(in crate::bench) fn append<L: Line>(&mut self, rows: &[L]) -> Result<()> {
         let text = encode_table(&self.path, &self.key, rows, self.empty)?;
         self.file.write_all(&text).map_err(Error::io("append to", &self.path))?;
         self.empty &= rows.is_empty();
@@ -68,7 +68,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the system cannot say so.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(in crate::bench) fn sync(&self) -> Result<()> {
         self.file.sync_all().map_err(Error::io("write", &self.path))?;
         persist::sync_folder(&self.path)
     }

@@ -1,10 +1,9 @@
 //! A `[[certificate]]` by randomized smoothing, resolved: noise, norm, mode and levels.
 
-use super::certificates::refuse_eps;
-use super::fields::plain;
-use super::plan::{Resolved, Task};
-use super::suite::CertificateEntry;
-use crate::attack::Parameters;
+use super::super::fields::plain;
+use super::super::{Resolved, Subject, refuse_unused};
+use super::SmoothingTask;
+use crate::bench::suite::CertificateEntry;
 use crate::certify::Smoothing;
 use crate::certify::mode::{self, Mode};
 use crate::certify::noise::{CertifiedNorm, Family};
@@ -12,23 +11,18 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::ops::with_slice;
+use crate::parameters::Parameters;
 use crate::record::Work;
 
-/// The job of an entry for one network.
-pub(super) fn resolve(
-    entry: &CertificateEntry,
-    seed: u64,
-    network: &FrozenNetwork,
-    data: &dyn Dataset,
-) -> Result<Resolved> {
-    if !entry.patch.values().is_empty() {
-        return Err(Error::setting(
-            "certificate cohen",
-            "proves nothing about patches",
-            "remove patch, or choose patchcleanser or a smoothing by windows",
-        ));
-    }
-    refuse_eps(entry)?;
+/// The job of an entry.
+pub(super) fn resolve(entry: &CertificateEntry, subject: &Subject<'_>) -> Result<Vec<Resolved>> {
+    let Subject { seed, network, data, images } = *subject;
+    refuse_unused(entry, &["patch"], |_| {
+        "remove patch, or choose patchcleanser or a smoothing by windows".into()
+    })?;
+    refuse_unused(entry, &["eps", "steps"], |field| {
+        format!("remove {field}, which belongs to bounds such as crown; smoothing has radii")
+    })?;
     let shape = network.info().input_shape;
     let mut given = Parameters::new("certificate cohen", &plain(&entry.parameters));
     let family = family(entry, &mut given, network)?;
@@ -41,7 +35,6 @@ pub(super) fn resolve(
         true => given.positive("beta", defaults.beta)?,
         false => defaults.beta,
     };
-    let images = data.info().len;
     let bonferroni = correction(&mut given)?;
     let settings = Smoothing {
         family,
@@ -102,7 +95,7 @@ pub(super) fn resolve(
         guarantee: format!("{wrong} with probability at most {alpha}: {}", mode.guarantee),
         parameters,
     };
-    Ok(Resolved { stem: label, work, task: Task::Certificate(settings) })
+    Ok(vec![Resolved { stem: label, work, task: Box::new(SmoothingTask(settings)) }])
 }
 
 fn sigma(entry: &CertificateEntry, family: Family) -> Result<f64> {

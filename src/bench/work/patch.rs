@@ -1,69 +1,77 @@
-//! The certificates of a suite: an entry and the network it is for become settings, spelled out. A
-//! certificate is one line in [`CERTIFICATES`] and one arm in [`resolve`].
+//! Certificates against patches as work: an entry of a suite, and the task it becomes.
 
 use super::fields::plain;
-use super::plan::{Resolved, Task};
-use super::suite::{CertificateEntry, Number};
-use super::{bound, smoothing};
-use crate::attack::Parameters;
-use crate::certify::patch::{Ablation, Keep, PatchCertificate, PatchCleanser, WindowSmoothing};
-use crate::data::Dataset;
+use super::remaining::{Place, Remaining, SAMPLES_PER_PASS};
+use super::{Certificate, Resolved, Task, refuse_unused};
+use crate::bench::runner::Progress;
+use crate::bench::suite::{CertificateEntry, Number, OneOrMany};
+use crate::certify::patch::{
+    Ablation, Keep, PatchCertificate, PatchCleanser, WindowSmoothing, certify_patches,
+};
+use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
-use crate::nn::bounds::Method;
+use crate::parameters::Parameters;
 use crate::record::Work;
 use crate::threat::{Patch, PatchSize};
 
-/// Names of the certificates, with what they prove.
-pub const CERTIFICATES: [(&str, &str, &str); 9] = [
-    ("cohen", "L2 L1 Linf L0", "randomized smoothing (Cohen et al. 2019), in any --mode"),
-    ("ibp", "Linf L2", "bounds of the network itself: intervals (Gowal et al. 2018)"),
-    ("crown-ibp", "Linf L2", "intervals, then CROWN for the margins (Zhang et al. 2020)"),
-    ("fast-lin", "Linf L2", "backward linear bounds, parallel lines (Weng et al. 2018)"),
-    ("crown", "Linf L2", "backward linear bounds, adaptive lines (Zhang et al. 2018)"),
-    ("patchcleanser", "patch", "double masking, any network (Xiang et al. 2022)"),
-    ("column-smoothing", "patch", "votes of visible column bands (Levine and Feizi 2020)"),
-    ("row-smoothing", "patch", "votes of visible row bands"),
-    ("block-smoothing", "patch", "votes of visible blocks (Levine and Feizi 2020)"),
-];
+/// The shares of the image that are visible in a copy, in the words of the paper.
+macro_rules! certificate {
+    ($name:ident, $text:literal, $about:literal) => {
+        #[doc = $about]
+        pub(super) const $name: Certificate = Certificate {
+            name: $text,
+            threats: "patch",
+            about: $about,
+            resolve: |entry, subject| resolve(entry, subject.network),
+        };
+    };
+}
 
-/// The jobs of `entry` for one network on one data set.
-pub(super) fn resolve(
-    entry: &CertificateEntry,
-    seed: u64,
-    network: &FrozenNetwork,
-    data: &dyn Dataset,
-) -> Result<Vec<Resolved>> {
-    match entry.certificate.as_str() {
-        "cohen" => Ok(vec![smoothing::resolve(entry, seed, network, data)?]),
-        "patchcleanser" | "column-smoothing" | "row-smoothing" | "block-smoothing" => {
-            patches(entry, network)
-        }
-        other => match Method::ALL.into_iter().find(|method| method.name() == other) {
-            Some(method) => Ok(vec![bound::resolve(entry, method, network)?]),
-            None => {
-                let known = CERTIFICATES.map(|(name, ..)| name);
-                Err(Error::unknown("certificate", other, known))
-            }
-        },
+certificate!(PATCHCLEANSER, "patchcleanser", "double masking, any network (Xiang et al. 2022)");
+certificate!(
+    COLUMN_SMOOTHING,
+    "column-smoothing",
+    "votes of visible column bands (Levine and Feizi 2020)"
+);
+certificate!(ROW_SMOOTHING, "row-smoothing", "votes of visible row bands");
+certificate!(BLOCK_SMOOTHING, "block-smoothing", "votes of visible blocks (Levine and Feizi 2020)");
+
+/// A certificate against patches with its settings.
+struct PatchTask(Box<dyn PatchCertificate>);
+
+impl Task for PatchTask {
+    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
+        let (network, stop) = (place.network(), place.stop);
+        Remaining::open(place)?.image_by_image(progress, |batch, on_row| {
+            certify_patches(network, batch, &*self.0, SAMPLES_PER_PASS, stop, on_row)
+        })
+    }
+
+    fn rows(&self, network: &FrozenNetwork, batch: &Batch) -> Result<Option<Vec<String>>> {
+        let mut rows = Vec::new();
+        certify_patches(network, batch, &*self.0, SAMPLES_PER_PASS, &|| false, &mut |row| {
+            rows.push(row.untimed());
+            Ok(())
+        })?;
+        Ok(Some(rows))
     }
 }
 
-/// What belongs to bounds only.
-pub(super) fn refuse_eps(entry: &CertificateEntry) -> Result<()> {
-    let unused = [("eps", !entry.eps.values().is_empty()), ("steps", entry.steps.is_some())];
-    match unused.into_iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((field, _)) => Err(Error::setting(
-            format!("certificate {}", entry.certificate),
-            format!("has no use for {field}"),
-            format!("remove {field}, which belongs to bounds such as crown; smoothing has radii"),
-        )),
-    }
+/// The entry that gives this work again.
+pub(super) fn entry_of(work: &Work) -> Option<CertificateEntry> {
+    let Work::PatchCertificate { certificate, parameters, .. } = work else { return None };
+    let mut given = parameters.clone();
+    given.remove("copies");
+    let patch = OneOrMany::One(Number::Text(given.remove("patch")?));
+    let parameters =
+        given.into_iter().map(|(name, value)| (name, toml::Value::String(value))).collect();
+    let certificate = certificate.clone();
+    Some(CertificateEntry { certificate, patch, parameters, ..CertificateEntry::default() })
 }
 
 /// A job per size of the patch.
-fn patches(entry: &CertificateEntry, network: &FrozenNetwork) -> Result<Vec<Resolved>> {
+fn resolve(entry: &CertificateEntry, network: &FrozenNetwork) -> Result<Vec<Resolved>> {
     let subject = format!("certificate {}", entry.certificate);
     if entry.patch.values().is_empty() {
         return Err(Error::setting(
@@ -72,21 +80,9 @@ fn patches(entry: &CertificateEntry, network: &FrozenNetwork) -> Result<Vec<Reso
             "add patch = \"5x5\", or \"2%\" of the image, or a list of sizes",
         ));
     }
-    let unused = [
-        ("sigma", entry.sigma.is_some()),
-        ("noise", entry.noise.is_some()),
-        ("mode", entry.mode.is_some()),
-        ("norm", entry.norm.is_some()),
-        ("radii", !entry.radii.is_empty()),
-    ];
-    if let Some((field, _)) = unused.into_iter().find(|(_, given)| *given) {
-        return Err(Error::setting(
-            subject,
-            format!("has no use for {field}"),
-            format!("remove {field}: patches are certified without noise and radii"),
-        ));
-    }
-    refuse_eps(entry)?;
+    refuse_unused(entry, &["sigma", "noise", "mode", "norm", "radii", "eps", "steps"], |field| {
+        format!("remove {field}: patches are certified without noise and radii")
+    })?;
     let shape = network.info().input_shape;
     let several = entry.patch.values().len() > 1;
     let mut resolved = Vec::new();
@@ -112,7 +108,7 @@ fn patches(entry: &CertificateEntry, network: &FrozenNetwork) -> Result<Vec<Reso
             patch: format!("patch {patch}"),
             parameters,
         };
-        resolved.push(Resolved { stem: label, work, task: Task::Patch(certificate) });
+        resolved.push(Resolved { stem: label, work, task: Box::new(PatchTask(certificate)) });
     }
     Ok(resolved)
 }

@@ -115,10 +115,10 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::journal::Journal;
-    use super::super::runner::Silent;
-    use super::super::{Plan, RunOptions, Suite, run};
+    use super::super::super::journal::Journal;
     use super::*;
+    use crate::bench::runner::Silent;
+    use crate::bench::{Plan, RunOptions, Suite, run};
     use crate::record::{CertificateRow, RunRecord};
 
     /// Six images, of which two batches of the network hold three if nothing stops early.
@@ -141,7 +141,7 @@ mod tests {
     }
 
     /// Runs `plan` until `batches` network batches are through.
-    fn run_for(plan: &Plan, folder: &Path, batches: usize) -> Result<super::super::Summary> {
+    fn run_for(plan: &Plan, folder: &Path, batches: usize) -> Result<crate::bench::Summary> {
         let asked = AtomicUsize::new(0);
         let stop = || asked.fetch_add(1, Ordering::Relaxed) >= batches;
         run(plan, &RunOptions { folder, stop: &stop }, &mut Silent)

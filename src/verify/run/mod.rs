@@ -1,0 +1,217 @@
+//! Whether what a run folder claims is still true: its files are as they were written, its models and
+//! images are still those of its rows, every saved adversarial image is one when it is asked again, and
+//! certificates drawn at random come out as they stand in the table.
+
+mod adversarial;
+mod certificates;
+mod manifest;
+mod sources;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use manifest::write_manifest;
+
+use self::sources::{Indexed, Sources};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::model::FrozenNetwork;
+use crate::record::{
+    AttackRow, BoundRow, CertificateRow, CheckRecord, JobRecord, PatchRow, Row, RunRecord, Work,
+    read_table,
+};
+
+/// What to look at.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Only what the folder's own files say: no network is asked and no image is read.
+    pub files_only: bool,
+    /// Certificates of each job that are computed again.
+    pub certificates: usize,
+    /// Seed of the choice of these.
+    pub seed: u64,
+    /// Images at a time.
+    pub batch: usize,
+    /// Where networks run.
+    pub device: Device,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { files_only: false, certificates: 3, seed: 0, batch: 128, device: Device::Auto }
+    }
+}
+
+/// Something that is not as the folder claims.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// What it is about: a file, a job, a model, a data set.
+    pub place: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// What a look at a folder found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Verification {
+    /// The run folder.
+    pub folder: PathBuf,
+    /// Jobs of the run.
+    pub jobs: usize,
+    /// Rows of their tables.
+    pub rows: usize,
+    /// Models whose identity was computed again.
+    pub models: usize,
+    /// Images whose digest was computed again.
+    pub images: usize,
+    /// Images whose clean prediction was asked again, job by job.
+    pub clean: usize,
+    /// Saved adversarial images that were asked again.
+    pub adversarial: usize,
+    /// Certificates that were computed again.
+    pub certificates: usize,
+    /// What is wrong; nothing, if the folder claims what is true.
+    pub findings: Vec<Finding>,
+}
+
+impl Verification {
+    fn find(&mut self, place: impl Into<String>, problem: impl Into<String>) {
+        self.findings.push(Finding { place: place.into(), problem: problem.into() });
+    }
+
+    /// Keeps what a step computed, or its error as a finding; an interruption ends everything.
+    fn step<T>(&mut self, place: &str, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Err(error) => {
+                self.find(place, error.to_string());
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A job with what its rows are about.
+struct Subject<'a> {
+    folder: &'a Path,
+    job: &'a JobRecord,
+    network: &'a FrozenNetwork,
+    data: &'a Indexed,
+    settings: &'a Settings,
+    stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// The rows of a job, of its kind.
+enum Rows {
+    Attack(Vec<AttackRow>),
+    Certificate(Vec<CertificateRow>),
+    Patch(Vec<PatchRow>),
+    Bound(Vec<BoundRow>),
+}
+
+impl Rows {
+    fn read(folder: &Path, job: &JobRecord) -> Result<Self> {
+        let path = folder.join(&job.file);
+        Ok(match &job.work {
+            Work::Attack { .. } => Self::Attack(read_table(&path, &job.key)?.rows),
+            Work::Certificate { .. } => Self::Certificate(read_table(&path, &job.key)?.rows),
+            Work::PatchCertificate { .. } => Self::Patch(read_table(&path, &job.key)?.rows),
+            Work::Bound { .. } => Self::Bound(read_table(&path, &job.key)?.rows),
+        })
+    }
+
+    /// Index and digest of every image.
+    fn images(&self) -> Vec<(u64, &str)> {
+        fn of<R: Row>(rows: &[R]) -> Vec<(u64, &str)> {
+            rows.iter().map(|row| (row.idx(), row.image())).collect()
+        }
+        match self {
+            Self::Attack(rows) => of(rows),
+            Self::Certificate(rows) => of(rows),
+            Self::Patch(rows) => of(rows),
+            Self::Bound(rows) => of(rows),
+        }
+    }
+}
+
+/// Looks at the run in `folder`; `stop` is asked between images.
+///
+/// # Errors
+/// Only if the folder is no run, or with [`Error::Interrupted`] if it was stopped; whatever else is wrong
+/// is a finding.
+pub fn verify_run(
+    folder: &Path,
+    settings: &Settings,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Verification> {
+    let mut found = Verification { folder: folder.into(), ..Verification::default() };
+    if !RunRecord::path(folder).exists() {
+        let remedy = "name a folder that `epsball run`, `attack` or `certify` has written";
+        return Err(Error::file(folder, "run.toml", "the folder is no run", remedy));
+    }
+    let record = match RunRecord::read(folder) {
+        Ok(record) => record,
+        Err(error) => {
+            found.find("run.toml", error.to_string());
+            return Ok(found);
+        }
+    };
+    found.jobs = record.jobs.len();
+    let mut tables = Vec::new();
+    for job in &record.jobs {
+        let rows = found.step(&job.id, Rows::read(folder, job))?;
+        if let Some(rows) = &rows {
+            files(&mut found, folder, job, rows)?;
+        }
+        tables.push(rows);
+    }
+    if settings.files_only {
+        return Ok(found);
+    }
+    let mut sources = Sources::open(&record, settings, &mut found)?;
+    for data in &record.data {
+        let own = record.jobs.iter().zip(&tables).filter(|(job, _)| job.data == data.name);
+        let images: Vec<(&str, u64, &str)> = own
+            .flat_map(|(job, rows)| rows.iter().map(move |rows| (job, rows)))
+            .flat_map(|(job, rows)| {
+                rows.images().into_iter().map(|(idx, image)| (&*job.id, idx, image))
+            })
+            .collect();
+        sources.compare_images(&data.name, &images, settings, stop, &mut found)?;
+    }
+    for (job, rows) in record.jobs.iter().zip(&tables) {
+        let (Some(rows), Some((network, data))) = (rows, sources.of(job)) else { continue };
+        let subject = Subject { folder, job, network, data, settings, stop };
+        let looked = match rows {
+            Rows::Attack(rows) => adversarial::verify(&subject, rows, &mut found),
+            rows => certificates::verify(&subject, rows, &mut found),
+        };
+        found.step(&job.id, looked)?;
+    }
+    Ok(found)
+}
+
+/// Looks at what lies beside the table of a job, and whether the table is whole.
+fn files(found: &mut Verification, folder: &Path, job: &JobRecord, rows: &Rows) -> Result<()> {
+    let count = rows.images().len();
+    found.rows += count;
+    if job.finished && count < job.images {
+        let problem = format!("{count} of the {} rows that were written are there", job.images);
+        found.find(&job.file, problem);
+    } else if count > job.images {
+        let problem = format!("{count} rows, and run.toml knows of {} images", job.images);
+        found.find(&job.file, problem);
+    }
+    if job.checked && count > 0 {
+        let table = folder.join(&job.file);
+        match found.step(&job.id, CheckRecord::read(&table, &job.key))? {
+            Some(None) => {
+                found.find(&job.id, "the record of its safety checks is missing");
+            }
+            Some(Some(_)) | None => {}
+        }
+    }
+    Ok(())
+}

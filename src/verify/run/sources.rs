@@ -1,0 +1,130 @@
+//! The models and data sets of a run, opened where its record says that they lie.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Settings, Verification};
+use crate::bench::again;
+use crate::data::{self, Batch, Dataset};
+use crate::device::Precision;
+use crate::error::{Error, Result};
+use crate::model::{Classifier as _, FrozenNetwork};
+use crate::record::{JobRecord, RunRecord};
+
+/// An image set in which an image is found by its index.
+pub(super) struct Indexed {
+    pub(super) data: Box<dyn Dataset>,
+    positions: HashMap<u64, usize>,
+}
+
+impl Indexed {
+    fn open(spec: &str) -> Result<Self> {
+        let data = data::open(spec)?;
+        let positions = (0..data.info().len).map(|at| (data.id(at), at)).collect();
+        Ok(Self { data, positions })
+    }
+
+    /// The images of these indices.
+    ///
+    /// # Errors
+    /// If one is not there or cannot be read.
+    pub(super) fn read(&self, indices: &[u64]) -> Result<Batch> {
+        let position = |idx: &u64| {
+            self.positions.get(idx).copied().ok_or_else(|| {
+                let name = &self.data.info().name;
+                Error::setting(format!("image {idx} of {name}"), "there is none any more", "")
+            })
+        };
+        self.data.read(&indices.iter().map(position).collect::<Result<Vec<_>>>()?)
+    }
+}
+
+/// Models and data sets by their names.
+pub(super) struct Sources {
+    models: BTreeMap<String, FrozenNetwork>,
+    data: BTreeMap<String, Indexed>,
+}
+
+impl Sources {
+    /// Opens what is there; what is missing or another one is a finding.
+    pub(super) fn open(
+        record: &RunRecord,
+        settings: &Settings,
+        found: &mut Verification,
+    ) -> Result<Self> {
+        let (mut models, mut sets) = (BTreeMap::new(), BTreeMap::new());
+        let device = settings.device.resolve()?;
+        for model in &record.models {
+            let place = format!("model {}", model.name);
+            let Some(mut network) = found.step(&place, again::network(model))? else { continue };
+            found.models += 1;
+            let now = &network.info().identity;
+            if *now != model.identity {
+                let start = |hash: &str| hash.get(..16).unwrap_or(hash).to_owned();
+                let (was, now) = (start(&model.identity), start(now));
+                let problem = format!(
+                    "it is another network than that of the run: it was {was}, it is {now}"
+                );
+                found.find(place, problem);
+                continue;
+            }
+            network.place(&device, Precision::F32)?;
+            models.insert(model.name.clone(), network);
+        }
+        for data in &record.data {
+            let place = format!("data {}", data.name);
+            if let Some(indexed) = found.step(&place, Indexed::open(&data.spec))? {
+                sets.insert(data.name.clone(), indexed);
+            }
+        }
+        Ok(Self { models, data: sets })
+    }
+
+    /// Network and data set of a job, if both are there.
+    pub(super) fn of(&self, job: &JobRecord) -> Option<(&FrozenNetwork, &Indexed)> {
+        Some((self.models.get(&job.model)?, self.data.get(&job.data)?))
+    }
+
+    /// Compares the images of the data set `name` with what rows say of them: job, index and digest. A
+    /// data set that is another one is not used any further.
+    pub(super) fn compare_images(
+        &mut self,
+        name: &str,
+        rows: &[(&str, u64, &str)],
+        settings: &Settings,
+        stop: &(dyn Fn() -> bool + Sync),
+        found: &mut Verification,
+    ) -> Result<()> {
+        let Some(data) = self.data.get(name) else { return Ok(()) };
+        let mut wanted: BTreeMap<u64, Vec<(&str, &str)>> = BTreeMap::new();
+        for (job, idx, image) in rows {
+            wanted.entry(*idx).or_default().push((job, image));
+        }
+        let indices: Vec<u64> = wanted.keys().copied().collect();
+        let place = format!("data {name}");
+        let mut same = true;
+        for part in indices.chunks(settings.batch.max(1)) {
+            if stop() {
+                return Err(Error::Interrupted);
+            }
+            let read = data.read(part).and_then(|batch| batch.digests());
+            let Some(digests) = found.step(&place, read)? else {
+                same = false;
+                break;
+            };
+            found.images += part.len();
+            for (idx, now) in part.iter().zip(digests) {
+                if let Some((job, was)) = wanted[idx].iter().find(|(_, was)| *was != now) {
+                    let problem = format!(
+                        "image {idx} of {job} has other pixels or another label: it was {was}, it is {now}"
+                    );
+                    found.find(&place, problem);
+                    same = false;
+                }
+            }
+        }
+        if !same {
+            self.data.remove(name);
+        }
+        Ok(())
+    }
+}
