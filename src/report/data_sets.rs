@@ -9,13 +9,19 @@ use crate::record::DataRecord;
 /// Merges the data records, to which [`Job::data`] of `jobs` points, and lets it point to what they became.
 pub(super) fn merge(records: Vec<DataRecord>, jobs: &mut [Job]) -> Vec<DataRecord> {
     let mut groups = Groups((0..records.len()).collect());
+    // Only of records of one file the indices are looked at.
+    let same_file =
+        |record: &DataRecord| records.iter().filter(|r| r.sha256 == record.sha256).count();
+    let doubtful: Vec<bool> = records.iter().map(|record| same_file(record) > 1).collect();
     let mut images: Vec<BTreeMap<u64, BTreeSet<&str>>> = vec![BTreeMap::new(); records.len()];
     let mut owner: HashMap<&str, usize> = HashMap::new();
     for job in jobs.iter() {
         for (key, idx) in job.table.images() {
             let known = *owner.entry(key.digest()).or_insert(job.data);
             groups.join(known, job.data);
-            images[job.data].entry(idx).or_default().insert(key.digest());
+            if doubtful[job.data] {
+                images[job.data].entry(idx).or_default().insert(key.digest());
+            }
         }
     }
     for a in 0..records.len() {

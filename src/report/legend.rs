@@ -27,8 +27,8 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
             n => format!("the {n} attacks of this board"),
         };
         lines.push(format!(
-            "Threat columns: no adversarial image at hand lies within the budget, whichever attack found it. \
-             Worst case: none lies within the largest budget of any threat, under {attacks}."
+            "Threat columns: not broken within the budget by any adversarial image at hand, whichever attack \
+             found it. Worst case: not broken at the largest budget of any threat, under {attacks}."
         ));
     }
     if board.threats.iter().any(|column| column.targeted()) {

@@ -161,7 +161,7 @@ fn other_images_labels_or_data_are_refused() {
         run.attack("net", attack("pgd", "Linf", &[0.1]), rows)
     };
     let mut relabelled = rows("1.");
-    relabelled[1].label = 7;
+    (relabelled[1].label, relabelled[1].clean, relabelled[1].prediction) = (7, 7, 7);
     for (other, problem) in [
         (rows("1.."), "image 2 of the second side is not on the other"),
         (relabelled, "image 1 has label 0 on one side and 7 on the other"),

@@ -111,7 +111,7 @@ fn every_format_marks_what_it_did_not_measure() {
     ──────────────────────────────────────────────────────────────────────────────────────────────────
       1  Bartoldson2024Adversarial_W…  published  8/255  93.68       73.71   73.71
       2  Amini2024MeanSparse_S-WRN-9…  published  8/255  93.60       75.28   73.10
-      3  Amini2024MeanSparse_S-WRN-7…  published  8/255  93.24       72.08   72.08
+      3  Bartoldson2024Adversarial_W…  published  8/255  93.11       71.59   71.59
       …  …                             …              …      …           …       …      …           …
      35  Zhang2020Geometry             published  8/255  89.36       59.64   59.64
      36  Carmon2019Unlabeled           published  8/255  89.69       59.53   59.53
@@ -135,8 +135,8 @@ fn every_format_marks_what_it_did_not_measure() {
     ours is Carmon2019Unlabeled, measured on 100 images of cifar10-first-100: 49.2–68.1 % robust.
     Huang2020Self, measured on 100 images of cifar10-first-100: 43.3–62.5 % robust.
     new is none of the entries, measured on 100 images of cifar10-first-100: 71.1–86.7 % robust.
-    new has no rank: AutoAttack was not run on it to the end in Linf at 8/255, as on the networks of this
-    table, so its robust accuracy may be too high.
+    new has no rank: AutoAttack was not run on it to the end in Linf at 8/255, as on the networks of
+    this table, so its robust accuracy may be too high.
     ");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }

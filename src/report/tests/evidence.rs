@@ -2,7 +2,9 @@
 
 use super::{board, counts, rows, standing};
 use crate::record::AttackRow;
-use crate::report::fixture::{Fixture, attack, attack_row};
+use crate::report::fixture::{
+    Fixture, attack, attack_row, bound_row, bounds, certificate_row, smoothing,
+};
 use crate::report::{Exporter, Leaderboard, Markdown};
 
 /// Robust images of the network `net` in the column `title`.
@@ -113,4 +115,28 @@ fn a_network_with_one_answer_is_named() {
     let run = net("run", 4).attack("net", attack("pgd", "Linf", &[0.1]), &rows("...."));
     let text = Markdown.export(&board(&[("a", run)])).unwrap();
     assert!(!text.contains("answers class"), "{text}");
+}
+
+#[test]
+fn certificates_of_one_job_count_by_what_they_claim_least_and_seeds_stand_apart() {
+    let smoothed = |radius: f64, seed: u64| {
+        let rows = [certificate_row(0, 0, radius), certificate_row(1, 0, 0.5)];
+        net("run", 2).certificate("net", smoothing(&[0.0, 0.25]), &rows).seed(seed)
+    };
+    let leaderboard = board(&[("a", smoothed(0.1, 0)), ("b", smoothed(0.3, 0))]);
+    let (_, share) = standing(&leaderboard, "net").certified("L2", 0.25).unwrap();
+    assert_eq!((share.count, share.total), (1, 2));
+    let leaderboard = board(&[("a", smoothed(0.1, 0)), ("b", smoothed(0.3, 1))]);
+    let labels: Vec<&str> =
+        standing(&leaderboard, "net").certificates.iter().map(|c| c.label.as_str()).collect();
+    assert_eq!(labels, ["smoothing-0.25 (seed=0)", "smoothing-0.25 (seed=1)"]);
+
+    let bound = |radius: f64| {
+        let work = bounds("crown-linf", "Linf", &[0.1]);
+        net("run", 1).bound("net", work, &[bound_row(0, true, radius)])
+    };
+    let leaderboard = board(&[("a", bound(0.2)), ("b", bound(0.05))]);
+    let column = &leaderboard.boards[0].verified[0];
+    let (_, share) = standing(&leaderboard, "net").verified(column).unwrap();
+    assert_eq!((share.count, share.total), (0, 1));
 }

@@ -21,8 +21,9 @@ fn terminal_board() {
      2  plain   100.0  12.5  62.5  12.5   62.5   12.5   2.2–47.1       37.5
     ────────────────────────────────────────────────────────────────────────
     Accuracies in percent of all images; a misclassified clean image is not robust.
-    Threat columns: no adversarial image at hand lies within the budget, whichever attack found it.
-    Worst case: none lies within the largest budget of any threat, under the 3 attacks of this board.
+    Threat columns: not broken within the budget by any adversarial image at hand, whichever attack
+    found it. Worst case: not broken at the largest budget of any threat, under the 3 attacks of this
+    board.
     Controls, not part of any worst case: grey-patch.
     Certified: correct, and proved not to change within an L2 ball of radius 0.25.
     ");
@@ -70,7 +71,7 @@ fn markdown_tables() {
     |   2 | plain  | **100.0** |     12.5 |     62.5 |     12.5 |      62.5 |       12.5 |      2.2–47.1 |              37.5 |
 
     - Accuracies in percent of all images; a misclassified clean image is not robust.
-    - Threat columns: no adversarial image at hand lies within the budget, whichever attack found it. Worst case: none lies within the largest budget of any threat, under the 3 attacks of this board.
+    - Threat columns: not broken within the budget by any adversarial image at hand, whichever attack found it. Worst case: not broken at the largest budget of any threat, under the 3 attacks of this board.
     - Controls, not part of any worst case: grey-patch.
     - Certified: correct, and proved not to change within an L2 ball of radius 0.25.
 

@@ -128,7 +128,9 @@ fn namesakes_are_told_apart() {
             &rows("...."),
         )
     };
-    let leaderboard = board(&[("a", run("aaaaaaaa")), ("b", run("bbbbbbbb"))]);
+    // One weight file with two normalisations is two networks.
+    let other = run("bbbbbbbb").change(|record| record.models[0].sha256 = format!("{:0<64}", "aa"));
+    let leaderboard = board(&[("a", run("aaaaaaaa")), ("b", other)]);
     let names: Vec<_> =
         leaderboard.boards[0].standings.iter().map(|s| s.model.name.clone()).collect();
     assert_eq!(names, ["net (aaaaaaaa)", "net (bbbbbbbb)"]);
