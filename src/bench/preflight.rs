@@ -4,7 +4,7 @@
 use crate::attack::check::like_probabilities;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Classifier, FrozenNetwork};
+use crate::model::{Classifier, FrozenNetwork, predictions};
 use crate::ops::with_slice;
 
 /// The network takes images of the data set's shape.
@@ -29,14 +29,19 @@ pub(super) fn fits(model: &FrozenNetwork, data: &dyn Dataset) -> Result<()> {
     Ok(())
 }
 
-/// The outputs are finite and do not look like probabilities.
+/// Images that a network is tried on before the work starts.
+const FIRST: usize = 64;
+
+/// The outputs are finite and do not look like probabilities. A network that gives one answer whatever
+/// it sees is told: no attack breaks a constant.
 pub(super) fn returns_logits(
     model: &FrozenNetwork,
     data: &dyn Dataset,
     probabilities_declared: bool,
 ) -> Result<()> {
-    let first: Vec<usize> = (0..data.info().len.min(16)).collect();
-    let logits = model.logits(&data.read(&first)?.images)?;
+    let first: Vec<usize> = (0..data.info().len.min(FIRST)).collect();
+    let batch = data.read(&first)?;
+    let logits = model.logits(&batch.images)?;
     let subject = || format!("model {}", model.info().name);
     with_slice::<f32, _>(&logits, |z| {
         if !z.iter().all(|v| v.is_finite()) {
@@ -48,6 +53,17 @@ pub(super) fn returns_logits(
         }
         Ok(())
     })?;
+    let classes = predictions(&logits)?;
+    let one = |classes: &[u32]| classes.iter().all(|class| *class == classes[0]);
+    if !one(&batch.labels) && one(&classes) {
+        tracing::warn!(
+            "{} answers class {} for each of the first {} images: see whether its weights and its \
+             normalisation are the right ones",
+            subject(),
+            classes[0],
+            classes.len()
+        );
+    }
     if like_probabilities(&logits)? && !probabilities_declared {
         return Err(Error::setting(
             subject(),
