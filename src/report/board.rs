@@ -123,10 +123,15 @@ impl Board {
         jobs
     }
 
-    /// Number of attacks in the overall worst case.
+    /// Number of attacks in the overall worst case: an attack at several budgets is one, and several if
+    /// it has other settings at one budget.
     pub fn attack_count(&self) -> usize {
-        let counting = self.attacks.iter().filter(|a| !a.control && !a.targeted());
-        distinct(counting.map(|attack| &attack.label)).len()
+        let counting = || self.attacks.iter().filter(|a| !a.control && !a.targeted());
+        let variants = |label: &String| {
+            let own = || counting().filter(|a| a.label == *label);
+            own().map(|a| own().filter(|b| a.aim() == b.aim()).count()).max().unwrap_or(0)
+        };
+        distinct(counting().map(|attack| &attack.label)).into_iter().map(variants).sum()
     }
 
     /// Norms that any certificate of the board has radii in, in the order of the jobs.

@@ -24,7 +24,7 @@ pub struct ThreatColumn {
 pub struct AttackColumn {
     /// `pgd-linf 0.1`.
     pub title: String,
-    /// Label of the attack.
+    /// Label of its jobs, which attacks with other settings may share.
     pub label: String,
     /// Threat model in words.
     pub threat: String,
@@ -75,7 +75,7 @@ pub(super) fn attack_columns(subjects: &[Subject<'_>]) -> Vec<AttackColumn> {
         for eps in attack.budgets() {
             columns.push(AttackColumn {
                 title: method.title(eps),
-                label: method.work.label().to_owned(),
+                label: method.label.clone(),
                 threat: attack.threat().to_owned(),
                 eps,
                 goal: attack.goal().to_owned(),

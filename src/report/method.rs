@@ -15,7 +15,7 @@ pub(super) struct Method<'a> {
     /// radii of a certificate.
     pub(super) work: Work,
     /// The label as the jobs have it.
-    label: String,
+    pub(super) label: String,
     /// ` (steps=20)`, if another method has the same label.
     suffix: String,
     settings: BTreeMap<String, String>,

@@ -29,6 +29,17 @@ pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> 
     lines
 }
 
+/// The first ones by name.
+fn enumeration(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    match names.get(..SHOWN) {
+        Some(shown) if names.len() > SHOWN + 1 => {
+            format!("{} and {} more attacks", shown.join(", "), names.len() - SHOWN)
+        }
+        _ => names.join(", "),
+    }
+}
+
 fn alarm(standing: &Standing) -> Option<String> {
     let first = standing.contradictions.first()?;
     let more = match standing.contradictions.len() {
@@ -130,7 +141,7 @@ fn beyond(standing: &Standing) -> Vec<String> {
         let beyond = worst.beyond.as_ref()?;
         let (attacks, verb) = match &beyond.attacks[..] {
             [attack] => (attack.clone(), "covers"),
-            attacks => (attacks.join(", "), "together cover"),
+            attacks => (enumeration(attacks), "together cover"),
         };
         Some(format!(
             "{}: {attacks} {verb} {} images: at most {} % of them are robust {title}.",
@@ -183,8 +194,11 @@ fn left_out(board: &Board) -> Vec<String> {
     for column in &board.threats {
         let counts = board.standings.iter().filter_map(|s| Some(s.threat(column)?.left_out));
         for count in distinct(counts.filter(|count| *count > 0)) {
-            let images = if count == 1 { "image whose label is" } else { "images whose label is" };
-            lines.push(format!("{}: {count} {images} the target left out.", column.title));
+            let (images, are) = if count == 1 { ("image", "is") } else { ("images", "are") };
+            let title = &column.title;
+            lines.push(format!(
+                "{title}: {count} {images} whose label is the target {are} left out."
+            ));
         }
     }
     lines

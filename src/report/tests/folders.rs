@@ -114,6 +114,7 @@ fn other_settings_under_one_label_are_told_apart() {
     let titles: Vec<&str> =
         leaderboard.boards[0].attacks.iter().map(|column| column.title.as_str()).collect();
     assert_eq!(titles, ["pgd-linf 0.1 (steps=100)", "pgd-linf 0.1 (steps=20)"]);
+    assert_eq!(leaderboard.boards[0].attack_count(), 2);
     let net = standing(&leaderboard, "net");
     assert_eq!(counts(net.attacks[1].budgets[0].robust), (3, 4));
     assert_eq!(counts(net.worst.as_ref().unwrap().robust), (2, 4));

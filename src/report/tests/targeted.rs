@@ -52,7 +52,7 @@ fn a_board_of_targeted_attacks_has_no_worst_case_and_no_rank() {
         let text = format.export(&leaderboard).unwrap().replace('\n', " ");
         assert!(text.contains("There is no worst case and no rank"), "{text}");
         assert!(!text.contains("worst case</th>") && !text.contains("| worst case |"), "{text}");
-        let line = "Linf 0.3 to class 3: 2 images whose label is the target left out.";
+        let line = "Linf 0.3 to class 3: 2 images whose label is the target are left out.";
         assert!(text.contains(line), "{text}");
     }
 }
