@@ -150,6 +150,24 @@ fn logs_are_compared_at_the_radii_asked_for() {
 }
 
 #[test]
+fn images_are_matched_by_what_they_are() {
+    // The second side has the images in another order, and another file.
+    let mirrored = |outcomes: &str| -> Vec<AttackRow> {
+        rows(outcomes).into_iter().map(|row| AttackRow { idx: 7 - row.idx, ..row }).collect()
+    };
+    let one = |rows: &[AttackRow], file: &str| {
+        let run = Fixture::new("run", 8).model("net", "aa", "");
+        let run = run.attack("net", attack("pgd", "Linf", &[0.1]), rows);
+        run.change(|record| record.data[0].sha256 = file.repeat(64))
+    };
+    let (_folder, first, second) =
+        folders([one(&rows("11......"), "d"), one(&mirrored("1.1....."), "e")]);
+    let comparison = compare(&first, &second, &Settings::default()).unwrap();
+    let pairs = comparison.rows[0].pairs.unwrap();
+    assert_eq!((pairs.both, pairs.first, pairs.second, pairs.neither), (5, 1, 1, 1));
+}
+
+#[test]
 fn other_images_labels_or_data_are_refused() {
     let [a, b] = two();
     let (_folder, first, second) = folders([a, b.images(|idx| format!("another {idx}"))]);
