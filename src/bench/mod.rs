@@ -21,6 +21,7 @@ mod preflight;
 mod runner;
 mod session;
 mod smoothing;
+pub(crate) mod subject;
 mod suite;
 #[cfg(test)]
 mod suites;
