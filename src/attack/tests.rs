@@ -29,7 +29,7 @@ pub(crate) fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
 }
 
 /// Two classes: z0 - z1 = w . x + b.
-pub(super) fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
+pub(crate) fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
     let mut weight = w.iter().map(|v| v / 2.0).collect::<Vec<_>>();
     weight.extend(w.iter().map(|v| -v / 2.0));
     let weight = Tensor::from_vec(weight, (2, w.len()), &Device::Cpu).unwrap();

@@ -12,6 +12,7 @@ mod plan;
 mod preflight;
 mod runner;
 mod session;
+pub(crate) mod subject;
 mod suite;
 #[cfg(test)]
 mod suites;

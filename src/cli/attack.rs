@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::model::Model;
 use super::run::{Common, run_suite};
-use crate::bench::{AttackEntry, DataEntry, Number, Suite};
-use crate::data::{self, Selection};
+use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Suite};
+use crate::data::{self, Dataset, Selection, Subset};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::rng::Randomness;
@@ -58,13 +58,34 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// A suite of this one model on this data, with nothing to do yet.
-    pub(super) fn suite(&self) -> Suite {
-        let images = match (self.first, self.every) {
+    /// The model as an entry of a suite.
+    pub(super) fn model(&self) -> ModelEntry {
+        self.model.entry()
+    }
+
+    /// The images.
+    ///
+    /// # Errors
+    /// If the data set cannot be opened or has too few images.
+    pub(super) fn images(&self) -> Result<Box<dyn Dataset>> {
+        let whole = data::open(&self.data)?;
+        match self.selection() {
+            Some(selection) => Ok(Box::new(Subset::new(whole, &selection)?)),
+            None => Ok(whole),
+        }
+    }
+
+    fn selection(&self) -> Option<Selection> {
+        match (self.first, self.every) {
             (Some(n), _) => Some(Selection::First(n)),
             (None, Some(k)) => Some(Selection::Every(k)),
             (None, None) => None,
-        };
+        }
+    }
+
+    /// A suite of this one model on this data, with nothing to do yet.
+    pub(super) fn suite(&self) -> Suite {
+        let images = self.selection();
         Suite {
             skip_missing: false,
             name: format!("{}--{}", self.model.stem(), data::stem(&self.data)),

@@ -17,6 +17,7 @@ mod model;
 mod progress;
 mod run;
 mod train;
+mod verify;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -31,7 +32,8 @@ pub mod exit {
     pub const OK: u8 = 0;
     /// The run ended, but some of its jobs failed; they are listed.
     pub const JOBS_FAILED: u8 = 1;
-    /// The audit ended, and something contradicts what a table claims.
+    /// What was looked at contradicts what is claimed of it: an audit found it in a table, or a
+    /// verification in a run, or adversarial images lie outside their threat model.
     pub const CONTRADICTED: u8 = 1;
     /// An argument, a suite or a file cannot be used; nothing was computed.
     pub const INPUT: u8 = 2;
@@ -43,8 +45,8 @@ pub mod exit {
 #[derive(Debug, Parser)]
 #[command(name = "epsball", version, about, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 some jobs failed or an audit found a contradiction, \
-2 bad input, 130 interrupted (the same command resumes)."
+    after_help = "Exit codes: 0 done, 1 some jobs failed, or an audit or a verification found a \
+contradiction, 2 bad input, 130 interrupted (the same command resumes)."
 )]
 struct Cli {
     /// Threads to compute with; results do not depend on it
@@ -70,6 +72,8 @@ enum Command {
     Compare(compare::Args),
     /// Check whether tables of certificates can be what they claim to be
     Audit(audit::Args),
+    /// Check whether runs are what they claim to be, or judge adversarial images that somebody else made
+    Verify(verify::Args),
     /// Turn a PyTorch checkpoint or plain weights into a model file
     Convert(convert::Args),
     /// Show what a model file or checkpoint holds
@@ -127,6 +131,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Leaderboard(args) => leaderboard::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => list::run(&args),

@@ -71,12 +71,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
             Error::setting(field, format!("`{text}` is not a number"), "write 0.1 or 8/255")
         })
     };
-    let norm = match args.norm.as_str() {
-        "Linf" => Norm::Linf,
-        "L2" => Norm::L2,
-        "L1" => Norm::L1,
-        other => return Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
-    };
+    let norm: Norm = args.norm.parse()?;
     let (eps, sigma) = (number("eps", &args.eps)?, number("sigma", &args.sigma)?);
     let method = Method::new(&args.method, norm, eps, args.steps, args.beta, sigma)?;
     if args.epochs == 0 || args.batch == 0 {

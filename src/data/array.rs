@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// A row-major array that begins at `offset` of `source` and lies inside it.
 #[derive(Debug)]
-pub(super) struct Array {
+pub(crate) struct Array {
     source: Source,
     offset: u64,
     element: Element,
@@ -55,11 +55,38 @@ impl Array {
         Error::file(self.source.path(), &self.field, problem, remedy)
     }
 
+    /// Extent of each dimension.
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Whether pixels may have its type: bytes, which mean 0 to 255, or floats.
+    pub(crate) fn is_pixel(&self) -> bool {
+        self.element.is_pixel()
+    }
+
+    /// NumPy's name of its type.
+    pub(crate) fn type_name(&self) -> String {
+        self.element.to_string()
+    }
+
+    /// Image number `index` of an array of images of `out.len()` numbers each, in the order of the file
+    /// and as they are: values outside [0, 1] and NaN too. Bytes are divided by 255.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn image(&self, index: usize, out: &mut [f32]) -> Result<()> {
+        let size = out.len() * self.element.size();
+        let bytes = self.source.read(self.offset + (index * size) as u64, size)?;
+        self.element.pixels(&bytes, 255.0, out);
+        Ok(())
+    }
+
     /// The array `[N]` as integers.
     ///
     /// # Errors
     /// If it has another shape or holds no integers.
-    pub(super) fn numbers(&self) -> Result<Vec<i128>> {
+    pub(crate) fn numbers(&self) -> Result<Vec<i128>> {
         let [len] = *self.shape.as_slice() else {
             let problem = format!("it has shape {:?}, not [N]", self.shape);
             return Err(self.error(problem, "the file is damaged: get it again"));
@@ -72,7 +99,10 @@ impl Array {
     }
 
     /// The array as class numbers.
-    fn labels(&self) -> Result<Vec<u32>> {
+    ///
+    /// # Errors
+    /// If it is not `[N]` or `[N, 1]`, or holds anything but integers of at least 0.
+    pub(crate) fn labels(&self) -> Result<Vec<u32>> {
         let ([len] | [len, 1]) = *self.shape.as_slice() else {
             let problem = format!("labels have shape {:?}, not [N]", self.shape);
             return Err(self.error(problem, "store one class number per image"));

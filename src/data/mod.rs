@@ -6,6 +6,7 @@
 
 mod ahead;
 mod array;
+mod arrays;
 mod catalogue;
 mod cifar;
 mod cifar_c;
@@ -41,6 +42,8 @@ use crate::hub::{self, Kind, Reference};
 use crate::ops::with_slice;
 
 pub use ahead::ahead;
+pub(crate) use array::Array;
+pub(crate) use arrays::arrays;
 pub use catalogue::{CATALOGUE, Known};
 pub use subset::{Selection, Subset};
 

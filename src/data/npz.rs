@@ -31,19 +31,34 @@ fn open(path: &Path) -> Result<Box<dyn Dataset>> {
     Ok(Box::new(array::pair(name, source::sha256_file(path)?, images, &labels)?))
 }
 
-/// The first array of the archive that has one of `names`.
-fn member(path: &Path, names: &[&str]) -> Result<Array> {
-    let damaged = |problem: zip::result::ZipError| {
-        Error::file(path, "archive", problem.to_string(), "write it with numpy.savez")
-    };
+/// The names of its arrays, in the order of the file.
+pub(super) fn names(path: &Path) -> Result<Vec<String>> {
+    let members = members(&archive(path)?);
+    Ok(members.iter().filter_map(|m| m.strip_suffix(".npy")).map(str::to_owned).collect())
+}
+
+fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
-    let members: Vec<String> =
-        archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+    ZipArchive::new(BufReader::new(file)).map_err(damaged(path))
+}
+
+fn members(archive: &ZipArchive<BufReader<File>>) -> Vec<String> {
+    archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect()
+}
+
+fn damaged(path: &Path) -> impl Fn(zip::result::ZipError) -> Error {
+    move |problem| Error::file(path, "archive", problem.to_string(), "write it with numpy.savez")
+}
+
+/// The first array of the archive that has one of `names`.
+pub(super) fn member(path: &Path, names: &[&str]) -> Result<Array> {
+    let mut archive = archive(path)?;
+    let members = members(&archive);
     let found = names.iter().find_map(|name| {
-        members
-            .iter()
-            .find(|m| m.strip_suffix(".npy").is_some_and(|m| m.eq_ignore_ascii_case(name)))
+        let is = |same: &dyn Fn(&str) -> bool| {
+            members.iter().find(|member| member.strip_suffix(".npy").is_some_and(same))
+        };
+        is(&|member| member == *name).or_else(|| is(&|member| member.eq_ignore_ascii_case(name)))
     });
     let Some(found) = found else {
         return Err(Error::file(
@@ -57,7 +72,7 @@ fn member(path: &Path, names: &[&str]) -> Result<Array> {
             "save it as numpy.savez(path, images=..., labels=...)",
         ));
     };
-    let mut member = archive.by_name(found).map_err(damaged)?;
+    let mut member = archive.by_name(found).map_err(damaged(path))?;
     match (member.compression(), member.data_start()) {
         (CompressionMethod::Stored, Some(start)) => {
             let end = start.saturating_add(member.size());

@@ -80,7 +80,7 @@ fn of_a_run(path: &Path) -> Result<bool> {
         || header.info("checks").is_some())
 }
 
-fn tensor(path: &Path, name: &str) -> Result<Array> {
+pub(super) fn tensor(path: &Path, name: &str) -> Result<Array> {
     let error = |field: &str, problem: String| Error::file(path, field, problem, TENSORS);
     let (header, data) = header(path)?;
     let Some(info) = header.info(name) else {
@@ -92,6 +92,11 @@ fn tensor(path: &Path, name: &str) -> Result<Array> {
     let (start, end) = info.data_offsets;
     let span = (data + start as u64, data + end as u64);
     Array::new(Source::open(path)?, span, element, info.shape.clone(), name)
+}
+
+/// The names of its tensors, in the order of their bytes.
+pub(super) fn names(path: &Path) -> Result<Vec<String>> {
+    Ok(header(path)?.0.offset_keys())
 }
 
 /// What the file should hold.

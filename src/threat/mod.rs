@@ -14,6 +14,7 @@ pub use l1_box::project_on_l1_ball_and_box;
 pub use patch::{Patch, Window};
 pub use patch_size::PatchSize;
 
+use crate::error::{Error, Result};
 use crate::rng::Draw;
 
 /// Slack for the rounding of f32 pixels when a candidate is checked, relative to max(eps, 1).
@@ -62,6 +63,19 @@ impl Norm {
     /// Its number in kernels.
     pub(crate) fn number(self) -> usize {
         self as usize
+    }
+}
+
+impl std::str::FromStr for Norm {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "Linf" => Ok(Self::Linf),
+            "L2" => Ok(Self::L2),
+            "L1" => Ok(Self::L1),
+            other => Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fields::{parse_norm, radii};
+use super::fields::radii;
 use super::remaining::{Place, Remaining};
 use super::{Certificate, Resolved, Task, refuse_unused};
 use crate::bench::runner::Progress;
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;
 use crate::nn::bounds::Method;
 use crate::record::Work;
+use crate::threat::Norm;
 
 /// Halvings unless the suite says otherwise.
 const STEPS: u32 = 6;
@@ -106,7 +107,7 @@ fn resolve(
             "add norm = \"Linf\" or norm = \"L2\"",
         ));
     };
-    let norm = parse_norm(norm)?;
+    let norm = norm.parse::<Norm>()?;
     let eps = radii(&subject(), &entry.eps)?;
     let steps = entry.steps.unwrap_or(STEPS);
     let settings = Bounds { method, norm, eps: eps.clone(), steps };

@@ -4,16 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::bench::suite::OneOrMany;
 use crate::error::{Error, Result};
-use crate::threat::Norm;
-
-pub(super) fn parse_norm(name: &str) -> Result<Norm> {
-    match name {
-        "Linf" => Ok(Norm::Linf),
-        "L2" => Ok(Norm::L2),
-        "L1" => Ok(Norm::L1),
-        other => Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
-    }
-}
 
 /// The radii of an entry, ascending and each once; `subject` is for the error.
 pub(super) fn radii(subject: &str, eps: &OneOrMany) -> Result<Vec<f64>> {

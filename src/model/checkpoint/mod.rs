@@ -8,6 +8,7 @@
 //!                   -> safetensors ────────────────────┴-> prefix, tensor -> WeightSet
 //! ```
 
+mod images;
 mod legacy;
 mod prefix;
 mod recognise;
@@ -16,7 +17,9 @@ mod sets;
 mod zip;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+pub(crate) use images::Saved;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -118,8 +121,15 @@ struct Contents<'p> {
     elements_left: u64,
 }
 
+/// Finds what is wanted of a pickle's objects.
+type Find = fn(&value::Heap, value::Value, &Path) -> Result<Vec<Candidate>>;
+
 impl<'p> Contents<'p> {
     fn open(path: &'p Path) -> Result<Self> {
+        Self::open_with(path, find_sets)
+    }
+
+    fn open_with(path: &'p Path, find: Find) -> Result<Self> {
         let io = || Error::io("read", path);
         let mut file = File::open(path).map_err(io())?;
         let length = file.metadata().map_err(io())?.len();
@@ -133,12 +143,12 @@ impl<'p> Contents<'p> {
                 Format::Zip => {
                     let mut archive = zip::Archive::open(path, file, length)?;
                     let (heap, root) = archive.pickle()?;
-                    let sets = find_sets(&heap, root, path)?;
+                    let sets = find(&heap, root, path)?;
                     ("PyTorch checkpoint (zip)", Box::new(archive), sets)
                 }
                 Format::Legacy => {
                     let (stream, heap, root) = legacy::Stream::open(path, file, length)?;
-                    let sets = find_sets(&heap, root, path)?;
+                    let sets = find(&heap, root, path)?;
                     ("PyTorch checkpoint (stream, before 1.6)", Box::new(stream), sets)
                 }
                 Format::Safetensors => {

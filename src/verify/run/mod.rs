@@ -6,6 +6,8 @@ mod adversarial;
 mod certificates;
 mod manifest;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

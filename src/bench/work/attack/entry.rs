@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::super::Resolved;
-use super::super::fields::{parse_norm, plain, radii};
+use super::super::fields::{plain, radii};
 use super::task::AttackTask;
 use crate::attack::{self, Goal, Objective, PATCH_SUITE, Request};
 use crate::bench::suite::AttackEntry;
 use crate::error::{Error, Result};
 use crate::record::Work;
 use crate::rng::Randomness;
-use crate::threat::{PatchSize, Threat};
+use crate::threat::{Norm, PatchSize, Threat};
 
 /// The jobs of `entry` on images of `shape`, `[C, H, W]`.
 pub(in crate::bench) fn resolve(
@@ -111,7 +111,7 @@ fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option
             "add norm = \"Linf\" and eps = \"8/255\", or patch = \"5x5\"",
         ));
     };
-    let norm = parse_norm(norm)?;
+    let norm = norm.parse::<Norm>()?;
     let eps = radii(&subject, &entry.eps)?;
     Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
 }

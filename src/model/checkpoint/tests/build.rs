@@ -7,47 +7,47 @@ use ::zip::{CompressionMethod, ZipWriter};
 
 /// A pickle in the making. Each method appends one instruction.
 #[derive(Clone, Default)]
-pub(super) struct Pickle(pub(super) Vec<u8>);
+pub(crate) struct Pickle(pub(super) Vec<u8>);
 
 impl Pickle {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(vec![0x80, 2])
     }
 
-    pub(super) fn raw(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    pub(super) fn text(self, text: &str) -> Self {
+    pub(crate) fn text(self, text: &str) -> Self {
         let length = u32::try_from(text.len()).unwrap();
         self.raw(b"X").raw(&length.to_le_bytes()).raw(text.as_bytes())
     }
 
-    pub(super) fn int(self, value: i32) -> Self {
+    pub(crate) fn int(self, value: i32) -> Self {
         self.raw(b"J").raw(&value.to_le_bytes())
     }
 
-    pub(super) fn long(self, value: i64) -> Self {
+    pub(crate) fn long(self, value: i64) -> Self {
         self.raw(&[0x8a, 8]).raw(&value.to_le_bytes())
     }
 
-    pub(super) fn global(self, module: &str, name: &str) -> Self {
+    pub(crate) fn global(self, module: &str, name: &str) -> Self {
         self.raw(format!("c{module}\n{name}\n").as_bytes())
     }
 
-    pub(super) fn ints(self, values: &[i64]) -> Self {
+    pub(crate) fn ints(self, values: &[i64]) -> Self {
         values.iter().fold(self.raw(b"("), |p, value| p.long(*value)).raw(b"t")
     }
 
     /// A reference to the storage `key` of `class` with `numel` numbers; `end` closes the tuple.
-    pub(super) fn storage(self, class: &str, key: &str, numel: i64, end: &[u8]) -> Self {
+    pub(crate) fn storage(self, class: &str, key: &str, numel: i64, end: &[u8]) -> Self {
         let p = self.raw(b"(").text("storage").global("torch", class).text(key).text("cpu");
         p.long(numel).raw(end).raw(b"tQ")
     }
 
     /// A tensor on the storage `key` of f32 with `numel` numbers.
-    pub(super) fn tensor(
+    pub(crate) fn tensor(
         self,
         (key, numel): (&str, i64),
         offset: i64,
@@ -59,30 +59,30 @@ impl Pickle {
         p.raw(b"\x89}tR")
     }
 
-    pub(super) fn stop(self) -> Vec<u8> {
+    pub(crate) fn stop(self) -> Vec<u8> {
         self.raw(b".").0
     }
 }
 
 /// The state dict {"fc.weight": [2, 3], "fc.bias": [2]} on the storages 0 and 1.
-pub(super) fn state_dict() -> Vec<u8> {
+pub(crate) fn state_dict() -> Vec<u8> {
     let p = Pickle::new().global("collections", "OrderedDict").raw(b")R(");
     let p = p.text("fc.weight").tensor(("0", 6), 0, &[2, 3], &[3, 1]);
     p.text("fc.bias").tensor(("1", 2), 0, &[2], &[1]).raw(b"u").stop()
 }
 
 /// f32 values as a storage record.
-pub(super) fn floats(values: &[f32]) -> Vec<u8> {
+pub(crate) fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 /// The storages that [`state_dict`] refers to.
-pub(super) fn storages() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn storages() -> Vec<(&'static str, Vec<u8>)> {
     vec![("0", floats(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])), ("1", floats(&[6.0, 7.0]))]
 }
 
 /// A zip archive of `records`.
-pub(super) fn archive(records: &[(String, Vec<u8>)], method: CompressionMethod) -> Vec<u8> {
+pub(crate) fn archive(records: &[(String, Vec<u8>)], method: CompressionMethod) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in records {
         let options = SimpleFileOptions::default().compression_method(method);
@@ -93,14 +93,14 @@ pub(super) fn archive(records: &[(String, Vec<u8>)], method: CompressionMethod) 
 }
 
 /// A checkpoint in the zip format.
-pub(super) fn zip(pickle: Vec<u8>, storages: Vec<(&str, Vec<u8>)>) -> Vec<u8> {
+pub(crate) fn zip(pickle: Vec<u8>, storages: Vec<(&str, Vec<u8>)>) -> Vec<u8> {
     let mut records = vec![("net/data.pkl".to_owned(), pickle)];
     records.extend(storages.into_iter().map(|(key, b)| (format!("net/data/{key}"), b)));
     archive(&records, CompressionMethod::Stored)
 }
 
 /// A checkpoint in the old stream format, with storages of f32.
-pub(super) fn stream(pickle: &[u8], storages: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn stream(pickle: &[u8], storages: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let magic = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
     let version = Pickle::new().int(1001).stop();
     let system = Pickle::new().raw(b"}").text("little_endian").raw(b"\x88s").stop();

@@ -1,7 +1,7 @@
 //! Checkpoints read from disk: bundled small files, the files of the oracle, and hostile ones made
 //! here.
 
-mod build;
+pub(crate) mod build;
 mod fixtures;
 mod hostile;
 mod oracle;
