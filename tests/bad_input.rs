@@ -298,7 +298,7 @@ fn certificates() {
         (&["--noise", "ablation", "--set", "k=65"], "k: 65 of 64 pixels", ""),
         (&["--sigma", "1", "--set", "k=5"], "unknown parameter `k` of `certificate cohen`", ""),
         (&["--sigma", "1", "--noise", "lattice"], "is not on the grid of 1/255", "levels"),
-        (&["--sigma", "1", "--patch", "2x2"], "proves nothing about patches", "patchcleanser"),
+        (&["--sigma", "1", "--patch", "2x2"], "has no use for patch", "patchcleanser"),
         (&["--sigma", "1", "--radii=-1"], "radii: -1 is not a radius", ""),
         (&["--sigma", "1", "--mode", "girds"], "unknown mode `girds`", "grid"),
         (&["--sigma", "1", "--mode", "radius"], "radii: mode radius stops when", "0.5"),

@@ -13,6 +13,9 @@ const CW: &str = "[[attack]]\nattack = \"cw-l2\"\nnorm = \"L2\"\nparameters = { 
                   learning_rate = 0.1, binary_search_steps = 2 }\n";
 const SMOOTHING: &str = "[[certificate]]\ncertificate = \"cohen\"\nsigma = 0.25\nn0 = 10\nn = 60\n";
 
+/// Models, images, work, and options of the command.
+type Step<'a> = (&'a [&'a str], usize, Vec<String>, &'a [&'a str]);
+
 fn suite(models: &[&str], images: usize, rest: &[String]) -> String {
     let models: String =
         models.iter().map(|name| format!("[[model]]\npath = \"bundled:{name}\"\n")).collect();
@@ -47,7 +50,7 @@ fn ten_steps_leave_what_one_run_leaves() {
     let smoothing = |radii: &str| format!("{SMOOTHING}radii = {radii}\n");
     let one = &["digits-pgd"][..];
     let two = &["digits-pgd", "digits-trades"][..];
-    let steps: [(&[&str], usize, Vec<String>, &[&str]); 10] = [
+    let steps: [Step<'_>; 10] = [
         (one, 8, vec![pgd("0.1")], &[]),
         (one, 12, vec![pgd("0.1")], &["--batch", "5"]),
         (one, 12, vec![pgd("[0.1, 0.2]")], &[]),

@@ -137,8 +137,10 @@ pub fn stem(spec: &str) -> String {
     };
     let path = path.split([',', '#']).next().unwrap_or("").trim_end_matches(['/', '\\']);
     let file = path.rsplit(['/', '\\', ':']).next().unwrap_or("");
-    let stem = file.split(['.', '@']).find(|part| !part.is_empty()).unwrap_or("data");
-    let safe = |c: char| if c.is_alphanumeric() || "-_+".contains(c) { c } else { '_' };
+    let file = file.split('@').next().unwrap_or("").trim_end_matches(".gz");
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem).trim_start_matches('.');
+    let safe = |c: char| if c.is_alphanumeric() || "-_+.".contains(c) { c } else { '_' };
+    let stem = if stem.is_empty() { "data" } else { stem };
     stem.chars().map(safe).collect()
 }
 

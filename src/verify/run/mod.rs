@@ -208,11 +208,9 @@ fn files(found: &mut Verification, folder: &Path, job: &JobRecord, rows: &Rows) 
     }
     if job.checked && count > 0 {
         let table = folder.join(&job.file);
-        match found.step(&job.id, CheckRecord::read(&table, &job.key))? {
-            Some(None) => {
-                found.find(&job.id, "the record of its safety checks is missing");
-            }
-            Some(Some(_)) | None => {}
+        let record = found.step(&job.id, CheckRecord::read(&table, &job.key))?;
+        if matches!(record, Some(None)) {
+            found.find(&job.id, "the record of its safety checks is missing");
         }
     }
     Ok(())
