@@ -96,7 +96,7 @@ fn what_a_run_has_written_is_audited_and_compared() {
     let ran = sandbox.run(&["compare", trades, standard]);
     assert_eq!(ran.code, 2, "{}", ran.all());
     assert!(
-        ran.stderr.contains("19 of 30 images are done\nhint: finish the run"),
+        ran.stderr.contains("19 of 30, and the job had finished: the table was cut"),
         "{}",
         ran.stderr
     );

@@ -223,7 +223,7 @@ impl Plan {
             if self.record.jobs.iter().any(|job| job.key == key) {
                 return Err(Error::setting(
                     "suite",
-                    format!("`{}--{stem}` is the same job as another one", model_record.name),
+                    format!("the job `{}--{stem}` occurs twice", model_record.name),
                     "leave one of the two out",
                 ));
             }

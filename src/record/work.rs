@@ -126,7 +126,11 @@ impl Work {
                 }
                 guarantee.clear();
             }
-            Self::Attack { .. } | Self::PatchCertificate { .. } | Self::Bound { .. } => {}
+            // The size as it was stated; in pixels it is the threat model.
+            Self::PatchCertificate { parameters, .. } => {
+                parameters.remove("patch");
+            }
+            Self::Attack { .. } | Self::Bound { .. } => {}
         }
         work
     }

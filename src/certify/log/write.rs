@@ -97,7 +97,7 @@ mod tests {
         let floored = [row(0, 3, 0.934_781), row(20, ABSTAIN, 0.0), row(40, 5, 0.000_001)];
         assert_eq!(read, floored);
         let text = std::fs::read_to_string(file.path()).unwrap();
-        let header = "idx\tlabel\tpredict\tradius\tcorrect\ttime\tsigma\tn0\tn\talpha\tnA\tselected\tp_low\tseed\tmodel\tmode\tlevel";
+        let header = "idx\tlabel\tpredict\tradius\tcorrect\ttime\tsigma\tn0\tn\talpha\tnA\tselected\tp_low\tseed\tmodel\tmode\tlevel\timage";
         assert_eq!(text.lines().next(), Some(header));
         let log = Log::read(file.path()).unwrap();
         assert_eq!(log.rows(), floored.each_ref().map(LogRow::from));
