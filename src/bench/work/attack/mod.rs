@@ -5,6 +5,7 @@ mod adversarial;
 mod checks;
 mod entry;
 mod rows;
+mod stored;
 mod task;
 
 pub(in crate::bench) use entry::resolve;
