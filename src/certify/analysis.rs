@@ -57,7 +57,8 @@ impl Log {
     /// trivial classifier can reach any ACR; read it beside the curve.
     pub fn average_certified_radius(&self) -> f64 {
         let correct = self.rows().iter().filter(|row| row.correct);
-        correct.map(|row| row.radius).sum::<f64>() / self.rows().len() as f64
+        // The sum of no radii is -0, and adding zero takes its sign off.
+        correct.map(|row| row.radius).sum::<f64>() / self.rows().len() as f64 + 0.0
     }
 
     /// Certified accuracy at the radii of a grid from 0 to `max`, as pairs `(radius, accuracy)`.
@@ -167,7 +168,7 @@ mod tests {
             predict: *predict,
             radius: *radius,
             correct: *predict == 1,
-            seconds: 1.0,
+            seconds: Some(1.0),
         };
         Log::new(name, rows.iter().enumerate().map(row)).unwrap()
     }
@@ -181,6 +182,12 @@ mod tests {
         assert_eq!(log.certified_accuracy(0.500_001), 0.0);
         assert_eq!(log.abstention_rate(), 0.25);
         assert_eq!(log.average_certified_radius(), 0.75 / 4.0);
+    }
+
+    #[test]
+    fn the_mean_of_no_radii_is_a_zero_without_a_sign() {
+        let mean = log("a", &[(-1, 0.0), (2, 0.5)]).average_certified_radius();
+        assert_eq!((mean, mean.is_sign_positive()), (0.0, true));
     }
 
     #[test]

@@ -18,7 +18,8 @@ Examples:\n  epsball audit sigma_0.25 --n 100000 --alpha 0.001\n  epsball audit 
 --data digits --json"
 )]
 pub(super) struct Args {
-    /// Tables of certificates: Cohen et al.'s (idx label predict radius correct time) or ours
+    /// Tables of certificates: Cohen et al.'s (idx label predict radius correct, with or without
+    /// time) or ours
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// Standard deviation of the noise, where no run, column or file name says it

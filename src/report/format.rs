@@ -10,7 +10,8 @@ pub(super) fn eps(eps: f64) -> String {
     let short = (eps * 1e4).round() / 1e4;
     let levels = (eps * 255.0).round();
     if (eps - short).abs() <= 1e-7 * eps.abs() {
-        short.to_string()
+        // Adding zero takes the sign off a budget of -0.
+        (short + 0.0).to_string()
     } else if levels >= 1.0 && (eps * 255.0 - levels).abs() <= 1e-5 {
         format!("{levels}/255")
     } else {
@@ -46,14 +47,29 @@ pub(super) fn interval(p: &Proportion) -> String {
 
 fn rate(rate: f64, total: usize) -> String {
     let decimals = if total >= 1000 { 2 } else { 1 };
-    format!("{:.decimals$}", 100.0 * rate)
+    fixed(100.0 * rate, decimals)
+}
+
+/// A number with so many decimals. What is rounded to zero has no minus sign.
+pub(super) fn fixed(x: f64, decimals: usize) -> String {
+    let text = format!("{x:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(digits) if digits.bytes().all(|b| matches!(b, b'0' | b'.')) => digits.to_owned(),
+        _ => text,
+    }
+}
+
+/// A difference with so many decimals and its sign. What is rounded to zero has a plus sign.
+pub(super) fn signed(x: f64, decimals: usize) -> String {
+    let text = fixed(x, decimals);
+    if x.is_nan() || text.starts_with('-') { text } else { format!("+{text}") }
 }
 
 /// A radius or another L2 distance that must not be overstated: three decimals, rounded down.
 pub(super) fn radius_down(radius: f64) -> String {
     // The nudge keeps 0.29 * 1000 = 289.99999999999994 at 0.290; it is below the six decimals that
     // radii are stored with.
-    format!("{:.3}", (radius * 1e3 + 1e-9).floor() / 1e3)
+    fixed((radius * 1e3 + 1e-9).floor() / 1e3, 3)
 }
 
 /// A mean count: `12.5`, `104`, `12 400`.
@@ -61,7 +77,7 @@ pub(super) fn count(count: f64) -> String {
     if count < 100.0 && count.fract() > 0.0 {
         return format!("{count:.1}");
     }
-    let digits = format!("{count:.0}");
+    let digits = fixed(count, 0);
     let mut grouped = String::new();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
@@ -210,6 +226,32 @@ mod tests {
         assert_eq!(radius_down(0.2999), "0.299");
         assert_eq!(radius_down(0.29), "0.290");
         assert_eq!(radius_down(0.0), "0.000");
+    }
+
+    #[test]
+    fn a_zero_has_no_minus_sign() {
+        assert_eq!(radius_down(-0.0), "0.000");
+        assert_eq!(radius_down(-0.001), "-0.001");
+        assert_eq!(
+            (eps(-0.0), count(-0.0), duration(-0.0)),
+            ("0".into(), "0".into(), "0 s".into())
+        );
+        assert_eq!(rate(-0.0, 1000), "0.00");
+        for (x, decimals, plain, with_sign) in [
+            (0.0, 1, "0.0", "+0.0"),
+            (-0.0, 1, "0.0", "+0.0"),
+            (-0.04, 1, "0.0", "+0.0"),
+            (-0.06, 1, "-0.1", "-0.1"),
+            (0.04, 1, "0.0", "+0.0"),
+            (-0.4, 0, "0", "+0"),
+            (-10.0, 0, "-10", "-10"),
+            (12.34, 1, "12.3", "+12.3"),
+            (f64::NEG_INFINITY, 1, "-inf", "-inf"),
+            (f64::INFINITY, 1, "inf", "+inf"),
+            (f64::NAN, 1, "NaN", "NaN"),
+        ] {
+            assert_eq!((&*fixed(x, decimals), &*signed(x, decimals)), (plain, with_sign), "{x}");
+        }
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! The ceiling: with N votes and alpha not even an image that never changes class has a larger radius
 //! than sigma Phi^-1(alpha^(1/N)). A table that goes beyond it was made with another alpha, N or sigma.
 
+use std::cmp::Ordering;
+
+use super::claim::Origin;
+use super::printed::Printed;
 use super::subject::Subject;
-use super::{Check, Seen, down, short, votes};
+use super::table::Row;
+use super::{Check, Seen, counted, down, short, votes};
 
 pub(super) const CHECK: Check = Check {
     name: "ceiling",
@@ -11,40 +16,105 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn check(subject: &Subject) -> Vec<Seen> {
-    let claim = &subject.claim;
+    let (claim, theory) = (&subject.claim, &subject.theory);
     let certified = subject.certified().count();
-    let Some(ceiling) = subject.theory.ceiling(claim.n, claim.alpha) else {
-        return match certified {
-            0 => vec![],
-            count => vec![Seen::contradiction(format!(
-                "N {} and alpha {} certify nothing, but {count} rows have a certificate",
-                claim.n, claim.alpha
-            ))],
-        };
-    };
-    let above = |row: &&super::table::Row| {
-        let ceiling = subject.theory.ceiling(subject.n(row), claim.alpha).unwrap_or(0.0);
-        row.radius.low > ceiling * (1.0 + 1e-9)
+    if theory.ceiling(claim.n, claim.alpha).is_none() {
+        let Some(need) = Need::of(subject.certified()) else { return vec![] };
+        return vec![Seen::contradiction(format!(
+            "N {}{} and alpha {} certify nothing, but {} a certificate. What would fit: {}",
+            claim.n,
+            assumed(subject),
+            claim.alpha,
+            counted(certified, "row has", "rows have"),
+            fits(subject, &need, claim.n, None),
+        ))];
+    }
+    let ceiling_of = |n: u64| theory.ceiling(n, claim.alpha).unwrap_or(0.0);
+    let above = |row: &&Row| {
+        let (n, low) = (subject.n(row), row.radius.low);
+        low > ceiling_of(n) * (1.0 + 1e-9) && !theory.allows(n, claim.alpha, low)
     };
     let count = subject.certified().filter(above).count();
-    let Some(top) = subject
-        .certified()
-        .filter(above)
-        .map(|row| row.radius)
-        .max_by(|a, b| a.value.total_cmp(&b.value))
-    else {
-        return vec![];
-    };
+    let worst = subject.certified().filter(above).max_by(|a, b| by_low(a, b));
+    let Some(n) = worst.map(|row| subject.n(row)) else { return vec![] };
+    // Rows that stopped early have ceilings of their own. The message is about those of one N.
+    let alike = subject.certified().filter(above).filter(|row| subject.n(row) == n);
+    let Some(need) = Need::of(alike) else { return vec![] };
+    let ceiling = ceiling_of(n);
     let sigmas = |radius: f64| match claim.family.has_sigma() && claim.norm == "L2" {
         true => format!(" ({:.3} sigma)", radius / claim.sigma),
         false => String::new(),
     };
+    let settings = match claim.family.has_sigma() {
+        true => format!(", alpha {} and sigma {}", claim.alpha, claim.sigma),
+        false => format!(" and alpha {}", claim.alpha),
+    };
+    vec![Seen::contradiction(format!(
+        "{}, {}{}, does not fit N {n}{}{settings}, which allow {}{}; {count} of {certified} radii are too \
+         large. What would fit: {}",
+        if need.largest < subject.largest() { "a radius" } else { "the largest radius" },
+        need.largest,
+        sigmas(need.largest),
+        assumed(subject),
+        down(ceiling),
+        sigmas(ceiling),
+        fits(subject, &need, n, Some(ceiling)),
+    ))]
+}
+
+/// The smallest N that allows every radius of the table; `None` if there is none or no certificate.
+pub(super) fn smallest_n(subject: &Subject) -> Option<u64> {
+    let need = Need::of(subject.certified())?;
+    subject.theory.n_for(need.low, subject.claim.alpha)
+}
+
+/// What radii ask of a ceiling, however they were rounded.
+struct Need {
+    /// The largest of them, as it is printed.
+    largest: f64,
+    /// A ceiling below this one does not allow all of them. It need not belong to `largest`: with three
+    /// digits 0.999 is at least 0.9985, and 1.00 at least 0.995.
+    low: f64,
+    /// No radius is larger.
+    high: f64,
+}
+
+impl Need {
+    /// What `rows` ask; `None` if there is no row.
+    fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<Self> {
+        rows.map(|row| row.radius).fold(None, |need, Printed { value, low, high }| {
+            let before = need.unwrap_or(Self { largest: value, low, high });
+            Some(Self {
+                largest: before.largest.max(value),
+                low: before.low.max(low),
+                high: before.high.max(high),
+            })
+        })
+    }
+}
+
+fn by_low(a: &Row, b: &Row) -> Ordering {
+    a.radius.low.total_cmp(&b.radius.low)
+}
+
+/// Says of an N that nobody claims it.
+fn assumed(subject: &Subject) -> &'static str {
+    match subject.claim.origins.n {
+        Origin::Usual => " (assumed)",
+        _ => "",
+    }
+}
+
+/// The alpha, the N and the sigma, one at a time, under which `need` would be met.
+fn fits(subject: &Subject, need: &Need, n: u64, ceiling: Option<f64>) -> String {
+    let (claim, theory) = (&subject.claim, &subject.theory);
     let mut fits = Vec::new();
-    if let Some(alpha) = subject.theory.alpha_for(top.low, claim.n) {
-        let most = subject.theory.alpha_for(top.high, claim.n).unwrap_or(0.5);
+    if let Some(alpha) = theory.alpha_for(need.low, n) {
+        let most = theory.alpha_for(need.high, n).unwrap_or(0.5);
         fits.push(match round_number(alpha, most) {
             Some(round) => {
-                let whole = votes::whole(subject, round);
+                let (whole, certified) =
+                    (votes::whole(subject, round), subject.certified().count());
                 format!(
                     "alpha {} ({} to {}; {whole} of {certified} radii are whole numbers of votes \
                      under it)",
@@ -56,24 +126,17 @@ fn check(subject: &Subject) -> Vec<Seen> {
             None => format!("alpha {} to {}", digits(alpha), digits(most)),
         });
     }
-    if let Some(n) = subject.theory.n_for(top.low, claim.alpha) {
+    if let Some(n) = theory.n_for(need.low, claim.alpha) {
         fits.push(format!("N {n}"));
     }
-    if claim.family.has_sigma() {
-        fits.push(format!("sigma {}", digits(claim.sigma * top.low / ceiling)));
+    // No sigma makes a certificate of votes that prove nothing.
+    if let Some(ceiling) = ceiling.filter(|_| claim.family.has_sigma()) {
+        fits.push(format!("sigma {}", digits(claim.sigma * need.low / ceiling)));
     }
-    vec![Seen::contradiction(format!(
-        "the largest radius, {}{}, does not fit N {}, alpha {} and sigma {}, which allow {}{}; {count} of \
-         {certified} radii are too large. What would fit: {}",
-        top.value,
-        sigmas(top.value),
-        claim.n,
-        claim.alpha,
-        claim.sigma,
-        down(ceiling),
-        sigmas(ceiling),
-        fits.join(", or "),
-    ))]
+    match fits.is_empty() {
+        true => "no other alpha and no other N".to_owned(),
+        false => fits.join(", or "),
+    }
 }
 
 /// The roundest number between two: the one of fewest digits.
@@ -98,6 +161,9 @@ fn digits(x: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use super::super::Given;
     use super::*;
 
     #[test]
@@ -110,5 +176,66 @@ mod tests {
         ] {
             assert_eq!(round_number(low, high), round, "{low}");
         }
+    }
+
+    /// The finding of the ceiling, and the smallest N, of a log of sigma 0.25 with these radii.
+    fn audited(radii: &[&str], given: Given) -> (Option<String>, Option<u64>, String) {
+        let mut text = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n".to_owned();
+        for (image, radius) in radii.iter().enumerate() {
+            text += &format!("{image}\t1\t1\t{radius}\t1\t1.0\n");
+        }
+        let mut file = tempfile::Builder::new().prefix("sigma_0.25-").tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let audit = super::super::audit(file.path(), &given, None, &[], false).unwrap();
+        let found = audit.findings.iter().find(|f| f.check == "ceiling").map(|f| f.seen.clone());
+        (found, audit.smallest_n, audit.to_string())
+    }
+
+    #[test]
+    fn the_smallest_n_that_fits_is_named() {
+        // N = ln(alpha) / ln(Phi(radius / sigma)), rounded up, where the radius is the least that is printed
+        // like the largest one. The numbers are from Python's math.erfc and math.log1p.
+        for (radii, claimed, n) in [
+            // 0.978 is at least 0.9775.
+            (&["0.978", "0.5"][..], Some(100_000), 149_684),
+            (&["0.978", "0.5"], None, 149_684),
+            // 0.999 is at least 0.9985, and 1.00 only at least 0.995, which N 200 468 allows.
+            (&["0.999", "1.00"], Some(100_000), 212_648),
+            (&["1.00", "0.995"], Some(100_000), 200_468),
+            // Nine votes certify nothing.
+            (&["0.0501", "0.0500"], Some(9), 13),
+            // Of another program, in full precision.
+            (&["0.9528641408474784"], Some(10_000), 100_000),
+        ] {
+            let given = |n| Given { n, alpha: Some(0.001), ..Given::default() };
+            let (seen, smallest, _) = audited(radii, given(claimed));
+            let seen = seen.unwrap();
+            let named = format!("or N {n}");
+            assert!(seen.ends_with(&named) || seen.contains(&(named + ", or")), "{n}: {seen}");
+            assert_eq!(seen.contains("(assumed)"), claimed.is_none(), "{seen}");
+            assert_eq!(smallest, Some(n), "{seen}");
+            // What is named does fit, and one vote less does not.
+            assert_eq!(audited(radii, given(Some(n))).0, None, "{n}");
+            assert!(audited(radii, given(Some(n - 1))).0.is_some(), "{n}");
+        }
+    }
+
+    #[test]
+    fn an_assumed_n_is_compared_with_the_smallest_that_fits() {
+        let sentence =
+            "N 100000 is only assumed; the smallest N that allows the largest radius is 99413";
+        let (seen, smallest, text) = audited(&["0.953", "0.5"], Given::default());
+        assert_eq!((seen, smallest), (None, Some(99_413)));
+        assert!(text.contains(sentence), "{text}");
+        let claimed = Given { n: Some(100_000), ..Given::default() };
+        assert!(!audited(&["0.953", "0.5"], claimed).2.contains("assumed;"));
+        // No N is large enough for ten sigma.
+        let (seen, smallest, _) = audited(&["2.5"], Given::default());
+        let seen = seen.unwrap();
+        assert_eq!(smallest, None);
+        assert!(
+            !seen.contains("or N") && !seen.contains("fit: N") && seen.contains("sigma"),
+            "{seen}"
+        );
     }
 }

@@ -110,6 +110,9 @@ pub struct Audit {
     pub ceiling: Option<f64>,
     /// The largest radius of the table.
     pub largest: f64,
+    /// The smallest N that allows every radius of the table under the claimed alpha and sigma, however
+    /// the radii were rounded; `None` if no N does or the table has no certificate.
+    pub smallest_n: Option<u64>,
     /// Which images it is about.
     pub images: Pattern,
     /// What was found, contradictions and notes.
@@ -164,6 +167,7 @@ fn summarise(subject: &Subject, radii: &[f64], simultaneous: bool) -> Result<Aud
         claim: subject.claim.clone(),
         ceiling: subject.theory.ceiling(subject.claim.n, subject.claim.alpha),
         largest: subject.largest(),
+        smallest_n: ceiling::smallest_n(subject),
         images: Pattern::of(subject.table.rows.iter().map(|row| row.idx)),
         findings: findings.collect(),
         summary: Summary::of(subject, radii, simultaneous)?,
@@ -190,8 +194,15 @@ fn down(radius: f64) -> String {
 
 /// A number in at most six significant digits.
 fn short(x: f64) -> String {
-    if x == 0.0 || !x.is_finite() {
+    if !x.is_finite() {
         return x.to_string();
+    }
+    if x == 0.0 {
+        return "0".to_owned();
+    }
+    // The twelve decimals below would round it to zero.
+    if x.abs() < 1e-12 {
+        return format!("{x:e}");
     }
     let digits = (5 - x.abs().log10().floor() as i32).clamp(0, 12) as usize;
     let text = format!("{x:.digits$}");

@@ -20,8 +20,9 @@ pub struct Summary {
     pub abstained: f64,
     /// ACR: mean radius, a wrong prediction counting 0.
     pub average_radius: f64,
-    /// Mean wall time of an image.
-    pub seconds: f64,
+    /// Mean wall time of an image; `None` if the table has no column `time`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
 }
 
 /// Certified accuracy at one radius.
@@ -69,6 +70,8 @@ impl Summary {
             ([], run) => run.to_vec(),
             (given, _) => given.to_vec(),
         };
+        // A radius of -0 is reported as 0.
+        radii.iter_mut().for_each(|radius| *radius += 0.0);
         radii.sort_by(f64::total_cmp);
         radii.dedup();
         let n = printed.rows().len();
@@ -76,6 +79,7 @@ impl Summary {
             true => simultaneous::shares(subject, &radii).into_iter().map(Some).collect(),
             false => vec![None; radii.len()],
         };
+        let seconds: Option<f64> = printed.rows().iter().map(|row| row.seconds).sum();
         let at = |(radius, simultaneous): (f64, Option<Simultaneous>)| {
             let rate = printed.certified_accuracy(radius);
             let count = (rate * n as f64).round() as u64;
@@ -87,7 +91,7 @@ impl Summary {
             certified: radii.into_iter().zip(joint).map(at).collect(),
             abstained: printed.abstention_rate(),
             average_radius: printed.average_certified_radius(),
-            seconds: printed.rows().iter().map(|row| row.seconds).sum::<f64>() / n as f64,
+            seconds: seconds.map(|seconds| seconds / n as f64),
         })
     }
 }

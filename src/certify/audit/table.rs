@@ -17,7 +17,8 @@ pub(super) struct Row {
     pub(super) predict: i64,
     pub(super) radius: Printed,
     pub(super) correct: bool,
-    pub(super) seconds: f64,
+    /// `None` if the table has no column `time`.
+    pub(super) seconds: Option<f64>,
     pub(super) own: Own,
 }
 

@@ -142,6 +142,47 @@ fn damage_of_every_kind() {
 }
 
 #[test]
+fn a_log_without_the_column_time() {
+    let bare: String = log(&VOTES, 0.25, 0.001)
+        .lines()
+        .map(|line| line.rsplit_once('\t').unwrap().0.to_owned() + "\n")
+        .collect();
+    assert!(bare.starts_with("idx\tlabel\tpredict\tradius\tcorrect\n0\t"));
+    let timed = audited(&log(&VOTES, 0.25, 0.001), &Given::default());
+    let audit = audited(&bare, &Given::default());
+    assert!(timed.summary.seconds.is_some_and(|seconds| (seconds - 15.4).abs() < 1e-9));
+    assert_eq!(audit.summary.seconds, None);
+    // Everything else is the same.
+    let expected = Summary { seconds: None, ..timed.summary.clone() };
+    assert_eq!((&audit.summary, &audit.findings), (&expected, &timed.findings));
+    let (text, json) = (audit.to_string(), serde_json::to_string(&audit).unwrap());
+    assert!(!text.contains("s per image") && !json.contains("seconds"), "{text}\n{json}");
+    assert!(timed.to_string().contains(", 15.400 s per image"), "{timed}");
+    // Damage is found as in other logs.
+    let audit = audited(&bare.replace("\t0.935\t", "\t0.944\t"), &Given::default());
+    assert_eq!(contradiction(&audit).0, "votes");
+    let torn = audited(bare.trim_end().strip_suffix("\t1").unwrap(), &Given::default());
+    assert!(torn.findings.iter().any(|f| f.seen.contains("ends in the middle")), "{torn}");
+}
+
+#[test]
+fn a_zero_has_no_minus_sign() {
+    let given = Given { sigma: Some(0.25), n: Some(1000), ..claimed(0.001) };
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let rows = "0\t1\t-1\t-0.0\t0\t-0.0\n1\t1\t-1\t0.0\t0\t0:00:00\n";
+    file.write_all(format!("{HEADER}{rows}").as_bytes()).unwrap();
+    let audit = audit(file.path(), &given, None, &[-0.0, 0.0], false).unwrap();
+    assert_eq!(audit.summary.certified.len(), 1, "{audit}");
+    let text = audit.to_string();
+    for part in ["average certified radius 0.0000, 0.000 s", "of the table is 0\n", "  r 0 "] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    let summary = serde_json::to_string(&audit.summary).unwrap();
+    assert!(!summary.contains("-0") && audit.largest.is_sign_positive(), "{summary}");
+    assert_eq!((short(-0.0), short(-1e-13)), ("0".to_owned(), "-1e-13".to_owned()));
+}
+
+#[test]
 fn settings_under_which_nothing_is_certified() {
     let given = Given { n: Some(9), ..Given::default() };
     let audit = audited(&log(&[60_000], 0.25, 0.001), &given);

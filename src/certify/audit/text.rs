@@ -45,6 +45,13 @@ impl Display for Audit {
             )?,
             None => writeln!(f, "  ceiling  none: every image abstains")?,
         }
+        if let (Some(n), Origin::Usual) = (self.smallest_n, self.claim.origins.n) {
+            writeln!(
+                f,
+                "           N {} is only assumed; the smallest N that allows the largest radius is {n}",
+                self.claim.n
+            )?;
+        }
         for share in &self.summary.certified {
             let interval = format!("{}-{}", percent(share.low), percent(share.high));
             write!(f, "  r {:<6} certified {:>6} %", short(share.radius), percent(share.rate))?;
@@ -66,13 +73,16 @@ impl Display for Audit {
                 )?;
             }
         }
-        writeln!(
+        write!(
             f,
-            "  abstained {} %, average certified radius {:.4}, {:.3} s per image",
+            "  abstained {} %, average certified radius {:.4}",
             percent(self.summary.abstained),
-            self.summary.average_radius,
-            self.summary.seconds
+            self.summary.average_radius
         )?;
+        match self.summary.seconds {
+            Some(seconds) => writeln!(f, ", {seconds:.3} s per image")?,
+            None => writeln!(f)?,
+        }
         for finding in &self.findings {
             let weight = if finding.contradicts { "CONTRADICTION" } else { "note" };
             let sentence = format!("{weight}, {}: {}.", finding.check, finding.seen);

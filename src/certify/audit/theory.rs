@@ -44,6 +44,15 @@ impl Theory {
         self.radius(clopper_pearson::lower(n, n, alpha))
     }
 
+    /// Whether N votes and alpha allow `radius`. The ceiling is rounded down, and another program may
+    /// have rounded the same probability up. Both are f64, so the table gets the benefit of a few units
+    /// of the last place.
+    pub(super) fn allows(&self, n: u64, alpha: f64, radius: f64) -> bool {
+        let p_low = clopper_pearson::lower(n, n, alpha);
+        let reaches = |p| self.radius(p).is_some_and(|r| r * (1.0 + 32.0 * f64::EPSILON) >= radius);
+        self.radius(p_low).is_some() && reaches(p_low * (1.0 + 8.0 * f64::EPSILON))
+    }
+
     /// The votes among `n` that may have given a printed radius; `None` if no number of them does.
     pub(super) fn votes(
         &self,
@@ -94,9 +103,9 @@ impl Theory {
         bisect(1e-300f64.ln(), 0.5f64.ln(), proves).map(f64::exp)
     }
 
-    /// The smallest N that proves `radius` with alpha; `None` beyond 10^12.
+    /// The smallest N that [allows](Self::allows) `radius` with alpha; `None` beyond 10^12.
     pub(super) fn n_for(&self, radius: f64, alpha: f64) -> Option<u64> {
-        let proves = |n: u64| self.ceiling(n, alpha).is_some_and(|ceiling| ceiling >= radius);
+        let proves = |n: u64| self.allows(n, alpha, radius);
         let (mut fails, mut works) = (0, 1_000_000_000_000);
         if !proves(works) {
             return None;
@@ -177,5 +186,46 @@ mod tests {
         assert_eq!(theory.alpha_for(1.5, 100_000), None);
         assert_eq!(theory.n_for(5.0, 0.001), None);
         assert_eq!(theory.ceiling(9, 0.001), None);
+    }
+
+    #[test]
+    fn the_smallest_n_is_that_of_the_formula_in_every_family() {
+        // N = ln(alpha) / ln(p), rounded up, where p is the inverse of the family's formula at the radius.
+        // The numbers were computed outside of this program: the tail of the normal distribution by erfc,
+        // the binomial coefficients of random ablation exactly.
+        use CertifiedNorm::{L0, L1, L2, Linf};
+        let ablation = Family::Ablation { k: 6, fill: 0.0 };
+        for (family, norm, radius, n) in [
+            (Family::Gaussian, L2, 0.05, 13),
+            (Family::Gaussian, L2, 0.3, 57),
+            (Family::Gaussian, L2, 0.9, 43_412),
+            (Family::Gaussian, L1, 0.9, 43_412),
+            (Family::Gaussian, L2, 1.2, 8_707_308),
+            (Family::Gaussian, Linf, 0.1, 10_050),
+            (Family::Uniform, L1, 0.4, 178),
+            (Family::Uniform, Linf, 0.009, 553),
+            (Family::Laplace, L1, 1.0, 3952),
+            (ablation, L0, 1.0, 14),
+            (ablation, L0, 3.0, 26),
+            (ablation, L0, 5.0, 65),
+        ] {
+            let theory = Theory::new(family, norm, 0.25, [1, 8, 8]).unwrap();
+            assert_eq!(theory.n_for(radius, 0.001), Some(n), "{} {norm} {radius}", family.name());
+            assert!(theory.allows(n, 0.001, radius) && !theory.allows(n - 1, 0.001, radius));
+        }
+        // No probability proves more than half of the side of the cube, sqrt(3) sigma.
+        let uniform = Theory::new(Family::Uniform, L1, 0.25, [1, 8, 8]).unwrap();
+        assert_eq!(uniform.n_for(0.44, 0.001), None);
+        // Ten votes are the fewest that certify anything.
+        assert_eq!(gaussian(0.25).n_for(0.0, 0.001), Some(10));
+    }
+
+    #[test]
+    fn n_is_not_one_too_large_for_a_radius_in_full_precision() {
+        // Python's NormalDist().inv_cdf(0.001 ** (1 / 100_000)) / 4; the ceiling here is a little below.
+        let radius = 0.952_864_140_847_478_4;
+        let theory = gaussian(0.25);
+        assert!(theory.ceiling(100_000, 0.001).unwrap() < radius);
+        assert_eq!(theory.n_for(radius, 0.001), Some(100_000));
     }
 }

@@ -1,6 +1,7 @@
 //! Tables of certificates on disk, tab separated with a header line. Two kinds share their first six
 //! columns, `idx label predict radius correct time`: the logs of Cohen et al.'s scripts and of the
 //! papers after them, which end there, and ours, which go on with what [`CertificateRow`] adds.
+//! A log may lack the column `time`.
 //! [`Log`] reads the six columns of either, [`read_rows`] ours in full; [`LogWriter`] writes ours and
 //! [`write_cohen`] theirs.
 
@@ -15,7 +16,7 @@ pub use read::read_rows;
 pub(super) use read::{Columns, REMEDY, table_error};
 pub use write::{LogWriter, write_cohen};
 
-/// The six columns that all tables of certificates have.
+/// The columns that all tables of certificates have, and `time`, which some logs lack.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogRow {
     /// Index of the image in its data set.
@@ -29,8 +30,8 @@ pub struct LogRow {
     pub radius: f64,
     /// `predict` is `label`.
     pub correct: bool,
-    /// Wall time of the image.
-    pub seconds: f64,
+    /// Wall time of the image; `None` if the table has no column `time`.
+    pub seconds: Option<f64>,
 }
 
 impl From<&CertificateRow> for LogRow {
@@ -41,7 +42,7 @@ impl From<&CertificateRow> for LogRow {
             predict: row.predict,
             radius: row.radius,
             correct: row.correct == 1,
-            seconds: parse_time(&row.time).unwrap_or(0.0),
+            seconds: parse_time(&row.time),
         }
     }
 }

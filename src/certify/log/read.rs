@@ -14,10 +14,10 @@ pub(in crate::certify) const REMEDY: &str = "repair or remove the line, or fetch
 
 impl Log {
     /// Reads a table of either kind; its name is the file's without the extension. `time` may be
-    /// `0:00:13.736080` or bare seconds; columns after the sixth are not looked at.
+    /// `0:00:13.736080` or bare seconds, and the column may be absent. Other columns are not looked at.
     ///
     /// # Errors
-    /// With the file and line: if the file cannot be read, a column is missing, a value is not what
+    /// With the file and line: if the file cannot be read, a column other than `time` is missing, a value is not what
     /// its column holds, `correct` contradicts `predict`, or an image comes twice.
     pub fn read(path: &Path) -> Result<Self> {
         let mut reader = open(path)?;
@@ -58,30 +58,35 @@ pub fn read_rows(path: &Path) -> Result<Vec<CertificateRow>> {
     Ok(rows)
 }
 
-/// Positions of the six columns.
+/// Positions of the columns that are read.
 pub(in crate::certify) struct Columns {
-    positions: [usize; 6],
+    positions: [usize; 5],
+    /// The position of `time`, if there is such a column.
+    time: Option<usize>,
 }
 
 impl Columns {
-    const NAMES: [&str; 6] = ["idx", "label", "predict", "radius", "correct", "time"];
+    const NAMES: [&str; 5] = ["idx", "label", "predict", "radius", "correct"];
+    const TIME: &str = "time";
 
     pub(in crate::certify) fn find(path: &Path, header: &csv::StringRecord) -> Result<Self> {
-        let mut positions = [0; 6];
+        let find = |name: &str| header.iter().position(|column| column == name);
+        let mut positions = [0; 5];
         for (position, name) in positions.iter_mut().zip(Self::NAMES) {
-            *position = header.iter().position(|column| column == name).ok_or_else(|| {
-                Error::file(
-                    path,
-                    "line 1",
-                    format!("there is no column `{name}`"),
-                    format!("a table of certificates begins with {}", Self::NAMES.join(", ")),
-                )
+            *position = find(name).ok_or_else(|| {
+                let remedy = format!(
+                    "name the tab-separated columns of the table {} in its first line; the column {} may \
+                     be absent",
+                    Self::NAMES.join(", "),
+                    Self::TIME,
+                );
+                Error::file(path, "line 1", format!("there is no column `{name}`"), remedy)
             })?;
         }
-        Ok(Self { positions })
+        Ok(Self { positions, time: find(Self::TIME) })
     }
 
-    /// The text of one of the six columns.
+    /// The text of one of the columns that every table has.
     pub(in crate::certify) fn text<'a>(
         &self,
         record: &'a csv::StringRecord,
@@ -98,21 +103,28 @@ impl Columns {
         record: &csv::StringRecord,
     ) -> Result<LogRow> {
         let text = |column: usize| record.get(self.positions[column]).unwrap_or("");
-        let bad = |column: usize, what: &str| {
-            let problem = format!("`{}` is not {what}", text(column));
-            Error::file(path, format!("line {line}, {}", Self::NAMES[column]), problem, REMEDY)
+        let refuse = |name: &str, text: &str, what: &str| {
+            let problem = format!("`{text}` is not {what}");
+            Error::file(path, format!("line {line}, {name}"), problem, REMEDY)
         };
+        let bad = |column: usize, what: &str| refuse(Self::NAMES[column], text(column), what);
+        let duration = |at: usize| {
+            let text = record.get(at).unwrap_or("");
+            parse_time(text).ok_or_else(|| refuse(Self::TIME, text, "a duration"))
+        };
+        // Adding zero takes the sign off a radius of -0.
+        let radius = |text: &str| text.parse().map(|radius: f64| radius + 0.0);
         Ok(LogRow {
             idx: text(0).parse().map_err(|_| bad(0, "an index"))?,
             label: text(1).parse().map_err(|_| bad(1, "a class"))?,
             predict: text(2).parse().map_err(|_| bad(2, "a class or -1"))?,
-            radius: text(3).parse().map_err(|_| bad(3, "a radius"))?,
+            radius: radius(text(3)).map_err(|_| bad(3, "a radius"))?,
             correct: match text(4) {
                 "0" => false,
                 "1" => true,
                 _ => return Err(bad(4, "0 or 1")),
             },
-            seconds: parse_time(text(5)).ok_or_else(|| bad(5, "a duration"))?,
+            seconds: self.time.map(duration).transpose()?,
         })
     }
 }
@@ -180,12 +192,47 @@ mod tests {
                 predict: -1,
                 radius: 0.0,
                 correct: false,
-                seconds: 14.114_881,
+                seconds: Some(14.114_881),
             },
-            LogRow { idx: 20, label: 7, predict: 7, radius: 1.91, correct: true, seconds: 15.4 },
+            LogRow {
+                idx: 20,
+                label: 7,
+                predict: 7,
+                radius: 1.91,
+                correct: true,
+                seconds: Some(15.4),
+            },
         ];
         assert_eq!(log.rows(), expected);
         assert_eq!(log.name(), file.path().file_stem().unwrap().to_str().unwrap());
+    }
+
+    #[test]
+    fn the_column_time_may_be_absent() {
+        let header = HEADER.replace("\ttime", "");
+        let good = file(format!("{header}0\t3\t-1\t0.0\t0\n20\t7\t7\t1.91\t1\n"));
+        let log = Log::read(good.path()).unwrap();
+        let rows: Vec<_> = log.rows().iter().map(|r| (r.idx, r.radius, r.seconds)).collect();
+        assert_eq!(rows, [(0, 0.0, None), (20, 1.91, None)]);
+        // The column is found by its name, so the other columns may follow it.
+        let first = file("time\tidx\tlabel\tpredict\tradius\tcorrect\n2.5\t0\t3\t3\t0.5\t1\n");
+        assert_eq!(Log::read(first.path()).unwrap().rows()[0].seconds, Some(2.5));
+        // A column that is there has to hold durations.
+        let empty = file(format!("{HEADER}0\t3\t3\t0.5\t1\t\n"));
+        let error = Log::read(empty.path()).unwrap_err().to_string();
+        assert!(error.ends_with("line 2, time: `` is not a duration"), "{error}");
+        let short = file(format!("{header}0\t3\t3\t0.5\n"));
+        let error = Log::read(short.path()).unwrap_err().to_string();
+        assert!(error.ends_with("line 2: it has 4 columns, the header has 5"), "{error}");
+    }
+
+    #[test]
+    fn a_zero_has_no_sign() {
+        let file = file(format!("{HEADER}0\t3\t3\t-0.0\t1\t-0.0\n"));
+        let log = Log::read(file.path()).unwrap();
+        let LogRow { radius, seconds, .. } = log.rows()[0];
+        assert_eq!((radius, seconds), (0.0, Some(0.0)));
+        assert!(radius.is_sign_positive() && seconds.unwrap().is_sign_positive());
     }
 
     #[test]

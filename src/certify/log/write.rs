@@ -49,7 +49,7 @@ impl<W: Write> LogWriter<W> {
 }
 
 /// Writes a table as Cohen et al.'s scripts do, for tools that take exactly that; radii are rounded
-/// down to six decimals.
+/// down to six decimals. The column `time` is left out unless every row has a time.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -61,8 +61,10 @@ pub fn write_cohen(path: &Path, rows: &[LogRow]) -> Result<()> {
         predict: i64,
         radius: f64,
         correct: u8,
-        time: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time: Option<String>,
     }
+    let timed = rows.iter().all(|row| row.seconds.is_some());
     let file = File::create(path).map_err(Error::io("create", path))?;
     let mut csv = csv::WriterBuilder::new().delimiter(b'\t').from_writer(file);
     for row in rows {
@@ -72,7 +74,7 @@ pub fn write_cohen(path: &Path, rows: &[LogRow]) -> Result<()> {
             predict: row.predict,
             radius: rounding::floor_decimals(row.radius, 6),
             correct: u8::from(row.correct),
-            time: format_time(row.seconds),
+            time: row.seconds.filter(|_| timed).map(format_time),
         };
         csv.serialize(row).map_err(|e| Error::io("write", path)(e.into()))?;
     }
@@ -101,7 +103,7 @@ mod tests {
         assert_eq!(text.lines().next(), Some(header));
         let log = Log::read(file.path()).unwrap();
         assert_eq!(log.rows(), floored.each_ref().map(LogRow::from));
-        assert_eq!(log.rows()[0].seconds, 13.736_08);
+        assert_eq!(log.rows()[0].seconds, Some(13.736_08));
     }
 
     #[test]
@@ -121,5 +123,18 @@ mod tests {
         assert_eq!(Log::read(file.path()).unwrap().rows(), rows);
         let text = std::fs::read_to_string(file.path()).unwrap();
         assert_eq!(text.lines().nth(1), Some("0\t3\t3\t0.25\t1\t0:00:13.736080"));
+    }
+
+    #[test]
+    fn cohens_table_has_no_time_that_was_not_measured() {
+        let file = file("");
+        let [first, second] =
+            [row(0, 3, 0.25), row(20, ABSTAIN, 0.0)].map(|row| LogRow::from(&row));
+        write_cohen(file.path(), &[first, LogRow { seconds: None, ..second }]).unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let expected =
+            "idx\tlabel\tpredict\tradius\tcorrect\n0\t3\t3\t0.25\t1\n20\t3\t-1\t0.0\t0\n";
+        assert_eq!(text, expected);
+        assert!(Log::read(file.path()).unwrap().rows().iter().all(|row| row.seconds.is_none()));
     }
 }

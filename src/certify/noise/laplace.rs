@@ -57,6 +57,9 @@ mod tests {
             assert!((radius - l1).abs() < 2e-6, "{p}: {radius}");
         }
         assert_eq!(noise.radius(CertifiedNorm::Linf, 0.9, 3072), None);
+        // The logarithm of 1 times -lambda is -0.
+        let zero = noise.radius(CertifiedNorm::L1, 0.5, 3072).unwrap();
+        assert_eq!((zero, zero.is_sign_positive()), (0.0, true));
     }
 
     /// The classifier `z < t` has p = 1 - exp(-t / lambda) / 2 and loses its majority at distance t: no

@@ -72,7 +72,7 @@ pub trait Noise: Sync {
 }
 
 /// Takes off what a few correctly rounded operations and functions that are right to two units of the
-/// last place may have added.
+/// last place may have added. A zero has no sign.
 fn down(radius: f64) -> f64 {
-    (radius * (1.0 - 16.0 * f64::EPSILON)).max(0.0)
+    (radius * (1.0 - 16.0 * f64::EPSILON)).max(0.0) + 0.0
 }

@@ -47,7 +47,8 @@ impl Compared {
         if images == 0 {
             return Err(Error::setting(&*pair.title, "there are no images", "run the jobs first"));
         }
-        let mean = |sum: f64| sum / images as f64;
+        // Adding zero takes the sign off the mean of radii of -0.
+        let mean = |sum: f64| sum / images as f64 + 0.0;
         let differences: Vec<f64> = values().map(|(a, b)| a - b).collect();
         let (low, high) = bootstrap::interval(
             &differences,

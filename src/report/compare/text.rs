@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::{Compared, Comparison};
+use crate::report::format;
 
 impl Display for Comparison {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -42,12 +43,12 @@ impl Display for Comparison {
 fn fields(row: &Compared) -> [String; 9] {
     let decimals = if row.images >= 1000 { 2 } else { 1 };
     let value = |x: f64| match row.pairs {
-        Some(_) => format!("{:.decimals$}", 100.0 * x),
-        None => format!("{x:.3}"),
+        Some(_) => format::fixed(100.0 * x, decimals),
+        None => format::fixed(x, 3),
     };
     let signed = |x: f64| match row.pairs {
-        Some(_) => format!("{:+.decimals$}", 100.0 * x),
-        None => format!("{x:+.3}"),
+        Some(_) => format::signed(100.0 * x, decimals),
+        None => format::signed(x, 3),
     };
     let p = |p: Option<f64>| match p {
         None => "-".to_owned(),
