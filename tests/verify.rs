@@ -5,6 +5,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
+use candle_core::DType;
 use epsball::data;
 use support::{Ran, Sandbox};
 
@@ -68,11 +69,35 @@ fn images_of_a_run_prove_the_robust_accuracy_of_its_board() {
     assert_eq!(judgement["robust_accuracy"], robust as f64 / 40.0);
     assert_eq!(judgement["clean_accuracy"], right as f64 / 40.0);
     assert_eq!(judgement["outside"], 0);
+    let mut board = csv::Reader::from_path(sandbox.path("run/leaderboard.csv")).unwrap();
+    let worst = board.headers().unwrap().iter().position(|column| column == "worst case").unwrap();
+    let row = board.records().next().unwrap().unwrap();
+    let worst: f64 = row[worst].parse().unwrap();
+    assert_eq!(judgement["robust_accuracy"], worst, "not as on the board");
 
     // Half of the budget leaves most of them outside, and they do not count.
     let ran = judge(&sandbox, FILE, &["--norm", "Linf", "--eps", "0.05", "-n", "40"]);
     assert_eq!(ran.code, 1, "{}", ran.all());
     assert!(ran.stdout.contains("would count them"), "{}", ran.all());
+}
+
+#[test]
+fn bytes_with_channels_last_are_read_and_that_is_said() {
+    let sandbox = Sandbox::new();
+    let batch = data::open("digits").unwrap().read(&(0..40).collect::<Vec<_>>()).unwrap();
+    let bytes = (batch.images * 255.0).unwrap().round().unwrap().to_dtype(DType::U8).unwrap();
+    bytes.permute((0, 2, 3, 1)).unwrap().write_npy(sandbox.path("x_adv.npy")).unwrap();
+    let judged =
+        |eps: &str| judge(&sandbox, "x_adv.npy", &["--norm", "Linf", "--eps", eps, "-n", "40"]);
+    let ran = judged("1/255");
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.stderr.contains("the array holds bytes: 0 to 255 becomes 0 to 1"), "{}", ran.all());
+    assert!(ran.stderr.contains("[N, H, W, C]: its channels are put first"), "{}", ran.all());
+    assert!(ran.stdout.contains(" 0 outside, "), "{}", ran.all());
+    // Rounding to bytes is more than this eps allows, though no answer changes.
+    let ran = judged("0.0001");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.stdout.contains("more outside the threat model"), "{}", ran.all());
 }
 
 #[test]

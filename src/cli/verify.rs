@@ -155,6 +155,9 @@ fn adversarial(args: &Args, file: &Path) -> Result<u8> {
     interrupt::listen();
     let (batch, stop) = (args.batch.unwrap_or(BATCH), &interrupt::requested);
     let judgement = judge_foreign(&foreign, &network, data.as_ref(), &threat, batch, stop)?;
+    for note in &judgement.notes {
+        eprintln!("{}: {note}", file.display());
+    }
     if args.json {
         println!("{}", json(&judgement)?);
     } else {
@@ -164,7 +167,7 @@ fn adversarial(args: &Args, file: &Path) -> Result<u8> {
         persist::replace(path, &judgement.csv()?)?;
         eprintln!("wrote {}", path.display());
     }
-    Ok(if judgement.outside == 0 { exit::OK } else { exit::CONTRADICTED })
+    Ok(if judgement.not_allowed == 0 { exit::OK } else { exit::CONTRADICTED })
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String> {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
 use crate::ops::with_slice;
 use crate::stats::wilson;
-use crate::threat::{Change, Threat};
+use crate::threat::{Change, Norm, Threat};
 
 /// Version of the fields of [`Judgement`] as JSON.
 pub const FOREIGN_VERSION: u32 = 1;
@@ -54,7 +54,7 @@ pub struct VerdictRow {
     pub inside: bool,
     /// Whether all of its values lie in [0, 1]; NaN does not.
     pub in_box: bool,
-    /// Largest absolute difference of a value.
+    /// Largest absolute difference of a value. As the next two, NaN if the image holds NaN.
     pub linf: f64,
     /// Euclidean length of the difference.
     pub l2: f64,
@@ -91,6 +91,9 @@ pub struct Judgement {
     pub sha256: String,
     /// Name of the array of images in it; empty if it has none.
     pub array: String,
+    /// What was done to its numbers to make them images, a sentence each: bytes scaled to [0, 1], channels
+    /// put first.
+    pub notes: Vec<String>,
     /// Name of the network.
     pub model: String,
     /// What the network computes with, as a hash; see [`crate::model::ModelInfo`].
@@ -111,6 +114,11 @@ pub struct Judgement {
     pub outside: usize,
     /// See [`Verdict::Robust`].
     pub robust: usize,
+    /// Images outside the threat model, whatever their verdict is.
+    pub not_allowed: usize,
+    /// Distance of the farthest broken image: in the norm of the ball, or in changed pixels for a patch.
+    /// `None` if none is broken.
+    pub farthest: Option<f64>,
     /// Share of clean images that are classified as their labels say, in [0, 1].
     pub clean_accuracy: f64,
     /// What robust accuracy is at most, by these images: the share that is robust or outside.
@@ -168,6 +176,7 @@ pub fn judge_foreign(
         file: foreign.path.clone(),
         sha256: sha256_file(&foreign.path)?,
         array: images.name.clone(),
+        notes: images.notes.clone(),
         model: info.name.clone(),
         identity: info.identity.clone(),
         data: data.info().name.clone(),
@@ -181,6 +190,12 @@ pub fn judge_foreign(
         broken: of(Verdict::Broken),
         outside,
         robust,
+        not_allowed: verdicts.iter().filter(|row| !row.inside).count(),
+        farthest: verdicts
+            .iter()
+            .filter(|row| row.verdict == Verdict::Broken)
+            .map(|row| row.distance(threat))
+            .reduce(f64::max),
         clean_accuracy: share(count - misclassified),
         robust_accuracy: share(robust + outside),
         interval: [low, high],
@@ -225,6 +240,8 @@ fn judge(
             let row = |(i, (x, x0)): (usize, (&[f32], &[f32]))| {
                 let (label, is) = (clean.labels[i], Change::of(x, x0, shape));
                 let inside = threat.allows(x, x0, shape);
+                // The largest difference is found by comparing, which passes over NaN.
+                let linf = if x.iter().any(|value| value.is_nan()) { f64::NAN } else { is.linf };
                 let verdict = match (before[i] == label, after[i] == label, inside) {
                     (false, _, _) => Verdict::Misclassified,
                     (true, true, _) => Verdict::Robust,
@@ -241,7 +258,7 @@ fn judge(
                     verdict,
                     inside,
                     in_box: x.iter().all(|value| (0.0..=1.0).contains(value)),
-                    linf: is.linf,
+                    linf,
                     l2: is.l2,
                     l1: is.l1,
                     l0: is.l0,
@@ -261,9 +278,8 @@ fn about_outside(verdicts: &[VerdictRow], threat: &Threat) -> Outside {
     let beyond_box = outside().filter(|row| !row.in_box).count();
     let (excess, sufficient) = match threat {
         _ if others().count() == 0 => (None, None),
-        Threat::Ball { norm, eps } => {
-            let distance = |row: &VerdictRow| row.distance(*norm);
-            let largest = others().map(distance).fold(0.0, f64::max);
+        Threat::Ball { eps, .. } => {
+            let largest = others().map(|row| row.distance(threat)).fold(0.0, f64::max);
             (Some(largest - f64::from(*eps)), Some(largest.to_string()))
         }
         Threat::Patch(patch) => {
@@ -278,13 +294,13 @@ fn about_outside(verdicts: &[VerdictRow], threat: &Threat) -> Outside {
 }
 
 impl VerdictRow {
-    /// Distance from the clean image in this norm.
-    fn distance(&self, norm: crate::threat::Norm) -> f64 {
-        use crate::threat::Norm;
-        match norm {
-            Norm::Linf => self.linf,
-            Norm::L2 => self.l2,
-            Norm::L1 => self.l1,
+    /// Distance from the clean image: in the norm of the ball, or in changed pixels for a patch.
+    fn distance(&self, threat: &Threat) -> f64 {
+        match threat {
+            Threat::Ball { norm: Norm::Linf, .. } => self.linf,
+            Threat::Ball { norm: Norm::L2, .. } => self.l2,
+            Threat::Ball { norm: Norm::L1, .. } => self.l1,
+            Threat::Patch(_) => self.l0 as f64,
         }
     }
 }

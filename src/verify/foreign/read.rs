@@ -33,6 +33,8 @@ pub(super) struct Images {
     pub(super) name: String,
     /// Position in the data set of the image that each row is about.
     pub(super) positions: Vec<usize>,
+    /// What was done to the numbers of the file to make them images, a sentence each.
+    pub(super) notes: Vec<String>,
     /// True classes by the file's account, a row each.
     pub(super) labels: Option<Vec<i128>>,
     numbers: Numbers,
@@ -92,8 +94,10 @@ impl Images {
             Some(ids) => positions(path, &ids, data)?,
             None => (0..len).collect(),
         };
+        let notes = notes(chosen, channels_last);
+        let name = chosen.name.clone();
         let numbers = file.read(path, index)?;
-        Ok(Self { name: chosen.name.clone(), positions, labels, numbers, channels_last, shape })
+        Ok(Self { name, positions, notes, labels, numbers, channels_last, shape })
     }
 
     /// The images of `rows`, one after the other as `[C, H, W]`.
@@ -132,6 +136,19 @@ fn layout(array: &[usize], [c, h, w]: [usize; 3]) -> Option<(usize, bool)> {
         [n, ref image @ ..] if *image == [h, w, c] => Some((n, true)),
         _ => None,
     }
+}
+
+/// What is done to the numbers of this array to make them images.
+fn notes(entry: &Entry, channels_last: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if entry.type_name == "uint8" {
+        notes.push(format!("{} holds bytes: 0 to 255 becomes 0 to 1", title(entry)));
+    }
+    if channels_last {
+        let title = title(entry);
+        notes.push(format!("{title} is [N, H, W, C]: its channels are put first"));
+    }
+    notes
 }
 
 /// Index of the array of images.

@@ -145,6 +145,8 @@ fn every_verdict() {
     assert!(text.contains("robust accuracy  at most 50.00 % (2 of 4; 95 % interval"), "{text}");
     assert!(text.contains("1 broken, 1 robust, 1 outside, 1 misclassified"), "{text}");
     assert!(text.contains("eps 0.25") && text.contains("would count them"), "{text}");
+    assert!(text.contains("farthest broken  0.15") && !text.contains("not allowed"), "{text}");
+    assert!((judgement.farthest.unwrap() - 0.15).abs() < 1e-6 && judgement.not_allowed == 1);
     let csv = String::from_utf8(judgement.csv().unwrap()).unwrap();
     assert_eq!(csv.lines().count(), 5);
     assert!(csv.contains(",outside,false,true,"), "{csv}");
@@ -159,6 +161,7 @@ fn a_hair_too_far_is_outside() {
     let patch = Threat::Patch(Patch { height: 1, width: 2 });
     let one_row = [0.0, 0.0, 0.5625, 0.5625];
     assert_eq!(judged(&one_row, &data, patch, 1).broken, 1);
+    assert_eq!(judged(&one_row, &data, patch, 1).farthest, Some(2.0));
     let about = judged(&grey(&[0.25]), &data, patch, 1).about_outside.unwrap();
     assert_eq!((about.excess, about.sufficient.as_deref()), (Some(1.0), Some("2x2")));
 }
@@ -172,9 +175,22 @@ fn what_leaves_the_box_or_is_no_number_never_counts() {
     assert_eq!((judgement.broken, judgement.robust_accuracy), (0, 1.0));
     assert!(judgement.verdicts.iter().all(|row| !row.inside && !row.in_box));
     assert_eq!(judgement.verdicts[0].verdict, Verdict::Outside);
+    let row = &judgement.verdicts[1];
+    assert!(row.linf.is_nan() && row.l2.is_nan() && row.l1.is_nan() && row.l0 == 1, "{row:?}");
     let about = judgement.about_outside.clone().unwrap();
     assert!(about.beyond_box >= 1 && about.excess.is_none() && about.sufficient.is_none());
     assert!(judgement.to_string().contains("leave the box [0, 1] or hold NaN"), "{judgement}");
+}
+
+#[test]
+fn an_image_outside_is_told_though_it_changes_no_answer() {
+    let data = Fixed::new(&grey(&[0.6, 0.6]), SHAPE, &[0, 1]);
+    let judgement = judged(&grey(&[0.9, 0.9]), &data, Threat::ball(Norm::Linf, 0.2), 1);
+    assert_eq!((judgement.robust, judgement.misclassified, judgement.outside), (1, 1, 0));
+    assert_eq!((judgement.not_allowed, judgement.farthest), (2, None));
+    let text = judgement.to_string();
+    assert!(text.contains("not allowed      2 more outside the threat model"), "{text}");
+    assert!(!text.contains("farthest"), "{text}");
 }
 
 /// Two images of 3x2x4, black and white.
@@ -191,6 +207,8 @@ fn every_format_reads_the_same_images() {
     let doubles: Vec<u8> = pixels.iter().flat_map(|p| f64::from(*p).to_le_bytes()).collect();
     let halves: Vec<u8> =
         pixels.iter().flat_map(|p| half::f16::from_f32(*p).to_le_bytes()).collect();
+    let brains: Vec<u8> =
+        pixels.iter().flat_map(|p| half::bf16::from_f32(*p).to_le_bytes()).collect();
     let last: Vec<u8> = (0..48).map(|i| bytes[i / 24 * 24 + i % 3 * 8 + i % 24 / 3]).collect();
     let labels = npy("<i8", &[2], &[4, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
     let tensors = |dtype: DType| {
@@ -230,6 +248,7 @@ fn every_format_reads_the_same_images() {
         ("x.pt", checkpoint(alone("ByteStorage"), vec![("0", bytes.clone())])),
         ("x.pth", checkpoint(alone("DoubleStorage"), vec![("0", doubles.clone())])),
         ("x.pth", checkpoint(alone("HalfStorage"), vec![("0", halves.clone())])),
+        ("x.pth", checkpoint(alone("BFloat16Storage"), vec![("0", brains.clone())])),
         ("x.pth", stream(&alone("FloatStorage"), &[("0", floats(&pixels))])),
         ("x.pt", dict("adv_complete")),
         ("x.pt", dict("adv_inputs")),

@@ -13,9 +13,6 @@ impl fmt::Display for Judgement {
         let budget = self.eps.map(|eps| format!(", eps {eps}")).unwrap_or_default();
         let (model, data) = (&self.model, &self.data);
         writeln!(f, "{model} on {data}, {} images, {}{budget}", self.images, self.threat)?;
-        let right = self.images - self.misclassified;
-        let clean = percent(self.clean_accuracy);
-        writeln!(f, "clean accuracy   {clean} ({right} of {})", self.images)?;
         let [low, high] = self.interval.map(percent);
         let (left, most) = (self.robust + self.outside, percent(self.robust_accuracy));
         writeln!(
@@ -23,14 +20,28 @@ impl fmt::Display for Judgement {
             "robust accuracy  at most {most} ({left} of {}; 95 % interval {low} to {high})",
             self.images
         )?;
+        let right = self.images - self.misclassified;
+        let clean = percent(self.clean_accuracy);
+        writeln!(f, "clean accuracy   {clean} ({right} of {})", self.images)?;
         write!(
             f,
             "verdicts         {} broken, {} robust, {} outside, {} misclassified",
             self.broken, self.robust, self.outside, self.misclassified
         )?;
-        match &self.about_outside {
-            Some(about) => self.outside(about, f),
-            None => Ok(()),
+        if let Some(farthest) = self.farthest {
+            let unit = if self.eps.is_some() { self.threat.as_str() } else { "changed pixels" };
+            write!(f, "\nfarthest broken  {farthest} {unit}")?;
+        }
+        if let Some(about) = &self.about_outside {
+            self.outside(about, f)?;
+        }
+        match self.not_allowed.saturating_sub(self.outside) {
+            0 => Ok(()),
+            others => write!(
+                f,
+                "\nnot allowed      {others} more outside the threat model, which are classified \
+                 correctly or whose clean image is misclassified"
+            ),
         }
     }
 }
