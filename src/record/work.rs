@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Work {
-    /// An attack; its table holds [`AttackRow`]s (`.csv`).
+    /// An attack; its table holds [`AttackRow`](super::AttackRow)s (`.csv`).
     Attack {
         /// Column title, unique per model: `pgd-linf`, `patch-rs`.
         label: String,
@@ -30,7 +30,7 @@ pub enum Work {
         /// Every hyper-parameter by its name in the paper.
         parameters: BTreeMap<String, String>,
     },
-    /// Randomized smoothing; its table holds [`CertificateRow`]s (`.tsv`).
+    /// Randomized smoothing; its table holds [`CertificateRow`](super::CertificateRow)s (`.tsv`).
     Certificate {
         /// Column title: `smoothing-0.25`.
         label: String,
@@ -48,7 +48,7 @@ pub enum Work {
         /// Every parameter by its name in the paper (N0, N, alpha).
         parameters: BTreeMap<String, String>,
     },
-    /// A certificate against patches; its table holds [`PatchRow`]s (`.tsv`).
+    /// A certificate against patches; its table holds [`PatchRow`](super::PatchRow)s (`.tsv`).
     PatchCertificate {
         /// Column title, unique per model: `patchcleanser-2x2`.
         label: String,
@@ -59,7 +59,7 @@ pub enum Work {
         /// Every parameter by its name in the paper, the size of the patch as it was stated.
         parameters: BTreeMap<String, String>,
     },
-    /// Deterministic bounds of the network itself; its table holds [`BoundRow`]s (`.tsv`).
+    /// Deterministic bounds of the network itself; its table holds [`BoundRow`](super::BoundRow)s (`.tsv`).
     Bound {
         /// Column title: `crown-linf`.
         label: String,
