@@ -168,6 +168,55 @@ fn images_are_matched_by_what_they_are() {
 }
 
 #[test]
+fn logs_without_the_column_time_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let bare = "idx\tlabel\tpredict\tradius\tcorrect\n0\t1\t1\t0.3\t1\n20\t1\t-1\t0.0\t0\n";
+    let timed =
+        "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.1\t1\t1.0\n20\t1\t1\t0.6\t1\t2.0\n";
+    std::fs::write(path("bare.tsv"), bare).unwrap();
+    std::fs::write(path("timed.tsv"), timed).unwrap();
+    let settings = Settings { radii: vec![0.25], ..Settings::default() };
+    let comparison = compare(&path("bare.tsv"), &path("timed.tsv"), &settings).unwrap();
+    let [certified, radius] = &comparison.rows[..] else { panic!("{comparison}") };
+    assert_eq!((certified.first, certified.second, certified.images), (0.5, 0.5, 2));
+    assert!((radius.first - 0.15).abs() < 1e-12 && (radius.second - 0.35).abs() < 1e-12);
+    assert!(compare(&path("bare.tsv"), &path("bare.tsv"), &settings).is_ok());
+}
+
+#[test]
+fn what_rounds_to_nothing_has_no_minus_sign() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, rows: &[(i64, &str)]| {
+        let mut text = "idx\tlabel\tpredict\tradius\tcorrect\n".to_owned();
+        for (image, (predict, radius)) in rows.iter().enumerate() {
+            text += &format!("{image}\t1\t{predict}\t{radius}\t{}\n", u8::from(*predict == 1));
+        }
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    // A difference of -0.0001 in the mean radius, and a radius of -0 at a radius of -0.
+    let a = write("a.tsv", &[(1, "-0.0"), (-1, "-0.0"), (1, "0.5")]);
+    let b = write("b.tsv", &[(1, "0.0001"), (-1, "0.0"), (1, "0.5002")]);
+    let settings = Settings { radii: vec![-0.0], ..Settings::default() };
+    // The first lines name the files.
+    let table = |comparison: &Comparison| {
+        comparison.to_string().lines().skip(3).collect::<Vec<_>>().join("\n")
+    };
+    let text = table(&compare(&a, &b, &settings).unwrap());
+    assert!(text.contains("certified L2 0 ") && !text.contains("-0"), "{text}");
+    let line = text.lines().find(|line| line.starts_with("average L2 radius")).unwrap();
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(fields[3..8], ["0.167", "0.167", "+0.000", "+0.000", "to"], "{text}");
+    // All abstain on one side: its mean radius is 0.
+    let (a, b) = (write("c.tsv", &[(-1, "-0.0")]), write("d.tsv", &[(-1, "0.0")]));
+    let comparison = compare(&a, &b, &settings).unwrap();
+    let json = serde_json::to_string(&comparison.rows).unwrap();
+    assert!(!json.contains("-0") && !table(&comparison).contains("-0"), "{json}\n{comparison}");
+}
+
+#[test]
 fn other_images_labels_or_data_are_refused() {
     let [a, b] = two();
     let (_folder, first, second) = folders([a, b.images(|idx| format!("another {idx}"))]);
