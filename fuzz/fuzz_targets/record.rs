@@ -40,7 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let folder = shared::folder().join("run");
     let table = folder.join("jobs/m/a.csv");
-    let _ = (CheckRecord::read(&table), CountsRecord::read(&table));
+    let _ = (CheckRecord::read(&table, "k"), CountsRecord::read(&table, "k"));
     if let Ok((record, rows)) = CorruptionRecord::read(&folder) {
         let baseline = (record.clone(), rows.clone());
         if let Ok(report) = CorruptionReport::new(record, &rows, Some(&baseline)) {
