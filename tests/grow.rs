@@ -160,4 +160,26 @@ fn a_table_belongs_to_its_job() {
     assert!(other.stderr.contains("belongs to another job"), "{}", other.stderr);
     std::fs::remove_file(sandbox.path("run/run.toml")).unwrap();
     assert!(attack("").stderr.contains("already finished"));
+    // Also if fewer images are asked for than the table has.
+    std::fs::remove_file(sandbox.path("run/run.toml")).unwrap();
+    let fewer = sandbox.run(&[
+        "attack",
+        "-m",
+        "bundled:digits-pgd",
+        "-d",
+        "digits",
+        "-n",
+        "5",
+        "-a",
+        "pgd",
+        "--norm",
+        "Linf",
+        "--eps",
+        "0.1",
+        "-o",
+        "run",
+    ]);
+    assert_eq!(fewer.code, 0, "{}", fewer.stderr);
+    assert!(fewer.stderr.contains("already finished"), "{}", fewer.stderr);
+    assert!(fewer.stdout.contains("8 images"), "{}", fewer.stdout);
 }

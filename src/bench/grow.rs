@@ -3,7 +3,7 @@
 //! contradicts the folder is refused, because its rows would be about something else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::names::distinguish;
 use super::plan::Plan;
@@ -55,13 +55,18 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
         };
         let job = &mut record.jobs[at];
         job.work.extend(&new.work);
-        let done = tables.get(&job.key).map(|(_, images)| images);
-        if let Some(images) = done.filter(|images| job.finished && images.len() < job.images) {
-            return Err(cut(&folder.join(&job.file), images.len(), job.images));
+        let table = folder.join(&job.file);
+        // A table that the record does not know of is this job's own, or the job says whose it is.
+        let own = || table_images(&table, &job.key).ok();
+        let done = tables.get(&job.key).cloned().or_else(own);
+        if let Some(rows) = done.as_ref().map(Vec::len)
+            && job.finished
+            && rows < job.images
+        {
+            return Err(cut(&table, rows, job.images));
         }
         let wanted = plan.images[planned.data].iter().map(|(idx, _)| *idx);
-        let all: BTreeSet<u64> =
-            wanted.chain(done.into_iter().flatten().map(|(idx, _)| *idx)).collect();
+        let all: BTreeSet<u64> = wanted.chain(done.iter().flatten().map(|(idx, _)| *idx)).collect();
         job.images = all.len();
         job.finished = done.is_some_and(|done| done.len() == all.len());
         jobs.push(job.clone());
@@ -117,14 +122,14 @@ fn lock(folder: &Path) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// File and images (index and digest) of every table in the folder, by the key of its job.
-type Tables = BTreeMap<String, (PathBuf, Vec<(u64, String)>)>;
+/// Images (index and digest) of every table that the record knows of, by the key of its job.
+type Tables = BTreeMap<String, Vec<(u64, String)>>;
 
 fn tables(record: &RunRecord, folder: &Path) -> Result<Tables> {
     let table = |job: &JobRecord| {
         let path = folder.join(&job.file);
         let images = table_images(&path, &job.key)?;
-        Ok((job.key.clone(), (path, images)))
+        Ok((job.key.clone(), images))
     };
     record.jobs.iter().map(table).collect()
 }
@@ -169,7 +174,7 @@ fn add_data(
 ) -> Result<()> {
     let now: BTreeMap<u64, &str> = wanted.iter().map(|(idx, image)| (*idx, &**image)).collect();
     for job in record.jobs.iter().filter(|job| job.data == data.name) {
-        for (idx, image) in tables.get(&job.key).iter().flat_map(|(_, images)| images) {
+        for (idx, image) in tables.get(&job.key).into_iter().flatten() {
             if let Some(new) = now.get(idx).filter(|new| *new != image) {
                 return Err(Error::file(
                     folder.join(&job.file),

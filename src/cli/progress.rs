@@ -67,7 +67,7 @@ impl Progress for Shown {
         self.bar.set_message(job.id.clone());
         self.bar.inc(done as u64);
         self.bar.reset_eta();
-        let left = job.images - done;
+        let left = job.images.saturating_sub(done);
         self.job = Some(Job {
             id: job.id.clone(),
             images: job.images,
