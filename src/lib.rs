@@ -5,8 +5,9 @@
 //! values, [`zoo`] builds published architectures from them and [`model`] reads their weights.
 //! [`data`] reads images, [`rng`] draws numbers that belong to an image, [`loss`] says what an attack
 //! climbs and [`threat`] what it may do. [`attack`] and [`certify`] are what epsball exists for;
-//! [`stats`] keeps their numbers sound. [`record`] is what a run leaves on disk, [`mod@bench`] runs suites and
-//! [`report`] makes leaderboards of runs. Imports run downwards only.
+//! [`stats`] keeps their numbers sound. [`record`] is what a run leaves on disk, [`work`] the kinds of work that a
+//! job can be, each from its settings to its results; [`mod@bench`] runs suites and [`report`] makes leaderboards of
+//! runs. Imports run downwards only.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod attack;
@@ -29,12 +30,14 @@ mod pickle;
 pub mod published;
 pub mod record;
 pub mod report;
+pub mod results;
 pub mod rng;
 pub mod rows;
 pub mod stats;
 pub mod threat;
 pub mod train;
 pub mod verify;
+pub mod work;
 pub mod zoo;
 
 pub use error::{Error, Result};

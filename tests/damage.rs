@@ -7,12 +7,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use epsball::record::{
-    AttackRow, BoundRow, CertificateRow, CheckRecord, CountsRecord, JobRecord, PatchRow, RunRecord,
-    Work, read_table,
-};
+use epsball::certify::patch::PatchRow;
+use epsball::certify::{BoundRow, CertificateRow};
+use epsball::record::{CheckRecord, JobRecord, RunRecord, read_table};
 use epsball::report::{Exporter as _, Leaderboard, Summary};
 use epsball::rng::Stream;
+use epsball::work::{AttackRow, CountsRecord};
 use support::Sandbox;
 
 const SUITE: &str = r#"
@@ -84,11 +84,12 @@ fn rows(path: &Path, job: &JobRecord) -> epsball::error::Result<Vec<String>> {
     fn text<T: std::fmt::Debug>(rows: Vec<T>) -> Vec<String> {
         rows.iter().map(|row| format!("{row:?}")).collect()
     }
-    Ok(match &job.work {
-        Work::Attack { .. } => text(read_table::<AttackRow>(path, &job.key)?.rows),
-        Work::Certificate { .. } => text(read_table::<CertificateRow>(path, &job.key)?.rows),
-        Work::PatchCertificate { .. } => text(read_table::<PatchRow>(path, &job.key)?.rows),
-        Work::Bound { .. } => text(read_table::<BoundRow>(path, &job.key)?.rows),
+    Ok(match job.work.kind.as_str() {
+        "attack" => text(read_table::<AttackRow>(path, &job.key)?.rows),
+        "smoothing" => text(read_table::<CertificateRow>(path, &job.key)?.rows),
+        "patch" => text(read_table::<PatchRow>(path, &job.key)?.rows),
+        "bound" => text(read_table::<BoundRow>(path, &job.key)?.rows),
+        other => panic!("{other}"),
     })
 }
 
@@ -101,7 +102,7 @@ fn no_damage_is_believed() {
     // The counts of an image under way, as an interrupted run leaves them.
     let record = RunRecord::read(&folder).unwrap();
     let smoothing = record.jobs.iter().find(|job| job.id.contains("smoothing")).unwrap();
-    let text = "format_version = 2\nimages = []\n";
+    let text = "format_version = 3\nimages = []\n";
     let counts: CountsRecord = toml::from_str(&text.replace("images", "image")).unwrap();
     counts.write(&folder.join(&smoothing.file), &smoothing.key).unwrap();
 

@@ -1,13 +1,14 @@
-//! From the record of a run back to what computed it: the network of a record, and the rows of a
-//! certificate job for some of its images. What is computed again has to be what the table says.
+//! From the record of a run back to what computed it: the network of a record, and the task of a job. What
+//! is computed again has to be what the table says.
 
 use super::models;
 use super::suite::ModelEntry;
-use super::work::{Subject, entry_of, resolve_certificate};
-use crate::data::{Batch, Dataset};
+use crate::data::Dataset;
 use crate::error::Result;
 use crate::model::FrozenNetwork;
 use crate::record::{JobRecord, ModelRecord};
+use crate::rng::Randomness;
+use crate::work::{self, Subject, Task};
 
 /// The network of a record, read from its files as they are now.
 ///
@@ -24,23 +25,22 @@ pub(crate) fn network(record: &ModelRecord) -> Result<FrozenNetwork> {
     models::load(&entry, None).map(|(network, _)| network)
 }
 
-/// The rows of a certificate job for the images of `batch`, each as text without its time; `None` for an
-/// attack.
+/// The task that computed a job, to compute some of its rows once more; `None` if rows of its kind are not
+/// computed twice.
 ///
 /// # Errors
-/// If the network fails or the record's settings cannot be used.
-pub(crate) fn certificate_rows(
+/// If the record's settings cannot be used.
+pub(crate) fn task(
     job: &JobRecord,
     network: &FrozenNetwork,
     data: &dyn Dataset,
-    batch: &Batch,
-) -> Result<Option<Vec<String>>> {
-    let Some(entry) = entry_of(&job.work) else { return Ok(None) };
-    let images = job.work.parameters().get("images").and_then(|n| n.parse().ok());
+) -> Result<Option<Box<dyn Task>>> {
+    let kind = work::of(&job.work)?;
+    let Some(entry) = kind.again(&job.work) else { return Ok(None) };
+    let images = job.work.parameters.get("images").and_then(|n| n.parse().ok());
     let images = images.unwrap_or(job.images);
-    let resolved = resolve_certificate(&entry, &Subject { seed: job.seed, network, data, images })?;
-    match resolved.first() {
-        Some(resolved) => resolved.task.rows(network, batch),
-        None => Ok(None),
-    }
+    let rng = Randomness::PerImage;
+    let subject = Subject { seed: job.seed, rng, network, data, images, eps: None };
+    let resolved = kind.read(&entry)?.jobs(&subject)?;
+    Ok(resolved.into_iter().next().map(|resolved| resolved.task))
 }

@@ -9,8 +9,10 @@ use super::names::distinguish;
 use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::record::{
-    DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, SessionRecord, table_images,
+    DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, SessionRecord, Work,
+    table_images,
 };
+use crate::work;
 
 /// Two ways out of a contradiction.
 const WAYS_OUT: &str = "choose another folder with --output, or give it another name in the suite";
@@ -54,7 +56,7 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
             }
         };
         let job = &mut record.jobs[at];
-        job.work.extend(&new.work);
+        extend(&mut job.work, &new.work)?;
         let table = folder.join(&job.file);
         // A table that the record does not know of is this job's own, or the job says whose it is.
         let own = || table_images(&table, &job.key).ok();
@@ -65,8 +67,11 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
         {
             return Err(cut(&table, rows, job.images));
         }
-        let wanted = plan.images[planned.data].iter().map(|(idx, _)| *idx);
-        let all: BTreeSet<u64> = wanted.chain(done.iter().flatten().map(|(idx, _)| *idx)).collect();
+        let mut all: BTreeSet<u64> = done.iter().flatten().map(|(idx, _)| *idx).collect();
+        match &planned.rows {
+            Some(rows) => all.extend(rows),
+            None => all.extend(plan.images[planned.data].iter().map(|(idx, _)| *idx)),
+        }
         job.images = all.len();
         job.finished = done.is_some_and(|done| done.len() == all.len());
         jobs.push(job.clone());
@@ -174,6 +179,9 @@ fn add_data(
 ) -> Result<()> {
     let now: BTreeMap<u64, &str> = wanted.iter().map(|(idx, image)| (*idx, &**image)).collect();
     for job in record.jobs.iter().filter(|job| job.data == data.name) {
+        if !work::of(&job.work)?.by_image() {
+            continue;
+        }
         for (idx, image) in tables.get(&job.key).into_iter().flatten() {
             if let Some(new) = now.get(idx).filter(|new| *new != image) {
                 return Err(Error::file(
@@ -204,6 +212,17 @@ fn add_data(
             Ok(())
         }
     }
+}
+
+/// Adds the budgets that a report asks of `new` to those of `known`, if rows do not depend on them; else they
+/// are the same.
+fn extend(known: &mut Work, new: &Work) -> Result<()> {
+    known.eps.extend(&new.eps);
+    known.eps.sort_by(f64::total_cmp);
+    known.eps.dedup();
+    // What is only told, and where images lie, is as the latest session says it.
+    known.facts.clone_from(&new.facts);
+    Ok(())
 }
 
 fn start(hash: &str) -> &str {

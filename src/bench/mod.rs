@@ -1,10 +1,9 @@
-//! From a suite to results: a suite file is read ([`Suite`]), everything it names is opened and
-//! checked ([`Plan`]), and the jobs are run one after the other ([`run`]), each leaving a table with
-//! a row per image that is also its journal.
+//! From a suite to results: a suite file is read ([`Suite`]), everything it names is opened and checked
+//! ([`Plan`]), and the jobs are run one after the other ([`run`]), each leaving a table with a row per image
+//! that is also its journal. What a job does is the matter of its kind of work ([`crate::work`]).
 
 pub(crate) mod again;
 mod bundled;
-mod corruptions;
 mod grow;
 mod models;
 mod names;
@@ -16,11 +15,10 @@ pub(crate) mod subject;
 mod suite;
 #[cfg(test)]
 mod suites;
-mod work;
+#[cfg(test)]
+mod tests;
 
 pub use bundled::{BUNDLED_SUITE, bundled_models};
-pub use corruptions::{CORRUPTIONS, CorruptionSettings, measure_corruptions};
 pub use plan::{Plan, PlannedJob};
-pub use runner::{Failure, Progress, RunOptions, Summary, run};
-pub use suite::{AttackEntry, CertificateEntry, DataEntry, ModelEntry, Number, OneOrMany, Suite};
-pub use work::{CERTIFICATES, Certificate, Place, Task};
+pub use runner::{Failure, RunOptions, Summary, run};
+pub use suite::{DataEntry, ModelEntry, Suite};

@@ -4,6 +4,7 @@
 use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::record::JobRecord;
+use crate::work;
 
 /// Longest part of a file name that is made of a name.
 const LONGEST: usize = 100;
@@ -79,7 +80,7 @@ pub(super) fn distinguish(job: &mut JobRecord, (label, stem): (&str, &str), take
     }
     job.id = id(&addition);
     job.work = job.work.clone().labelled(&format!("{label}{addition}"));
-    let extension = job.work.extension();
+    let extension = work::of(&job.work).map_or("csv", |kind| kind.extension());
     let folder = file_name(&job.model);
     let of_file = addition.replace([' ', '(', ')'], "").replace(',', "-");
     let of_file = if of_file.is_empty() { stem.into() } else { format!("{stem}-{of_file}") };
@@ -94,10 +95,10 @@ pub(super) fn distinguish(job: &mut JobRecord, (label, stem): (&str, &str), take
 
 /// In which settings `job` differs from `other`: `steps=20, seed=1`.
 fn differences(job: &JobRecord, other: &JobRecord) -> String {
-    let known = other.work.parameters();
+    let known = &other.work.parameters;
     let mut all: Vec<String> = job
         .work
-        .parameters()
+        .parameters
         .iter()
         .filter(|(name, value)| known.get(*name) != Some(value))
         .map(|(name, value)| format!("{name}={value}"))

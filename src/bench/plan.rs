@@ -2,10 +2,10 @@
 //! costs seconds and finds the mistakes that would otherwise show after hours.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::names::{self, distinguish};
-use super::suite::{CertificateEntry, DataEntry};
-use super::work::{BATCH, Resolved, Subject, Task, resolve_attack, resolve_certificate};
+use super::suite::DataEntry;
 use super::{Suite, models, preflight, session};
 use crate::data::{self, Dataset, Subset, list_digest};
 use crate::digest::sha256;
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, RunRecord, SessionRecord, Work};
 use crate::rng::Randomness;
+use crate::work::{self, BATCH, Chance, Entry, Place, Resolved, Subject, Task, fits, kind_of};
 
 /// A resolved suite.
 pub struct Plan {
@@ -46,6 +47,8 @@ pub struct PlannedJob {
     pub label: String,
     /// What to do.
     pub task: Box<dyn Task>,
+    /// Indices of the rows of its table, if these are not the images of the data set.
+    pub rows: Option<Vec<u64>>,
 }
 
 impl Plan {
@@ -65,11 +68,11 @@ impl Plan {
                 "add a [[model]] and a [[data]]",
             ));
         }
-        if suite.attacks.is_empty() && suite.certificates.is_empty() {
+        if suite.entries().next().is_none() {
             return Err(Error::setting(
                 "suite",
                 "has nothing to do",
-                "add an [[attack]] or a [[certificate]]",
+                "add an [[attack]], a [[certificate]] or a [[corruption]]",
             ));
         }
         let data = suite
@@ -152,15 +155,20 @@ impl Plan {
         // Settings are looked at before the images, of which there may be many.
         let mut resolved = Vec::new();
         for (data, model) in pairs {
-            preflight::fits(&plan.models[model], plan.data[data].as_ref())?;
-            let shape = plan.models[model].info().input_shape;
+            fits(&plan.models[model], plan.data[data].as_ref())?;
+            let subject = Subject {
+                seed: suite.seed,
+                rng: suite.rng,
+                network: &plan.models[model],
+                data: plan.data[data].as_ref(),
+                images: plan.data[data].info().len,
+                eps: suite.models[model].eps.as_ref(),
+            };
             let mut jobs = Vec::new();
-            for entry in &suite.attacks {
-                let entry = entry.at(suite.models[model].eps.as_ref());
-                jobs.extend(resolve_attack(&entry, suite.seed, suite.rng, shape)?);
-            }
-            for entry in &suite.certificates {
-                jobs.extend(plan.certificate(suite.seed, (model, data), entry)?);
+            for (section, entry) in suite.entries() {
+                if plan.is_for(entry, model)? {
+                    jobs.extend(kind_of(section, entry)?.read(entry)?.jobs(&subject)?);
+                }
             }
             resolved.push(((model, data), jobs));
         }
@@ -185,25 +193,35 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The jobs of a certificate for one model on one data set.
-    fn certificate(
-        &self,
-        seed: u64,
-        (model, data): (usize, usize),
-        entry: &CertificateEntry,
-    ) -> Result<Vec<Resolved>> {
-        if let Some(unknown) =
-            entry.models.iter().find(|m| !self.record.models.iter().any(|known| known.name == **m))
-        {
-            let known = self.record.models.iter().map(|m| m.name.clone());
-            return Err(Error::unknown("model", unknown.clone(), known));
+    /// The entry is for this model.
+    fn is_for(&self, entry: &Entry, model: usize) -> Result<bool> {
+        let wanted = entry.models()?;
+        let names = || self.record.models.iter().map(|model| &model.name);
+        match wanted.iter().find(|name| !names().any(|known| known == *name)) {
+            Some(unknown) => Err(Error::unknown("model", unknown, names())),
+            None => Ok(wanted.is_empty() || wanted.contains(&self.record.models[model].name)),
         }
-        if !entry.models.is_empty() && !entry.models.contains(&self.record.models[model].name) {
-            return Ok(Vec::new());
+    }
+
+    /// Where job number `job` is done, as it is recorded in the run folder.
+    pub(super) fn place<'a>(
+        &'a self,
+        job: usize,
+        record: &'a JobRecord,
+        folder: &'a Path,
+        stop: &'a (dyn Fn() -> bool + Sync),
+    ) -> Place<'a> {
+        let PlannedJob { model, data, .. } = self.jobs[job];
+        Place {
+            record,
+            network: &self.models[model],
+            data: self.data[data].as_ref(),
+            images: &self.images[data],
+            folder,
+            batch: self.batch,
+            save_adversarial: self.save_adversarial,
+            stop,
         }
-        let (network, data) = (&self.models[model], self.data[data].as_ref());
-        let images = data.info().len;
-        resolve_certificate(entry, &Subject { seed, network, data, images })
     }
 
     fn add(
@@ -215,10 +233,10 @@ impl Plan {
         let model_record = &self.record.models[model];
         let data_record = &self.record.data[data];
         let several = self.record.data.len() > 1;
-        for Resolved { stem, work, task } in resolved {
-            names::check("label", work.label())?;
+        for Resolved { stem, work, task, rows } in resolved {
+            names::check("label", &work.label)?;
             let stem = if several { format!("{stem}--{}", data_record.name) } else { stem };
-            let label = work.label().to_owned();
+            let label = work.label.clone();
             let key = how.key(&model_record.identity, data_record, &work)?;
             if self.record.jobs.iter().any(|job| job.key == key) {
                 return Err(Error::setting(
@@ -233,7 +251,7 @@ impl Plan {
                 file: String::new(),
                 model: model_record.name.clone(),
                 data: data_record.name.clone(),
-                images: data_record.images,
+                images: rows.as_ref().map_or(data_record.images, Vec::len),
                 finished: false,
                 checked: task.checked(),
                 seed: how.seed,
@@ -244,7 +262,7 @@ impl Plan {
             };
             distinguish(&mut job, (&label, &stem), &self.record.jobs);
             self.record.jobs.push(job);
-            self.jobs.push(PlannedJob { model, data, stem, label, task });
+            self.jobs.push(PlannedJob { model, data, stem, label, task, rows });
         }
         Ok(())
     }
@@ -264,17 +282,16 @@ impl How {
         let Self { seed, rng, device, precision } = self;
         let bug =
             |e: toml::ser::Error| Error::setting("job", e.to_string(), "report this as a bug");
-        let essence = toml::to_string(&work.essence()).map_err(bug)?;
+        let kind = work::of(work)?;
+        let essence = toml::to_string(&kind.essence(work)).map_err(bug)?;
         // GPUs of one machine give one another's rows.
         let device = device.split(':').next().unwrap_or(device);
-        let drawn = match work {
+        let drawn = match kind.chance() {
             // Numbers that are drawn for a whole batch depend on which images are in it.
-            Work::Attack { .. } if rng.starts_with("torch") => {
-                format!("{seed} {rng} {}", data.digest)
-            }
-            Work::Attack { .. } => format!("{seed} {rng}"),
-            Work::Certificate { .. } => seed.to_string(),
-            Work::PatchCertificate { .. } | Work::Bound { .. } => String::new(),
+            Chance::Search if rng.starts_with("torch") => format!("{seed} {rng} {}", data.digest),
+            Chance::Search => format!("{seed} {rng}"),
+            Chance::Draw => seed.to_string(),
+            Chance::None => String::new(),
         };
         let name = &data.name;
         Ok(sha256(format!("{model}\n{name}\n{drawn}\n{device}\n{precision}\n{essence}").as_bytes()))
@@ -284,7 +301,7 @@ impl How {
 /// A model's own radius says nothing about which norm it is of.
 fn one_norm(suite: &Suite) -> Result<()> {
     let own = suite.models.iter().any(|model| model.eps.is_some());
-    let norms: BTreeSet<&String> = suite.attacks.iter().filter_map(|a| a.norm.as_ref()).collect();
+    let norms: BTreeSet<&str> = suite.attacks.iter().filter_map(|a| a.text("norm")).collect();
     match own && norms.len() > 1 {
         true => Err(Error::setting(
             "model: eps",

@@ -7,33 +7,9 @@ use std::path::Path;
 use super::grow::{end_session, finish_job, grow};
 use super::plan::Plan;
 use super::session;
-use super::work::Place;
 use crate::error::{Error, Result};
-use crate::record::{Finding, JobRecord};
-
-/// What a caller hears while jobs run.
-pub trait Progress {
-    /// A job begins; `done` of its images are already in its table.
-    fn job(&mut self, job: &JobRecord, done: usize);
-    /// So many more images are in the table.
-    fn images(&mut self, count: usize);
-    /// A safety check fired, now or when the job was begun; once per job and check.
-    fn finding(&mut self, job: &JobRecord, finding: &Finding);
-    /// A job failed.
-    fn failed(&mut self, job: &JobRecord, error: &Error);
-}
-
-/// Hears nothing.
-#[cfg(test)]
-pub(super) struct Silent;
-
-#[cfg(test)]
-impl Progress for Silent {
-    fn job(&mut self, _: &JobRecord, _: usize) {}
-    fn images(&mut self, _: usize) {}
-    fn finding(&mut self, _: &JobRecord, _: &Finding) {}
-    fn failed(&mut self, _: &JobRecord, _: &Error) {}
-}
+use crate::record::JobRecord;
+use crate::work::Progress;
 
 /// How to run.
 pub struct RunOptions<'a> {
@@ -82,8 +58,8 @@ fn run_jobs(
     progress: &mut dyn Progress,
     summary: &mut Summary,
 ) -> Result<()> {
-    for (record, job) in records.iter().zip(&plan.jobs) {
-        let place = Place { plan, record, job, folder: options.folder, stop: options.stop };
+    for (number, (record, job)) in records.iter().zip(&plan.jobs).enumerate() {
+        let place = plan.place(number, record, options.folder, options.stop);
         let ended = job.task.run(&place, progress).and_then(|()| match record.finished {
             true => Ok(()),
             false => finish_job(options.folder, record),

@@ -1,11 +1,12 @@
 //! A network and a threat model by themselves, as suites name them, for what runs no jobs.
 
 use super::models;
-use super::suite::{ModelEntry, Number};
+use super::suite::ModelEntry;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;
 use crate::threat::{PatchSize, Threat};
+use crate::work::Number;
 
 /// The network of an entry, at the place where it will run.
 ///

@@ -1,18 +1,18 @@
 //! The suite file: what a user writes in TOML, as it stands there. Nothing is opened or computed
 //! here; [`super::Plan`] does that.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
 
 use crate::data::Selection;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
-use crate::parameters::parse_number;
 use crate::rng::Randomness;
+use crate::work::{Entry, Number, kind_of};
 
 /// A benchmark: every model meets every attack and every certificate on every data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,12 +54,27 @@ pub struct Suite {
     pub models: Vec<ModelEntry>,
     /// The data sets.
     pub data: Vec<DataEntry>,
-    /// The attacks.
+    /// The attacks; an [`AttackEntry`](crate::work::AttackEntry) becomes one by `into()`.
     #[serde(default, rename = "attack")]
-    pub attacks: Vec<AttackEntry>,
-    /// The certificates.
+    pub attacks: Vec<Entry>,
+    /// The certificates: [`SmoothingEntry`](crate::work::SmoothingEntry),
+    /// [`PatchEntry`](crate::work::PatchEntry), [`BoundEntry`](crate::work::BoundEntry).
     #[serde(default, rename = "certificate")]
-    pub certificates: Vec<CertificateEntry>,
+    pub certificates: Vec<Entry>,
+    /// Corruption benchmarks: [`CorruptionEntry`](crate::work::CorruptionEntry).
+    #[serde(default, rename = "corruption", skip_serializing_if = "is_default")]
+    pub corruptions: Vec<Entry>,
+}
+
+/// The sections of a suite whose entries are work.
+#[derive(Deserialize)]
+struct Sections {
+    #[serde(default)]
+    attack: Vec<Spanned<Entry>>,
+    #[serde(default)]
+    certificate: Vec<Spanned<Entry>>,
+    #[serde(default)]
+    corruption: Vec<Spanned<Entry>>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -132,215 +147,40 @@ pub struct DataEntry {
     pub images: Option<Selection>,
 }
 
-/// An `[[attack]]` of a suite.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AttackEntry {
-    /// Name of the attack, or `patch-suite` for the three patch attacks and their two controls.
-    pub attack: String,
-    /// Column title; otherwise made of the attack and the threat model.
-    #[serde(default)]
-    pub label: Option<String>,
-    /// Norm of the ball: `Linf`, `L2`, `L1`.
-    #[serde(default)]
-    pub norm: Option<String>,
-    /// Radius or radii of the ball: `0.3`, `"8/255"`, `[0.1, 0.2]`.
-    #[serde(default)]
-    pub eps: OneOrMany,
-    /// Size of the patch: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
-    #[serde(default)]
-    pub patch: Option<String>,
-    /// `untargeted` (the default), `least-likely`, `random`, `next`, or a class number.
-    #[serde(default)]
-    pub goal: Option<String>,
-    /// Hyper-parameters by name. For `patch-suite`: a table per attack.
-    #[serde(default)]
-    pub parameters: BTreeMap<String, toml::Value>,
-}
-
-impl AttackEntry {
-    /// Itself, with a model's own radius if it is about a ball.
-    pub(super) fn at(&self, eps: Option<&Number>) -> Self {
-        let mut entry = self.clone();
-        if let (Some(eps), Some(_)) = (eps, &self.norm) {
-            entry.eps = OneOrMany::One(eps.clone());
-        }
-        entry
-    }
-}
-
-/// A `[[certificate]]` of a suite.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CertificateEntry {
-    /// `cohen`; bounds of the network itself by `ibp`, `crown-ibp`, `fast-lin` or `crown`; or against
-    /// patches `patchcleanser`, `column-smoothing`, `row-smoothing`, `block-smoothing`.
-    pub certificate: String,
-    /// Column title; otherwise `smoothing-SIGMA`, `crown-linf`, `patchcleanser-SIZE`, ..
-    #[serde(default)]
-    pub label: Option<String>,
-    /// Standard deviation of the noise.
-    #[serde(default)]
-    pub sigma: Option<Number>,
-    /// `gaussian` (the default), `uniform`, `laplace`, `lattice` or `ablation`.
-    #[serde(default)]
-    pub noise: Option<String>,
-    /// How many of the N samples an image gets: `cohen` (the default: all), `grid`, `radius` or
-    /// `anytime`.
-    #[serde(default)]
-    pub mode: Option<String>,
-    /// Norm of the radii; otherwise the noise's own. Bounds need one, `Linf` or `L2`.
-    #[serde(default)]
-    pub norm: Option<String>,
-    /// Radius or radii of the report; for bounds.
-    #[serde(default)]
-    pub eps: OneOrMany,
-    /// Halvings in the search for the largest radius, 0 for those of the report only; for bounds.
-    #[serde(default)]
-    pub steps: Option<u32>,
-    /// Size of the patch, or several: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
-    #[serde(default)]
-    pub patch: OneOrMany,
-    /// Parameters of the noise or the defence by name.
-    #[serde(default)]
-    pub parameters: BTreeMap<String, toml::Value>,
-    /// N0.
-    #[serde(default = "default_n0")]
-    pub n0: u64,
-    /// N, in modes that stop early the most samples of an image.
-    #[serde(default = "default_n")]
-    pub n: u64,
-    /// One minus the confidence.
-    #[serde(default = "default_alpha")]
-    pub alpha: f64,
-    /// Radii of the report.
-    #[serde(default)]
-    pub radii: Vec<f64>,
-    /// Names of the models it applies to; all if empty.
-    #[serde(default)]
-    pub models: Vec<String>,
-}
-
-impl Default for CertificateEntry {
-    /// Randomized smoothing with the paper's numbers of samples; sigma is missing.
-    fn default() -> Self {
-        Self {
-            certificate: "cohen".into(),
-            label: None,
-            sigma: None,
-            noise: None,
-            mode: None,
-            norm: None,
-            eps: OneOrMany::default(),
-            steps: None,
-            patch: OneOrMany::default(),
-            parameters: BTreeMap::new(),
-            n0: default_n0(),
-            n: default_n(),
-            alpha: default_alpha(),
-            radii: Vec::new(),
-            models: Vec::new(),
-        }
-    }
-}
-
-fn default_n0() -> u64 {
-    100
-}
-
-fn default_n() -> u64 {
-    100_000
-}
-
-fn default_alpha() -> f64 {
-    0.001
-}
-
-/// A number, or a text such as `"8/255"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Number {
-    /// `0.3`.
-    Float(f64),
-    /// `1`.
-    Integer(i64),
-    /// `"8/255"`.
-    Text(String),
-}
-
-impl Number {
-    /// Its value; `field` is for the error.
-    ///
-    /// # Errors
-    /// If it is not a finite number above 0.
-    pub fn positive(&self, field: &str) -> Result<f64> {
-        let value = match self {
-            Self::Float(value) => Some(*value),
-            Self::Integer(value) => Some(*value as f64),
-            Self::Text(text) => parse_number(text),
-        };
-        match value {
-            Some(value) if value.is_finite() && value > 0.0 => Ok(value),
-            _ => Err(Error::setting(
-                field,
-                format!("{self} is not a number above 0"),
-                "give a number above 0, such as 0.3 or 8/255",
-            )),
-        }
-    }
-}
-
-impl std::fmt::Display for Number {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Float(value) => value.fmt(f),
-            Self::Integer(value) => value.fmt(f),
-            Self::Text(text) => write!(f, "`{text}`"),
-        }
-    }
-}
-
-/// One value or a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum OneOrMany {
-    /// A single one.
-    One(Number),
-    /// Several, or none.
-    Many(Vec<Number>),
-}
-
-impl Default for OneOrMany {
-    fn default() -> Self {
-        Self::Many(Vec::new())
-    }
-}
-
-impl OneOrMany {
-    /// All of them.
-    pub fn values(&self) -> &[Number] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
-}
-
 impl Suite {
     /// Reads a suite; `path` is for errors.
     ///
     /// # Errors
     /// If the text is not a suite; the error names the line and the field.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            Error::file(
-                path,
-                format!("line {line}"),
-                error.message(),
-                "see benchmarks/suites/ for complete examples",
-            )
-        })
+        let line = |at: usize| format!("line {}", 1 + text[..at].matches('\n').count());
+        let bad = |error: toml::de::Error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let remedy = "see benchmarks/suites/ for complete examples";
+            Error::file(path, line(at), error.message(), remedy)
+        };
+        let suite: Self = toml::from_str(text).map_err(bad)?;
+        let Sections { attack, certificate, corruption } = toml::from_str(text).map_err(bad)?;
+        for (section, entries) in
+            [("attack", attack), ("certificate", certificate), ("corruption", corruption)]
+        {
+            for entry in entries {
+                let known = kind_of(section, entry.get_ref());
+                known.and_then(|kind| kind.read(entry.get_ref())).map_err(|error| {
+                    let hint = error.hint().unwrap_or_default();
+                    Error::file(path, line(entry.span().start), error.to_string(), hint)
+                })?;
+            }
+        }
+        Ok(suite)
+    }
+
+    /// Every entry with the section it is in.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'static str, &Entry)> {
+        let attacks = self.attacks.iter().map(|entry| ("attack", entry));
+        let certificates = self.certificates.iter().map(|entry| ("certificate", entry));
+        let corruptions = self.corruptions.iter().map(|entry| ("corruption", entry));
+        attacks.chain(certificates).chain(corruptions)
     }
 
     /// Without the models whose file is not there, if the suite wants that.

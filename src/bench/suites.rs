@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Suite;
 use crate::published::{self, Entry};
+use crate::work::Number;
 
 const SUITES: [(&str, &str); 4] = [
     ("cifar10-linf", include_str!("../../benchmarks/suites/cifar10-linf.toml")),
@@ -20,8 +21,8 @@ fn they_list_every_entry_with_weights_at_its_radius() {
         let table = published::table(name).unwrap();
         assert_eq!(suite.name, name);
         let [attack] = &suite.attacks[..] else { panic!("{name}: one attack expected") };
-        assert_eq!(attack.attack, "autoattack");
-        let [eps] = attack.eps.values() else { panic!("{name}: one radius expected") };
+        assert_eq!(attack.text("attack"), Some("autoattack"));
+        let eps: Number = attack.0["eps"].clone().try_into().unwrap();
         let data: BTreeSet<_> = suite.data.iter().filter_map(|d| d.name.clone()).collect();
 
         let mut listed = BTreeSet::new();
@@ -30,7 +31,7 @@ fn they_list_every_entry_with_weights_at_its_radius() {
             let (of, entry) = published::find(reference).unwrap();
             assert_eq!(of.name, name, "{reference}");
             assert!(listed.insert(entry.name.clone()), "{reference} twice");
-            let own = model.eps.as_ref().unwrap_or(eps).positive("eps").unwrap();
+            let own = model.eps.as_ref().unwrap_or(&eps).positive("eps").unwrap();
             assert_eq!(Some(own), entry.radius(), "{reference}");
             let stem = Path::new(&model.path).file_stem().unwrap().to_str().unwrap();
             // A dot in a name would end the stem early.

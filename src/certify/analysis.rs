@@ -3,8 +3,8 @@
 //! All shares are over all rows of the table: an image without a certificate counts as lost.
 
 use super::log::Log;
+use crate::certify::CertificateRow;
 use crate::error::{Error, Result};
-use crate::record::CertificateRow;
 use crate::stats::rounding::{ceil_decimals, floor_decimals};
 
 /// Decimals in which radii are compared, those that our tables hold.

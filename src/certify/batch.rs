@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{self, Forget, Keeper, Plan};
 use super::{ABSTAIN, Sampler, Smoothing, cohen, format_time};
+use crate::certify::CertificateRow;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::record::CertificateRow;
 use crate::rng::Stream;
 use crate::stats::rounding;
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::BoundRow;
 use super::{format_time, sampler};
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -15,7 +16,6 @@ use crate::nn::Shape;
 use crate::nn::bounds::region::{L2Ball, LinfBall};
 use crate::nn::bounds::{Method, Program, Region};
 use crate::ops::layout::nchw_to_nhwc;
-use crate::record::BoundRow;
 use crate::stats::rounding;
 use crate::threat::Norm;
 

@@ -6,7 +6,7 @@
 //! The way of an image: [`Smoothing`] holds the settings; [`certify_batch`] has the engine ask the
 //! [`Sampler`] for the two sets of counts of every image, as many samples as the [`mode`] finds
 //! necessary, [`cohen::certify`] turns them into a class and a radius, and each image becomes a
-//! [`CertificateRow`](crate::record::CertificateRow) as soon as it is done. A [`Keeper`] has the counts
+//! [`CertificateRow`] as soon as it is done. A [`Keeper`] has the counts
 //! of those that are not. Afterwards [`log`] reads such tables, and those of the paper's own scripts,
 //! and [`analysis`] computes certified accuracies from them. [`limits`] says beforehand what settings
 //! can reach, and [`audit`](mod@audit) whether a table can be what it claims to be.
@@ -26,6 +26,7 @@
 pub mod analysis;
 pub mod audit;
 mod batch;
+mod bound_row;
 pub mod bounds;
 pub mod cohen;
 mod engine;
@@ -36,13 +37,16 @@ pub mod log;
 pub mod mode;
 pub mod noise;
 pub mod patch;
+mod row;
 mod sampler;
 mod settings;
 mod time;
 
 pub use batch::{PredictRow, certify_batch, predict_batch};
+pub use bound_row::BoundRow;
 pub use cohen::ABSTAIN;
 pub use engine::{Forget, Keeper, Tally};
+pub use row::{CertificateRow, SMOOTHING};
 pub use sampler::{Counts, Job, Sampler};
 pub use settings::Smoothing;
 pub use time::{format_time, parse_time};

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::model::Model;
 use super::run::{Common, run_suite};
-use crate::bench::{AttackEntry, DataEntry, ModelEntry, Number, Suite};
+use crate::bench::{DataEntry, ModelEntry, Suite};
 use crate::data::{self, Dataset, Selection, Subset};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::rng::Randomness;
+use crate::work::{AttackEntry, Number, OneOrMany};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: epsball attack --model model.safetensors --data \
@@ -100,6 +101,7 @@ impl Subject {
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],
             attacks: Vec::new(),
             certificates: Vec::new(),
+            corruptions: Vec::new(),
         }
     }
 }
@@ -125,14 +127,15 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let eps = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
     let mut suite = args.subject.suite();
     suite.save_adversarial = args.save_adversarial;
-    suite.attacks.push(AttackEntry {
+    let entry = AttackEntry {
         attack: args.attack.clone(),
         label: None,
         norm: args.norm.clone(),
-        eps: crate::bench::OneOrMany::Many(eps),
+        eps: OneOrMany::Many(eps),
         patch: args.patch.clone(),
         goal: Some(args.goal.clone()),
         parameters,
-    });
+    };
+    suite.attacks.push(entry.into());
     run_suite(suite, &args.common)
 }

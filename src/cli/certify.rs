@@ -1,9 +1,11 @@
 //! `epsball certify`: one certificate for one model. Randomized smoothing unless another is named.
 
+use toml::Value;
+
 use super::attack::{Subject, named};
 use super::run::{Common, run_suite};
-use crate::bench::{CertificateEntry, Number, OneOrMany};
 use crate::error::Result;
+use crate::work::Entry;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  epsball certify -m model.safetensors -d \
@@ -40,15 +42,16 @@ pub(super) struct Args {
     /// Standard deviation of the noise, in pixel units of [0, 1]
     #[arg(long)]
     sigma: Option<String>,
-    /// N0, the samples that select the class
-    #[arg(long, default_value_t = 100)]
-    n0: u64,
+    /// N0, the samples that select the class [default: 100]
+    #[arg(long, value_name = "N0")]
+    n0: Option<u64>,
     /// N, the samples that bound its probability; in modes that stop early the most of them
-    #[arg(long, default_value_t = 100_000)]
-    n: u64,
-    /// One minus the confidence of each certificate
-    #[arg(long, default_value_t = 0.001)]
-    alpha: f64,
+    /// [default: 100000]
+    #[arg(long, value_name = "N")]
+    n: Option<u64>,
+    /// One minus the confidence of each certificate [default: 0.001]
+    #[arg(long, value_name = "ALPHA")]
+    alpha: Option<f64>,
     /// Radii of the report
     #[arg(long, value_delimiter = ',')]
     radii: Vec<f64>,
@@ -65,22 +68,35 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<u8> {
     let mut suite = args.subject.suite();
-    suite.certificates.push(CertificateEntry {
-        certificate: args.certificate.clone(),
-        label: None,
-        sigma: args.sigma.clone().map(Number::Text),
-        noise: args.noise.clone(),
-        mode: args.mode.clone(),
-        norm: args.norm.clone(),
-        eps: OneOrMany::Many(args.eps.iter().cloned().map(Number::Text).collect()),
-        steps: args.steps,
-        patch: OneOrMany::Many(args.patch.iter().cloned().map(Number::Text).collect()),
-        parameters: named(&args.parameters)?,
-        n0: args.n0,
-        n: args.n,
-        alpha: args.alpha,
-        radii: args.radii.clone(),
-        models: Vec::new(),
-    });
+    suite.certificates.push(args.entry()?);
     run_suite(suite, &args.common)
+}
+
+impl Args {
+    /// The entry of a suite with what was given. Which of it the certificate has a use for, it says itself.
+    fn entry(&self) -> Result<Entry> {
+        let text = |value: &String| Value::String(value.clone());
+        let list = |values: Vec<Value>| (!values.is_empty()).then_some(Value::Array(values));
+        let texts = |values: &[String]| list(values.iter().map(text).collect());
+        let whole = |value: u64| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+        let radii = self.radii.iter().copied().map(Value::Float).collect();
+        let set = named(&self.parameters)?;
+        let fields = [
+            ("certificate", Some(text(&self.certificate))),
+            ("sigma", self.sigma.as_ref().map(text)),
+            ("noise", self.noise.as_ref().map(text)),
+            ("mode", self.mode.as_ref().map(text)),
+            ("norm", self.norm.as_ref().map(text)),
+            ("eps", texts(&self.eps)),
+            ("steps", self.steps.map(|steps| whole(steps.into()))),
+            ("patch", texts(&self.patch)),
+            ("n0", self.n0.map(whole)),
+            ("n", self.n.map(whole)),
+            ("alpha", self.alpha.map(Value::Float)),
+            ("radii", list(radii)),
+            ("parameters", (!set.is_empty()).then(|| Value::Table(set.into_iter().collect()))),
+        ];
+        let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Ok(Entry(given.collect()))
+    }
 }

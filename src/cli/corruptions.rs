@@ -1,16 +1,16 @@
 //! `epsball corruptions`: clean accuracy under common corruptions, CIFAR-C or ImageNet-C.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::model::Model;
-use super::{exit, interrupt};
-use crate::bench::{CorruptionSettings, ModelEntry, measure_corruptions};
-use crate::device::Device;
+use super::run::{Common, run_suite};
+use crate::bench::{DataEntry, ModelEntry, Suite};
+use crate::data::Selection;
+use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::hub;
-use crate::persist;
-use crate::record::CorruptionRecord;
-use crate::report::CorruptionReport;
+use crate::rng::Randomness;
+use crate::work::CorruptionEntry;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: epsball corruptions --model model.safetensors --data CIFAR-10-C")]
@@ -32,31 +32,17 @@ pub(super) struct Args {
     /// These corruptions only
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
-    /// Folder of the same measurement of a baseline network, for the mean corruption error
-    #[arg(long, value_name = "FOLDER")]
+    /// Model file of a baseline network, which is measured too, for the mean corruption error
+    #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// The published entry that the network is: cifar10-corruptions/Standard
     #[arg(long, value_name = "TABLE/NAME")]
     published: Option<String>,
-    /// Folder of the results; `results/MODEL--corruptions` by default. What is there is not measured again
-    #[arg(short, long, value_name = "FOLDER")]
-    output: Option<PathBuf>,
-    /// Images per batch; results do not depend on it
-    #[arg(short, long, value_name = "N")]
-    batch: Option<usize>,
-    /// Where the network runs: auto, cpu, cuda, cuda:1, cuda:0,1
-    #[arg(long, value_name = "DEVICE", default_value_t)]
-    device: Device,
-    /// Print the results as JSON on stdout instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let baseline = args.baseline.as_deref().map(CorruptionRecord::read).transpose()?;
-    if args.batch == Some(0) {
-        return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
-    }
     if args.data.to_str().is_some_and(hub::is_reference) {
         return Err(Error::setting(
             "--data",
@@ -64,35 +50,45 @@ pub(super) fn run(args: &Args) -> Result<u8> {
             "download it by hand; `epsball data list` shows the commands",
         ));
     }
-    let settings = CorruptionSettings {
-        model: ModelEntry { published: args.published.clone(), ..args.model.entry() },
-        data: args.data.clone(),
+    let mut models = vec![ModelEntry { published: args.published.clone(), ..args.model.entry() }];
+    let baseline = args.baseline.as_deref().map(|file| {
+        let name = hub::stem(file).trim_start_matches("bundled:").to_owned();
+        let path = file.to_string_lossy().into_owned();
+        models.push(ModelEntry { path, name: Some(name.clone()), ..ModelEntry::default() });
+        name
+    });
+    let entry = CorruptionEntry {
+        folder: args.data.clone(),
+        label: None,
         preprocessing: Some(args.preprocessing.clone()),
         ids: args.ids.clone(),
         first: args.first,
         only: args.only.clone(),
-        batch: args.batch,
-        device: args.device.clone(),
+        baseline,
     };
-    let folder = args.output.clone().unwrap_or_else(|| {
-        Path::new("results").join(format!("{}--corruptions", args.model.stem()))
-    });
-    interrupt::listen();
-    let (record, rows) =
-        measure_corruptions(&settings, &folder, &interrupt::requested, &mut |row| {
-            let share = 100.0 * row.correct as f64 / row.images as f64;
-            eprintln!("{} {}: {share:.2} %", row.corruption, row.severity);
-        })?;
-    let report = CorruptionReport::new(record, &rows, baseline.as_ref())?;
-    let path = folder.join("corruptions.md");
-    persist::replace(&path, report.markdown().as_bytes())?;
-    if args.json {
-        let text = serde_json::to_string_pretty(&report)
-            .map_err(|e| Error::setting("corruptions", e.to_string(), ""))?;
-        println!("{text}");
-    } else {
-        print!("{}", report.text());
-    }
-    eprintln!("wrote {}", path.display());
-    Ok(exit::OK)
+    // The images of the board: one corruption at its lowest severity stands for all.
+    let first = entry.corruptions().into_iter().next().unwrap_or_default();
+    let name = args.data.file_name().map(|name| name.to_string_lossy().into_owned());
+    let data = DataEntry {
+        spec: entry.specification(&first, "1"),
+        name,
+        images: args.first.map(Selection::First),
+    };
+    let suite = Suite {
+        skip_missing: false,
+        name: format!("{}--corruptions", args.model.stem()),
+        seed: 0,
+        rng: Randomness::default(),
+        batch: None,
+        memory: None,
+        device: Device::Auto,
+        precision: Precision::F32,
+        save_adversarial: false,
+        models,
+        data: vec![data],
+        attacks: Vec::new(),
+        certificates: Vec::new(),
+        corruptions: vec![entry.into()],
+    };
+    run_suite(suite, &args.common)
 }

@@ -1,10 +1,10 @@
 //! `epsball list`: the names that suites and options take.
 
 use super::exit;
-use crate::attack::{self, Threats};
-use crate::bench::{CERTIFICATES, Certificate, bundled_models};
+use crate::bench::bundled_models;
 use crate::certify::mode;
 use crate::error::Result;
+use crate::work::{Listed, methods};
 use crate::{data, zoo};
 
 #[derive(Debug, clap::Args)]
@@ -31,22 +31,12 @@ enum What {
 pub(super) fn run(args: &Args) -> Result<u8> {
     match args.what {
         What::Attacks => {
-            for entry in attack::ALL {
-                let threats = match entry.threats {
-                    Threats::Balls(norms) => {
-                        norms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-                    }
-                    Threats::Patch => "patch".into(),
-                };
-                println!("{:<14} {threats:<12} {}", entry.name, entry.about);
+            for Listed { name, threats, about } in methods("attack") {
+                println!("{name:<14} {threats:<12} {about}");
             }
-            println!(
-                "{:<14} {:<12} the three patch attacks and their two controls",
-                "patch-suite", "patch"
-            );
         }
         What::Certificates => {
-            for Certificate { name, threats, about, .. } in CERTIFICATES {
+            for Listed { name, threats, about } in methods("certificate") {
                 println!("{name:<17} {threats:<14} {about}");
             }
             for mode in mode::ALL {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::bench::Progress;
 use crate::error::Error;
 use crate::record::{Finding, JobRecord};
+use crate::work::Progress;
 
 /// Shows a run over `total` images (every job counts its own).
 pub(super) struct Shown {

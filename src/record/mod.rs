@@ -3,62 +3,36 @@
 //! writes these types and the reports read them; a leaderboard is derived from them and from nothing
 //! else.
 
-mod attack_row;
-mod bound_row;
-mod certificate_row;
 mod check_record;
 mod checksum;
-mod corruptions;
-mod counts_record;
-mod patch_row;
+mod row;
 mod table;
 mod toml_file;
 mod work;
 
 use std::path::{Component, Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use attack_row::AttackRow;
-pub use bound_row::BoundRow;
-pub use certificate_row::CertificateRow;
 pub use check_record::{CheckRecord, Finding};
-pub use corruptions::{CorruptionRecord, CorruptionRow, SEVERITIES};
-pub use counts_record::{CountsRecord, ImageCounts};
-pub use patch_row::PatchRow;
+pub use row::{Adversarial, Line, Row, Seen};
 pub use table::{Table, read_table};
 pub(crate) use table::{encode as encode_table, parse as parse_table, table_images};
+pub(crate) use toml_file::{Versioned, read_if_there, write as write_toml};
 pub use work::Work;
 
-use self::toml_file::Versioned;
 use crate::error::{Error, Result};
 
 /// More values than any image has.
 const PIXELS: usize = 1 << 32;
 
-/// What a line of a table holds.
-pub trait Line: Serialize + DeserializeOwned {}
-
-impl<T: Serialize + DeserializeOwned> Line for T {}
-
-/// A row of a job's table: what the job found out about one image.
-pub trait Row: Line {
-    /// Index of the image in its data set.
-    fn idx(&self) -> u64;
-
-    /// Digest of the image with its label ([`Batch::digests`](crate::data::Batch::digests)).
-    fn image(&self) -> &str;
-
-    /// What cannot be in this row, in a few words; `None` if it makes sense.
-    fn problem(&self) -> Option<String>;
-}
-
 /// Version of the formats in this module; a reader refuses others.
 ///
 /// 2: rows say which image they are about and carry a checksum; a run has sessions, and a job its own
 /// seed, device and key.
-pub const FORMAT_VERSION: u32 = 2;
+///
+/// 3: the work of every kind has the same fields.
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The file `run.toml`: every job with its settings, and the identity of everything that went in. A
 /// run grows: later sessions add models, data, images and jobs.
@@ -165,7 +139,8 @@ pub struct JobRecord {
     pub model: String,
     /// A name in [`RunRecord::data`].
     pub data: String,
-    /// Number of images this job evaluates; the job is finished when its table has as many rows.
+    /// Number of images this job evaluates, each a row of its table; the job is finished when its table
+    /// has as many rows.
     pub images: usize,
     /// Every row was on the disk when the job ended: a table with fewer rows was cut.
     #[serde(default)]
@@ -241,12 +216,12 @@ mod tests {
     fn records_that_nothing_can_have_written_are_refused() {
         let record = |file: &str, shape: &str| {
             format!(
-                "format_version = 2\nname = \"n\"\nmodel = []\n[[data]]\nname = \"d\"\n\
+                "format_version = 3\nname = \"n\"\nmodel = []\n[[data]]\nname = \"d\"\n\
                  spec = \"digits\"\nsha256 = \"0\"\nshape = {shape}\nimages = 1\ndigest = \"0\"\n\
                  [[job]]\nid = \"j\"\nkey = \"k\"\nfile = \"{file}\"\nmodel = \"m\"\ndata = \"d\"\n\
                  images = 1\nseed = 0\nrng = \"per-image\"\ndevice = \"cpu\"\nprecision = \"f32\"\n\
-                 [job.work]\nkind = \"attack\"\nlabel = \"l\"\nattack = \"pgd\"\nthreat = \"Linf\"\n\
-                 eps = []\nminimal = false\ngoal = \"untargeted\"\nparameters = {{}}\n"
+                 [job.work]\nkind = \"attack\"\nlabel = \"l\"\nmethod = \"pgd\"\nthreat = \"Linf\"\n\
+                 eps = []\n"
             )
         };
         let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use super::{FORMAT_VERSION, checksum};
 use crate::error::{Error, Result};
 
 /// A record that says which version of its format it is.
-pub(super) trait Versioned: DeserializeOwned {
+pub(crate) trait Versioned: DeserializeOwned {
     /// What it is called in errors.
     const WHAT: &'static str;
     /// What to do about a file that is not one.
@@ -42,7 +42,7 @@ fn version(text: &str) -> Option<u32> {
 }
 
 /// As [`read`]; `None` if there is no such file.
-pub(super) fn read_if_there<T: Versioned>(path: &Path, key: &str) -> Result<Option<T>> {
+pub(crate) fn read_if_there<T: Versioned>(path: &Path, key: &str) -> Result<Option<T>> {
     match path.try_exists().map_err(Error::io("read", path))? {
         true => read(path, key).map(Some),
         false => Ok(None),
@@ -50,7 +50,7 @@ pub(super) fn read_if_there<T: Versioned>(path: &Path, key: &str) -> Result<Opti
 }
 
 /// Puts `record` into the file `path` of the job `key` in one step.
-pub(super) fn write<T: Versioned + Serialize>(path: &Path, key: &str, record: &T) -> Result<()> {
+pub(crate) fn write<T: Versioned + Serialize>(path: &Path, key: &str, record: &T) -> Result<()> {
     let text = toml::to_string(record)
         .map_err(|e| Error::file(path, T::WHAT, e.to_string(), "report this as a bug"))?;
     crate::persist::replace(path, checksum::sealed(key, &text).as_bytes())

@@ -3,16 +3,13 @@
 use serde::Serialize;
 
 use super::bracket::brackets;
-use super::certified::{self, CertifiedColumn};
-use super::columns::{AttackColumn, ThreatColumn, attack_columns, threat_columns};
-use super::coverage::ImageSet;
-use super::envelope::envelopes;
-use super::format::Cell;
-use super::gather::{Job, distinct};
 use super::parts::Part;
 use super::standing::{Standing, rank};
-use super::verified::{self, VerifiedColumn};
 use crate::record::DataRecord;
+use crate::results::{ImageSet, distinct};
+use crate::work::{
+    AttackColumn, Entrant, Job, KINDS, KindColumn, ThreatColumn, attack_columns, threat_columns,
+};
 
 /// The ranking on one set of images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,11 +29,8 @@ pub struct Board {
     pub threats: Vec<ThreatColumn>,
     /// Columns of single attacks.
     pub attacks: Vec<AttackColumn>,
-    /// Columns of the certified accuracy beside the ranking.
-    pub certified: Vec<CertifiedColumn>,
-    /// Columns of verified accuracy, in the order of the suite, radii ascending.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub verified: Vec<VerifiedColumn>,
+    /// Columns of other kinds of work beside the ranking, kind by kind.
+    pub columns: Vec<KindColumn>,
     /// The networks, best first; those without a comparable worst case follow unranked.
     pub standings: Vec<Standing>,
 }
@@ -61,18 +55,27 @@ impl Board {
         let own = |job: &&&Job| subjects.iter().any(|subject| subject.number == job.model);
         let jobs: Vec<&Job> =
             methods.iter().flat_map(|method| &method.jobs).filter(own).copied().collect();
-        let attacks = attack_columns(subjects);
+        let attacked: Vec<_> = subjects.iter().flat_map(|subject| &subject.attacks).collect();
+        let attacks = attack_columns(methods, &attacked);
         let threats = threat_columns(&attacks);
-        let (certified, verified) = (certified::columns(&jobs), verified::columns(&jobs));
-        let largest = jobs.iter().map(|job| job.images).max().unwrap_or(0);
-        let images = part.images.as_ref().map_or(largest, |images| images.count);
+        let of_kind = |name: &str| -> Vec<&Job> {
+            jobs.iter().filter(|job| job.work.kind == name).copied().collect()
+        };
+        let columns: Vec<KindColumn> =
+            KINDS.iter().flat_map(|kind| kind.columns(&of_kind(kind.name()))).collect();
         let standing = |subject| {
-            let mut standing = Standing::new(subject, &attacks, &threats, images);
-            standing.envelopes = envelopes(&standing);
-            standing.brackets = brackets(&standing, &threats, &verified);
+            let mut standing = Standing::new(subject, &attacks, &threats);
+            standing.brackets = brackets(&standing, &threats, &columns);
             standing
         };
         let mut standings: Vec<Standing> = subjects.iter().map(standing).collect();
+        let outcomes = standings.iter().flat_map(|standing| &standing.entrant.outcomes);
+        let largest = outcomes.map(|outcome| outcome.result.images()).max().unwrap_or(0);
+        let images = part.images.as_ref().map_or(largest, |images| images.count);
+        for standing in &mut standings {
+            let set = standing.entrant.image_set.as_ref();
+            standing.entrant.images = set.map_or(images, |set| set.count);
+        }
         rank(&mut standings);
         Self {
             data,
@@ -82,8 +85,7 @@ impl Board {
             setup: setup(&jobs),
             threats,
             attacks,
-            certified,
-            verified,
+            columns,
             standings,
         }
     }
@@ -104,23 +106,19 @@ impl Board {
     /// Jobs that have not finished.
     pub fn unfinished(&self) -> Vec<Running<'_>> {
         let mut jobs = Vec::new();
-        for standing in &self.standings {
-            let attacks = standing.attacks.iter().map(|a| (a.label.as_str(), a.done, a.images));
-            let certificates =
-                standing.certificates.iter().map(|c| (c.label.as_str(), c.done, c.images));
-            let patches = standing.patches.iter().map(|c| (c.label.as_str(), c.done, c.images));
-            let bounds = standing.bounds.iter().map(|b| (b.label.as_str(), b.done, b.images));
-            let all = attacks.chain(certificates).chain(patches).chain(bounds);
-            let running = all.filter(|(_, done, images)| done < images);
-            let model = standing.model.name.as_str();
-            jobs.extend(running.map(|(label, done, images)| Running {
-                model,
-                label,
-                done,
-                images,
-            }));
+        for Entrant { model, outcomes, .. } in self.entrants() {
+            for outcome in outcomes.iter().filter(|outcome| !outcome.finished()) {
+                let (done, images) = outcome.result.progress();
+                let label = outcome.result.label();
+                jobs.push(Running { model: &model.name, label, done, images });
+            }
         }
         jobs
+    }
+
+    /// The networks with their results, as the kinds of work see them.
+    pub(super) fn entrants(&self) -> Vec<&Entrant> {
+        self.standings.iter().map(|standing| &standing.entrant).collect()
     }
 
     /// Number of attacks in the overall worst case: an attack at several budgets is one, and several if
@@ -132,30 +130,6 @@ impl Board {
             own().map(|a| own().filter(|b| a.aim() == b.aim()).count()).max().unwrap_or(0)
         };
         distinct(counting().map(|attack| &attack.label)).into_iter().map(variants).sum()
-    }
-
-    /// Norms that any certificate of the board has radii in, in the order of the jobs.
-    pub fn norms(&self) -> Vec<&str> {
-        let certificates = self.standings.iter().flat_map(|standing| &standing.certificates);
-        distinct(certificates.map(|certificate| certificate.norm.as_str()))
-    }
-
-    /// Radii that any certificate of the board reports in `norm`, ascending.
-    pub fn radii(&self, norm: &str) -> Vec<f64> {
-        let certificates = self.standings.iter().flat_map(|s| &s.certificates);
-        let certificates = certificates.filter(|c| c.norm == norm);
-        let mut radii: Vec<f64> =
-            certificates.flat_map(|c| &c.accuracy).map(|a| a.radius).collect();
-        radii.sort_by(f64::total_cmp);
-        radii.dedup();
-        radii
-    }
-
-    /// Field of a model under an attack.
-    pub(super) fn attack_cell(&self, standing: &Standing, column: &AttackColumn) -> Cell {
-        standing.attack(column).map_or(Cell::Absent, |(attack, budget)| {
-            Cell::of(budget.robust, attack.done, attack.images)
-        })
     }
 }
 

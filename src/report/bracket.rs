@@ -4,10 +4,9 @@
 use serde::Serialize;
 
 use super::board::Board;
-use super::columns::ThreatColumn;
-use super::proportion::Proportion;
 use super::standing::Standing;
-use super::verified::VerifiedColumn;
+use crate::results::{Cell, Field, Head, Line, Proportion, Sheet, format};
+use crate::work::{KindColumn, ThreatColumn};
 
 /// The two bounds under one threat model at one budget.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,17 +28,18 @@ pub struct Bracket {
 pub(super) fn brackets(
     standing: &Standing,
     threats: &[ThreatColumn],
-    verified: &[VerifiedColumn],
+    columns: &[KindColumn],
 ) -> Vec<Bracket> {
     let bracket = |threat: &ThreatColumn| {
-        let same = |v: &&VerifiedColumn| v.threat == threat.threat && Some(v.eps) == threat.eps;
-        let (proof, verified) = standing.verified(verified.iter().find(same)?)?;
+        let same =
+            |c: &&KindColumn| c.lower_bound && c.threat == threat.threat && c.eps == threat.eps;
+        let (proof, verified) = standing.entrant.best_in(columns.iter().find(same)?)?;
         let worst = standing.threat(threat).filter(|worst| worst.finished())?;
-        let robust = worst.robust.filter(|_| worst.images == proof.image_set)?;
+        let robust = worst.robust.filter(|_| worst.images.as_ref() == proof.result.image_set())?;
         Some(Bracket {
             title: threat.title.clone(),
             verified,
-            proof: proof.label.clone(),
+            proof: proof.result.label().to_owned(),
             robust,
             undecided: robust.count.saturating_sub(verified.count),
         })
@@ -47,11 +47,33 @@ pub(super) fn brackets(
     threats.iter().filter(|threat| !threat.targeted()).filter_map(bracket).collect()
 }
 
-/// All brackets of a board with the names of their networks.
-pub(super) fn of_board(board: &Board) -> Vec<(&str, &Bracket)> {
-    board
-        .standings
-        .iter()
-        .flat_map(|s| s.brackets.iter().map(move |b| (&*s.model.name, b)))
-        .collect()
+/// A row per network, threat and budget that was both attacked and verified; `None` without one.
+pub(super) fn sheet(board: &Board) -> Option<Sheet> {
+    let line = |model: &str, bracket: &Bracket| {
+        Line::of(vec![
+            Field::text(model),
+            Field::text(&*bracket.title),
+            Field::text(&*bracket.proof),
+            Cell::measured(bracket.verified, false).into(),
+            Cell::measured(bracket.robust, false).into(),
+            Field::text(format::count(bracket.undecided as f64)),
+        ])
+    };
+    let of = |standing: &Standing| {
+        let name = &standing.entrant.model.name;
+        standing.brackets.iter().map(|bracket| line(name, bracket)).collect::<Vec<_>>()
+    };
+    let lines: Vec<Line> = board.standings.iter().flat_map(of).collect();
+    let mut columns = ["model", "threat", "proved by"].map(Head::text).to_vec();
+    columns.extend(["verified", "robust", "undecided"].map(Head::number));
+    (!lines.is_empty()).then(|| Sheet {
+        title: "Between proof and attack".into(),
+        columns,
+        lines,
+        note: "The truth lies between verified accuracy, which is proved, and robust accuracy, which the \
+               attacks of the threat leave. Undecided: images between them."
+            .into(),
+        short_note: "The truth lies between verified and robust accuracy; undecided: images.".into(),
+        ..Sheet::default()
+    })
 }

@@ -1,12 +1,9 @@
-//! The alarm: an adversarial image lies inside a ball that bounds proved to be safe. One of them is wrong.
-//! Certificates of smoothing and against patches are not looked at: they are about another function.
+//! The alarm: an adversarial image lies inside a ball that was proven safe for the network itself. One of them is wrong.
+//! Certificates of a network behind a defence are not looked at: they are about another function.
 
 use serde::Serialize;
 
-use super::gather::Job;
-use super::region::distance;
-use super::table::Table;
-use crate::record::Work;
+use crate::work::Job;
 
 /// An image on which an attack and a certificate of one network contradict each other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,24 +34,20 @@ impl std::fmt::Display for Contradiction {
 /// All contradictions between `jobs`, which are of one network on one data set, in however many runs.
 pub(super) fn contradictions(jobs: &[&Job]) -> Vec<Contradiction> {
     let mut found = Vec::new();
-    for bound in jobs {
-        let (Work::Bound { label: certificate, threat: norm, .. }, Table::Bound(balls)) =
-            (&bound.work, &bound.table)
-        else {
-            continue;
-        };
-        for attack in jobs {
-            let Table::Attack(rows) = &attack.table else { continue };
-            for (key, row) in rows.iter().filter(|(_, row)| row.adversarial()) {
-                let ball = balls.get(key).filter(|ball| ball.correct == 1);
-                let Some((ball, distance)) = ball.zip(distance(row, norm)) else { continue };
-                if distance <= ball.radius {
+    for attack in jobs {
+        for (key, image, _, seen) in attack.rows.seen() {
+            let Some(adversarial) = seen.adversarial else { continue };
+            for proof in jobs {
+                let radius = proof.rows.proven(key);
+                let distance = adversarial.change.length(&proof.work.threat);
+                let Some((radius, distance)) = radius.zip(distance) else { continue };
+                if distance <= radius {
                     found.push(Contradiction {
-                        image: row.idx,
-                        attack: attack.work.label().to_owned(),
+                        image,
+                        attack: attack.work.label.clone(),
                         distance,
-                        certificate: certificate.clone(),
-                        radius: ball.radius,
+                        certificate: proof.work.label.clone(),
+                        radius,
                     });
                 }
             }

@@ -5,12 +5,12 @@
 
 use super::Exporter;
 use super::board::{Board, Running};
-use super::format::{self, Cell};
 use super::leaderboard::Leaderboard;
-use super::proportion::Proportion;
 use super::published::Ranking;
 use super::standing::Standing;
 use crate::error::{Error, Result};
+use crate::results::{Cell, format::number};
+use crate::work::KINDS;
 
 /// Writes comma-separated values.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,14 +52,14 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
     let mut row: Vec<(String, String)> = Vec::new();
     let mut put = |title: &str, value: String| row.push((text(title), value));
     let share = |cell: &Cell| cell.value().map_or(String::new(), |p| number(p.rate));
-    let model = &standing.model;
+    let model = &standing.entrant.model;
     put("data", text(&board.title()));
     put("rank", standing.rank.map_or(String::new(), |rank| rank.to_string()));
     put("model", text(&model.name));
     put("architecture", text(&model.architecture));
     put("parameters", model.parameters.to_string());
     put("sha256", text(&model.sha256));
-    put("images", standing.images.to_string());
+    put("images", standing.entrant.images.to_string());
     put("clean", share(&standing.clean_cell()));
     let worst = standing.worst_cell(standing.worst.as_ref());
     put("worst case", share(&worst));
@@ -71,43 +71,8 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
             share(&standing.worst_cell(standing.threat(threat))),
         );
     }
-    for column in &board.attacks {
-        put(&column.title, share(&board.attack_cell(standing, column)));
-    }
-    for column in &board.attacks {
-        let found = standing.attack(column).filter(|(attack, _)| attack.finished());
-        let success = found.and_then(|(_, budget)| budget.success);
-        put(
-            &format!("{} success", column.title),
-            success.map_or(String::new(), |p| number(p.rate)),
-        );
-    }
-    for certificate in standing.certificates.iter().filter(|c| c.finished()) {
-        let label = &certificate.label;
-        for at in &certificate.accuracy {
-            let title = format!("{label} certified {}", format::eps(at.radius));
-            put(&title, at.accuracy.map_or(String::new(), |p| number(p.rate)));
-        }
-        let abstained = certificate.abstained.map_or(String::new(), |p| number(p.rate));
-        put(&format!("{label} abstained"), abstained);
-        let radius =
-            certificate.average_radius.map_or(String::new(), |r| format!("{:.6}", down(r)));
-        put(&format!("{label} average radius"), radius);
-    }
-    for patch in standing.patches.iter().filter(|c| c.finished()) {
-        let share = |p: Option<Proportion>| p.map_or(String::new(), |p| number(p.rate));
-        put(&format!("{} clean", patch.label), share(patch.accuracy));
-        put(&format!("{} certified {}", patch.label, patch.patch), share(patch.certified));
-        put(&format!("{} forwards per image", patch.label), number(patch.forwards));
-    }
-    for bound in standing.bounds.iter().filter(|b| b.finished()) {
-        let label = &bound.label;
-        for at in &bound.accuracy {
-            let title = format!("{label} verified {}", format::eps(at.eps));
-            put(&title, at.accuracy.map_or(String::new(), |p| number(p.rate)));
-        }
-        let radius = bound.average_radius.map_or(String::new(), |r| format!("{:.6}", down(r)));
-        put(&format!("{label} average radius"), radius);
+    for (title, value) in KINDS.iter().flat_map(|kind| kind.fields(&standing.entrant)) {
+        put(&title, value);
     }
     put("forwards per image", number(standing.cost.forwards));
     put("backwards per image", number(standing.cost.backwards));
@@ -160,13 +125,4 @@ fn text(value: &str) -> String {
         true => format!("'{value}"),
         false => value.to_owned(),
     }
-}
-
-fn number(value: f64) -> String {
-    format!("{value:.6}")
-}
-
-/// A radius must not be rounded up.
-fn down(radius: f64) -> f64 {
-    (radius * 1e6).floor() / 1e6
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::gather::Job;
 use crate::record::DataRecord;
+use crate::work::Job;
 
 /// Merges the data records, to which [`Job::data`] of `jobs` points, and lets it point to what they became.
 pub(super) fn merge(records: Vec<DataRecord>, jobs: &mut [Job]) -> Vec<DataRecord> {
@@ -15,8 +15,8 @@ pub(super) fn merge(records: Vec<DataRecord>, jobs: &mut [Job]) -> Vec<DataRecor
     let doubtful: Vec<bool> = records.iter().map(|record| same_file(record) > 1).collect();
     let mut images: Vec<BTreeMap<u64, BTreeSet<&str>>> = vec![BTreeMap::new(); records.len()];
     let mut owner: HashMap<&str, usize> = HashMap::new();
-    for job in jobs.iter() {
-        for (key, idx) in job.table.images() {
+    for job in jobs.iter().filter(|job| job.by_image) {
+        for (key, idx) in job.rows.keys() {
             let known = *owner.entry(key.digest()).or_insert(job.data);
             groups.join(known, job.data);
             if doubtful[job.data] {

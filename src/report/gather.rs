@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::data_sets;
-use super::table::Table;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::record::{CheckRecord, DataRecord, ModelRecord, RunRecord, Work};
+use crate::record::{DataRecord, ModelRecord, RunRecord};
+use crate::results::distinct;
+use crate::work::{Job, read_job};
 
 /// Where a part of a leaderboard comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,26 +41,6 @@ pub(super) struct Gathered {
     pub(super) notes: Vec<String>,
 }
 
-/// One job with its rows.
-#[derive(Debug)]
-pub(super) struct Job {
-    /// Index in [`Gathered::models`].
-    pub(super) model: usize,
-    /// Index in [`Gathered::data`].
-    pub(super) data: usize,
-    /// Identity of the job: two jobs of one key give the same row for an image.
-    pub(super) key: String,
-    /// Images the job evaluates.
-    pub(super) images: usize,
-    pub(super) seed: u64,
-    pub(super) device: String,
-    pub(super) precision: String,
-    pub(super) work: Work,
-    pub(super) table: Table,
-    /// What the safety checks found, if the job has any.
-    pub(super) checks: Option<CheckRecord>,
-}
-
 /// A run in all its copies.
 struct Run {
     started: u64,
@@ -67,13 +48,6 @@ struct Run {
     hash: String,
     record: RunRecord,
     folders: Vec<PathBuf>,
-}
-
-impl Job {
-    /// All images of the job are done.
-    pub(super) fn finished(&self) -> bool {
-        self.table.len() >= self.images
-    }
 }
 
 impl Gathered {
@@ -125,20 +99,7 @@ impl Gathered {
             let data = first_data + data.ok_or_else(|| unlisted("data", &job.data))?;
             let number = self.model(model);
             for folder in folders {
-                let table = Table::read(folder, job, &model.identity)?;
-                let checks = table.checks(folder, job)?;
-                self.jobs.push(Job {
-                    model: number,
-                    data,
-                    key: job.key.clone(),
-                    images: job.images,
-                    seed: job.seed,
-                    device: job.device.clone(),
-                    precision: job.precision.clone(),
-                    work: job.work.clone(),
-                    table,
-                    checks,
-                });
+                self.jobs.push(read_job(folder, job, &model.identity, (number, data))?);
             }
         }
         let mut names: Vec<String> = folders.iter().map(|folder| name(folder)).collect();
@@ -198,16 +159,6 @@ fn surnames(names: &mut [(&mut String, [&str; 2])]) {
             **name = format!("{name} ({})", digest.get(..8).unwrap_or(digest));
         }
     }
-}
-
-/// Every value once, in the order of the first ones.
-pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
-    values.fold(Vec::new(), |mut all, value| {
-        if !all.contains(&value) {
-            all.push(value);
-        }
-        all
-    })
 }
 
 fn name(folder: &Path) -> String {

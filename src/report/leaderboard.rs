@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::board::Board;
-use super::gather::{Gathered, Job, RunInfo, distinct};
-use super::method::Method;
+use super::gather::{Gathered, RunInfo};
 use super::parts::parts;
 use super::published::Ranking;
 use super::subject::Subject;
 use crate::error::{Error, Result};
+use crate::results::distinct;
+use crate::work::{Job, Method};
 
 /// Version of `summary.json`.
 ///
@@ -23,7 +24,10 @@ use crate::error::{Error, Result};
 /// (they had `done`, `images` and `finished`), and what is known `beyond` them; equal worst cases share a
 /// rank; columns and attacks have a `goal`; a run lists its `seeds`, `devices` and `precisions`; a published
 /// ranking has measured networks without a `rank`.
-pub const SUMMARY_VERSION: u32 = 3;
+///
+/// 4: a board's `certified` and `verified` are one list of `columns`, each with its `kind`; networks have
+/// `corruptions`.
+pub const SUMMARY_VERSION: u32 = 4;
 
 /// Everything a report says.
 #[derive(Debug, Clone, PartialEq, Serialize)]

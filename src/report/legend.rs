@@ -1,6 +1,7 @@
 //! The sentences above and under the tables: what was run, and what a number means.
 
 use super::board::Board;
+use crate::work::KINDS;
 
 /// Data set and images: `digits, 360 images of 1×8×8`.
 pub(super) fn images(board: &Board) -> String {
@@ -57,41 +58,17 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
             board.attacks.iter().filter(|a| a.control).map(|a| a.title.as_str()).collect();
         lines.push(format!("Controls, not part of any worst case: {}.", names.join(", ")));
     }
-    let attacks = board.standings.iter().flat_map(|standing| &standing.attacks);
+    let attacks = board.standings.iter().flat_map(|standing| standing.attacks());
     if let Some(count) = attacks.filter_map(|attack| attack.unconfirmed).reduce(|a, b| a + b) {
         lines.push(format!(
             "Searches in a lower precision were judged in f32: {count} of their candidates failed there \
              and do not count."
         ));
     }
-    for column in &board.certified {
-        lines.push(column.reading(&board.standings, board.certified.len() == 1));
-    }
-    for (guarantee, labels) in guarantees(board) {
-        lines.push(format!("{}: {guarantee}.", labels.join(", ")));
-    }
-    if !board.verified.is_empty() {
-        let several = board.standings.iter().any(|s| s.bounds.len() > 1);
-        lines.push(format!(
-            "Verified: correct, and bounds of the network itself prove that nothing within the ball \
-             changes that{}. The truth lies between verified and robust accuracy.",
-            if several { ", by the model's best bounds" } else { "" },
-        ));
+    let entrants = board.entrants();
+    for kind in KINDS {
+        let own = board.columns.iter().filter(|column| column.kind == kind.name());
+        lines.extend(kind.reading(&own.collect::<Vec<_>>(), &entrants));
     }
     lines
-}
-
-/// What certificates by smoothing promise, each with the labels of those that do.
-fn guarantees(board: &Board) -> Vec<(&str, Vec<&str>)> {
-    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
-    let certificates = board.standings.iter().flat_map(|s| &s.certificates);
-    for certificate in certificates.filter(|c| !c.guarantee.is_empty()) {
-        let (guarantee, label) = (certificate.guarantee.as_str(), certificate.label.as_str());
-        match all.iter_mut().find(|(known, _)| *known == guarantee) {
-            Some((_, labels)) if labels.contains(&label) => {}
-            Some((_, labels)) => labels.push(label),
-            None => all.push((guarantee, vec![label])),
-        }
-    }
-    all
 }

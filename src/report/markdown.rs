@@ -1,13 +1,13 @@
 //! `leaderboard.md`: GitHub-flavoured tables for a README, an issue or a model card.
 
 use super::board::Board;
-use super::bracket::{self, Bracket};
-use super::format::{self, Cell};
 use super::grid::{self, Column, Kind};
 use super::leaderboard::Leaderboard;
 use super::published::{HEADER, Line, Ranking};
-use super::{Exporter, legend, verified, warnings};
+use super::sections::sheets;
+use super::{Exporter, legend, warnings};
 use crate::error::Result;
+use crate::results::{Field, Sheet};
 
 /// Writes Markdown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,24 +25,12 @@ impl Exporter for Markdown {
             for line in legend::reading(board).iter().chain(&warnings) {
                 text += &format!("- {}\n", escape(line));
             }
-            if !board.attacks.is_empty() {
-                text += &format!("\n### Robust accuracy by attack\n\n{}", attacks(board));
-                text += "\nIn brackets: attack success rate, of the correctly classified images.\n";
-            }
-            for norm in board.norms() {
-                let ball = if norm == "L2" { String::new() } else { format!(" in {norm}") };
-                text += &format!("\n### Certified accuracy{ball}\n\n{}", certificates(board, norm));
-            }
-            if board.standings.iter().any(|s| !s.patches.is_empty()) {
-                text += &format!("\n### Certified accuracy against patches\n\n{}", patches(board));
-            }
-            if board.standings.iter().any(|s| !s.bounds.is_empty()) {
-                text += &format!("\n### Verified accuracy\n\n{}", bounds(board));
-            }
-            if board.standings.iter().any(|s| !s.brackets.is_empty()) {
-                text += &format!("\n### Between proof and attack\n\n{}", brackets(board));
-                text +=
-                    "\nThe truth lies between verified and robust accuracy; undecided: images.\n";
+            for sheet in sheets(board).iter().filter(|sheet| !sheet.page_only) {
+                let level = if sheet.below { "####" } else { "###" };
+                text += &format!("\n{level} {}\n\n{}", sheet.title, self::sheet(sheet));
+                if !sheet.short_note.is_empty() {
+                    text += &format!("\n{}\n", sheet.short_note);
+                }
             }
         }
         for ranking in &leaderboard.published {
@@ -84,130 +72,20 @@ fn ranking(board: &Board) -> String {
     table(&header, &rows)
 }
 
-/// A row per attack and budget, a column per network.
-fn attacks(board: &Board) -> String {
-    let mut header = vec![("attack".to_owned(), false), ("threat".to_owned(), false)];
-    header.extend(board.standings.iter().map(|s| (s.model.name.clone(), true)));
-    let rows: Vec<Vec<String>> = board
-        .attacks
-        .iter()
-        .map(|column| {
-            let control = if column.control { " (control)" } else { "" };
-            let mut row =
-                vec![escape(&format!("{}{control}", column.title)), escape(&column.aim())];
-            row.extend(board.standings.iter().map(|standing| {
-                let cell = board.attack_cell(standing, column);
-                let success = standing.attack(column).and_then(|(_, budget)| budget.success);
-                match (&cell, success) {
-                    (Cell::Value(..), Some(p)) => format!("{cell} ({})", format::percent(&p)),
-                    _ => cell.to_string(),
-                }
-            }));
-            row
-        })
-        .collect();
-    table(&header, &rows)
-}
-
-/// A row per network and certificate in `norm`.
-fn certificates(board: &Board, norm: &str) -> String {
-    let radii = board.radii(norm);
-    let mut header = vec![("model".to_owned(), false), ("certificate".to_owned(), false)];
-    header.extend(radii.iter().map(|radius| (format!("r = {}", format::eps(*radius)), true)));
-    header.push(("abstained".to_owned(), true));
-    header.push(("average radius".to_owned(), true));
-    header.push(("pA quartiles".to_owned(), true));
-    header.push(("samples".to_owned(), true));
-    let mut rows = Vec::new();
-    for standing in &board.standings {
-        for certificate in standing.certificates.iter().filter(|c| c.norm == norm) {
-            let cell = |p| Cell::of(p, certificate.done, certificate.images).to_string();
-            let mut row = vec![escape(&standing.model.name), escape(&certificate.label)];
-            row.extend(radii.iter().map(|radius| cell(certificate.at(*radius))));
-            row.push(cell(certificate.abstained));
-            let radius = certificate.average_radius.filter(|_| certificate.finished());
-            row.push(radius.map_or("–".into(), format::radius_down));
-            let p_a = certificate.p_a.as_ref().filter(|_| certificate.finished());
-            row.push(p_a.map_or("–".into(), |p_a| p_a.quartiles()));
-            row.push(format::samples(certificate.samples, certificate.saved));
-            rows.push(row);
-        }
-        for envelope in standing.envelopes.iter().filter(|e| e.norm == norm) {
-            let mut row = vec![escape(&standing.model.name), "best of them".to_owned()];
-            row.extend(radii.iter().map(|radius| {
-                let point = envelope.points.iter().find(|point| point.radius == *radius);
-                point.map_or("–".into(), |point| {
-                    let share = format::percent(&point.accuracy);
-                    format!("{share} ({})", escape(&envelope.source(point)))
-                })
-            }));
-            row.resize(header.len(), String::new());
-            rows.push(row);
-        }
-    }
-    table(&header, &rows)
-}
-
-/// A row per network, threat and budget that was both attacked and verified.
-fn brackets(board: &Board) -> String {
-    let header = ["model", "threat", "proved by", "verified", "robust", "undecided"];
-    let header: Vec<(String, bool)> =
-        header.iter().enumerate().map(|(at, title)| ((*title).to_owned(), at > 2)).collect();
-    let row = |(model, bracket): (&str, &Bracket)| {
-        vec![
-            escape(model),
-            escape(&bracket.title),
-            escape(&bracket.proof),
-            format::percent(&bracket.verified),
-            format::percent(&bracket.robust),
-            bracket.undecided.to_string(),
-        ]
+/// A table of results, without what is on pages only; notes in brackets.
+fn sheet(sheet: &Sheet) -> String {
+    let shown: Vec<usize> =
+        (0..sheet.columns.len()).filter(|at| !sheet.columns[*at].page_only).collect();
+    let head = |at: &usize| (sheet.columns[*at].title.clone(), sheet.columns[*at].right);
+    let header: Vec<(String, bool)> = shown.iter().map(head).collect();
+    let field = |field: &Field| match field.note.is_empty() {
+        true => escape(&field.text),
+        false => format!("{} ({})", escape(&field.text), escape(&field.note)),
     };
-    table(&header, &bracket::of_board(board).into_iter().map(row).collect::<Vec<_>>())
-}
-
-/// A row per network and certificate against patches.
-fn patches(board: &Board) -> String {
-    let header = [
-        ("model", false),
-        ("certificate", false),
-        ("threat", false),
-        ("clean", true),
-        ("certified", true),
-        ("forwards", true),
-    ]
-    .map(|(title, right)| (title.to_owned(), right));
-    let mut rows = Vec::new();
-    for standing in &board.standings {
-        for patch in &standing.patches {
-            let cell = |p| Cell::of(p, patch.done, patch.images).to_string();
-            rows.push(vec![
-                escape(&standing.model.name),
-                escape(&patch.label),
-                escape(&patch.patch),
-                cell(patch.accuracy),
-                cell(patch.certified),
-                format::count(patch.forwards),
-            ]);
-        }
-    }
-    table(&header, &rows)
-}
-
-/// A row per network and job of bounds.
-fn bounds(board: &Board) -> String {
-    let mut header = vec![("model".to_owned(), false), ("bounds".to_owned(), false)];
-    header.extend(board.verified.iter().map(|c| (format::title(&c.threat, Some(c.eps)), true)));
-    header.push(("average radius".to_owned(), true));
-    header.push(("per image".to_owned(), true));
-    let row = |row: &verified::Verified| {
-        let accuracy = row.accuracy.iter().map(|field| field.text.clone());
-        let mut fields = vec![escape(&row.model), escape(&row.label)];
-        fields.extend(accuracy.chain([row.average_radius.clone(), row.seconds.clone()]));
-        fields
+    let row = |line: &crate::results::Line| {
+        shown.iter().map(|at| line.fields.get(*at).map_or(String::new(), field)).collect()
     };
-    let rows: Vec<Vec<String>> = verified::table(board).iter().map(row).collect();
-    table(&header, &rows)
+    table(&header, &sheet.lines.iter().map(row).collect::<Vec<_>>())
 }
 
 /// A table, its columns padded to be read as plain text too; `true` aligns a column right.

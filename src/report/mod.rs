@@ -1,49 +1,29 @@
 //! From run folders to a leaderboard, and from a leaderboard to the files people read: CSV, Markdown,
-//! HTML, JSON and the terminal. Reports read what [`crate::record`] describes and compute nothing but
-//! counts: no network, no device, no tensor.
+//! HTML, JSON and the terminal. The numbers are the results of the kinds of work ([`crate::work`]); a board
+//! ranks networks by what attacks leave of them, with the columns of other kinds beside. Nothing is computed
+//! but counts: no network, no device, no tensor.
 
-mod attack_result;
-mod attacked;
 mod board;
-mod bound_result;
 mod bracket;
-mod certificate_result;
-mod certified;
-mod columns;
 pub mod compare;
 mod contradiction;
-mod corruptions;
-mod coverage;
 mod csv;
 mod data_sets;
-mod envelope;
-mod evidence;
 mod figure;
-mod format;
 mod gather;
-mod goal;
 mod grid;
 mod html;
-mod image_key;
 mod leaderboard;
 mod legend;
 mod markdown;
-mod method;
-mod p_a;
 mod parts;
-mod patch_result;
-mod pool;
-mod proportion;
 mod published;
-mod region;
+mod sections;
 mod standing;
 mod subject;
 mod summary;
-mod table;
 mod terminal;
-mod verified;
 mod warnings;
-mod worst_case;
 
 #[cfg(test)]
 mod fixture;
@@ -52,31 +32,18 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use attack_result::{AttackResult, Budget, Cost};
 pub use board::{Board, Running};
-pub use bound_result::{BoundResult, VerifiedAccuracy};
 pub use bracket::Bracket;
-pub use certificate_result::{CertificateResult, CertifiedAccuracy};
-pub use certified::CertifiedColumn;
-pub use columns::{AttackColumn, ThreatColumn};
 pub use contradiction::Contradiction;
-pub use corruptions::{CorruptionLine, CorruptionReport};
-pub use coverage::ImageSet;
 pub use csv::Csv;
-pub use envelope::{Envelope, EnvelopePoint};
 pub use gather::RunInfo;
 pub use html::Html;
 pub use leaderboard::{Leaderboard, SUMMARY_VERSION};
 pub use markdown::Markdown;
-pub use p_a::{Bin, ProbabilityBounds, Quantile};
-pub use patch_result::PatchResult;
-pub use proportion::Proportion;
 pub use published::{Measured, Origin, Place, Ranking};
 pub use standing::{Standing, ThreatResult};
 pub use summary::Summary;
 pub use terminal::Terminal;
-pub use verified::VerifiedColumn;
-pub use worst_case::{Beyond, Unfinished, WorstCase};
 
 use crate::error::{Error, Result};
 use crate::persist;

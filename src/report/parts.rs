@@ -1,8 +1,8 @@
 //! Networks are ranked only over the same images, so the networks of a data set fall into parts, a board
 //! for each.
 
-use super::coverage::ImageSet;
 use super::subject::Subject;
+use crate::results::ImageSet;
 
 /// The networks whose rows are over one set of images.
 #[derive(Debug)]

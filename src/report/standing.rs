@@ -5,23 +5,17 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde::ser::SerializeMap as _;
 
-use super::attack_result::{AttackResult, Budget, Cost};
-use super::bound_result::BoundResult;
 use super::bracket::Bracket;
-use super::certificate_result::CertificateResult;
-use super::columns::{AttackColumn, ThreatColumn};
 use super::contradiction::{Contradiction, contradictions};
-use super::coverage::ImageSet;
-use super::envelope::Envelope;
-use super::format::Cell;
-use super::goal;
-use super::patch_result::PatchResult;
-use super::proportion::Proportion;
-use super::region::Region;
 use super::subject::Subject;
-use super::worst_case::{Trial, WorstCase, worst_case};
-use crate::record::{Finding, ModelRecord};
+use crate::record::Finding;
+use crate::results::{Cell, Proportion, Region};
+use crate::work::{
+    AttackColumn, AttackResult, Budget, Cost, Entrant, KINDS, ThreatColumn, Trial, WorstCase, goal,
+    worst_case,
+};
 
 /// All results of one network on one board.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,13 +23,10 @@ pub struct Standing {
     /// Place by [`Self::worst`], from 1; equal worst cases share it. `None` if an attack is unfinished or
     /// lacks.
     pub rank: Option<usize>,
-    /// The network.
-    pub model: ModelRecord,
-    /// Images of its row: those of the worst case, or of the board if it has none.
-    pub images: usize,
-    /// The images of its row; `None` if no attack has finished.
-    pub image_set: Option<ImageSet>,
-    /// Images whose clean prediction is known, of [`Self::images`].
+    /// The network, the images of its row, and the results of all kinds of work.
+    #[serde(flatten, serialize_with = "serialize")]
+    pub entrant: Entrant,
+    /// Images whose clean prediction is known, of [`Entrant::images`].
     pub done: usize,
     /// Clean accuracy over the images of the row.
     pub clean: Option<Proportion>,
@@ -44,16 +35,7 @@ pub struct Standing {
     pub worst: Option<WorstCase>,
     /// Worst cases per threat model and budget, for those it was attacked under.
     pub threats: Vec<ThreatResult>,
-    /// Results of the attacks.
-    pub attacks: Vec<AttackResult>,
-    /// Results of the certificates.
-    pub certificates: Vec<CertificateResult>,
-    /// Results of the certificates against patches.
-    pub patches: Vec<PatchResult>,
-    /// Results of deterministic bounds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub bounds: Vec<BoundResult>,
-    /// Images on which an attack and bounds cannot both be right; none, unless there is a bug.
+    /// Images on which an attack and a proof cannot both be right; none, unless there is a bug.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contradictions: Vec<Contradiction>,
     /// Images whose clean prediction is not the same in all jobs, which count as misclassified; none,
@@ -63,9 +45,6 @@ pub struct Standing {
     /// The class that the network answers for every clean image, if it is one while the labels are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only_answer: Option<u32>,
-    /// Of several certificates in one norm, the best at each radius.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub envelopes: Vec<Envelope>,
     /// Robust and verified accuracy of one threat and budget, the two bounds of the truth.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub brackets: Vec<Bracket>,
@@ -83,45 +62,46 @@ pub struct ThreatResult {
 }
 
 impl Standing {
-    /// The results of `subject` under the columns of a board of `images` images.
+    /// The results of `subject` under the columns of a board; the images of its row are left open if no
+    /// attack has finished.
     pub(super) fn new(
         subject: &Subject<'_>,
         attacks: &[AttackColumn],
         threats: &[ThreatColumn],
-        images: usize,
     ) -> Self {
-        let image_set = subject.image_set();
         let clean = clean(subject);
-        let results: Vec<AttackResult> =
-            subject.attacks.iter().filter_map(AttackResult::of).collect();
+        let mut outcomes = Vec::new();
+        for kind in KINDS {
+            for (order, method) in subject.methods.iter().enumerate() {
+                let own = method.work.kind == kind.name();
+                if let Some(mut outcome) = kind.sum_up(method, subject.number).filter(|_| own) {
+                    outcome.order = order;
+                    outcomes.push(outcome);
+                }
+            }
+        }
+        let entrant = Entrant {
+            model: subject.model.clone(),
+            images: 0,
+            image_set: subject.image_set(),
+            outcomes,
+        };
         let mut cost = Cost::default();
-        results.iter().for_each(|attack| cost += attack.cost);
+        entrant.results::<AttackResult>().for_each(|attack| cost += attack.cost);
         let of = |column: &ThreatColumn| {
             let worst = threat(column, attacks, subject)?;
             Some(ThreatResult { title: column.title.clone(), worst })
         };
-        let number = subject.number;
-        let methods = subject.methods.iter();
         Self {
             rank: None,
-            model: subject.model.clone(),
-            images: image_set.as_ref().map_or(images, |set| set.count),
+            entrant,
             done: clean.map_or(0, |c| c.total),
-            image_set,
             clean,
             worst: overall(attacks, subject),
             threats: threats.iter().filter_map(of).collect(),
-            attacks: results,
-            certificates: methods
-                .clone()
-                .filter_map(|method| CertificateResult::of(method, number))
-                .collect(),
-            patches: methods.clone().filter_map(|method| PatchResult::of(method, number)).collect(),
-            bounds: methods.filter_map(|method| BoundResult::of(method, number)).collect(),
             contradictions: contradictions(&subject.jobs),
             disagreements: subject.evidence.disagreements(),
             only_answer: subject.evidence.only_answer(),
-            envelopes: vec![],
             brackets: vec![],
             cost,
         }
@@ -132,20 +112,21 @@ impl Standing {
         self.threats.iter().find(|t| t.title == column.title).map(|t| &t.worst)
     }
 
+    /// Results of its attacks.
+    pub fn attacks(&self) -> impl Iterator<Item = &AttackResult> {
+        self.entrant.results()
+    }
+
     /// Result of an attack at a budget; `None` if it was not run.
     pub fn attack(&self, column: &AttackColumn) -> Option<(&AttackResult, &Budget)> {
-        let same = |a: &&AttackResult| a.threat == column.threat && a.goal == column.goal;
-        self.attacks.iter().filter(same).find_map(|attack| {
-            let budget = attack.budgets.iter().find(|b| b.title == column.title)?;
-            Some((attack, budget))
-        })
+        self.attacks().find_map(|attack| Some((attack, attack.at(column)?)))
     }
 
     /// What safety checks found at this network, each with the titles of the attacks around which it
     /// was found.
     pub fn findings(&self) -> Vec<(&Finding, Vec<&str>)> {
         let mut all: Vec<(&Finding, Vec<&str>)> = Vec::new();
-        for attack in &self.attacks {
+        for attack in self.attacks() {
             let title = attack.budgets.last().map_or(&*attack.label, |budget| &*budget.title);
             for finding in attack.checks.iter().flat_map(|checks| &checks.findings) {
                 match all.iter_mut().find(|(known, _)| *known == finding) {
@@ -157,36 +138,11 @@ impl Standing {
         all
     }
 
-    /// The finished certificate that certifies the most images at `radius` in `norm`, as in Cohen et
-    /// al. 2019, where the best sigma is taken for each radius. One over the images of the row goes before
-    /// others, and among those the one over most images.
-    pub fn certified(&self, norm: &str, radius: f64) -> Option<(&CertificateResult, Proportion)> {
-        let own = self.certificates.iter().filter(|c| c.norm == norm && c.finished());
-        let own = own.filter_map(|c| Some((c, c.at(radius)?, c.image_set.as_ref())));
-        self.best(own).map(|(certificate, share, _)| (certificate, share))
-    }
-
-    /// The highest share over the images of the row; without one, over the most images.
-    pub(super) fn best<'b, T>(
-        &self,
-        shares: impl Iterator<Item = (T, Proportion, Option<&'b ImageSet>)>,
-    ) -> Option<(T, Proportion, Option<&'b ImageSet>)> {
-        let here = |images: Option<&ImageSet>| !images.is_none_or(|set| self.elsewhere(set));
-        shares.max_by(|a, b| {
-            (here(a.2), a.1.total).cmp(&(here(b.2), b.1.total)).then(a.1.rate.total_cmp(&b.1.rate))
-        })
-    }
-
-    /// A number over `images` is not over the images of the row.
-    pub(super) fn elsewhere(&self, images: &ImageSet) -> bool {
-        self.image_set.as_ref().map_or(images.count != self.images, |own| own != images)
-    }
-
     /// Field of the clean accuracy.
     pub(super) fn clean_cell(&self) -> Cell {
         // Without attacks nothing was said about clean predictions.
-        let largest = self.attacks.iter().map(|a| a.images).max().unwrap_or(0);
-        let images = if self.image_set.is_some() { self.images } else { largest };
+        let largest = self.attacks().map(|a| a.images).max().unwrap_or(0);
+        let images = if self.entrant.image_set.is_some() { self.entrant.images } else { largest };
         Cell::of(self.clean, self.done, images)
     }
 
@@ -194,9 +150,22 @@ impl Standing {
     pub(super) fn worst_cell(&self, worst: Option<&WorstCase>) -> Cell {
         let Some(worst) = worst else { return Cell::Absent };
         // Images of the target class are left out of a targeted column, which is said elsewhere.
-        let other = worst.images.as_ref().is_some_and(|set| self.elsewhere(set));
-        Cell::worst(worst, other && worst.left_out == 0)
+        let other = worst.images.as_ref().is_some_and(|set| self.entrant.elsewhere(set));
+        worst.cell(other && worst.left_out == 0)
     }
+}
+
+/// Writes the fields of an entrant, and the lists of results that each kind makes of it.
+fn serialize<S: serde::Serializer>(entrant: &Entrant, to: S) -> Result<S::Ok, S::Error> {
+    let Entrant { model, images, image_set, .. } = entrant;
+    let mut map = to.serialize_map(None)?;
+    map.serialize_entry("model", model)?;
+    map.serialize_entry("images", images)?;
+    map.serialize_entry("image_set", image_set)?;
+    for (name, list) in KINDS.iter().flat_map(|kind| kind.summary(entrant)) {
+        map.serialize_entry(name, &list)?;
+    }
+    map.end()
 }
 
 /// Sorts best first and numbers those whose worst cases are comparable; equal ones share a place and
@@ -211,7 +180,7 @@ pub(super) fn rank(standings: &mut [Standing]) {
             .then(comparable(b).cmp(&comparable(a)))
             .then(better(&worst))
             .then(better(&clean))
-            .then(a.model.name.cmp(&b.model.name))
+            .then(a.entrant.model.name.cmp(&b.entrant.model.name))
     });
     // They are over the same images: equal shares are equal counts.
     let places: Vec<f64> = standings.iter().filter(|s| comparable(s)).map(worst).collect();

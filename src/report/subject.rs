@@ -1,12 +1,9 @@
 //! A network on a data set before it is put on a board: its jobs, its attacks, and what is known of it
 //! image by image.
 
-use super::attacked::Attacked;
-use super::coverage::{ImageSet, Images, common};
-use super::evidence::Evidence;
-use super::gather::Job;
-use super::method::Method;
 use crate::record::ModelRecord;
+use crate::results::{ImageSet, Images, common};
+use crate::work::{Attacked, Evidence, Job, Method};
 
 /// A network with all its jobs on one data set.
 #[derive(Debug)]

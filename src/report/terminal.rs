@@ -6,11 +6,13 @@ use std::io::IsTerminal;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::board::Board;
-use super::grid::{self, Column, Field, Kind};
+use super::grid::{self, Column, Kind};
 use super::leaderboard::Leaderboard;
 use super::published::{HEADER, Ranking};
+use super::sections::sheets;
 use super::{Exporter, legend, warnings};
 use crate::error::Result;
+use crate::results::{Field, Sheet};
 
 /// Model names are cut to this length.
 const NAME: usize = 28;
@@ -55,6 +57,13 @@ impl Terminal {
         for warning in warnings::warnings(leaderboard, board) {
             for line in wrap(&warning, self.width) {
                 text += &format!("{}\n", self.paint("33", &line));
+            }
+        }
+        for sheet in sheets(board).iter().filter(|sheet| sheet.in_terminal) {
+            text += &format!("\n{}\n{}", self.paint("1", &sheet.title), plain(sheet));
+            if !sheet.note.is_empty() {
+                let lines = wrap(&sheet.note, self.width);
+                lines.iter().for_each(|line| text += &format!("{}\n", self.paint("2", line)));
             }
         }
         text
@@ -156,9 +165,9 @@ fn fit(columns: &mut Vec<Column>, width: usize) -> (Table, Vec<String>) {
         let order = [
             Kind::Interval,
             Kind::Threat(false),
-            Kind::Verified,
+            Kind::Other(false),
             Kind::Threat(true),
-            Kind::Certified,
+            Kind::Other(true),
         ];
         let needless =
             order.iter().find_map(|kind| columns.iter().position(|column| column.kind == *kind));
@@ -169,6 +178,25 @@ fn fit(columns: &mut Vec<Column>, width: usize) -> (Table, Vec<String>) {
             _ => return (table, dropped),
         }
     }
+}
+
+/// A table of results as text, notes in brackets.
+fn plain(sheet: &Sheet) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(sheet.columns.iter().map(|head| head.title.replacen(' ', "\n", 1)));
+    for line in &sheet.lines {
+        table.add_row(line.fields.iter().map(|field| match field.note.is_empty() {
+            true => field.text.clone(),
+            false => format!("{} ({})", field.text, field.note),
+        }));
+    }
+    for (column, head) in table.column_iter_mut().zip(&sheet.columns) {
+        if head.right {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// Width of each column, with the space around it.
@@ -197,7 +225,7 @@ fn header(column: &Column) -> String {
     let title = &column.title;
     let goal = title.find(" to ").map(|at| (&title[..at], &title[at + 1..]));
     let parts = match column.kind {
-        Kind::Certified | Kind::Verified => title.split_once(' '),
+        Kind::Other(_) => title.split_once(' '),
         Kind::Threat(_) => goal.or_else(|| title.rsplit_once(' ')),
         _ => title.rsplit_once(' '),
     };

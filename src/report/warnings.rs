@@ -2,13 +2,11 @@
 //! not comparable, and over which images a number is, if not over those of its row.
 
 use super::board::{Board, Running};
-use super::coverage::ImageSet;
-use super::format;
-use super::gather::distinct;
 use super::leaderboard::Leaderboard;
 use super::standing::Standing;
-use super::worst_case::{Unfinished, WorstCase};
 use crate::record::Finding;
+use crate::results::{ImageSet, distinct, format};
+use crate::work::{Unfinished, WorstCase};
 
 /// All of them, the gravest first.
 pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> {
@@ -46,7 +44,7 @@ fn alarm(standing: &Standing) -> Option<String> {
         1 => String::new(),
         n => format!(" ({} more)", n - 1),
     };
-    let name = &standing.model.name;
+    let name = &standing.entrant.model.name;
     Some(format!("ALARM: {name}: {first}{more}. One of them is wrong: please report it."))
 }
 
@@ -64,18 +62,18 @@ fn disagreement(standing: &Standing) -> Option<String> {
     };
     Some(format!(
         "{}: the jobs disagree about the clean prediction of {word} {}: {end}.",
-        standing.model.name,
+        standing.entrant.model.name,
         list.join(", ")
     ))
 }
 
 fn only_answer(standing: &Standing) -> Option<String> {
     let class = standing.only_answer?;
-    Some(format!("{} answers class {class} for every image.", standing.model.name))
+    Some(format!("{} answers class {class} for every image.", standing.entrant.model.name))
 }
 
 fn running(standing: &Standing, unfinished: &[Running<'_>]) -> Option<String> {
-    let name = standing.model.name.as_str();
+    let name = standing.entrant.model.name.as_str();
     let own = unfinished.iter().filter(|job| job.model == name);
     let jobs: Vec<String> =
         own.map(|Running { label, done, images, .. }| format!("{label} {done}/{images}")).collect();
@@ -92,7 +90,7 @@ fn incomplete(standing: &Standing) -> Option<String> {
     (!attacks.is_empty()).then(|| {
         format!(
             "† {}: what {} has not yet looked at may lower its worst cases, and it has no rank.",
-            standing.model.name,
+            standing.entrant.model.name,
             attacks.join(", ")
         )
     })
@@ -103,7 +101,7 @@ fn missing(standing: &Standing) -> Option<String> {
     (!missing.is_empty()).then(|| {
         format!(
             "† {} was not attacked with {}: its worst case may be too high and has no rank.",
-            standing.model.name,
+            standing.entrant.model.name,
             missing.join(", "),
         )
     })
@@ -114,7 +112,7 @@ fn nothing_common(standing: &Standing) -> Option<String> {
     (worst.attacks.len() > 1 && worst.images.is_none()).then(|| {
         format!(
             "{}: {} have no image in common, so there is no worst case.",
-            standing.model.name,
+            standing.entrant.model.name,
             worst.attacks.join(", ")
         )
     })
@@ -130,7 +128,7 @@ fn checks(standing: &Standing) -> Vec<String> {
         }
     }
     let line = |(finding, seen): (&Finding, Vec<String>)| {
-        format!("‡ {}: {}. {}", standing.model.name, seen.join("; "), finding.meaning)
+        format!("‡ {}: {}. {}", standing.entrant.model.name, seen.join("; "), finding.meaning)
     };
     checks.into_iter().map(line).collect()
 }
@@ -145,7 +143,7 @@ fn beyond(standing: &Standing) -> Vec<String> {
         };
         Some(format!(
             "{}: {attacks} {verb} {} images: at most {} % of them are robust {title}.",
-            standing.model.name,
+            standing.entrant.model.name,
             beyond.robust.total,
             format::percent(&beyond.robust)
         ))
@@ -157,7 +155,9 @@ fn beyond(standing: &Standing) -> Vec<String> {
 fn elsewhere(board: &Board, standing: &Standing) -> Vec<String> {
     let mut groups: Vec<(ImageSet, Vec<&str>)> = Vec::new();
     let mut put = |title, images: &Option<ImageSet>| {
-        let Some(images) = images.as_ref().filter(|set| standing.elsewhere(set)) else { return };
+        let Some(images) = images.as_ref().filter(|set| standing.entrant.elsewhere(set)) else {
+            return;
+        };
         match groups.iter_mut().find(|(set, _)| set == images) {
             Some((_, titles)) => titles.push(title),
             None => groups.push((images.clone(), vec![title])),
@@ -169,18 +169,15 @@ fn elsewhere(board: &Board, standing: &Standing) -> Vec<String> {
         };
         put(&column.title, &worst.images);
     }
-    for column in &board.certified {
-        put(&column.title, &column.image_set(standing));
-    }
-    for column in &board.verified {
-        if let Some((bounds, _)) = standing.verified(column) {
-            put(&column.title, &bounds.image_set);
+    for column in &board.columns {
+        if let Some((outcome, _)) = standing.entrant.best_in(column) {
+            put(&column.title, &outcome.result.image_set().cloned());
         }
     }
     let line = |(images, titles): (ImageSet, Vec<&str>)| {
         format!(
             "§ {}: over {} images that are not those of its row: {}.",
-            standing.model.name,
+            standing.entrant.model.name,
             images.count,
             titles.join(", ")
         )

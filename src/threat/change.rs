@@ -1,8 +1,8 @@
 //! How far an image is from the clean one, in every way that a threat model asks: an adversarial image
 //! is evidence under each threat model that it lies inside, whatever it was searched for.
 
-use super::Norm;
 use super::patch::changed_pixels;
+use super::{Norm, TOLERANCE};
 
 /// The difference of two images.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -41,6 +41,27 @@ impl Change {
             height: (bottom + 1 - top) as u64,
             width: (right + 1 - left) as u64,
         }
+    }
+
+    /// Its length in the norm of this name: `Linf`, `L2`, `L1`; `None` for other names.
+    pub fn length(&self, norm: &str) -> Option<f64> {
+        match norm {
+            "Linf" => Some(self.linf),
+            "L2" => Some(self.l2),
+            "L1" => Some(self.l1),
+            _ => None,
+        }
+    }
+
+    /// It lies inside the ball of radius `eps` in the norm of this name, up to the rounding of f32 pixels;
+    /// `false` for other names than those of [`Self::length`].
+    pub fn inside_ball(&self, norm: &str, eps: f64) -> bool {
+        self.length(norm).is_some_and(|length| length <= eps + TOLERANCE * eps.max(1.0))
+    }
+
+    /// It lies inside one rectangle of this size.
+    pub fn inside_patch(&self, height: u64, width: u64) -> bool {
+        self.height <= height && self.width <= width
     }
 }
 

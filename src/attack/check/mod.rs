@@ -19,7 +19,7 @@ use super::{Configured, Request};
 use crate::data::Batch;
 use crate::error::Result;
 use crate::model::Classifier;
-use crate::record::{AttackRow, Finding};
+use crate::record::Finding;
 use crate::threat::Threat;
 
 /// Number of images that the checks before the attack look at: the first ones of a job. A constant,
@@ -41,8 +41,8 @@ pub struct Check {
 enum When {
     /// Before the attack, at the network.
     Before(fn(&Subject<'_>) -> Result<Option<String>>),
-    /// After the attack, at the parts of the ensemble and the rows of the finished job.
-    After(fn(&[Configured], &[AttackRow]) -> Option<String>),
+    /// After the attack, at the parts of the ensemble and the one that broke each image of the finished job.
+    After(fn(&[Configured], &[&str]) -> Option<String>),
 }
 
 /// Every check.
@@ -118,10 +118,11 @@ pub fn before(
     Ok(findings)
 }
 
-/// Runs the checks that come after `attack`, on the rows of the finished job.
-pub fn after(attack: &Configured, rows: &[AttackRow]) -> Vec<Finding> {
+/// Runs the checks that come after `attack`. `by` names the part that broke each image of the finished job;
+/// it is empty for an image that none broke.
+pub fn after(attack: &Configured, by: &[&str]) -> Vec<Finding> {
     let look = |check: &Check| match check.when {
-        When::After(look) => Some(check.finding(look(attack.search.parts(), rows)?)),
+        When::After(look) => Some(check.finding(look(attack.search.parts(), by)?)),
         When::Before(_) => None,
     };
     ALL.iter().filter_map(look).collect()

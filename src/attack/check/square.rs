@@ -2,13 +2,12 @@
 //!
 //! The published code compares the robust accuracy after Square with the smallest one after any other
 //! attack. Every attack of an ensemble works on what those before it left, so that difference is the
-//! number of images that Square broke, which the rows say in `by`. Where attacks follow Square (the
+//! number of images that Square broke, which the rows say. Where attacks follow Square (the
 //! version `plus`), the published comparison includes them and can never fire; here Square is compared
 //! with those before it.
 
 use super::{Check, When};
 use crate::attack::Configured;
-use crate::record::AttackRow;
 
 pub(super) const CHECK: Check = Check {
     name: "square",
@@ -19,13 +18,12 @@ adapted to it.",
     when: When::After(seen),
 };
 
-fn seen(parts: &[Configured], rows: &[AttackRow]) -> Option<String> {
+fn seen(parts: &[Configured], by: &[&str]) -> Option<String> {
     let before =
         parts.iter().position(|part| part.name == "square").filter(|before| *before > 0)?;
-    let broken = rows.iter().filter(|row| row.by == "square").count();
+    let broken = by.iter().filter(|name| **name == "square").count();
     let names: Vec<&str> = parts[..before].iter().map(|part| part.name).collect();
     // More than 0.2 points of all images.
-    (1000 * broken > 2 * rows.len()).then(|| {
-        format!("square broke {broken} of {} images after {}", rows.len(), names.join(", "))
-    })
+    (1000 * broken > 2 * by.len())
+        .then(|| format!("square broke {broken} of {} images after {}", by.len(), names.join(", ")))
 }

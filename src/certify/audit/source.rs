@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use crate::certify::SMOOTHING;
 use crate::certify::noise::{CertifiedNorm, Family};
 use crate::error::{Error, Result};
-use crate::record::{JobRecord, RunRecord, Work};
+use crate::record::{JobRecord, RunRecord};
 
 /// What `run.toml` says about a table of smoothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,25 +47,26 @@ impl Source {
     }
 
     fn of(path: &Path, record: &RunRecord, job: &JobRecord) -> Result<Self> {
-        let Work::Certificate { norm, sigma, radii, parameters, .. } = &job.work else {
+        let work = &job.work;
+        if work.kind != SMOOTHING {
             return Err(Error::file(
                 path,
                 "table",
                 "it is not of randomized smoothing: no number of votes limits its radii",
                 "audit the table of a job of smoothing",
             ));
-        };
+        }
         let bad = |field: &str, value: &str| {
             let problem = format!("`{value}` is not known");
             let field = format!("run.toml, job `{}`: {field}", job.id);
             Error::file(path, field, problem, "read it with the epsball version that wrote it")
         };
-        let number = |name: &str| match parameters.get(name) {
+        let number = |name: &str| match work.parameters.get(name) {
             Some(text) => text.parse::<f64>().map(Some).map_err(|_| bad(name, text)),
             None => Ok(None),
         };
         let count = |name: &str| number(name).map(|value| value.map(|v| v as u64));
-        let family = match parameters.get("noise").map_or("gaussian", String::as_str) {
+        let family = match work.parameters.get("noise").map_or("gaussian", String::as_str) {
             "gaussian" => Family::Gaussian,
             "uniform" => Family::Uniform,
             "laplace" => Family::Laplace,
@@ -72,18 +74,18 @@ impl Source {
             "ablation" => Family::Ablation { k: count("k")?.unwrap_or(0) as usize, fill: 0.0 },
             other => return Err(bad("noise", other)),
         };
-        let known = CertifiedNorm::ALL.into_iter().find(|known| known.to_string() == *norm);
+        let known = CertifiedNorm::ALL.into_iter().find(|known| known.to_string() == work.threat);
         let data = record.data.iter().find(|data| data.name == job.data);
         Ok(Self {
             family,
-            norm: known.ok_or_else(|| bad("norm", norm))?,
-            sigma: *sigma,
+            norm: known.ok_or_else(|| bad("threat", &work.threat))?,
+            sigma: work.fact("sigma").parse().map_err(|_| bad("sigma", work.fact("sigma")))?,
             n0: count("N0")?,
             n: count("N")?,
             alpha: number("alpha")?,
             shape: data.ok_or_else(|| bad("data", &job.data))?.shape,
             images: job.images,
-            radii: radii.clone(),
+            radii: work.eps.clone(),
         })
     }
 }

@@ -9,8 +9,8 @@ mod read;
 mod write;
 
 use super::parse_time;
+use crate::certify::CertificateRow;
 use crate::error::{Error, Result};
-use crate::record::CertificateRow;
 
 pub use read::read_rows;
 pub(super) use read::{Columns, REMEDY, table_error};

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::path::Path;
 
 use super::{Log, LogRow};
+use crate::certify::CertificateRow;
 use crate::certify::{ABSTAIN, parse_time};
 use crate::error::{Error, Result};
-use crate::record::CertificateRow;
 
 /// What to do about a damaged table.
 pub(in crate::certify) const REMEDY: &str = "repair or remove the line, or fetch the file again";

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::LogRow;
+use crate::certify::CertificateRow;
 use crate::certify::format_time;
 use crate::error::{Error, Result};
-use crate::record::CertificateRow;
 use crate::stats::rounding;
 
 /// Writes our table, a row at a time; each row is handed to the system before the next.

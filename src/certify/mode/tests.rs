@@ -6,12 +6,12 @@ use rayon::prelude::*;
 use statrs::function::factorial::ln_binomial;
 
 use super::*;
+use crate::certify::CertificateRow;
 use crate::certify::cohen::radius;
 use crate::certify::linear::Linear;
 use crate::certify::log::{Log, LogRow};
 use crate::certify::{ABSTAIN, Forget, Smoothing, certify_batch};
 use crate::data::Batch;
-use crate::record::CertificateRow;
 use crate::rng::{Draw, Stream};
 use crate::stats::{clopper_pearson, normal};
 

@@ -325,7 +325,7 @@ mod tests {
 mod soundness {
     use super::super::search::{Tiny, certified_and_broken, images, rows};
     use super::*;
-    use crate::record::PatchRow;
+    use crate::certify::patch::PatchRow;
 
     /// Counts over several networks.
     fn searched(

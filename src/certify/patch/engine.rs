@@ -8,12 +8,12 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
+use super::row::PatchRow;
 use super::{Examination, PatchCertificate};
 use crate::certify::{batch, format_time};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::record::PatchRow;
 
 /// Certifies every image of `batch` and hands the rows to `on_row`, in order.
 ///

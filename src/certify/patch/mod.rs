@@ -6,12 +6,13 @@
 //! account for.
 //!
 //! [`PatchCleanser`] works with any network; [`WindowSmoothing`] wants one that was trained on ablated
-//! images. A further certificate is one file here and one line in the suite's list
-//! ([`crate::bench`]); [`certify_patches`] gives it shared batches, and rows in order.
+//! images. A further certificate is one file here and one line where suites name it
+//! ([`crate::work`]); [`certify_patches`] gives it shared batches, and rows in order.
 
 mod cleanser;
 mod engine;
 mod masks;
+mod row;
 #[cfg(test)]
 mod search;
 mod smoothing;
@@ -20,6 +21,7 @@ mod windows;
 pub use cleanser::PatchCleanser;
 pub use engine::certify_patches;
 pub use masks::MaskSet;
+pub use row::PatchRow;
 pub use smoothing::{Ablation, Keep, WindowSmoothing, unchangeable};
 pub use windows::Windows;
 

@@ -3,11 +3,11 @@
 
 use candle_core::{Device, Tensor};
 
+use super::row::PatchRow;
 use super::{PatchCertificate, certify_patches};
 use crate::data::Batch;
 use crate::error::Result;
 use crate::model::{Classifier, ModelInfo, Pullback};
-use crate::record::PatchRow;
 use crate::rng::Stream;
 use crate::threat::Patch;
 

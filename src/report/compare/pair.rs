@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::outcomes::Outcomes;
 use crate::error::{Error, Result};
-use crate::report::image_key::ImageKey;
+use crate::results::ImageKey;
 
 /// One column that both sides have, on the same images.
 pub(super) struct Pair<'a> {

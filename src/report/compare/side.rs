@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::outcomes::{Outcomes, Owner, of_job, of_log, worst_case};
+use super::outcomes::{Outcomes, Owner, worst_case};
 use crate::certify::log::Log;
 use crate::error::{Error, Result};
 use crate::record::{JobRecord, RunRecord};
-use crate::report::method::counts;
-use crate::report::table::Table;
+use crate::work::{self, counts, log_columns, read_job};
 
 /// All columns of all jobs at `path`; `radii` are those of certified accuracy, if any are given.
 pub(super) fn read(path: &Path, radii: &[f64]) -> Result<Vec<Outcomes>> {
@@ -21,7 +20,7 @@ pub(super) fn read(path: &Path, radii: &[f64]) -> Result<Vec<Outcomes>> {
             ));
         }
         let owner = Owner { model: String::new(), data: None, label: String::new() };
-        return Ok(of_log(&owner, &Log::read(path)?, radii));
+        return Ok(owner.outcomes(log_columns(&Log::read(path)?, radii)));
     };
     let record = RunRecord::read(&folder)?;
     let mut all = Vec::new();
@@ -65,21 +64,22 @@ fn columns(
             "the file was edited or cut: run the suite again",
         ));
     };
-    let table = Table::read(folder, job, &model.identity)?;
-    if table.len() < job.images {
+    let read = read_job(folder, job, &model.identity, (0, 0))?;
+    let rows = read.rows.as_ref();
+    if rows.len() < job.images {
         return Err(Error::file(
             folder.join(&job.file),
             "rows",
-            format!("{} of {} images are done", table.len(), job.images),
+            format!("{} of {} images are done", rows.len(), job.images),
             "finish the run, which the same command resumes, or compare the tables that are finished",
         ));
     }
     let owner = Owner {
         model: model.name.clone(),
         data: Some(data.name.clone()),
-        label: job.work.label().to_owned(),
+        label: job.work.label.clone(),
     };
-    Ok(of_job(&owner, &job.work, &table, radii))
+    Ok(owner.outcomes(work::of(&job.work)?.per_image(&job.work, rows, radii)))
 }
 
 /// The run that `path` is or lies in, and where in it.

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::record::AttackRow;
 use crate::report::fixture::{
     Fixture, attack, attack_row, bound_row, bounds, certificate_row, digits, smoothing,
 };
+use crate::work::AttackRow;
 
 /// Rows of images 0, 1, …: `x` misclassified, `.` robust, a digit d broken at distance d / 10.
 fn rows(outcomes: &str) -> Vec<AttackRow> {

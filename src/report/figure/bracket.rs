@@ -1,8 +1,10 @@
 //! Attacks from above and proofs from below, in one figure: the truth lies between the two lines of a
 //! network.
 
+use super::super::board::Board;
 use super::super::standing::Standing;
-use super::{Board, Figure, Look, Series, marked, steps};
+use crate::results::{Figure, Look, Series, marked, steps};
+use crate::work::LowerBound;
 
 /// A figure shows this many networks, each with two lines.
 const NETWORKS: usize = 4;
@@ -16,11 +18,11 @@ fn bracket(board: &Board, norm: &str) -> Option<Figure> {
     let (mut lines, mut smoothed) = (Vec::new(), false);
     for (at, standing) in board.standings.iter().enumerate() {
         let Some(above) = above(board, standing, norm, Look::new(at, at).solid()) else { continue };
-        let Some(below) = below(standing, norm) else { continue };
+        let Some((label, images, below)) = below(standing, norm) else { continue };
         if lines.len() < 2 * NETWORKS {
             smoothed |= below.smoothed;
-            let name = format!("{}: {}", standing.model.name, below.label);
-            let curve = steps(below.curve, below.images);
+            let name = format!("{}: {label}", standing.entrant.model.name);
+            let curve = steps(below.curve, images);
             lines.extend([above, Series { name, look: Look::new(at, 1), ..curve }]);
         }
     }
@@ -44,37 +46,24 @@ fn above(board: &Board, standing: &Standing, norm: &str, look: Look) -> Option<S
     shares.extend(board.threats.iter().filter(|c| c.threat == norm && !c.targeted()).filter_map(
         |column| {
             let worst = standing.threat(column).filter(|worst| worst.comparable())?;
-            let here = worst.images == standing.image_set;
+            let here = worst.images == standing.entrant.image_set;
             Some((column.eps?, worst.robust.filter(|_| here)?))
         },
     ));
-    let name = format!("{}: attacks", standing.model.name);
+    let name = format!("{}: attacks", standing.entrant.model.name);
     (shares.len() > 1).then(|| marked(&name, look, &shares))
 }
 
-/// A lower bound of a network.
-struct Below<'a> {
-    label: &'a str,
-    curve: &'a [(f64, f64)],
-    images: usize,
-    /// It is about the smoothed network.
-    smoothed: bool,
-}
-
-/// The proofs of the largest mean radius in the norm: bounds of the network, or else smoothing.
-fn below<'a>(standing: &'a Standing, norm: &str) -> Option<Below<'a>> {
-    let bounds = standing.bounds.iter().filter(|b| b.finished() && b.threat == norm);
-    let bounds = bounds.map(|b| {
-        let below = Below { label: &b.label, curve: &b.curve, images: b.done, smoothed: false };
-        (b.average_radius, below)
+/// Label, images and curve of the proofs of the largest mean radius in the norm: those about the network
+/// itself, or else those about the smoothed one.
+fn below<'a>(standing: &'a Standing, norm: &str) -> Option<(&'a str, usize, LowerBound<'a>)> {
+    let finished = standing.entrant.outcomes.iter().filter(|outcome| outcome.finished());
+    let bounds = finished.filter_map(|outcome| {
+        let result = outcome.result.as_ref();
+        Some((result.label(), result.progress().0, result.lower_bound()?))
     });
-    let smoothing = standing.certificates.iter().filter(|c| c.finished() && c.norm == norm);
-    let smoothing = smoothing.map(|c| {
-        let below = Below { label: &c.label, curve: &c.curve, images: c.done, smoothed: true };
-        (c.average_radius, below)
-    });
-    let largest = |(a, _): &(Option<f64>, Below<'_>), (b, _): &(Option<f64>, Below<'_>)| {
-        a.unwrap_or(0.0).total_cmp(&b.unwrap_or(0.0))
-    };
-    bounds.max_by(largest).or_else(|| smoothing.max_by(largest)).map(|(_, below)| below)
+    bounds.filter(|(.., bound)| bound.norm == norm).max_by(|(.., a), (.., b)| {
+        let radius = |bound: &LowerBound<'_>| bound.average_radius.unwrap_or(0.0);
+        b.smoothed.cmp(&a.smoothed).then(radius(a).total_cmp(&radius(b)))
+    })
 }

@@ -5,14 +5,13 @@
 use serde::Serialize;
 
 use super::board::Board;
-use super::columns::ThreatColumn;
-use super::format;
-use super::goal::UNTARGETED;
 use super::leaderboard::Leaderboard;
-use super::proportion::Proportion;
 use super::standing::Standing;
 use crate::error::{Error, Result};
 use crate::published::{self, Entry, SOURCE, Subject, Table};
+use crate::results::{Proportion, format};
+use crate::work::ThreatColumn;
+use crate::work::goal::UNTARGETED;
 
 /// A published table with the measured networks in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -142,10 +141,10 @@ fn ranking(table: &Table, boards: &[Board], named: bool) -> Option<Ranking> {
     for board in boards {
         let fits = named || table.is_on(&board.data.name);
         places.extend(board.standings.iter().filter_map(|standing| {
-            let stated = standing.model.published.as_deref();
+            let stated = standing.entrant.model.published.as_deref();
             let entry = match stated.and_then(|stated| stated.split_once('/')) {
                 Some((of, name)) => (of == table.name).then(|| table.entry(name).ok())?,
-                None if fits => table.entry(&standing.model.name).ok(),
+                None if fits => table.entry(&standing.entrant.model.name).ok(),
                 None => return None,
             };
             measured(table, norm, board, standing, entry)
@@ -172,8 +171,11 @@ fn ranking(table: &Table, boards: &[Board], named: bool) -> Option<Ranking> {
         let order = a.comparable().cmp(&b.comparable()).reverse();
         order.then(b.robust.total_cmp(&a.robust)).then(b.clean.total_cmp(&a.clean))
     });
-    let ranked = places.iter_mut().filter(|place| place.comparable());
-    (1..).zip(ranked).for_each(|(rank, place)| place.rank = Some(rank));
+    // Equal results share a rank.
+    let ranked: Vec<f64> = places.iter().filter(|p| p.comparable()).map(|p| p.robust).collect();
+    for place in places.iter_mut().filter(|place| place.comparable()) {
+        place.rank = Some(1 + ranked.iter().filter(|robust| **robust > place.robust).count());
+    }
     let (table, source) = (table.name.into(), SOURCE.into());
     Some(Ranking { table, source, threat: norm.into(), places })
 }
@@ -194,8 +196,7 @@ fn measured(
     let robust = standing.threat(board.threats.iter().find(fits)?)?.robust?;
     let clean = standing.clean?;
     let autoattack = standing
-        .attacks
-        .iter()
+        .attacks()
         .filter(|a| a.attack == "autoattack" && a.threat == norm && a.finished())
         .filter(|a| !a.control && a.goal == UNTARGETED)
         .find_map(|a| a.budgets.iter().find(|budget| same(budget.eps))?.robust);
@@ -203,8 +204,8 @@ fn measured(
     let published = entry.and_then(|entry| entry.autoattack);
     Some(Place {
         rank: None,
-        name: standing.model.name.clone(),
-        architecture: standing.model.architecture.clone(),
+        name: standing.entrant.model.name.clone(),
+        architecture: standing.entrant.model.architecture.clone(),
         eps: radius,
         clean: clean.rate,
         autoattack: autoattack.map(|p| p.rate),

@@ -1,9 +1,9 @@
 //! A small board ranked among published rows, in every format.
 
 use super::*;
-use crate::record::AttackRow;
 use crate::report::fixture::{Fixture, attack, attack_row};
 use crate::report::{Csv, Exporter, Html, Markdown, Terminal};
+use crate::work::AttackRow;
 
 fn rows(correct: usize, robust: usize) -> Vec<AttackRow> {
     (0..100).map(|i| attack_row(i as u64, i < correct, (i >= robust).then_some(0.02))).collect()
@@ -58,8 +58,13 @@ fn measured_networks_stand_among_the_published() {
     assert_eq!(named.eps, 0.031);
     assert!((named.measured().unwrap().autoattack_difference.unwrap() + 0.0034).abs() < 1e-12);
     // Nobody ran AutoAttack on `new`: it stands below, whatever it reached.
-    let ranks: Vec<usize> = ranking.places.iter().filter_map(|p| p.rank).collect();
-    assert_eq!(ranks, (1..=101).collect::<Vec<_>>());
+    let ranked: Vec<(usize, f64)> =
+        ranking.places.iter().filter_map(|p| Some((p.rank?, p.robust))).collect();
+    assert_eq!(ranked.len(), 101);
+    for (rank, robust) in &ranked {
+        let better = ranked.iter().filter(|(_, other)| other > robust).count();
+        assert_eq!(*rank, better + 1);
+    }
     assert_eq!(ranking.places[101].name, "new");
     assert!(ranking.places[..101].is_sorted_by(|a, b| a.robust >= b.robust));
     let why = "new has no rank: AutoAttack was not run on it to the end in Linf at 8/255, as on the \
@@ -77,7 +82,7 @@ fn only_tables_that_fit() {
     board.rank_among_published(Some("cifar100-linf")).unwrap();
     assert!(board.published[0].places.iter().all(|p| p.name != "ours"));
     for standing in &mut board.boards[0].standings {
-        standing.model.published = None;
+        standing.entrant.model.published = None;
     }
     board.boards[0].data.name = "street-signs".into();
     let error = board.rank_among_published(None).unwrap_err();

@@ -25,14 +25,14 @@ fn a_worst_case_is_over_what_every_attack_covers_and_says_what_lies_beyond() {
     let leaderboard = board(&[("a", long), ("b", short)]);
     let net = standing(&leaderboard, "net");
     let worst = net.worst.as_ref().unwrap();
-    assert_eq!((counts(worst.robust), net.images, counts(net.clean)), ((2, 4), 4, (4, 4)));
+    assert_eq!((counts(worst.robust), net.entrant.images, counts(net.clean)), ((2, 4), 4, (4, 4)));
     let text = markdown(&leaderboard);
     assert!(text.contains("digits, 4 images of 1×8×8"), "{text}");
     let line =
         "- net: pgd-linf 0.1 covers 8 images: at most 25.0 % of them are robust at Linf 0.1.";
     assert!(text.contains(line), "{text}");
     // The attacks' own cells are over their own images.
-    assert_eq!(net.attacks.iter().map(|a| a.images).collect::<Vec<_>>(), [8, 4]);
+    assert_eq!(net.attacks().map(|a| a.images).collect::<Vec<_>>(), [8, 4]);
 }
 
 #[test]
@@ -75,7 +75,11 @@ fn networks_are_ranked_among_those_on_the_same_images() {
         .boards
         .iter()
         .map(|b| {
-            let of = b.standings.iter().map(|s| (s.model.name.clone(), s.rank)).collect::<Vec<_>>();
+            let of = b
+                .standings
+                .iter()
+                .map(|s| (s.entrant.model.name.clone(), s.rank))
+                .collect::<Vec<_>>();
             (b.title(), b.images, of)
         })
         .collect();

@@ -1,11 +1,11 @@
 //! Whose adversarial images count where.
 
 use super::{board, counts, rows, standing};
-use crate::record::AttackRow;
 use crate::report::fixture::{
     Fixture, attack, attack_row, bound_row, bounds, certificate_row, smoothing,
 };
 use crate::report::{Exporter, Leaderboard, Markdown};
+use crate::work::AttackRow;
 
 /// Robust images of the network `net` in the column `title`.
 fn robust(leaderboard: &Leaderboard, title: &str) -> (usize, usize) {
@@ -33,7 +33,7 @@ fn an_adversarial_image_counts_wherever_it_fits() {
     assert_eq!(robust("patch 2x2"), (3, 4));
     assert_eq!(robust("L2 0.3"), (1, 4));
     // An attack's own cell stays its own.
-    let own = &standing(&leaderboard, "net").attacks[1];
+    let own = &standing(&leaderboard, "net").attacks().nth(1).unwrap();
     assert_eq!(counts(own.budgets[0].robust), (4, 4));
 }
 
@@ -79,7 +79,7 @@ fn a_row_that_differs_between_runs_counts_twice() {
     };
     let leaderboard = board(&[("a", run("1...")), ("b", run(".1.."))]);
     assert_eq!(robust(&leaderboard, "Linf 0.1"), (2, 4));
-    let own = &standing(&leaderboard, "net").attacks[0];
+    let own = &standing(&leaderboard, "net").attacks().nth(0).unwrap();
     assert_eq!((own.images, counts(own.budgets[0].robust)), (4, (2, 4)));
 }
 
@@ -124,11 +124,12 @@ fn certificates_of_one_job_count_by_what_they_claim_least_and_seeds_stand_apart(
         net("run", 2).certificate("net", smoothing(&[0.0, 0.25]), &rows).seed(seed)
     };
     let leaderboard = board(&[("a", smoothed(0.1, 0)), ("b", smoothed(0.3, 0))]);
-    let (_, share) = standing(&leaderboard, "net").certified("L2", 0.25).unwrap();
+    let column = &leaderboard.boards[0].columns[0];
+    let (_, share) = standing(&leaderboard, "net").entrant.best_in(column).unwrap();
     assert_eq!((share.count, share.total), (1, 2));
     let leaderboard = board(&[("a", smoothed(0.1, 0)), ("b", smoothed(0.3, 1))]);
-    let labels: Vec<&str> =
-        standing(&leaderboard, "net").certificates.iter().map(|c| c.label.as_str()).collect();
+    let outcomes = &standing(&leaderboard, "net").entrant.outcomes;
+    let labels: Vec<&str> = outcomes.iter().map(|outcome| outcome.result.label()).collect();
     assert_eq!(labels, ["smoothing-0.25 (seed=0)", "smoothing-0.25 (seed=1)"]);
 
     let bound = |radius: f64| {
@@ -136,7 +137,7 @@ fn certificates_of_one_job_count_by_what_they_claim_least_and_seeds_stand_apart(
         net("run", 1).bound("net", work, &[bound_row(0, true, radius)])
     };
     let leaderboard = board(&[("a", bound(0.2)), ("b", bound(0.05))]);
-    let column = &leaderboard.boards[0].verified[0];
-    let (_, share) = standing(&leaderboard, "net").verified(column).unwrap();
+    let column = &leaderboard.boards[0].columns[0];
+    let (_, share) = standing(&leaderboard, "net").entrant.best_in(column).unwrap();
     assert_eq!((share.count, share.total), (0, 1));
 }

@@ -25,7 +25,7 @@ fn terminal_board() {
     found it. Worst case: not broken at the largest budget of any threat, under the 3 attacks of this
     board.
     Controls, not part of any worst case: grey-patch.
-    Certified: correct, and proved not to change within an L2 ball of radius 0.25.
+    Certified L2 0.25: correct, and proved not to change within an L2 ball of that radius.
     ");
 }
 
@@ -73,17 +73,18 @@ fn markdown_tables() {
     - Accuracies in percent of all images; a misclassified clean image is not robust.
     - Threat columns: not broken within the budget by any adversarial image at hand, whichever attack found it. Worst case: not broken at the largest budget of any threat, under the 3 attacks of this board.
     - Controls, not part of any worst case: grey-patch.
-    - Certified: correct, and proved not to change within an L2 ball of radius 0.25.
+    - Certified L2 0.25: correct, and proved not to change within an L2 ball of that radius.
 
     ### Robust accuracy by attack
 
-    | attack               | threat    |      robust |       plain |
-    | -------------------- | --------- | ----------: | ----------: |
-    | pgd-linf 0.1         | Linf 0.1  | 75.0 (14.3) | 12.5 (87.5) |
-    | cw-l2 0.3            | L2 0.3    |  87.5 (0.0) | 62.5 (37.5) |
-    | cw-l2 0.5            | L2 0.5    | 62.5 (28.6) | 12.5 (87.5) |
-    | patch-rs             | patch 2x2 | 75.0 (14.3) | 62.5 (37.5) |
-    | grey-patch (control) | patch 2x2 |  87.5 (0.0) | 87.5 (12.5) |
+    | attack       | threat             |      robust |       plain |
+    | ------------ | ------------------ | ----------: | ----------: |
+    | pgd-linf 0.1 | Linf 0.1           | 75.0 (14.3) | 12.5 (87.5) |
+    | cw-l2 0.3    | L2 0.3             |  87.5 (0.0) | 62.5 (37.5) |
+    | cw-l2 0.5    | L2 0.5             | 62.5 (28.6) | 12.5 (87.5) |
+    | patch-rs     | patch 2x2          | 75.0 (14.3) | 62.5 (37.5) |
+    | grey-patch   | patch 2x2, control |  87.5 (0.0) | 87.5 (12.5) |
+    | cw-l2        | median L2 distance |       0.900 |       0.400 |
 
     In brackets: attack success rate, of the correctly classified images.
 
@@ -98,18 +99,9 @@ fn markdown_tables() {
 
 /// Two norms and two sizes of a patch, one of them unfinished.
 fn certified() -> Fixture {
-    let in_l1 = match smoothing(&[0.0, 0.5]) {
-        Work::Certificate { certificate, sigma, radii, parameters, .. } => Work::Certificate {
-            label: "uniform-0.25".into(),
-            norm: "L1".into(),
-            guarantee: "each radius is a promise".into(),
-            certificate,
-            sigma,
-            radii,
-            parameters,
-        },
-        other => other,
-    };
+    let mut in_l1 =
+        Work { label: "uniform-0.25".into(), threat: "L1".into(), ..smoothing(&[0.0, 0.5]) };
+    in_l1.facts.insert("guarantee".into(), "each radius is a promise".into());
     let rows: Vec<_> = (0..4).map(|i| certificate_row(i, 0, 0.25 * i as f64)).collect();
     Fixture::new("proofs", 4)
         .model("plain", "aa", "")
@@ -129,7 +121,7 @@ fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
     for line in [
         "| \\# | model | clean | certified L2 0.25 | certified L1 0.5 | certified patch 2x2 | certified patch 3x3 |",
         "| – | plain | – | 75.0 | 50.0 | 50.0 | 2/4 |",
-        "- Certified L1 0.5: correct, and proved not to change within an L1 ball of radius 0.5.",
+        "- Certified L1 0.5: correct, and proved not to change within an L1 ball of that radius.",
         "- uniform-0.25: each radius is a promise.",
         "- Certified patch 2x2: correct with the defence in front, and proved not to change whatever a patch 2x2 shows, wherever it is, by the model's best certificate.",
         "### Certified accuracy",
@@ -144,7 +136,7 @@ fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
     }
     let html = Html.export(&leaderboard).unwrap();
     assert_balanced(&html);
-    assert!(html.contains("certified<br />patch 2x2"));
+    assert!(html.contains("certified patch 2x2</th>"));
     assert!(html.contains("<h2>Certified accuracy in L1"));
     // A curve for each norm.
     assert_eq!(html.matches("<figure>").count(), 2);
@@ -156,7 +148,7 @@ fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
         serde_json::from_str(&Summary.export(&leaderboard).unwrap()).unwrap();
     let patches = &json["boards"][0]["standings"][0]["patches"];
     assert_eq!(patches[0]["certified"]["count"], 2);
-    assert_eq!(json["boards"][0]["certified"][2]["threat"], "patch 2x2");
+    assert_eq!(json["boards"][0]["columns"][2]["threat"], "patch 2x2");
 }
 
 #[test]
@@ -220,7 +212,7 @@ fn csv_table() {
 fn summary_holds_unrounded_numbers() {
     let text = Summary.export(&board(&[("run", digits())])).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(json["format_version"], 3);
+    assert_eq!(json["format_version"], 4);
     let clean = &json["boards"][0]["standings"][0]["clean"];
     assert_eq!(clean["rate"].as_f64().unwrap(), clean["count"].as_f64().unwrap() / 360.0);
 }
@@ -252,7 +244,10 @@ fn html_is_one_well_formed_file() {
     let html = Html.export(&leaderboard).unwrap();
     assert_balanced(&html);
     for standing in &leaderboard.boards[0].standings {
-        assert!(html.contains(&standing.model.name) && html.contains(&standing.model.sha256));
+        assert!(
+            html.contains(&standing.entrant.model.name)
+                && html.contains(&standing.entrant.model.sha256)
+        );
     }
     // Two security curves, the certified curve, and attack and proof in L2.
     assert_eq!(html.matches("<figure>").count(), 4);
@@ -350,9 +345,8 @@ fn every_format_shows_what_safety_checks_found() {
 #[test]
 fn the_best_of_several_sigmas_is_named_at_every_radius() {
     let mut wider = smoothing(&[0.0, 0.25, 0.5]);
-    if let Work::Certificate { label, sigma, .. } = &mut wider {
-        (*label, *sigma) = ("smoothing-0.5".into(), 0.5);
-    }
+    wider.label = "smoothing-0.5".into();
+    wider.facts.insert("sigma".into(), "0.5".into());
     let rows = |radii: [f64; 4]| -> Vec<_> {
         (0..)
             .zip(radii)
@@ -364,9 +358,14 @@ fn the_best_of_several_sigmas_is_named_at_every_radius() {
         .certificate("net", smoothing(&[0.0, 0.25, 0.5]), &rows([0.3, 0.3, 0.3, 0.1]))
         .certificate("net", wider, &rows([0.9, 0.6, -1.0, -1.0]));
     let leaderboard = board(&[("run", run)]);
-    let envelope = &leaderboard.boards[0].standings[0].envelopes[0];
-    let best: Vec<_> =
-        envelope.points.iter().map(|p| (p.radius, p.accuracy.count, p.sigma)).collect();
+    let json: serde_json::Value =
+        serde_json::from_str(&Summary.export(&leaderboard).unwrap()).unwrap();
+    let points = json["boards"][0]["standings"][0]["envelopes"][0]["points"].as_array().unwrap();
+    let best: Vec<_> = points
+        .iter()
+        .map(|p| (p["radius"].as_f64(), p["accuracy"]["count"].as_u64(), p["sigma"].as_f64()))
+        .map(|(radius, count, sigma)| (radius.unwrap(), count.unwrap(), sigma.unwrap()))
+        .collect();
     assert_eq!(best, [(0.0, 4, 0.25), (0.25, 3, 0.25), (0.5, 2, 0.5)]);
     let markdown = Markdown.export(&leaderboard).unwrap();
     let squeezed = markdown.split_whitespace().collect::<Vec<_>>().join(" ");

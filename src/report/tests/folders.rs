@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::{board, counts, rows, small, standing};
-use crate::record::Work;
 use crate::report::fixture::{Fixture, attack};
 use crate::report::{Csv, Exporter, Html, Leaderboard, Markdown, Terminal};
 
@@ -81,7 +80,7 @@ fn runs_of_one_network_are_evidence_together() {
     let net = standing(&leaderboard, "net");
     assert_eq!(counts(net.threats[0].worst.robust), (1, 4));
     // Two seeds are one attack; another budget is another.
-    assert_eq!(counts(net.attacks[0].budgets[0].robust), (2, 4));
+    assert_eq!(counts(net.attacks().nth(0).unwrap().budgets[0].robust), (2, 4));
     assert_eq!(counts(net.threats[1].worst.robust), (0, 4));
     let text = Markdown.export(&leaderboard).unwrap();
     assert!(text.contains("digits, 4 images of 1×8×8, seeds 0, 1, cpu f32."), "{text}");
@@ -96,16 +95,14 @@ fn one_network_under_two_names_counts_once() {
         .attack("again", attack("pgd", "Linf", &[0.1]), &rows("1..."));
     let leaderboard = board(&[("a", run)]);
     assert_eq!(leaderboard.boards[0].standings.len(), 1);
-    assert_eq!(standing(&leaderboard, "net").attacks.len(), 1);
+    assert_eq!(standing(&leaderboard, "net").attacks().count(), 1);
     assert_eq!(counts(standing(&leaderboard, "net").threats[0].worst.robust), (3, 4));
 }
 
 #[test]
 fn other_settings_under_one_label_are_told_apart() {
     let mut longer = attack("pgd-linf", "Linf", &[0.1]);
-    if let Work::Attack { parameters, .. } = &mut longer {
-        parameters.insert("steps".into(), "20".into());
-    }
+    longer.parameters.insert("steps".into(), "20".into());
     let run = |work, outcomes| {
         Fixture::new("run", 4).model("net", "aa", "").attack("net", work, &rows(outcomes))
     };
@@ -116,7 +113,7 @@ fn other_settings_under_one_label_are_told_apart() {
     assert_eq!(titles, ["pgd-linf 0.1 (steps=100)", "pgd-linf 0.1 (steps=20)"]);
     assert_eq!(leaderboard.boards[0].attack_count(), 2);
     let net = standing(&leaderboard, "net");
-    assert_eq!(counts(net.attacks[1].budgets[0].robust), (3, 4));
+    assert_eq!(counts(net.attacks().nth(1).unwrap().budgets[0].robust), (3, 4));
     assert_eq!(counts(net.worst.as_ref().unwrap().robust), (2, 4));
 }
 
@@ -133,7 +130,7 @@ fn namesakes_are_told_apart() {
     let other = run("bbbbbbbb").change(|record| record.models[0].sha256 = format!("{:0<64}", "aa"));
     let leaderboard = board(&[("a", run("aaaaaaaa")), ("b", other)]);
     let names: Vec<_> =
-        leaderboard.boards[0].standings.iter().map(|s| s.model.name.clone()).collect();
+        leaderboard.boards[0].standings.iter().map(|s| s.entrant.model.name.clone()).collect();
     assert_eq!(names, ["net (aaaaaaaa)", "net (bbbbbbbb)"]);
 }
 

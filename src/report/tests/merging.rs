@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use crate::record::{AttackRow, Work};
-use crate::report::evidence::Evidence;
+use crate::record::Work;
 use crate::report::fixture::{Fixture, attack, attack_row};
-use crate::report::gather::{Gathered, Job};
-use crate::report::region::Region;
-use crate::report::{Exporter, Leaderboard, Proportion, Summary};
+use crate::report::gather::Gathered;
+use crate::report::{Exporter, Leaderboard, Summary};
+use crate::results::{Proportion, Region};
+use crate::work::{AttackRow, Evidence, Job};
 
 /// Label, threat, budgets and goal of the attacks; one with several budgets is minimal.
 const ATTACKS: [(&str, &str, &[f64], &str); 7] = [
@@ -45,9 +45,7 @@ struct RawRun {
 fn work(number: usize) -> Work {
     let (label, threat, eps, wanted) = ATTACKS[number];
     let mut work = attack(label, threat, eps);
-    if let Work::Attack { goal, .. } = &mut work {
-        *goal = wanted.into();
-    }
+    work.facts.insert("goal".into(), wanted.into());
     work
 }
 
@@ -228,7 +226,7 @@ fn check_cells(leaderboard: &Leaderboard, runs: &[RawRun]) {
     ];
     for standing in leaderboard.boards.iter().flat_map(|board| &board.standings) {
         let number =
-            MODELS.iter().position(|sha| standing.model.identity.starts_with(sha)).unwrap();
+            MODELS.iter().position(|sha| standing.entrant.model.identity.starts_with(sha)).unwrap();
         let jobs = runs.iter().flat_map(|run| &run.jobs).filter(|job| job.model == number);
         let raw = Raw(jobs.collect());
         let finished = |number: usize| raw.common(&[number]).is_some();
@@ -251,7 +249,7 @@ fn check_cells(leaderboard: &Leaderboard, runs: &[RawRun]) {
         };
         let expected = raw.share(&images, inside, None);
         let worst = standing.worst.as_ref().and_then(|worst| worst.robust);
-        assert_eq!(counts(worst), expected, "worst case of {}", standing.model.name);
+        assert_eq!(counts(worst), expected, "worst case of {}", standing.entrant.model.name);
         if expected.is_some() {
             let clean = raw.share(&images, |_| false, None);
             assert_eq!(counts(standing.clean), clean);
@@ -261,7 +259,9 @@ fn check_cells(leaderboard: &Leaderboard, runs: &[RawRun]) {
         let ranked: Vec<_> = board
             .standings
             .iter()
-            .filter_map(|s| Some((s.rank?, s.worst.as_ref()?.robust?.count, s.image_set.clone())))
+            .filter_map(|s| {
+                Some((s.rank?, s.worst.as_ref()?.robust?.count, s.entrant.image_set.clone()))
+            })
             .collect();
         for (rank, count, images) in &ranked {
             let better = ranked.iter().filter(|(_, other, _)| other > count).count();
@@ -283,7 +283,7 @@ fn verdicts(folders: &[PathBuf]) -> BTreeMap<(String, String, usize), bool> {
     for (number, model) in all.models.iter().enumerate() {
         let jobs: Vec<&Job> = all.jobs.iter().filter(|job| job.model == number).collect();
         let evidence = Evidence::new(&jobs);
-        for (key, _) in jobs.iter().flat_map(|job| job.table.images()) {
+        for (key, _) in jobs.iter().flat_map(|job| job.rows.keys()) {
             for (at, region) in regions.iter().enumerate() {
                 let robust = evidence.robust(key, region, None);
                 verdicts.insert((model.identity.clone(), key.to_string(), at), robust);
@@ -332,7 +332,7 @@ proptest! {
             let cells = standings.flat_map(|standing| {
                 let threats = standing.threats.into_iter().map(|t| (t.title, t.worst));
                 let worst = standing.worst.map(|worst| ("worst case".to_owned(), worst));
-                let identity = standing.model.identity;
+                let identity = standing.entrant.model.identity;
                 threats.chain(worst).map(move |(title, worst)| ((identity.clone(), title), worst))
             });
             cells.collect::<BTreeMap<_, _>>()

@@ -1,6 +1,7 @@
 //! Whole reports from whole run folders: the numbers and the ranking here, run folders of all kinds and
 //! the files written from them in the files beside.
 
+mod attacks;
 mod denominators;
 mod evidence;
 mod exports;
@@ -11,7 +12,8 @@ mod verified;
 
 use super::fixture::{Fixture, attack, attack_row, certificate_row, digits, smoothing};
 use super::*;
-use crate::record::AttackRow;
+use crate::results::Proportion;
+use crate::work::{AttackRow, SmoothingResult};
 
 /// Rows of images 0, 1, …: `x` misclassified, `.` robust, a digit d broken at distance d / 10.
 fn rows(outcomes: &str) -> Vec<AttackRow> {
@@ -70,7 +72,7 @@ fn counts(p: Option<Proportion>) -> (usize, usize) {
 }
 
 fn standing<'a>(leaderboard: &'a Leaderboard, name: &str) -> &'a Standing {
-    leaderboard.boards[0].standings.iter().find(|s| s.model.name == name).unwrap()
+    leaderboard.boards[0].standings.iter().find(|s| s.entrant.model.name == name).unwrap()
 }
 
 #[test]
@@ -92,10 +94,13 @@ fn numbers_by_hand() {
     // Lost: 0 misclassified, 1 to pgd and cw, 2 to cw at 0.5, 3 to the patch.
     assert_eq!(counts(robust.worst.as_ref().unwrap().robust), (4, 8));
     assert_eq!(robust.rank, Some(1));
-    let patch = robust.attacks.iter().find(|a| a.label == "patch-rs").unwrap();
+    let patch = robust.attacks().find(|a| a.label == "patch-rs").unwrap();
     assert_eq!(counts(patch.budgets[0].success), (1, 7));
-    assert_eq!(robust.attacks[1].median_distance, Some(0.9));
-    let (certificate, accuracy) = robust.certified("L2", 0.25).unwrap();
+    assert_eq!(robust.attacks().nth(1).unwrap().median_distance, Some(0.9));
+    let column = &leaderboard.boards[0].columns[0];
+    assert_eq!(column.title, "certified L2 0.25");
+    let (certificate, accuracy) = robust.entrant.best_in(column).unwrap();
+    let certificate: &SmoothingResult = certificate.as_result().unwrap();
     assert_eq!((accuracy.count, accuracy.total), (6, 8));
     assert_eq!(counts(certificate.abstained), (1, 8));
     assert!((certificate.average_radius.unwrap() - 4.0 / 8.0).abs() < 1e-12);
@@ -109,7 +114,7 @@ fn networks_with_fewer_attacks_have_no_rank() {
     let robust = standing(&leaderboard, "robust");
     assert_eq!(robust.worst.as_ref().unwrap().missing, ["cw-l2 0.3", "cw-l2 0.5"]);
     assert_eq!(robust.rank, None);
-    assert_eq!(leaderboard.boards[0].standings[1].model.name, "robust");
+    assert_eq!(leaderboard.boards[0].standings[1].entrant.model.name, "robust");
     let text = Markdown.export(&leaderboard).unwrap();
     assert!(text.contains("62.5†"), "{text}");
     assert!(text.contains("robust was not attacked with cw-l2 0.3, cw-l2 0.5"), "{text}");
@@ -134,7 +139,7 @@ fn ties_share_a_rank_and_stand_by_clean_accuracy_then_by_the_name() {
         .attack("last", attack("pgd", "Linf", &[0.1]), &rows("111."));
     let leaderboard = board(&[("run", run)]);
     let order: Vec<_> =
-        leaderboard.boards[0].standings.iter().map(|s| (&*s.model.name, s.rank)).collect();
+        leaderboard.boards[0].standings.iter().map(|s| (&*s.entrant.model.name, s.rank)).collect();
     assert_eq!(
         order,
         [("clean", Some(1)), ("adder", Some(1)), ("zebra", Some(1)), ("last", Some(4))]

@@ -1,15 +1,15 @@
 //! Targeted attacks: columns of their own, and evidence like any other.
 
 use super::{board, counts, rows, standing};
-use crate::record::{AttackRow, Work};
+use crate::record::Work;
 use crate::report::fixture::{Fixture, attack};
 use crate::report::{Exporter, Html, Leaderboard, Markdown, Terminal};
+use crate::work::AttackRow;
 
 /// A targeted attack to class 3 at Linf 0.3.
 fn to_three() -> Work {
     let mut work = attack("pgd-to-3", "Linf", &[0.3]);
-    let Work::Attack { goal, .. } = &mut work else { panic!() };
-    *goal = "3".into();
+    work.facts.insert("goal".into(), "3".into());
     work
 }
 
@@ -47,7 +47,7 @@ fn a_board_of_targeted_attacks_has_no_worst_case_and_no_rank() {
     assert_eq!((net.rank, &net.worst), (None, &None));
     // Images 3 and 7 are of class 3.
     assert_eq!(shares(&leaderboard), [("Linf 0.3 to class 3".to_owned(), (5, 6))]);
-    assert_eq!(counts(net.attacks[0].budgets[0].robust), (5, 6));
+    assert_eq!(counts(net.attacks().nth(0).unwrap().budgets[0].robust), (5, 6));
     for format in [&Markdown as &dyn Exporter, &Html, &Terminal { width: 100, colour: false }] {
         let text = format.export(&leaderboard).unwrap().replace('\n', " ");
         assert!(text.contains("There is no worst case and no rank"), "{text}");
@@ -75,6 +75,6 @@ fn the_target_and_the_threat_decide_what_counts() {
     let net = standing(&leaderboard, "net");
     assert_eq!(counts(net.worst.as_ref().unwrap().robust), (5, 8));
     assert_eq!(net.rank, Some(1));
-    let other = leaderboard.boards[0].standings.iter().find(|s| s.model.name == "other");
+    let other = leaderboard.boards[0].standings.iter().find(|s| s.entrant.model.name == "other");
     assert!(other.is_none());
 }

@@ -3,6 +3,7 @@
 use super::{board, counts, rows, standing};
 use crate::report::fixture::{Fixture, attack, bound_row, bounds};
 use crate::report::{Csv, Exporter, Html, Leaderboard, Markdown, Summary, Terminal};
+use crate::work::BoundResult;
 
 /// Four images: the first misclassified, the others proven to 0.1, 0.05 and not at all.
 fn run(outcomes: &str) -> Fixture {
@@ -23,17 +24,18 @@ fn exports(leaderboard: &Leaderboard) -> Vec<String> {
 #[test]
 fn verified_accuracy_is_on_the_board() {
     let leaderboard = board(&[("run", run("x..2"))]);
-    let columns = &leaderboard.boards[0].verified;
+    let columns = &leaderboard.boards[0].columns;
     let titles: Vec<&str> = columns.iter().map(|c| c.title.as_str()).collect();
     assert_eq!(titles, ["verified Linf 0.05", "verified Linf 0.1", "verified L2 0.2"]);
     let net = standing(&leaderboard, "net");
-    let verified = |column| net.verified(column).map(|(_, p)| (p.count, p.total));
+    let verified = |column| net.entrant.best_in(column).map(|(_, p)| (p.count, p.total));
     assert_eq!(verified(&columns[0]), Some((2, 4)));
     assert_eq!(verified(&columns[1]), Some((1, 4)));
     // Unfinished, so there is no number.
     assert_eq!(verified(&columns[2]), None);
-    assert!((net.bounds[0].average_radius.unwrap() - 0.15 / 4.0).abs() < 1e-12);
-    assert_eq!(net.bounds[0].curve, [(0.0, 0.5), (0.05, 0.25), (0.1, 0.0)]);
+    let bound = net.entrant.results::<BoundResult>().next().unwrap();
+    assert!((bound.average_radius.unwrap() - 0.15 / 4.0).abs() < 1e-12);
+    assert_eq!(bound.curve, [(0.0, 0.5), (0.05, 0.25), (0.1, 0.0)]);
     // Never above what the attacks leave.
     assert!(counts(net.worst.as_ref().unwrap().robust).0 >= 2);
     assert!(net.contradictions.is_empty());

@@ -6,8 +6,10 @@ use crate::data::{self, Batch};
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork, predicted};
 use crate::ops::with_slice;
-use crate::record::{AttackRow, JobRecord, Work};
-use crate::threat::{Change, PatchSize};
+use crate::record::JobRecord;
+use crate::results::Region;
+use crate::threat::Change;
+use crate::work::AttackRow;
 
 /// Looks at the `rows` of the job.
 pub(super) fn verify(
@@ -98,14 +100,7 @@ fn wrong(
         return None;
     }
     let is = Change::of(x, x0, shape);
-    let says = Change {
-        linf: row.linf,
-        l2: row.l2,
-        l1: row.l1,
-        l0: row.l0,
-        height: row.height,
-        width: row.width,
-    };
+    let says = row.change();
     if is != says {
         return Some(format!("the saved image differs from the clean one by {is:?}, not {says:?}"));
     }
@@ -120,15 +115,6 @@ fn wrong(
 
 /// Whether the image lies inside the threat model that the job ran under.
 fn inside(job: &JobRecord, row: &AttackRow) -> bool {
-    let Work::Attack { threat, eps, minimal, .. } = &job.work else { return false };
-    if *minimal {
-        return true;
-    }
-    match threat.strip_prefix("patch ").map(str::parse::<PatchSize>) {
-        Some(Ok(PatchSize::Pixels(patch))) => {
-            row.inside_patch(patch.height as u64, patch.width as u64)
-        }
-        Some(_) => false,
-        None => eps.last().is_some_and(|eps| row.inside_ball(threat, *eps)),
-    }
+    let region = Region::new(&job.work.threat, job.work.eps.last().copied());
+    job.work.is("minimal") || (region != Region::Anywhere && region.holds(&row.change()))
 }

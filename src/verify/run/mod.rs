@@ -19,10 +19,8 @@ use self::sources::{Indexed, Sources};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;
-use crate::record::{
-    AttackRow, BoundRow, CertificateRow, CheckRecord, JobRecord, PatchRow, Row, RunRecord, Work,
-    read_table,
-};
+use crate::record::{CheckRecord, JobRecord, RunRecord};
+use crate::work::{self, AttackRow, Keyed, Rows};
 
 /// What to look at.
 #[derive(Debug, Clone)]
@@ -106,36 +104,8 @@ struct Subject<'a> {
 }
 
 /// The rows of a job, of its kind.
-enum Rows {
-    Attack(Vec<AttackRow>),
-    Certificate(Vec<CertificateRow>),
-    Patch(Vec<PatchRow>),
-    Bound(Vec<BoundRow>),
-}
-
-impl Rows {
-    fn read(folder: &Path, job: &JobRecord) -> Result<Self> {
-        let path = folder.join(&job.file);
-        Ok(match &job.work {
-            Work::Attack { .. } => Self::Attack(read_table(&path, &job.key)?.rows),
-            Work::Certificate { .. } => Self::Certificate(read_table(&path, &job.key)?.rows),
-            Work::PatchCertificate { .. } => Self::Patch(read_table(&path, &job.key)?.rows),
-            Work::Bound { .. } => Self::Bound(read_table(&path, &job.key)?.rows),
-        })
-    }
-
-    /// Index and digest of every image.
-    fn images(&self) -> Vec<(u64, &str)> {
-        fn of<R: Row>(rows: &[R]) -> Vec<(u64, &str)> {
-            rows.iter().map(|row| (row.idx(), row.image())).collect()
-        }
-        match self {
-            Self::Attack(rows) => of(rows),
-            Self::Certificate(rows) => of(rows),
-            Self::Patch(rows) => of(rows),
-            Self::Bound(rows) => of(rows),
-        }
-    }
+fn read(folder: &Path, job: &JobRecord) -> Result<Box<dyn Rows>> {
+    work::of(&job.work)?.rows(&folder.join(&job.file), &job.key)
 }
 
 /// Looks at the run in `folder`; `stop` is asked between images.
@@ -163,9 +133,9 @@ pub fn verify_run(
     found.jobs = record.jobs.len();
     let mut tables = Vec::new();
     for job in &record.jobs {
-        let rows = found.step(&job.id, Rows::read(folder, job))?;
+        let rows = found.step(&job.id, read(folder, job))?;
         if let Some(rows) = &rows {
-            files(&mut found, folder, job, rows)?;
+            files(&mut found, folder, job, rows.len())?;
         }
         tables.push(rows);
     }
@@ -174,7 +144,9 @@ pub fn verify_run(
     }
     let mut sources = Sources::open(&record, settings, &mut found)?;
     for data in &record.data {
-        let own = record.jobs.iter().zip(&tables).filter(|(job, _)| job.data == data.name);
+        let by_image = |job: &JobRecord| work::of(&job.work).is_ok_and(|kind| kind.by_image());
+        let own = record.jobs.iter().zip(&tables);
+        let own = own.filter(|(job, _)| job.data == data.name && by_image(job));
         let images: Vec<(&str, u64, &str)> = own
             .flat_map(|(job, rows)| rows.iter().map(move |rows| (job, rows)))
             .flat_map(|(job, rows)| {
@@ -186,9 +158,9 @@ pub fn verify_run(
     for (job, rows) in record.jobs.iter().zip(&tables) {
         let (Some(rows), Some((network, data))) = (rows, sources.of(job)) else { continue };
         let subject = Subject { folder, job, network, data, settings, stop };
-        let looked = match rows {
-            Rows::Attack(rows) => adversarial::verify(&subject, rows, &mut found),
-            rows => certificates::verify(&subject, rows, &mut found),
+        let looked = match Keyed::<AttackRow>::of(rows.as_ref()) {
+            Some(keyed) => adversarial::verify(&subject, &keyed.rows, &mut found),
+            None => certificates::verify(&subject, rows.as_ref(), &mut found),
         };
         found.step(&job.id, looked)?;
     }
@@ -196,8 +168,7 @@ pub fn verify_run(
 }
 
 /// Looks at what lies beside the table of a job, and whether the table is whole.
-fn files(found: &mut Verification, folder: &Path, job: &JobRecord, rows: &Rows) -> Result<()> {
-    let count = rows.images().len();
+fn files(found: &mut Verification, folder: &Path, job: &JobRecord, count: usize) -> Result<()> {
     found.rows += count;
     if job.finished && count < job.images {
         let problem = format!("{count} of the {} rows that were written are there", job.images);

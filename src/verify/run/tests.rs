@@ -3,17 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::bench::{Plan, Progress, RunOptions, Suite, run};
-use crate::record::{Finding as CheckFinding, encode_table};
-
-struct Quiet;
-
-impl Progress for Quiet {
-    fn job(&mut self, _: &JobRecord, _: usize) {}
-    fn images(&mut self, _: usize) {}
-    fn finding(&mut self, _: &JobRecord, _: &CheckFinding) {}
-    fn failed(&mut self, _: &JobRecord, _: &Error) {}
-}
+use crate::bench::{Plan, RunOptions, Suite, run};
+use crate::certify::CertificateRow;
+use crate::record::{encode_table, read_table};
+use crate::work::Silent;
 
 #[test]
 fn a_radius_that_was_raised_under_a_new_checksum_is_found() {
@@ -23,7 +16,7 @@ fn a_radius_that_was_raised_under_a_new_checksum_is_found() {
     let plan = Plan::new(&Suite::parse(text, Path::new("suite.toml")).unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let options = RunOptions { folder: folder.path(), stop: &|| false };
-    run(&plan, &options, &mut Quiet).unwrap();
+    run(&plan, &options, &mut Silent).unwrap();
     let settings = |files_only| Settings { files_only, certificates: 4, ..Settings::default() };
     let look = |files_only| verify_run(folder.path(), &settings(files_only), &|| false).unwrap();
     let found = look(false);

@@ -1,0 +1,31 @@
+//! A row of a patch certificate's table.
+
+use serde::{Deserialize, Serialize};
+
+/// What a certificate against patches found for one image. The size of the patch is the job's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchRow {
+    /// Index of the image in its data set.
+    pub idx: u64,
+    /// True class.
+    pub label: u32,
+    /// Predicted class of the defended network.
+    pub predict: u32,
+    /// 1 if `predict` is `label` and no patch of the job's size, wherever it is, changes it.
+    pub certified: u8,
+    /// 1 if `predict` is `label`.
+    pub correct: u8,
+    /// Wall time of the image as `h:mm:ss.ffffff`. Not reproducible.
+    pub time: String,
+    /// Copies of the first round (single masks, windows) that voted for `predict`.
+    pub votes: u64,
+    /// The most votes of another class.
+    pub runner_up: u64,
+    /// Forward passes spent on this image.
+    pub forwards: u64,
+    /// First 16 hex digits of the identity of the network.
+    pub model: String,
+    /// Digest of the image with its label: what the row is about.
+    pub image: String,
+}

@@ -1,0 +1,51 @@
+//! A row of a certificate's table: the six columns of Cohen et al.'s logs, in their order, so that
+//! existing analysis scripts read it, then what those logs lack.
+
+use serde::{Deserialize, Serialize};
+
+/// Name of the kind of work in the records of runs.
+pub const SMOOTHING: &str = "smoothing";
+
+/// What CERTIFY (Cohen et al. 2019, section 3.2.2) found for one image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateRow {
+    /// Index of the image in its data set.
+    pub idx: u64,
+    /// True class.
+    pub label: u32,
+    /// Predicted class of the smoothed classifier, -1 for ABSTAIN.
+    pub predict: i64,
+    /// Certified radius in the norm of the job (L2 in the published logs) and pixel units of [0, 1],
+    /// rounded down to six decimals; 0 if it abstained.
+    pub radius: f64,
+    /// 1 if `predict` is `label`.
+    pub correct: u8,
+    /// Wall time of the image as `h:mm:ss.ffffff`. Not reproducible.
+    pub time: String,
+    /// Standard deviation of the noise; 0 for noise without one.
+    pub sigma: f64,
+    /// N0, the samples that select the class.
+    pub n0: u64,
+    /// The samples that bound its probability: N, or fewer in a mode that stops early.
+    pub n: u64,
+    /// One minus the confidence.
+    pub alpha: f64,
+    /// Samples among N that voted for the selected class (nA).
+    #[serde(rename = "nA")]
+    pub n_a: u64,
+    /// The class that the N0 samples selected.
+    pub selected: u32,
+    /// One-sided lower bound of the class's probability (pA); Clopper-Pearson's, but in mode `anytime`.
+    pub p_low: f64,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// First 16 hex digits of the identity of the network.
+    pub model: String,
+    /// Name of the mode that chose `n`.
+    pub mode: String,
+    /// The level of `p_low`: alpha, or the share of it that the mode spends on one look.
+    pub level: f64,
+    /// Digest of the image with its label: what the row is about.
+    pub image: String,
+}

@@ -1,0 +1,53 @@
+//! What an attack's rows come to.
+
+use crate::report::Leaderboard;
+use crate::report::fixture::{Fixture, attack, attack_row};
+use crate::results::Proportion;
+use crate::work::{AttackResult, AttackRow};
+
+/// The only attack of a run of these rows.
+fn result(label: &str, threat: &str, eps: &[f64], rows: &[AttackRow]) -> AttackResult {
+    let run = Fixture::new("run", rows.len()).model("net", "aa", "");
+    let folder = tempfile::tempdir().unwrap();
+    run.attack("net", attack(label, threat, eps), rows).write(folder.path());
+    let board = Leaderboard::from_runs(&[folder.path().to_owned()]).unwrap();
+    board.boards[0].standings[0].entrant.results::<AttackResult>().next().unwrap().clone()
+}
+
+#[test]
+fn success_is_of_the_correctly_classified() {
+    let mut barely = attack_row(2, true, Some(0.1));
+    barely.found_8bit = 0;
+    let rows = [
+        attack_row(0, false, None),
+        attack_row(1, true, Some(0.1)),
+        barely,
+        attack_row(3, true, None),
+    ];
+    let counts = |p: Option<Proportion>| p.map(|p| (p.count, p.total));
+    let attack = result("cw", "Linf", &[0.05, 0.1], &rows);
+    let [smaller, budget] = &attack.budgets[..] else { panic!() };
+    assert_eq!(counts(budget.robust), Some((1, 4)));
+    assert_eq!(counts(budget.success), Some((2, 3)));
+    assert_eq!(counts(budget.success_8bit), Some((1, 3)));
+    assert_eq!(counts(smaller.robust), Some((3, 4)));
+}
+
+#[test]
+fn all_misclassified_has_no_success_rate() {
+    let attack = result("patch-rs", "patch 2x2", &[], &[attack_row(0, false, None)]);
+    assert_eq!(attack.budgets[0].robust.unwrap().count, 0);
+    assert_eq!(attack.budgets[0].success, None);
+}
+
+#[test]
+fn medians() {
+    let of = |distances: &[Option<f64>]| {
+        let rows: Vec<_> = (0..).zip(distances).map(|(i, d)| attack_row(i, true, *d)).collect();
+        result("cw", "L2", &[0.1, 0.2], &rows).median_distance
+    };
+    assert_eq!(of(&[Some(3.0), Some(1.0), Some(2.0)]), Some(2.0));
+    assert_eq!(of(&[Some(1.0), Some(2.0)]), Some(1.5));
+    assert_eq!(of(&[Some(1.0), None]), None);
+    assert_eq!(of(&[Some(1.0), Some(2.0), None]), Some(2.0));
+}

@@ -1,0 +1,180 @@
+//! The attacks of a suite: an entry and the shape of the images become attacks, threat models and
+//! hyper-parameters, spelled out, a job for each.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::task::AttackTask;
+use crate::attack::{self, Goal, Objective, PATCH_SUITE, Request};
+use crate::error::{Error, Result};
+use crate::model::Classifier as _;
+use crate::record::Work;
+use crate::rng::Randomness;
+use crate::threat::{Norm, PatchSize, Threat};
+use crate::work::entry::{Entry, is_default};
+use crate::work::fields::{plain, radii};
+use crate::work::kind::{Settings, Subject};
+use crate::work::number::OneOrMany;
+use crate::work::task::Resolved;
+
+/// An `[[attack]]` of a suite.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttackEntry {
+    /// Name of the attack, or `patch-suite` for the three patch attacks and their two controls.
+    pub attack: String,
+    /// Column title; otherwise made of the attack and the threat model.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub label: Option<String>,
+    /// Norm of the ball: `Linf`, `L2`, `L1`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub norm: Option<String>,
+    /// Radius or radii of the ball: `0.3`, `"8/255"`, `[0.1, 0.2]`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub eps: OneOrMany,
+    /// Size of the patch: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub patch: Option<String>,
+    /// `untargeted` (the default), `least-likely`, `random`, `next`, or a class number.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub goal: Option<String>,
+    /// Hyper-parameters by name. For `patch-suite`: a table per attack.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub parameters: BTreeMap<String, toml::Value>,
+}
+
+impl From<AttackEntry> for Entry {
+    fn from(entry: AttackEntry) -> Self {
+        Self::of(&entry)
+    }
+}
+
+impl Settings for AttackEntry {
+    fn jobs(&self, subject: &Subject<'_>) -> Result<Vec<Resolved>> {
+        let Subject { seed, rng, network, eps, .. } = *subject;
+        let mut entry = self.clone();
+        if let (Some(eps), Some(_)) = (eps, &self.norm) {
+            entry.eps = OneOrMany::One(eps.clone());
+        }
+        resolve(&entry, seed, rng, network.info().input_shape)
+    }
+}
+
+/// The jobs of `entry` on images of `shape`, `[C, H, W]`.
+fn resolve(
+    entry: &AttackEntry,
+    seed: u64,
+    randomness: Randomness,
+    shape: [usize; 3],
+) -> Result<Vec<Resolved>> {
+    if entry.attack != "patch-suite" {
+        return single(entry, seed, randomness, shape);
+    }
+    if let Some(name) = entry.parameters.keys().find(|k| !PATCH_SUITE.contains(&k.as_str())) {
+        return Err(Error::unknown("attack of patch-suite", name, PATCH_SUITE));
+    }
+    let mut jobs = Vec::new();
+    for name in PATCH_SUITE {
+        let parameters = match entry.parameters.get(name) {
+            Some(toml::Value::Table(table)) => table.clone().into_iter().collect(),
+            Some(_) => {
+                return Err(Error::setting(
+                    format!("patch-suite: {name}"),
+                    "is not a table of parameters",
+                    format!("write {name} = {{ steps = 100 }}"),
+                ));
+            }
+            None => BTreeMap::new(),
+        };
+        let part = AttackEntry { attack: name.into(), label: None, parameters, ..entry.clone() };
+        jobs.extend(single(&part, seed, randomness, shape)?);
+    }
+    Ok(jobs)
+}
+
+/// A job per budget; one for all of them if the search looks for the smallest perturbation.
+fn single(
+    entry: &AttackEntry,
+    seed: u64,
+    randomness: Randomness,
+    shape: [usize; 3],
+) -> Result<Vec<Resolved>> {
+    let goal: Goal = entry.goal.as_deref().unwrap_or("untargeted").parse()?;
+    let given = plain(&entry.parameters);
+    let threats = threats(entry, shape)?;
+    let minimal = attack::configure(&entry.attack, &threats[0].0, &given)?.search.objective()
+        == Objective::Minimal;
+    let groups: Vec<(Threat, Vec<f64>)> = if minimal {
+        vec![(threats[0].0, threats.iter().filter_map(|(_, eps)| *eps).collect())]
+    } else {
+        threats.into_iter().map(|(threat, eps)| (threat, eps.into_iter().collect())).collect()
+    };
+    let job = |(threat, eps): (Threat, Vec<f64>)| {
+        let configured = attack::configure(&entry.attack, &threat, &given)?;
+        let label = entry.label.clone().unwrap_or_else(|| default_label(&entry.attack, &threat));
+        let mut parameters = configured.parameters.clone();
+        parameters.insert("goal".into(), goal.to_string());
+        let stem = match eps.as_slice() {
+            [eps] if !minimal => format!("{label}-{eps}"),
+            _ => label.clone(),
+        };
+        let facts = [
+            ("minimal", minimal.to_string()),
+            ("control", configured.control.to_string()),
+            ("goal", goal.to_string()),
+        ];
+        let work = Work {
+            kind: super::NAME.into(),
+            label,
+            method: entry.attack.clone(),
+            threat: threat.to_string(),
+            eps,
+            facts: facts.map(|(name, value)| (name.to_owned(), value)).into(),
+            parameters,
+        };
+        // The purpose leaves out the budget: runs at several budgets share their random starts.
+        let purpose = entry.attack.clone();
+        let request = Request { threat, goal, seed, randomness, purpose };
+        let task = Box::new(AttackTask { attack: configured, request });
+        Ok(Resolved { stem, work, task, rows: None })
+    };
+    groups.into_iter().map(job).collect()
+}
+
+/// The threat models of an entry, with the budget of each if it has one.
+fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option<f64>)>> {
+    let subject = format!("attack {}", entry.attack);
+    if let Some(size) = &entry.patch {
+        if entry.norm.is_some() || !entry.eps.is_empty() {
+            return Err(Error::setting(
+                subject,
+                "has both a patch and a norm",
+                "choose one of them",
+            ));
+        }
+        let patch = size.parse::<PatchSize>()?.resolve(shape)?;
+        return Ok(vec![(Threat::Patch(patch), None)]);
+    }
+    let Some(norm) = &entry.norm else {
+        return Err(Error::setting(
+            subject,
+            "has no threat model",
+            "add norm = \"Linf\" and eps = \"8/255\", or patch = \"5x5\"",
+        ));
+    };
+    let norm = norm.parse::<Norm>()?;
+    let eps = radii(&subject, &entry.eps)?;
+    Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
+}
+
+/// `pgd-linf`; the name alone where it already says the norm or the threat is a patch.
+fn default_label(attack: &str, threat: &Threat) -> String {
+    match threat {
+        Threat::Ball { norm, .. } => {
+            let norm = norm.to_string().to_lowercase();
+            if attack.ends_with(&norm) { attack.into() } else { format!("{attack}-{norm}") }
+        }
+        Threat::Patch(_) => attack.into(),
+    }
+}

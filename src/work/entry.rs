@@ -1,0 +1,68 @@
+//! An entry of a suite: what stands there, as it stands there. Which kind of work it asks for follows from
+//! its section and its method, and that kind alone knows its fields.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// An `[[attack]]`, `[[certificate]]` or `[[corruption]]` of a suite. The typed entries of the kinds
+/// ([`AttackEntry`](super::AttackEntry), …) become one by `into()`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Entry(pub toml::Table);
+
+impl Entry {
+    /// The text in a field.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.0.get(field)?.as_str()
+    }
+
+    /// Names of the models that it is for; all if there are none.
+    ///
+    /// # Errors
+    /// If the field is something else.
+    pub fn models(&self) -> Result<Vec<String>> {
+        let Some(models) = self.0.get("models") else { return Ok(Vec::new()) };
+        models.clone().try_into().map_err(|_| {
+            let remedy = "write models = [\"NAME\", \"NAME\"]";
+            Error::setting("models", format!("{models} is no list of names"), remedy)
+        })
+    }
+
+    /// Its fields as those of `T`; `subject` is for the error.
+    ///
+    /// # Errors
+    /// If a field is missing, is one that `T` has no use for, or holds something else.
+    pub(crate) fn read<T: DeserializeOwned>(&self, subject: &str) -> Result<T> {
+        let mut table = self.0.clone();
+        table.remove("models");
+        toml::Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| misfit(subject, e.message()))
+    }
+
+    /// The entry whose fields are those of `entry`.
+    pub(crate) fn of(entry: &impl Serialize) -> Self {
+        // The entries of the kinds are tables of plain values.
+        Self(toml::Table::try_from(entry).unwrap_or_default())
+    }
+}
+
+/// An error for a field that cannot be used, from the words of the parser.
+fn misfit(subject: &str, message: &str) -> Error {
+    let message = message.trim();
+    if let Some((unknown, known)) = message.split_once(", expected")
+        && let Some(field) = unknown.strip_prefix("unknown field `")
+    {
+        let known = known.trim_start_matches(" one of").trim().replace('`', "");
+        let problem = format!("has no use for {}", field.trim_end_matches('`'));
+        return Error::setting(subject, problem, format!("it has {known}"));
+    }
+    Error::setting(subject, message.replace('\n', " "), "see benchmarks/suites/ for examples")
+}
+
+/// The field is left out of an entry that is written.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,27 @@
+//! Whether a network can be run on a data set at all.
+
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::model::{Classifier as _, FrozenNetwork};
+
+/// The network takes images of the data set's shape.
+pub(crate) fn fits(model: &FrozenNetwork, data: &dyn Dataset) -> Result<()> {
+    let (info, data) = (model.info(), data.info());
+    if info.input_shape != data.shape {
+        return Err(Error::setting(
+            format!("model {}", info.name),
+            format!("takes images {:?}, {} has {:?}", info.input_shape, data.name, data.shape),
+            "run it on the data set it was trained for",
+        ));
+    }
+    if let Some(classes) = data.classes
+        && classes > info.classes
+    {
+        return Err(Error::setting(
+            format!("model {}", info.name),
+            format!("has {} classes, {} has {classes}", info.classes, data.name),
+            "run it on the data set it was trained for",
+        ));
+    }
+    Ok(())
+}

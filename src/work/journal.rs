@@ -1,0 +1,139 @@
+//! A job's table as its journal: rows are appended and handed to the system batch by batch, and are on the
+//! disk before the job counts as finished. After a crash the rows that are complete are kept, a torn last
+//! line is cut off, and the job goes on behind them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::persist;
+use crate::record::{Line, encode_table, parse_table};
+
+/// The table of one job, open for appending.
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    key: String,
+    empty: bool,
+}
+
+impl Journal {
+    /// Opens the table at `path` of the job `key`, making it and its folder if they are missing. Returns
+    /// the journal and the rows it already holds.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or a complete line is not a row that this job has written.
+    pub(crate) fn open<L: Line>(path: &Path, key: &str) -> Result<(Self, Vec<L>)> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(Error::io("open", path))?;
+        // Two runs appending to one table would interleave their rows.
+        if file.try_lock().is_err() {
+            return Err(Error::file(
+                path,
+                "lock",
+                "another run is writing to it",
+                "wait for that run, or choose another output folder",
+            ));
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(Error::io("read", path))?;
+        let table = parse_table::<L>(path, key, &text)?;
+        file.set_len(table.complete as u64).map_err(Error::io("truncate", path))?;
+        file.seek(SeekFrom::End(0)).map_err(Error::io("seek in", path))?;
+        let journal = Self { file, path: path.into(), key: key.into(), empty: table.complete == 0 };
+        Ok((journal, table.rows))
+    }
+
+    /// Appends rows in one write.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn append<L: Line>(&mut self, rows: &[L]) -> Result<()> {
+        let text = encode_table(&self.path, &self.key, rows, self.empty)?;
+        self.file.write_all(&text).map_err(Error::io("append to", &self.path))?;
+        self.empty &= rows.is_empty();
+        Ok(())
+    }
+
+    /// Waits until every row is on the disk.
+    ///
+    /// # Errors
+    /// If the system cannot say so.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(Error::io("write", &self.path))?;
+        persist::sync_folder(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "job";
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Row {
+        idx: u64,
+        distance: f64,
+    }
+
+    fn row(idx: u64) -> Row {
+        Row { idx, distance: if idx.is_multiple_of(2) { 0.1 * idx as f64 } else { f64::INFINITY } }
+    }
+
+    #[test]
+    fn a_table_cut_at_any_byte_continues_to_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/job.csv");
+        let (mut journal, none) = Journal::open::<Row>(&path, KEY).unwrap();
+        assert!(none.is_empty());
+        for idx in 0..6 {
+            journal.append(&[row(idx)]).unwrap();
+        }
+        drop(journal);
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let (mut journal, rows) = Journal::open::<Row>(&path, KEY).unwrap();
+            let kept = rows.len() as u64;
+            assert_eq!(rows, (0..kept).map(row).collect::<Vec<_>>());
+            journal.append(&(kept..6).map(row).collect::<Vec<_>>()).unwrap();
+            drop(journal);
+            assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_spoiled_row_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.csv");
+        Journal::open::<Row>(&path, KEY).unwrap().0.append(&[row(0), row(1)]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("1,inf", "1,0.5")).unwrap();
+        let error = Journal::open::<Row>(&path, KEY).err().unwrap();
+        assert!(error.to_string().contains("row 2: its checksum"), "{error}");
+        std::fs::write(&path, &text).unwrap();
+        assert!(Journal::open::<Row>(&path, KEY).is_ok());
+        let error = Journal::open::<Row>(&path, "other").err().unwrap();
+        assert!(error.to_string().contains("row 1: its checksum"), "{error}");
+    }
+
+    #[test]
+    fn a_second_writer_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.csv");
+        let first = Journal::open::<Row>(&path, KEY).unwrap();
+        assert!(Journal::open::<Row>(&path, KEY).is_err());
+        drop(first);
+        assert!(Journal::open::<Row>(&path, KEY).is_ok());
+    }
+}

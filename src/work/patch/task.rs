@@ -1,0 +1,35 @@
+//! Running what is left of a job of a certificate against patches.
+
+use crate::certify::patch::{PatchCertificate, certify_patches};
+use crate::data::Batch;
+use crate::error::Result;
+use crate::model::FrozenNetwork;
+use crate::record::Row as _;
+use crate::work::remaining::{Remaining, SAMPLES_PER_PASS};
+use crate::work::task::{Place, Progress, Task};
+
+/// A certificate against patches with its settings.
+pub(super) struct PatchTask(pub(super) Box<dyn PatchCertificate>);
+
+impl Task for PatchTask {
+    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
+        let (network, stop) = (place.network, place.stop);
+        Remaining::open(place)?.image_by_image(progress, |batch, on_row| {
+            certify_patches(network, batch, &*self.0, SAMPLES_PER_PASS, stop, on_row)
+        })
+    }
+
+    fn again(
+        &self,
+        network: &FrozenNetwork,
+        images: &dyn Fn(&[u64]) -> Result<Batch>,
+        idx: u64,
+    ) -> Result<Option<String>> {
+        let (batch, mut text) = (images(&[idx])?, None);
+        certify_patches(network, &batch, &*self.0, SAMPLES_PER_PASS, &|| false, &mut |row| {
+            text = Some(format!("{:?}", row.untimed()));
+            Ok(())
+        })?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,42 @@
+//! Running what is left of a job of smoothing.
+
+use super::counts::JobCounts;
+use crate::certify::{CertificateRow, Forget, Smoothing, certify_batch};
+use crate::data::Batch;
+use crate::error::Result;
+use crate::model::{Classifier as _, FrozenNetwork};
+use crate::record::Row as _;
+use crate::work::remaining::{Remaining, SAMPLES_PER_PASS};
+use crate::work::task::{Place, Progress, Task};
+
+/// CERTIFY with its settings.
+pub(super) struct SmoothingTask(pub(super) Smoothing);
+
+impl Task for SmoothingTask {
+    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
+        let (network, stop) = (place.network, place.stop);
+        let work = Remaining::open(place)?;
+        let done = work.rows.iter().map(CertificateRow::idx);
+        let classes = network.info().classes;
+        let mut counts = JobCounts::open(&work.path, &place.record.key, classes, done)?;
+        work.image_by_image(progress, |batch, on_row| {
+            let counts = &mut counts;
+            certify_batch(network, batch, &self.0, SAMPLES_PER_PASS, counts, stop, on_row)
+        })?;
+        counts.finish()
+    }
+
+    fn again(
+        &self,
+        network: &FrozenNetwork,
+        images: &dyn Fn(&[u64]) -> Result<Batch>,
+        idx: u64,
+    ) -> Result<Option<String>> {
+        let (batch, keeper, mut text) = (images(&[idx])?, &mut Forget, None);
+        certify_batch(network, &batch, &self.0, SAMPLES_PER_PASS, keeper, &|| false, &mut |row| {
+            text = Some(format!("{:?}", row.untimed()));
+            Ok(())
+        })?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,91 @@
+//! What the jobs of every kind of work have in common while they run: where, and who hears of it.
+
+use std::path::Path;
+
+use crate::data::{Batch, Dataset};
+use crate::error::{Error, Result};
+use crate::model::FrozenNetwork;
+use crate::record::{Finding, JobRecord, Work};
+
+/// What a job does. Its settings are decided, and its record says them.
+pub trait Task: Send + Sync {
+    /// Does what is left of the job at `place`.
+    ///
+    /// # Errors
+    /// If the network, the data or a file fails; [`Error::Interrupted`] if the caller asked to stop.
+    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()>;
+
+    /// Safety checks belong to the job: their record lies beside its table.
+    fn checked(&self) -> bool {
+        false
+    }
+
+    /// The row number `idx`, computed once more, as text without its time; `images` reads images of the
+    /// job's data set by their indices. `None` if rows of this kind are not computed twice.
+    ///
+    /// # Errors
+    /// If the network or the data fails.
+    fn again(
+        &self,
+        network: &FrozenNetwork,
+        images: &dyn Fn(&[u64]) -> Result<Batch>,
+        idx: u64,
+    ) -> Result<Option<String>> {
+        let _ = (network, images, idx);
+        Ok(None)
+    }
+}
+
+/// A job of an entry, before it is known under which name and in which file.
+pub struct Resolved {
+    /// What tells it from the model's other jobs.
+    pub(crate) stem: String,
+    pub(crate) work: Work,
+    pub(crate) task: Box<dyn Task>,
+    /// Indices of the rows of its table, if these are not the images of its data set.
+    pub(crate) rows: Option<Vec<u64>>,
+}
+
+/// Where a job is done.
+pub struct Place<'a> {
+    /// The record of the job.
+    pub record: &'a JobRecord,
+    /// The network.
+    pub network: &'a FrozenNetwork,
+    /// The images.
+    pub data: &'a dyn Dataset,
+    /// Index and digest of each of them.
+    pub images: &'a [(u64, String)],
+    /// The run folder.
+    pub folder: &'a Path,
+    /// Images at a time, if the user decided.
+    pub batch: Option<usize>,
+    /// Attacks leave their adversarial images beside their tables.
+    pub save_adversarial: bool,
+    /// Whether to stop.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// What a caller hears while jobs run.
+pub trait Progress {
+    /// A job begins; `done` of its images are already in its table.
+    fn job(&mut self, job: &JobRecord, done: usize);
+    /// So many more images are in the table.
+    fn images(&mut self, count: usize);
+    /// A safety check fired, now or when the job was begun; once per job and check.
+    fn finding(&mut self, job: &JobRecord, finding: &Finding);
+    /// A job failed.
+    fn failed(&mut self, job: &JobRecord, error: &Error);
+}
+
+/// Hears nothing.
+#[cfg(test)]
+pub(crate) struct Silent;
+
+#[cfg(test)]
+impl Progress for Silent {
+    fn job(&mut self, _: &JobRecord, _: usize) {}
+    fn images(&mut self, _: usize) {}
+    fn finding(&mut self, _: &JobRecord, _: &Finding) {}
+    fn failed(&mut self, _: &JobRecord, _: &Error) {}
+}
