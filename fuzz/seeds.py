@@ -183,56 +183,86 @@ def parquet():
 
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime"
-SMOOTHING = (
-    f"{HEADER}\tsigma\tn0\tn\talpha\tnA\tselected\tp_low\tseed\tmodel\tmode\tlevel\n"
-    "0\t7\t7\t0.763945\t1\t0:00:00.729344\t0.25\t100\t10000\t0.001\t9998\t7\t0.9988776307895209\t0\t"
-    "2bfd345945f3831d\tcohen\t0.001\n"
-    "20\t2\t-1\t0\t0\t0:00:00.792666\t0.25\t100\t10000\t0.001\t5000\t2\t0\t0\t2bfd345945f3831d\tgrid\t"
-    "0.00019999999999999998\n")
-BOUND = (f"{HEADER}\tmargin\ttried\tmodel\n"
-         "0\t0\t0\t0.05\t1\t0:00:00.250000\t0.5\t4\t2bfd345945f3831d\n")
-PATCH = ("idx\tlabel\tpredict\tcertified\tcorrect\ttime\tvotes\trunner_up\tforwards\tmodel\n"
-         "0\t0\t0\t1\t1\t0:00:00.250000\t30\t6\t666\t2bfd345945f3831d\n")
-ATTACK = ("idx,label,clean,by,prediction,found,distance,found_8bit,forwards,backwards,seconds\n"
-          "0,7,7,,7,0,inf,0,7813,1910,2.07\n1,2,2,apgd-ce,3,1,0.2999,1,100,99,0.5\n2,1,0,clean,0,1,0,1,1,0,0\n")
-RUN = """format_version = 1
+IMAGES = [f"{i:016x}" for i in range(3)]
+MODEL = "2bfd345945f3831d"
+
+
+def rows(header, lines, separator="\t"):
+    """A table whose checksums are of no use: a build for fuzzing does not compare them."""
+    fields = [separator.join(header + ["check"])] + [separator.join(line + ["0"]) for line in lines]
+    return "".join(f"{line}\n" for line in fields)
+
+
+SMOOTHING = rows(
+    HEADER.split("\t") + "sigma n0 n alpha nA selected p_low seed model mode level image".split(),
+    [f"0 7 7 0.763945 1 0:00:00.729344 0.25 100 10000 0.001 9998 7 0.9988776307895209 0 {MODEL} cohen 0.001 "
+     f"{IMAGES[0]}".split(),
+     f"20 2 -1 0 0 0:00:00.792666 0.25 100 10000 0.001 5000 2 0 0 {MODEL} grid 0.0002 {IMAGES[1]}".split()])
+BOUND = rows(HEADER.split("\t") + "margin tried model image".split(),
+             [f"0 7 7 0.05 1 0:00:00.250000 0.5 4 {MODEL} {IMAGES[0]}".split()])
+PATCH = rows("idx label predict certified correct time votes runner_up forwards model image".split(),
+             [f"0 7 7 1 1 0:00:00.250000 30 6 666 {MODEL} {IMAGES[0]}".split()])
+ATTACK = rows(
+    "idx image label clean target by prediction found distance linf l2 l1 l0 height width adversarial found_8bit "
+    "forwards backwards seconds".split(),
+    [["0", IMAGES[0], "7", "7", "", "", "7"] + "0 inf inf inf inf 0 0 0".split() + [IMAGES[0]]
+     + "0 7813 1910 2.07".split(),
+     ["1", IMAGES[1], "2", "2", "", "apgd-ce", "3"] + "1 0.03 0.03 0.5 3 9 2 2".split() + ["a" * 16]
+     + "1 100 99 0.5".split(),
+     ["2", IMAGES[2], "1", "0", "", "clean", "0"] + "1 0 0 0 0 0 0 0".split() + [IMAGES[2]] + "1 1 0 0".split()],
+    ",")
+CORRUPTIONS = rows("idx corruption severity correct images model image".split(),
+                   [f"{90 + s} fog {s} {9 - s} 9 {MODEL} {IMAGES[0]}".split() for s in range(1, 6)], ",")
+SEAL = "# checksum: 0\n"
+RUN = """format_version = 3
 name = "n"
+
+[[session]]
+command = "run"
 epsball = "0.1.0"
-seed = 0
-rng = "per-image"
+machine = "m"
 device = "cpu"
-precision = "f32"
+started = 1
+ended = 2
 
 [[model]]
 name = "m"
+files = ["m"]
 architecture = "digits-cnn"
 sha256 = "2bfd345945f3831d3d700dac200094b6939abc42a0e86aef262efd6246a2f78d"
+identity = "2bfd345945f3831d3d700dac200094b6939abc42a0e86aef262efd6246a2f78d"
 parameters = 312202
 note = "PGD"
 published = "cifar10-linf/Carmon2019Unlabeled"
 
 [[data]]
 name = "cifar10"
+spec = "digits"
 sha256 = "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
 shape = [3, 32, 32]
 images = 3
+digest = "00"
 """
 
 
-def job(name, ending, images, kind):
-    return (f'\n[[job]]\nid = "m--{name}"\nfile = "jobs/m/{name}.{ending}"\nmodel = "m"\ndata = "cifar10"\n'
-            f"images = {images}\n\n[job.work]\n{kind}")
+def job(name, ending, images, kind, label, method, threat, eps="[]", facts=None, parameters=None):
+    def pairs(table, values):
+        return "".join([f"[job.work.{table}]\n"] + [f'{key} = "{value}"\n' for key, value in values.items()])
+    return (f'\n[[job]]\nid = "m--{name}"\nkey = "k{name}"\nfile = "jobs/m/{name}.{ending}"\nmodel = "m"\n'
+            f'data = "cifar10"\nimages = {images}\nseed = 0\nrng = "per-image"\ndevice = "cpu"\nprecision = "f32"\n\n'
+            f'[job.work]\nkind = "{kind}"\nlabel = "{label}"\nmethod = "{method}"\nthreat = "{threat}"\neps = {eps}\n'
+            + pairs("facts", facts or {}) + pairs("parameters", parameters or {}))
 
 
 def attack(name, label, threat, eps, minimal="false", control="false"):
-    return job(name, "csv", 3, f'kind = "attack"\nlabel = "{label}"\nattack = "autoattack"\nthreat = "{threat}"\n'
-               f'eps = {eps}\nminimal = {minimal}\ncontrol = {control}\n\n[job.work.parameters]\nversion = "standard"\n')
+    facts = {"minimal": minimal, "control": control, "goal": "untargeted"}
+    return job(name, "csv", 3, "attack", label, "autoattack", threat, eps, facts, {"version": "standard"})
 
 
-def smoothing(noise, norm, name="b", extra=""):
-    return job(name, "tsv", 2, f'kind = "certificate"\nlabel = "smoothing-0.25"\ncertificate = "cohen"\nnorm = "{norm}"\n'
-               'sigma = 0.25\nradii = [0.0, 0.25, 0.5]\nguarantee = "g"\n\n[job.work.parameters]\nN = "10000"\n'
-               f'N0 = "100"\nalpha = "0.001"\nnoise = "{noise}"\n{extra}')
+def smoothing(noise, norm, name="b", **extra):
+    parameters = {"mode": "cohen", "N": "10000", "N0": "100", "alpha": "0.001", "noise": noise, **extra}
+    facts = {"sigma": "0.25", "guarantee": "g"}
+    return job(name, "tsv", 2, "smoothing", "smoothing-0.25", "cohen", norm, "[0.0, 0.25, 0.5]", facts, parameters)
 
 
 def table():
@@ -240,10 +270,10 @@ def table():
     yield "cohen", cohen.encode()
     yield "ours", SMOOTHING.encode()
     yield "bounds", BOUND.encode()
-    for noise, norm, extra in (("gaussian", "L2", ""), ("uniform", "L1", ""), ("laplace", "L1", ""),
-                               ("lattice", "L2", 'levels = "255"\n'), ("ablation", "L0", 'k = "45"\n')):
-        run = RUN + smoothing(noise, norm, extra=extra).replace("jobs/m/b.tsv", "jobs/model/sigma_0.25.tsv")
-        yield f"run-{noise}", f"{SMOOTHING}---\n{run}".encode()
+    for noise, norm, extra in (("gaussian", "L2", {}), ("uniform", "L1", {}), ("laplace", "L1", {}),
+                               ("lattice", "L2", {"levels": "255"}), ("ablation", "L0", {"k": "45"})):
+        run = RUN + smoothing(noise, norm, **extra).replace("jobs/m/b.tsv", "jobs/model/sigma_0.25.tsv")
+        yield f"run-{noise}", f"{SMOOTHING}---\n{run}{SEAL}".encode()
 
 
 def record():
@@ -257,26 +287,23 @@ def record():
         b'[[attack]]\nattack = "pgd"\nnorm = "Linf"\neps = [0.1, "8/255", 1]\ngoal = "next"\nparameters = { steps = 3 }\n'
         b'[[certificate]]\ncertificate = "cohen"\nsigma = 0.5\nnoise = "lattice"\nmode = "grid"\nradii = [0.25]\n'
         b'n = 10\nmodels = ["n"]\n')
-    checks = ('format_version = 1\nimages = 100\n[[findings]]\ncheck = "zero-gradients"\nseen = "s"\nmeaning = "m"\n'
-              'remedy = "r"\n')
-    counts = ('format_version = 1\njob = "0"\n[[image]]\nidx = 3\nselection = [[0, 5], [7, 95]]\nvotes = [[7, 900]]\n'
-              'seconds = 1.5\n')
-    patch = job("c", "tsv", 1, 'kind = "patch-certificate"\nlabel = "patchcleanser-2x2"\ncertificate = "patchcleanser"\n'
-                'patch = "patch 2x2"\n\n[job.work.parameters]\nsize = "2x2"\n')
-    bound = job("d", "tsv", 1, 'kind = "bound"\nlabel = "crown-linf"\ncertificate = "crown"\nthreat = "Linf"\n'
-                'eps = [0.05]\n\n[job.work.parameters]\nsteps = "3"\n')
-    run = RUN + attack("a", "autoattack-linf", "Linf", '[0.03137254901960784]') + smoothing("gaussian", "L2") + patch + bound
-    whole = "---\n".join([run, ATTACK, checks, counts, SMOOTHING, PATCH, BOUND])
+    checks = ('format_version = 3\nimages = 100\n[[findings]]\ncheck = "zero-gradients"\nseen = "s"\nmeaning = "m"\n'
+              f'remedy = "r"\n{SEAL}')
+    counts = ('format_version = 3\n[[image]]\nidx = 3\nselection = [[0, 5], [7, 95]]\nvotes = [[7, 900]]\n'
+              f'seconds = 1.5\n{SEAL}')
+    patch = job("c", "tsv", 1, "patch", "patchcleanser-2x2", "patchcleanser", "patch 2x2", parameters={"k": "6"})
+    bound = job("d", "tsv", 1, "bound", "crown-linf", "crown", "Linf", "[0.05]", parameters={"steps": "3"})
+    facts = {"data": "cifar-c:d,CORRUPTION,SEVERITY", "baseline": "m"}
+    fog = job("e", "csv", 5, "corruption", "corruptions", "corruptions", "corruptions", facts=facts)
+    run = RUN + attack("a", "autoattack-linf", "Linf", '[0.03137254901960784]') + smoothing("gaussian", "L2")
+    run += patch + bound + fog + SEAL
+    whole = "---\n".join([run, ATTACK, checks, counts, SMOOTHING, PATCH, BOUND, CORRUPTIONS])
     yield "run", whole.encode()
-    minimal = RUN + attack("a", "cw-l2", "L2", "[0.25, 0.5]", minimal="true") + attack("x", "noise", "L2", "[0.5]", control="true")
+    minimal = RUN + attack("a", "cw-l2", "L2", "[0.25, 0.5]", minimal="true")
+    minimal += attack("x", "noise", "L2", "[0.5]", control="true") + SEAL
     yield "run-minimal", "---\n".join([minimal, ATTACK]).encode()
-    patched = RUN + attack("a", "patch-rs", "patch 2x2", "[]")
+    patched = RUN + attack("a", "patch-rs", "patch 2x2", "[]") + SEAL
     yield "run-patch", "---\n".join([patched, ATTACK, checks]).encode()
-    corruptions = ('format_version = 1\nepsball = "0.1.0"\ndata = "cifar-c:d,CORRUPTION,SEVERITY"\nfirst = 9\n'
-                   'corruptions = ["fog"]\n\n[model]\nname = "m"\narchitecture = "digits-cnn"\nsha256 = "2b"\n'
-                   'parameters = 9\nnote = ""\npublished = "cifar10-corruptions/Standard"\n')
-    rows = "corruption,severity,correct,images,data,model\n" + "".join(f"fog,{s},{9 - s},9,aa,2b\n" for s in range(1, 6))
-    yield "corruptions", f"{corruptions}---\n{rows}".encode()
 
 
 def main():

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, RunRecord, SessionRecord, Work};
 use crate::rng::Randomness;
-use crate::work::{self, BATCH, Chance, Entry, Place, Resolved, Subject, Task, fits, kind_of};
+use crate::work::{self, BATCH, Chance, Entry, Place, Resolved, Subject, Task, fits, read_entry};
 
 /// A resolved suite.
 pub struct Plan {
@@ -167,7 +167,7 @@ impl Plan {
             let mut jobs = Vec::new();
             for (section, entry) in suite.entries() {
                 if plan.is_for(entry, model)? {
-                    jobs.extend(kind_of(section, entry)?.read(entry)?.jobs(&subject)?);
+                    jobs.extend(read_entry(section, entry)?.jobs(&subject)?);
                 }
             }
             resolved.push(((model, data), jobs));

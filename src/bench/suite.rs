@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
 use crate::rng::Randomness;
-use crate::work::{Entry, Number, kind_of};
+use crate::work::{Entry, Number, read_entry};
 
 /// A benchmark: every model meets every attack and every certificate on every data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,14 +54,13 @@ pub struct Suite {
     pub models: Vec<ModelEntry>,
     /// The data sets.
     pub data: Vec<DataEntry>,
-    /// The attacks; an [`AttackEntry`](crate::work::AttackEntry) becomes one by `into()`.
+    /// The attacks. Typed entries of [`crate::work`] become [`Entry`] by `into()`.
     #[serde(default, rename = "attack")]
     pub attacks: Vec<Entry>,
-    /// The certificates: [`SmoothingEntry`](crate::work::SmoothingEntry),
-    /// [`PatchEntry`](crate::work::PatchEntry), [`BoundEntry`](crate::work::BoundEntry).
+    /// The certificates.
     #[serde(default, rename = "certificate")]
     pub certificates: Vec<Entry>,
-    /// Corruption benchmarks: [`CorruptionEntry`](crate::work::CorruptionEntry).
+    /// The corruption benchmarks.
     #[serde(default, rename = "corruption", skip_serializing_if = "is_default")]
     pub corruptions: Vec<Entry>,
 }
@@ -165,8 +164,7 @@ impl Suite {
             [("attack", attack), ("certificate", certificate), ("corruption", corruption)]
         {
             for entry in entries {
-                let known = kind_of(section, entry.get_ref());
-                known.and_then(|kind| kind.read(entry.get_ref())).map_err(|error| {
+                read_entry(section, entry.get_ref()).map_err(|error| {
                     let hint = error.hint().unwrap_or_default();
                     Error::file(path, line(entry.span().start), error.to_string(), hint)
                 })?;

@@ -25,7 +25,9 @@ pub(super) fn opened<'a>(key: &str, sealed: &'a str) -> Option<&'a str> {
     let start = line.rfind('\n').map_or(0, |at| at + 1);
     let text = &sealed[..start];
     let checksum = line[start..].strip_prefix(MARK)?;
-    (checksum == sha256(format!("{key}\n{text}").as_bytes())).then_some(text)
+    // A fuzzer guesses no checksum.
+    let fits = cfg!(fuzzing) || checksum == sha256(format!("{key}\n{text}").as_bytes());
+    fits.then_some(text)
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ pub(crate) fn parse<L: Line>(path: &Path, key: &str, bytes: &[u8]) -> Result<Tab
     plain.push('\n');
     for (number, line) in (1..).zip(lines) {
         let (fields, check) = line.rsplit_once(separator).unwrap_or((line, ""));
-        if check != checksum::of_line(key, columns, fields) {
+        // A fuzzer guesses no checksum.
+        if !cfg!(fuzzing) && check != checksum::of_line(key, columns, fields) {
             let problem = "its checksum does not fit: it was changed, or belongs to another job";
             return Err(damaged(path, number, problem.into()));
         }

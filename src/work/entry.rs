@@ -62,6 +62,12 @@ fn misfit(subject: &str, message: &str) -> Error {
     Error::setting(subject, message.replace('\n', " "), "see benchmarks/suites/ for examples")
 }
 
+/// The field that an entry of this kind has no use for, if that is the error.
+pub(crate) fn needless(error: &Error) -> Option<String> {
+    let text = error.to_string();
+    text.rsplit_once("has no use for ").map(|(_, field)| field.to_owned())
+}
+
 /// The field is left out of an entry that is written.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()

@@ -44,7 +44,7 @@ pub use entry::Entry;
 pub(crate) use fits::fits;
 pub(crate) use job::Job;
 pub use kind::Listed;
-pub(crate) use kind::{Chance, Kind, Subject};
+pub(crate) use kind::{Chance, Kind, Settings, Subject};
 pub(crate) use method::Method;
 pub use number::{Number, OneOrMany};
 pub use outcome::{Cost, KindColumn, KindResult, LowerBound, Outcome};
@@ -89,7 +89,7 @@ pub(crate) fn of(work: &Work) -> Result<&'static dyn Kind> {
 ///
 /// # Errors
 /// If the entry names no method, or one that no kind has.
-pub(crate) fn kind_of(section: &'static str, entry: &Entry) -> Result<&'static dyn Kind> {
+fn kind_of(section: &'static str, entry: &Entry) -> Result<&'static dyn Kind> {
     let own = || KINDS.iter().filter(|kind| kind.section() == section);
     let methods = || own().flat_map(|kind| kind.methods()).map(|method| method.name);
     // A section with one method need not name it.
@@ -103,6 +103,33 @@ pub(crate) fn kind_of(section: &'static str, entry: &Entry) -> Result<&'static d
     };
     let named = |kind: &&&dyn Kind| kind.methods().iter().any(|method| method.name == name);
     own().find(named).copied().ok_or_else(|| Error::unknown(section, name, methods()))
+}
+
+/// Reads an entry in a section of a suite.
+///
+/// # Errors
+/// If no kind has its method, or a field is missing, is not of the kind, or holds something else.
+pub(crate) fn read_entry(section: &'static str, entry: &Entry) -> Result<Box<dyn Settings>> {
+    let kind = kind_of(section, entry)?;
+    kind.read(entry).map_err(|error| {
+        let Some(field) = entry::needless(&error) else { return error };
+        // Who has a use for it.
+        let takes = |other: &&&dyn Kind| {
+            let only = entry.0.iter().filter(|(name, _)| **name == field);
+            let probe = Entry(only.map(|(name, value)| (name.clone(), value.clone())).collect());
+            let refused = other.read(&probe).err();
+            refused.as_ref().and_then(entry::needless).as_deref() != Some(&*field)
+        };
+        let own = KINDS.iter().filter(|other| other.section() == section).filter(takes);
+        let names: Vec<&str> = own.flat_map(|kind| kind.methods()).map(|m| m.name).collect();
+        match error {
+            Error::Setting { field: subject, problem, .. } if !names.is_empty() => {
+                let remedy = format!("remove it; {field} is for {}", names.join(", "));
+                Error::setting(subject, problem, remedy)
+            }
+            error => error,
+        }
+    })
 }
 
 /// The methods that entries of a section can name.
