@@ -9,10 +9,14 @@
 //! job can be, each from its settings to its results; [`mod@bench`] runs suites and [`report`] makes leaderboards of
 //! runs. Imports run downwards only.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+// What only the program asks of the rooms below it.
+#![cfg_attr(not(feature = "program"), allow(dead_code, unused_imports))]
 
 pub mod attack;
+#[cfg(feature = "program")]
 pub mod bench;
 pub mod certify;
+#[cfg(feature = "program")]
 pub mod cli;
 mod cuda;
 pub mod data;
@@ -27,16 +31,21 @@ pub mod ops;
 pub mod parameters;
 mod persist;
 mod pickle;
+#[cfg(feature = "program")]
 pub mod published;
 pub mod record;
+#[cfg(feature = "program")]
 pub mod report;
+#[cfg(feature = "program")]
 pub mod results;
 pub mod rng;
 pub mod rows;
 pub mod stats;
 pub mod threat;
 pub mod train;
+#[cfg(feature = "program")]
 pub mod verify;
+#[cfg(feature = "program")]
 pub mod work;
 pub mod zoo;
 

@@ -15,7 +15,7 @@ use crate::rng::Randomness;
 use crate::work::{Entry, Number, read_entry};
 
 /// A benchmark: every model meets every attack and every certificate on every data set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Suite {
     /// Name of the run and of its folder.

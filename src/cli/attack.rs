@@ -6,9 +6,7 @@ use super::model::Model;
 use super::run::{Common, run_suite};
 use crate::bench::{DataEntry, ModelEntry, Suite};
 use crate::data::{self, Dataset, Selection, Subset};
-use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
-use crate::rng::Randomness;
 use crate::work::{AttackEntry, Number, OneOrMany};
 
 #[derive(Debug, clap::Args)]
@@ -88,20 +86,10 @@ impl Subject {
     pub(super) fn suite(&self) -> Suite {
         let images = self.selection();
         Suite {
-            skip_missing: false,
             name: format!("{}--{}", self.model.stem(), data::stem(&self.data)),
-            seed: 0,
-            rng: Randomness::default(),
-            batch: None,
-            memory: None,
-            device: Device::Auto,
-            precision: Precision::F32,
-            save_adversarial: false,
             models: vec![self.model.entry()],
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],
-            attacks: Vec::new(),
-            certificates: Vec::new(),
-            corruptions: Vec::new(),
+            ..Suite::default()
         }
     }
 }

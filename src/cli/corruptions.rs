@@ -6,10 +6,8 @@ use super::model::Model;
 use super::run::{Common, run_suite};
 use crate::bench::{DataEntry, ModelEntry, Suite};
 use crate::data::Selection;
-use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::hub;
-use crate::rng::Randomness;
 use crate::work::CorruptionEntry;
 
 #[derive(Debug, clap::Args)]
@@ -75,20 +73,11 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         images: args.first.map(Selection::First),
     };
     let suite = Suite {
-        skip_missing: false,
         name: format!("{}--corruptions", args.model.stem()),
-        seed: 0,
-        rng: Randomness::default(),
-        batch: None,
-        memory: None,
-        device: Device::Auto,
-        precision: Precision::F32,
-        save_adversarial: false,
         models,
         data: vec![data],
-        attacks: Vec::new(),
-        certificates: Vec::new(),
         corruptions: vec![entry.into()],
+        ..Suite::default()
     };
     run_suite(suite, &args.common)
 }
