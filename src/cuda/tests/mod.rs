@@ -64,8 +64,11 @@ fn open(program: &Program, precision: Precision) -> Network {
 
 /// Every layer as a program, with the shape of images for it.
 fn of_layers() -> Vec<(&'static str, Program, [usize; 4])> {
-    let of = |(name, layer, [n, c, h, w])| (name, program(&layer, [c, h, w]), [n, c, h, w]);
-    layers().into_iter().map(of).collect()
+    let mut programs = Vec::new();
+    for (name, layer, [n, c, h, w]) in layers() {
+        programs.push((name, program(&layer, [c, h, w]), [n, c, h, w]));
+    }
+    programs
 }
 
 /// A graph that is no nesting of layers, smooth and with relus.
