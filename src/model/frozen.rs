@@ -412,6 +412,8 @@ mod tests {
         let whole = network(MEMORY);
         let (logits, gradient) = whole.gradient(&images, &|_, logits| cotangent(logits)).unwrap();
         let per_image = whole.kept_per_image().unwrap();
+        // A bit for each element that comes out of its four relus.
+        assert_eq!(per_image, (16 * 64 + 2 * 32 * 16 + 64) / 8);
         for memory in [0, 7 * per_image * rayon::current_num_threads(), MEMORY] {
             let network = network(memory);
             let (z, pullback) = network.vjp(&images).unwrap();

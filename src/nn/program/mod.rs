@@ -202,3 +202,27 @@ impl Builder {
         Ok(Program::of(self.steps, self.shapes, output))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+    use crate::nn::tests::crossing;
+
+    #[test]
+    fn a_value_is_dropped_once_and_after_its_last_reader() {
+        let zeros =
+            |shape: &[usize], _| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu);
+        let program = crossing([3, 3], true, &|shape, draw| zeros(shape, draw).unwrap());
+        for program in [program.fused(), program] {
+            for value in 0..program.shapes.len() {
+                let last = program.steps.iter().rposition(|step| step.inputs.contains(&value));
+                let dropped: Vec<usize> = (0..program.steps.len())
+                    .filter(|i| program.done[*i].contains(&value))
+                    .collect();
+                assert_eq!(dropped, last.into_iter().collect::<Vec<_>>(), "{value}");
+            }
+        }
+    }
+}
