@@ -46,7 +46,7 @@ impl Program {
     /// The steps of `layer` for images of shape `input`.
     ///
     /// # Errors
-    /// If the shapes do not fit, or the output does not depend on the image.
+    /// If the shapes do not fit.
     pub fn new(layer: &Layer, input: Shape) -> Result<Self> {
         let mut builder = Builder::new(input);
         let output = layer.append(&mut builder, IMAGE)?;
