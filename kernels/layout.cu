@@ -89,13 +89,10 @@ extern "C" __global__ void NAMED(gate_pullback_gates)(const Real* x, const Real*
     put(gx, i, v, add);
 }
 
-// Rows of `la` and `lb` numbers side by side.
-extern "C" __global__ void NAMED(join)(const Real* a, const Real* b, Real* y, Size total, int la, int lb) {
+// Rows of `length` numbers into rows of `whole` numbers, from the one at `first` on.
+extern "C" __global__ void NAMED(place)(const Real* x, Real* y, Size total, int whole, int first, int length) {
     Size i = thread();
-    if (i >= total) return;
-    Size row = i / (la + lb);
-    int at = i % (la + lb);
-    y[i] = at < la ? a[row * la + at] : b[row * lb + at - la];
+    if (i < total) y[i / length * whole + first + i % length] = x[i];
 }
 
 // `length` constant numbers before every row of `lx` numbers.

@@ -120,7 +120,7 @@ fn converted(sandbox: &Sandbox, family: &str, sizes: &[(&str, &str)], more: &[&s
         plan.parameters.insert((*name).into(), value.parse().unwrap());
     }
     let mut fresh = zoo::Fresh::new(0);
-    architecture.tree(&mut fresh, &plan).unwrap();
+    architecture.program(&mut fresh, &plan).unwrap();
     let named = |(name, v): (&String, &Var)| (format!("module.{name}"), v.as_tensor().clone());
     let mut tensors: HashMap<String, Tensor> = fresh.variables.iter().map(named).collect();
     if family == "wide-resnet" {

@@ -41,7 +41,7 @@ impl Reference {
         let conv = Conv2d::new(part("w.conv.weight"), Some(part("w.conv.bias"))).unwrap();
         let fc = Linear::new(part("w.fc.weight"), Some(part("w.fc.bias")));
         let layers = [conv.stride(2).padding(1).layer(), relu(), flatten(), fc.layer()];
-        FrozenNetwork::new(info, seq(layers))
+        FrozenNetwork::build(info, &seq(layers)).unwrap()
     }
 
     fn batch(&self) -> Batch {

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use epsball::loss::Loss;
 use epsball::model::{Classifier, FrozenNetwork, ModelInfo};
-use epsball::nn::{Conv2d, Layer, Node, Shape, max_pool, relu};
+use epsball::nn::{Conv2d, Layer, Program, Shape, max_pool, relu};
 use epsball::ops::product::{Finish, Rows, Weights, product};
 use epsball::rng::Stream;
 use epsball::zoo;
@@ -94,14 +94,15 @@ fn layers(c: &mut Criterion) {
     for (name, layer, shape) in cases {
         let x = random(&shape);
         let image = Shape::Image { height: shape[1], width: shape[2], channels: shape[3] };
-        let operations = 2 * layer.multiply_adds(image) * shape[0] as u64;
+        let layer = Program::new(&layer, image).unwrap();
+        let operations = 2 * layer.multiply_adds() * shape[0] as u64;
         group.throughput(Throughput::Elements(operations.max(x.elem_count() as u64)));
         group.bench_function(BenchmarkId::new("forward", name), |bench| {
             bench.iter(|| layer.forward(&x).unwrap());
         });
-        let (y, saved) = layer.save(&x).unwrap();
+        let (y, kept) = layer.save(&x).unwrap();
         group.bench_function(BenchmarkId::new("pullback", name), |bench| {
-            bench.iter(|| layer.pullback(&saved, &y).unwrap());
+            bench.iter(|| layer.pullback(&kept, &y).unwrap());
         });
     }
     group.finish();
@@ -110,7 +111,7 @@ fn layers(c: &mut Criterion) {
 fn network(architecture: &str) -> FrozenNetwork {
     let architecture = zoo::find(architecture).unwrap();
     let plan = architecture.plan();
-    let tree = architecture.tree(&mut zoo::Fresh::new(0), &plan).unwrap();
+    let program = architecture.program(&mut zoo::Fresh::new(0), &plan).unwrap();
     let info = ModelInfo {
         name: architecture.name.into(),
         architecture: architecture.name.into(),
@@ -122,7 +123,7 @@ fn network(architecture: &str) -> FrozenNetwork {
         randomised: false,
         optimises_in_forward: false,
     };
-    FrozenNetwork::new(info, tree)
+    FrozenNetwork::new(info, program)
 }
 
 /// Whole networks on all threads: logits, and logits with the input gradient.

@@ -49,7 +49,7 @@ fn make(name: &str, sizes: &[(&str, &str)]) -> Weights {
         plan.parameters.insert((*size).into(), value.parse().expect("a number or a list"));
     }
     let mut fresh = Fresh::new(0);
-    architecture.tree(&mut fresh, &plan).expect("sizes that fit together");
+    architecture.program(&mut fresh, &plan).expect("sizes that fit together");
     fresh.variables.into_iter().map(|(name, v)| (name, v.as_tensor().clone())).collect()
 }
 

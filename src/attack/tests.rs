@@ -44,13 +44,13 @@ pub(crate) fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
 pub(crate) fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch) {
     let architecture = zoo::find("digits-cnn").unwrap();
     let mut fresh = zoo::Fresh::new(3);
-    let tree = architecture.tree(&mut fresh, &architecture.plan()).unwrap();
+    let program = architecture.program(&mut fresh, &architecture.plan()).unwrap();
     // Without biases and with larger weights the images fall into several classes.
     for (name, variable) in &fresh.variables {
         let factor = if name.ends_with("bias") { 0.0 } else { 2.5 };
         variable.set(&(variable.as_tensor() * factor).unwrap()).unwrap();
     }
-    let model = FrozenNetwork::on_test_device(info([1, 8, 8], 10), tree);
+    let model = FrozenNetwork::on_test_device(info([1, 8, 8], 10), program);
     let mut pixels = vec![0.0_f32; n * 64];
     Stream::new(4, "images").draw(0, 0).uniform(&mut pixels);
     if quantised {

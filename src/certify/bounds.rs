@@ -12,9 +12,8 @@ use super::{format_time, sampler};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, FrozenNetwork};
-use crate::nn::Shape;
 use crate::nn::bounds::region::{L2Ball, LinfBall};
-use crate::nn::bounds::{Method, Program, Region};
+use crate::nn::bounds::{Bounder, Method, Region};
 use crate::ops::layout::nchw_to_nhwc;
 use crate::stats::rounding;
 use crate::threat::Norm;
@@ -81,13 +80,12 @@ impl Bounds {
     }
 }
 
-/// The program that bounds `network`; an early check that all of its layers have bounds.
+/// What bounds `network`; an early check that all of its operations have bounds.
 ///
 /// # Errors
-/// If a layer has none; the error names it.
-pub fn program(network: &FrozenNetwork) -> Result<Program> {
-    let [c, h, w] = network.info().input_shape;
-    Program::new(network.tree(), Shape::of_image([h, w], c))
+/// If an operation has none; the error names it.
+pub fn bounder(network: &FrozenNetwork) -> Result<Bounder> {
+    Bounder::new(network.program())
 }
 
 /// Certifies every image of `batch` and hands the rows to `on_row`, in order. A row depends on its
@@ -104,7 +102,7 @@ pub fn bound_batch(
     on_row: &mut dyn FnMut(BoundRow) -> Result<()>,
 ) -> Result<()> {
     settings.validate()?;
-    let program = program(network)?;
+    let bounder = bounder(network)?;
     // The margins are those of the CPU's arithmetic.
     let logits = network.logits_on_cpu(&batch.images)?.to_vec2::<f32>()?;
     let images = nchw_to_nhwc(&batch.images)?.flatten_from(1)?.to_vec2::<f32>()?;
@@ -127,7 +125,7 @@ pub fn bound_batch(
                         "check the weights and the normalisation",
                     )
                 })?;
-                let found = largest_radius(&program, &images[*number], class, settings)?;
+                let found = largest_radius(&bounder, &images[*number], class, settings)?;
                 Ok(BoundRow {
                     idx,
                     label,
@@ -159,7 +157,7 @@ struct Found {
 /// of the report are tried from the largest down; bounds need not be monotone, and the search only
 /// costs radii where they are not, never soundness.
 fn largest_radius(
-    program: &Program,
+    bounder: &Bounder,
     image: &[f32],
     class: usize,
     settings: &Bounds,
@@ -167,7 +165,7 @@ fn largest_radius(
     let mut found = Found::default();
     let holds = |eps: f64, found: &mut Found| -> Result<bool> {
         let region = settings.region(image, eps);
-        let margins = program.margins(region.as_ref(), class, settings.method)?;
+        let margins = bounder.margins(region.as_ref(), class, settings.method)?;
         found.tried += 1;
         // NaN proves nothing.
         let proven = margins.iter().all(|margin| *margin > 0.0);
@@ -235,7 +233,7 @@ mod tests {
             randomised: false,
             optimises_in_forward: false,
         };
-        FrozenNetwork::new(info, seq(layers))
+        FrozenNetwork::build(info, &seq(layers)).unwrap()
     }
 
     fn batch(images: &[[f32; 4]]) -> Batch {
@@ -341,8 +339,8 @@ mod tests {
             assert!(error.hint().is_some());
         }
         assert!(Bounds { norm: Norm::L1, ..good }.validate().is_err());
-        assert!(program(&network(Some(relu()))).is_ok());
-        let error = program(&network(Some(silu()))).unwrap_err();
+        assert!(bounder(&network(Some(relu()))).is_ok());
+        let error = bounder(&network(Some(silu()))).unwrap_err();
         assert!(error.to_string().starts_with("layer silu"), "{error}");
     }
 }

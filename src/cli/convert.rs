@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         None => recognised(args, &set.tensors, stored.as_ref())?,
     };
     args.correct(&mut found)?;
-    found.tree(&set.tensors).map_err(|error| match error {
+    found.program(&set.tensors).map_err(|error| match error {
         Error::Setting { field, problem, remedy } => {
             Error::file(&args.checkpoint, field, problem, remedy)
         }
@@ -135,7 +135,7 @@ fn recognised(
         let mut problem = format!("fit no known architecture ({}, ...)", keys.join(", "));
         let measured = |c: &Recognised| c.architecture.measure.is_some();
         if let Some(near) = zoo::candidates(tensors, stored).into_iter().find(measured)
-            && let Err(error) = near.tree(tensors)
+            && let Err(error) = near.program(tensors)
         {
             problem += &format!("; nearly {}: {error}", near.architecture.name);
         }

@@ -8,7 +8,7 @@ use super::{Argument, Noisy};
 use crate::device::Precision;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::nn::Layer;
+use crate::nn::Program;
 
 /// Number of GPUs.
 pub(crate) fn count() -> usize {
@@ -75,23 +75,11 @@ impl Array {
 
 #[allow(clippy::unused_self)]
 impl Network {
-    pub(crate) fn open(
-        _: &Layer,
-        _: [usize; 3],
-        _: usize,
-        _: &[usize],
-        _: Precision,
-    ) -> Result<Self> {
+    pub(crate) fn open(_: &Program, _: usize, _: &[usize], _: Precision) -> Result<Self> {
         Err(crate::Error::setting("device cuda", "this epsball was built without CUDA", ""))
     }
 
-    pub(crate) fn open_beside(
-        &self,
-        _: &Layer,
-        _: [usize; 3],
-        _: usize,
-        _: Precision,
-    ) -> Result<Self> {
+    pub(crate) fn open_beside(&self, _: &Program, _: usize, _: Precision) -> Result<Self> {
         match self.0 {}
     }
 

@@ -12,7 +12,7 @@ use super::run::{Batch, Runner};
 use super::{Noisy, PixelNoise};
 use crate::device::Precision;
 use crate::error::Result;
-use crate::nn::lower::Lowered;
+use crate::nn::Program;
 use crate::ops::with_slice;
 use crate::rng::Draw;
 
@@ -75,14 +75,14 @@ impl Ready {
 }
 
 impl Engine {
-    /// The network with the steps `lowered`, which takes images of `shape` `[C, H, W]`, on `gpu`.
+    /// `program`, which takes images of `shape` `[C, H, W]`, on `gpu`.
     pub(super) fn new(
         gpu: Arc<Gpu>,
-        lowered: &Arc<Lowered>,
+        program: &Arc<Program>,
         shape: [usize; 3],
         precision: Precision,
     ) -> Result<Self> {
-        let runner = |precision| Runner::new(&gpu, Arc::clone(lowered), precision);
+        let runner = |precision| Runner::new(&gpu, Arc::clone(program), precision);
         let exact = runner(Precision::F32)?;
         let half = (precision == Precision::Bf16).then(|| runner(precision)).transpose()?;
         let free = gpu.free_memory()? as f64 * SHARE;

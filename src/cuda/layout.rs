@@ -1,10 +1,9 @@
-//! Where the values of a lowered network lie in one block of memory. All sizes are known beforehand, so
+//! Where the values of a program lie in one block of memory. All sizes are known beforehand, so
 //! nothing is allocated while a network runs: values, cotangents and what pullbacks need get places that
 //! they leave to others when nothing reads them any more.
 
 use crate::device::Precision;
-use crate::nn::Shape;
-use crate::nn::lower::{Keeps, Lowered, Value};
+use crate::nn::{Keeps, Program, Shape, Value};
 
 /// Places are multiples of this, in words: 128 bytes for each image.
 const ALIGNMENT: usize = 32;
@@ -62,10 +61,17 @@ pub(super) fn words_of(bytes: usize) -> usize {
 }
 
 impl Layout {
-    /// The plan for values that are stored as `numbers`; `pullback` tells whether there is one.
-    pub(super) fn new(lowered: &Lowered, numbers: &[Number], pullback: bool) -> Self {
-        let words = |value: Value| words_of(lowered.shapes[value].len() * numbers[value].bytes());
-        let (values, steps) = (lowered.shapes.len(), lowered.steps.len());
+    /// The plan for values that are stored as `numbers` and steps that keep `keeps`; `pullback` tells whether
+    /// there is one.
+    pub(super) fn new(
+        program: &Program,
+        keeps: &[Keeps],
+        numbers: &[Number],
+        pullback: bool,
+    ) -> Self {
+        let shapes = program.shapes();
+        let words = |value: Value| words_of(shapes[value].len() * numbers[value].bytes());
+        let (values, steps) = (shapes.len(), keeps.len());
         // Moments: step i runs at i + 1, the logits are read and the cotangent written at the turn, and
         // the pullback of step i runs at `back(i)`. What pullbacks need stays to the end: there may be
         // several of one forward pass.
@@ -76,25 +82,23 @@ impl Layout {
         let mut last = vec![0; values];
         let mut first_back = vec![end; values];
         let mut made = vec![end; values];
-        last[lowered.output] = turn;
-        first_back[lowered.output] = turn;
-        for (i, step) in lowered.steps.iter().enumerate() {
-            made[step.y] = back(i);
-            for value in [Some(step.x), step.with].into_iter().flatten() {
-                let keeps = step.op.keeps(lowered.shapes[step.y]);
-                let keeps = pullback && matches!(keeps, Keeps::Inputs | Keeps::Scores(_));
-                last[value] = last[value].max(if keeps { end } else { i + 1 });
-                first_back[value] = first_back[value].min(back(i));
+        last[program.output()] = turn;
+        first_back[program.output()] = turn;
+        for (i, (step, keeps)) in program.steps().iter().zip(keeps).enumerate() {
+            made[i + 1] = back(i);
+            for value in &step.inputs {
+                let stays = pullback && matches!(keeps, Keeps::Inputs | Keeps::Scores(_));
+                last[*value] = last[*value].max(if stays { end } else { i + 1 });
+                first_back[*value] = first_back[*value].min(back(i));
             }
         }
-        let births = |value: Value| lowered.steps.iter().position(|s| s.y == value);
+        // Value i + 1 is made by step i, at the moment i + 1.
         for (value, read) in last.into_iter().enumerate() {
-            let from = births(value).map_or(0, |step| step + 1);
-            tenants.push(Tenant { words: words(value), from, to: read.max(from) });
+            tenants.push(Tenant { words: words(value), from: value, to: read.max(value) });
         }
-        for (i, step) in lowered.steps.iter().enumerate() {
-            let elements = lowered.shapes[step.y].len();
-            let words = match step.op.keeps(lowered.shapes[step.y]) {
+        for (i, keeps) in keeps.iter().enumerate() {
+            let elements = shapes[i + 1].len();
+            let words = match *keeps {
                 // A batch has its bits in one row: an image's own may begin inside a byte.
                 Keeps::Bits if pullback => words_of(elements.div_ceil(8)),
                 Keeps::Origins if pullback => words_of(elements),

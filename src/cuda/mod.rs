@@ -1,6 +1,5 @@
-//! Networks on GPUs. The tree of a network is lowered to a list of steps (`nn::lower`), and the list runs
-//! on a GPU over one block of memory that is divided beforehand: convolutions by cuDNN, everything else by
-//! the kernels of `kernels/`. Images go in and logits, classes or gradients come out; attacks and
+//! Networks on GPUs. The steps of a program run over one block of memory that is divided beforehand:
+//! convolutions by cuDNN, everything else by the kernels of `kernels/`, as the operations describe it. Images go in and logits, classes or gradients come out; attacks and
 //! certificates do not know about it. A search in bf16 runs on a second copy of the network, whose images
 //! are stored in 16 bits; results are judged on the one in f32.
 //!
@@ -13,15 +12,11 @@ mod argument;
 #[cfg(feature = "cuda")]
 mod array;
 #[cfg(feature = "cuda")]
-mod backward;
+mod convolution;
 #[cfg(feature = "cuda")]
 mod dnn;
 #[cfg(feature = "cuda")]
 mod engine;
-#[cfg(feature = "cuda")]
-mod form;
-#[cfg(feature = "cuda")]
-mod forward;
 #[cfg(feature = "cuda")]
 mod gpu;
 #[cfg(feature = "cuda")]
@@ -38,6 +33,8 @@ mod resident;
 mod run;
 #[cfg(feature = "cuda")]
 mod staging;
+#[cfg(feature = "cuda")]
+mod step;
 #[cfg(feature = "cuda")]
 mod store;
 

@@ -13,8 +13,7 @@ use super::engine::{Engine, Part};
 use super::gpu::Gpu;
 use crate::device::Precision;
 use crate::error::Result;
-use crate::nn::lower::Lowered;
-use crate::nn::{Layer, Shape};
+use crate::nn::Program;
 use crate::ops::with_slice;
 
 /// Images at a time for attacks, for each GPU: enough to fill it, few enough that little work is lost when
@@ -50,42 +49,39 @@ pub(crate) struct Linearised {
 }
 
 impl Network {
-    /// Lowers `tree`, which maps images of `shape` `[C, H, W]` to `classes` logits, and copies it to the
-    /// GPUs with these numbers: in f32, and in what searches in `precision` need.
+    /// Copies `program`, which maps images to `classes` logits, to the GPUs with these numbers: in f32, and in
+    /// what searches in `precision` need.
     pub(crate) fn open(
-        tree: &Layer,
-        shape: [usize; 3],
+        program: &Program,
         classes: usize,
         gpus: &[usize],
         precision: Precision,
     ) -> Result<Self> {
         let homes = gpus.iter().map(|ordinal| Ok(Home(Arc::new(Gpu::open(*ordinal)?))));
-        Self::open_on(tree, shape, classes, homes.collect::<Result<_>>()?, precision)
+        Self::open_on(program, classes, homes.collect::<Result<_>>()?, precision)
     }
 
-    /// The same for another tree, on the GPUs of this one, which are open already.
+    /// The same for another program, on the GPUs of this one, which are open already.
     pub(crate) fn open_beside(
         &self,
-        tree: &Layer,
-        shape: [usize; 3],
+        program: &Program,
         classes: usize,
         precision: Precision,
     ) -> Result<Self> {
-        Self::open_on(tree, shape, classes, self.homes.clone(), precision)
+        Self::open_on(program, classes, self.homes.clone(), precision)
     }
 
     fn open_on(
-        tree: &Layer,
-        shape: [usize; 3],
+        program: &Program,
         classes: usize,
         homes: Vec<Home>,
         precision: Precision,
     ) -> Result<Self> {
-        let [c, h, w] = shape;
-        let lowered = Arc::new(Lowered::new(tree, Shape::of_image([h, w], c))?);
+        let [h, w, c] = program.input().sides();
+        let (program, shape) = (Arc::new(program.evenly_padded()?), [c, h, w]);
         let engines = homes
             .iter()
-            .map(|Home(gpu)| Ok(Mutex::new(Engine::new(gpu.clone(), &lowered, shape, precision)?)))
+            .map(|Home(gpu)| Ok(Mutex::new(Engine::new(gpu.clone(), &program, shape, precision)?)))
             .collect::<Result<_>>()?;
         let (next, housed, tickets) = Default::default();
         Ok(Self { homes, engines, shape, classes, next, housed, tickets })

@@ -1,23 +1,22 @@
-//! A lowered network on one GPU: where its values are and in which order its steps run. What a step does
-//! is in `forward` and `backward`.
+//! A program on one GPU: where its values are and in which order its steps run. What a step does is in `step`.
 
 use std::sync::Arc;
 
-use super::form::weights;
-use super::gpu::{Address, Gpu, Memory, NONE};
+use super::gpu::{Address, Gpu, NONE};
 use super::graph::Graphs;
 use super::layout::{Layout, Number};
+use super::step::Prepared;
 use crate::device::Precision;
 use crate::error::{Error, Result};
-use crate::nn::lower::{Keeps, Lowered, Step, Value};
+use crate::nn::{IMAGE, Keeps, Program, Value};
 
 /// A network in the memory of a GPU.
 pub(super) struct Runner {
-    pub(super) lowered: Arc<Lowered>,
+    pub(super) program: Arc<Program>,
     /// What every value is stored as.
     pub(super) numbers: Vec<Number>,
-    /// The numbers of every step.
-    weights: Vec<Vec<Memory>>,
+    /// Every step as this GPU does it.
+    pub(super) steps: Vec<Prepared>,
     forward: Layout,
     both: Layout,
     pub(super) graphs: Graphs,
@@ -35,19 +34,24 @@ pub(super) struct Batch<'a> {
 }
 
 impl Runner {
-    /// Copies the weights of `lowered` to `gpu`, for values that are stored as `precision` has it.
-    pub(super) fn new(gpu: &Gpu, lowered: Arc<Lowered>, precision: Precision) -> Result<Self> {
+    /// Copies the weights of `program` to `gpu`, for values that are stored as `precision` has it.
+    pub(super) fn new(gpu: &Gpu, program: Arc<Program>, precision: Precision) -> Result<Self> {
+        let shapes = program.shapes();
         let numbers: Vec<Number> =
-            lowered.shapes.iter().map(|shape| Number::of(*shape, precision)).collect();
-        if numbers[lowered.output] != Number::F32 {
+            shapes.iter().map(|shape| Number::of(*shape, precision)).collect();
+        if numbers[program.output()] != Number::F32 {
             let problem = "is for networks whose last value is a vector of logits";
             return Err(Error::setting(format!("precision {precision}"), problem, "use f32"));
         }
-        let of_steps = lowered.steps.iter().map(|step| weights(gpu, &step.op, numbers[step.x]));
-        let weights = of_steps.collect::<Result<_>>()?;
-        let plan = |pullback| Layout::new(&lowered, &numbers, pullback);
+        let of_steps = program.steps().iter().zip(&shapes[1..]).map(|(step, output)| {
+            let operation = step.op.on_gpu(&program.inputs_of(step), *output)?;
+            Prepared::new(gpu, operation, numbers[step.inputs[0]])
+        });
+        let steps = of_steps.collect::<Result<Vec<_>>>()?;
+        let keeps: Vec<Keeps> = steps.iter().map(|step| step.keeps).collect();
+        let plan = |pullback| Layout::new(&program, &keeps, &numbers, pullback);
         let (forward, both) = (plan(false), plan(true));
-        Ok(Self { lowered, numbers, weights, forward, both, graphs: Graphs::new() })
+        Ok(Self { program, numbers, steps, forward, both, graphs: Graphs::new() })
     }
 
     /// Bytes of memory that a batch of one needs.
@@ -61,22 +65,22 @@ impl Runner {
 
     /// Where the images of a batch are, `[N, H, W, C]`, to be written before [`Runner::forward`].
     pub(super) fn images(&self, batch: &Batch<'_>) -> Address {
-        self.value(batch, 0)
+        self.value(batch, IMAGE)
     }
 
     /// Where the logits are after [`Runner::forward`].
     pub(super) fn logits(&self, batch: &Batch<'_>) -> Address {
-        self.value(batch, self.lowered.output)
+        self.value(batch, self.program.output())
     }
 
     /// Where the cotangent of the logits has to be written for [`Runner::pullback`].
     pub(super) fn cotangent(&self, batch: &Batch<'_>) -> Address {
-        self.cotangent_of(batch, self.lowered.output)
+        self.cotangent_of(batch, self.program.output())
     }
 
     /// Where the gradient of the images is after [`Runner::pullback`], `[N, H, W, C]`.
     pub(super) fn gradient(&self, batch: &Batch<'_>) -> Address {
-        self.cotangent_of(batch, 0)
+        self.cotangent_of(batch, IMAGE)
     }
 
     fn at(&self, batch: &Batch<'_>, place: usize) -> Address {
@@ -93,20 +97,16 @@ impl Runner {
 
     /// Where a step keeps its bits, origins or scores; nowhere, if it does not.
     pub(super) fn kept(&self, batch: &Batch<'_>, step: usize) -> Address {
-        let Step { op, y, .. } = &self.lowered.steps[step];
-        match op.keeps(self.lowered.shapes[*y]) {
+        match self.steps[step].keeps {
             Keeps::Bits | Keeps::Origins if !batch.pullback => NONE,
             Keeps::Nothing | Keeps::Inputs => NONE,
             _ => self.at(batch, self.layout(batch.pullback).kept[step]),
         }
     }
 
-    /// Number `which` of a step's weights; nowhere, if it has none.
-    pub(super) fn weight(&self, step: usize, which: usize) -> Address {
-        match self.weights[step].get(which) {
-            Some(memory) if memory.bytes() > 0 => memory.at(),
-            _ => NONE,
-        }
+    /// What the first value that step `i` reads is stored as: its kernels are those for such values.
+    pub(super) fn number_of(&self, i: usize) -> Number {
+        self.numbers[self.program.steps()[i].inputs[0]]
     }
 
     /// Computes the logits of the images.
@@ -120,20 +120,15 @@ impl Runner {
     }
 
     fn every_step(&self, batch: &Batch<'_>) -> Result<()> {
-        for i in 0..self.lowered.steps.len() {
-            self.step(batch, i)?;
-        }
-        Ok(())
+        (0..self.steps.len()).try_for_each(|i| self.step(batch, i))
     }
 
     fn every_step_back(&self, batch: &Batch<'_>) -> Result<()> {
-        let mut written = vec![false; self.lowered.shapes.len()];
-        for (i, step) in self.lowered.steps.iter().enumerate().rev() {
-            let add = std::mem::replace(&mut written[step.x], true);
-            self.step_back(batch, i, add)?;
-            if let Some(with) = step.with {
-                let add = std::mem::replace(&mut written[with], true);
-                self.step_back_with(batch, i, with, add)?;
+        let mut written = vec![false; self.numbers.len()];
+        for (i, step) in self.program.steps().iter().enumerate().rev() {
+            for (which, input) in step.inputs.iter().enumerate() {
+                let add = std::mem::replace(&mut written[*input], true);
+                self.step_back(batch, i, which, add)?;
             }
         }
         Ok(())

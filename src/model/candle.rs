@@ -1,5 +1,5 @@
 //! Any `candle_nn::Module` as a classifier: gradients come from candle's autograd, which also
-//! computes what only training needs, so this is several times slower than a tree from the zoo.
+//! computes what only training needs, so this is several times slower than a network from the zoo.
 
 use candle_core::{Tensor, Var};
 use candle_nn::Module;

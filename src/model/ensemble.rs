@@ -1,10 +1,10 @@
-//! Several networks as one, whose answer is the mean of theirs. It is a layer tree like any other, with
-//! the members as branches, so attacks and certificates see no difference.
+//! Several networks as one, whose answer is the mean of theirs. It is a program like any other, with the
+//! members as branches, so attacks and certificates see no difference.
 
 use super::{Classifier as _, FrozenNetwork, ModelInfo};
 use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::nn::{mean, seq, softmax};
+use crate::nn::{Layer, mean, seq, softmax};
 
 /// What an ensemble averages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,11 +60,14 @@ pub fn ensemble(members: &[FrozenNetwork], average: Average) -> Result<FrozenNet
             "average networks for one data set",
         ));
     }
-    let branches: Vec<_> = members
+    let branches: Vec<Layer> = members
         .iter()
-        .map(|member| match average {
-            Average::Logits => member.tree().clone(),
-            Average::Probabilities => seq([member.tree().clone(), softmax()]),
+        .map(|member| {
+            let layer = Layer::from(member.program().clone());
+            match average {
+                Average::Logits => layer,
+                Average::Probabilities => seq([layer, softmax()]),
+            }
         })
         .collect();
     let join = |part: fn(&ModelInfo) -> &str| {
@@ -83,7 +86,7 @@ pub fn ensemble(members: &[FrozenNetwork], average: Average) -> Result<FrozenNet
         randomised: infos.iter().any(|info| info.randomised),
         optimises_in_forward: infos.iter().any(|info| info.optimises_in_forward),
     };
-    Ok(FrozenNetwork::new(info, mean(branches)))
+    FrozenNetwork::build(info, &mean(branches))
 }
 
 #[cfg(test)]
@@ -148,7 +151,7 @@ mod tests {
         assert!(ensemble(&[], Average::Logits).is_err());
         let small = member("digits-pgd");
         let info = ModelInfo { classes: 3, ..small.info().clone() };
-        let other = FrozenNetwork::new(info, small.tree().clone());
+        let other = FrozenNetwork::new(info, small.program().clone());
         let error = ensemble(&[small, other], Average::Logits).unwrap_err().to_string();
         assert!(error.contains("has 10 classes") && error.contains("has 3 classes"), "{error}");
     }

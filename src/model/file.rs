@@ -77,8 +77,8 @@ fn build(
     }
     let parameters = count_parameters(&tensors);
     let identity = identity(&card, &tensors)?;
-    let tree = zoo::find(&card.architecture)?
-        .tree(&mut Stored::new(tensors), &card.plan()?)
+    let program = zoo::find(&card.architecture)?
+        .program(&mut Stored::new(tensors), &card.plan()?)
         .map_err(|error| name_file(error, path))?;
     let info = ModelInfo {
         name: card.name.clone(),
@@ -91,7 +91,7 @@ fn build(
         randomised: card.randomised,
         optimises_in_forward: card.optimises_in_forward,
     };
-    Ok((FrozenNetwork::new(info, tree), card))
+    Ok((FrozenNetwork::new(info, program), card))
 }
 
 /// A card for plain weights of this architecture, its parameters measured from their shapes.

@@ -1,4 +1,4 @@
-//! A network from the zoo, ready to be attacked: the layer tree, read in chunks of images that the
+//! A network ready to be attacked: its program, read in chunks of images that the
 //! threads take from each other. A chunk runs through the whole network on one thread, so its
 //! activations stay in that thread's cache and nothing waits between layers.
 
@@ -15,7 +15,7 @@ use crate::cuda;
 use crate::device::{self, Precision};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::nn::{Layer, Node, Saved, Shape, fuse};
+use crate::nn::{Kept, Layer, Program, Shape};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::rows::{Place, Rows};
 
@@ -29,13 +29,13 @@ const WEIGHTS_PER_CHUNK: usize = 8;
 /// Bytes that the pullbacks of all threads may keep, unless told otherwise.
 const MEMORY: usize = 2 << 30;
 
-/// A classifier made of a layer tree with fixed weights.
+/// A classifier made of a program with fixed weights.
 #[derive(Debug)]
 pub struct FrozenNetwork {
     info: ModelInfo,
-    tree: Layer,
-    /// The tree that runs.
-    fused: Layer,
+    program: Program,
+    /// The program that runs.
+    fused: Program,
     images_per_chunk: usize,
     memory: usize,
     kept_per_image: OnceLock<usize>,
@@ -44,24 +44,33 @@ pub struct FrozenNetwork {
 }
 
 impl FrozenNetwork {
-    /// Wraps a tree that maps images of `info.input_shape` to `info.classes` logits.
-    pub fn new(info: ModelInfo, tree: Layer) -> Self {
-        let [c, h, w] = info.input_shape;
-        let largest = largest_activation(&tree, Shape::of_image([h, w], c));
+    /// Wraps a program that maps images of `info.input_shape` to `info.classes` logits.
+    pub fn new(info: ModelInfo, program: Program) -> Self {
+        let largest = program.shapes().iter().map(|shape| shape.len()).max().unwrap_or_default();
         let [least, most] = CHUNK_BYTES;
         let weights = info.parameters * size_of::<f32>();
         let bytes = (weights / WEIGHTS_PER_CHUNK).clamp(least, most);
         let images_per_chunk = (bytes / (largest * size_of::<f32>()).max(1)).clamp(1, 256);
-        let fused = fuse(&tree);
+        let fused = program.fused();
         let (memory, kept_per_image) = (MEMORY, OnceLock::new());
-        Self { info, tree, fused, images_per_chunk, memory, kept_per_image, gpu: None }
+        Self { info, program, fused, images_per_chunk, memory, kept_per_image, gpu: None }
     }
 
-    /// [`FrozenNetwork::new`] on the device that `EPSBALL_TEST_DEVICE` names, if there is such a variable:
+    /// The program of `layers`, as [`FrozenNetwork::new`] wraps it.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn build(info: ModelInfo, layers: &Layer) -> Result<Self> {
+        let [c, h, w] = info.input_shape;
+        let program = Program::new(layers, Shape::of_image([h, w], c))?;
+        Ok(Self::new(info, program))
+    }
+
+    /// [`FrozenNetwork::build`] on the device that `EPSBALL_TEST_DEVICE` names, if there is such a variable:
     /// with it the tests of attacks are tests of their kernels.
     #[cfg(test)]
-    pub(crate) fn on_test_device(info: ModelInfo, tree: Layer) -> Self {
-        let mut network = Self::new(info, tree);
+    pub(crate) fn on_test_device(info: ModelInfo, layers: impl Into<Layer>) -> Self {
+        let mut network = Self::build(info, &layers.into()).unwrap();
         if let Ok(device) = std::env::var("EPSBALL_TEST_DEVICE") {
             let device: device::Device = device.parse().unwrap();
             network.place(&device.resolve().unwrap(), Precision::F32).unwrap();
@@ -82,13 +91,12 @@ impl FrozenNetwork {
     /// in f32.
     ///
     /// # Errors
-    /// If a layer has no form for GPUs yet, or a GPU fails.
+    /// If an operation has no form for GPUs yet, or a GPU fails.
     pub fn place(&mut self, device: &device::Device, precision: Precision) -> Result<()> {
         self.gpu = match device {
             device::Device::Auto | device::Device::Cpu => None,
             device::Device::Cuda(gpus) => {
-                let (shape, classes) = (self.info.input_shape, self.info.classes);
-                let network = cuda::Network::open(&self.fused, shape, classes, gpus, precision)?;
+                let network = cuda::Network::open(&self.fused, self.info.classes, gpus, precision)?;
                 Some((Arc::new(network), precision))
             }
         };
@@ -100,9 +108,8 @@ impl FrozenNetwork {
     /// # Errors
     /// As [`FrozenNetwork::place`].
     pub fn place_beside(&mut self, other: &Self) -> Result<()> {
-        let (shape, classes) = (self.info.input_shape, self.info.classes);
         let beside = |(network, precision): &(Arc<cuda::Network>, Precision)| -> Result<_> {
-            let network = network.open_beside(&self.fused, shape, classes, *precision)?;
+            let network = network.open_beside(&self.fused, self.info.classes, *precision)?;
             Ok((Arc::new(network), *precision))
         };
         self.gpu = other.gpu.as_ref().map(beside).transpose()?;
@@ -126,20 +133,18 @@ impl FrozenNetwork {
             return Ok(*bytes);
         }
         let [c, h, w] = self.info.input_shape;
-        let (_, saved) =
-            self.fused.save(&Tensor::zeros((1, h, w, c), DType::F32, &Device::Cpu)?)?;
-        Ok(*self.kept_per_image.get_or_init(|| saved.bytes()))
+        let (_, kept) = self.fused.save(&Tensor::zeros((1, h, w, c), DType::F32, &Device::Cpu)?)?;
+        Ok(*self.kept_per_image.get_or_init(|| kept.bytes()))
     }
 
-    /// The tree as it was given; what runs is its [`fuse`]d form.
-    pub fn tree(&self) -> &Layer {
-        &self.tree
+    /// The program as it was given; what runs is its [fused](Program::fused) form.
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
-    /// The tree as text: layers, shapes, multiply-adds.
+    /// The graph as text: steps, shapes, multiply-adds.
     pub fn summary(&self) -> String {
-        let [c, h, w] = self.info.input_shape;
-        self.tree.summary(Shape::of_image([h, w], c))
+        self.program.summary()
     }
 
     /// The pixel value of each channel that the network's normalisation maps to 0: what hidden pixels
@@ -148,22 +153,15 @@ impl FrozenNetwork {
     /// # Errors
     /// If the device fails.
     pub fn neutral(&self) -> Result<Vec<f32>> {
-        let mut first = &self.tree;
-        while let Layer::Seq(_) = first
-            && let Some(inner) = first.inner().first()
-        {
-            first = inner;
-        }
-        match first {
-            Layer::Normalise(normalise) => normalise.mean(),
-            _ => Ok(vec![0.0; self.info.input_shape[0]]),
+        match self.program.normalisation() {
+            Some(normalise) => normalise.mean(),
+            None => Ok(vec![0.0; self.info.input_shape[0]]),
         }
     }
 
     /// Multiply-adds of one forward pass of one image.
     pub fn multiply_adds(&self) -> u64 {
-        let [c, h, w] = self.info.input_shape;
-        self.tree.multiply_adds(Shape::of_image([h, w], c))
+        self.program.multiply_adds()
     }
 
     /// [`Classifier::logits`] by the CPU, wherever the network is: the function that its bounds are about.
@@ -231,18 +229,6 @@ impl FrozenNetwork {
     }
 }
 
-fn largest_activation(layer: &Layer, input: Shape) -> usize {
-    let mut largest = input.len().max(layer.shape(input).map_or(0, Shape::len));
-    let mut shape = input;
-    for inner in layer.inner() {
-        largest = largest.max(largest_activation(inner, shape));
-        if let (Layer::Seq(_), Ok(next)) = (layer, inner.shape(shape)) {
-            shape = next;
-        }
-    }
-    largest
-}
-
 impl Classifier for FrozenNetwork {
     fn info(&self) -> &ModelInfo {
         &self.info
@@ -265,15 +251,15 @@ impl Classifier for FrozenNetwork {
         let chunk =
             move |(first, count): (usize, usize)| nchw_to_nhwc(&images.narrow(0, first, count)?);
         let room = self.memory / rayon::current_num_threads() / self.kept_per_image()?.max(1);
-        let (logits, kept): (Vec<Tensor>, Vec<Option<Saved>>) = chunks
+        let (logits, kept): (Vec<Tensor>, Vec<Option<Kept>>) = chunks
             .par_iter()
             .map(|(first, count)| {
                 let x = chunk((*first, *count))?;
                 if first + count > room {
                     return Ok((self.fused.forward(&x)?, None));
                 }
-                let (logits, saved) = self.fused.save(&x)?;
-                Ok((logits, Some(saved)))
+                let (logits, kept) = self.fused.save(&x)?;
+                Ok((logits, Some(kept)))
             })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
@@ -286,10 +272,10 @@ impl Classifier for FrozenNetwork {
                 .map(|((first, count), kept)| {
                     let g = g.narrow(0, *first, *count)?;
                     nhwc_to_nchw(&match kept {
-                        Some(saved) => self.fused.pullback(saved, &g)?,
+                        Some(kept) => self.fused.pullback(kept, &g)?,
                         None => {
-                            let (_, saved) = self.fused.save(&chunk((*first, *count))?)?;
-                            self.fused.pullback(&saved, &g)?
+                            let (_, kept) = self.fused.save(&chunk((*first, *count))?)?;
+                            self.fused.pullback_once(kept, &g)?
                         }
                     })
                 })
@@ -307,10 +293,10 @@ impl Classifier for FrozenNetwork {
             .chunks(images)?
             .into_par_iter()
             .map(|(first, count)| {
-                let (logits, saved) =
+                let (logits, kept) =
                     self.fused.save(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)?;
                 let g = cotangent(first, &logits)?;
-                Ok((logits, nhwc_to_nchw(&self.fused.pullback(&saved, &g)?)?))
+                Ok((logits, nhwc_to_nchw(&self.fused.pullback_once(kept, &g)?)?))
             })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
@@ -426,6 +412,8 @@ mod tests {
         let whole = network(MEMORY);
         let (logits, gradient) = whole.gradient(&images, &|_, logits| cotangent(logits)).unwrap();
         let per_image = whole.kept_per_image().unwrap();
+        // A bit for each element that comes out of its four relus.
+        assert_eq!(per_image, (16 * 64 + 2 * 32 * 16 + 64) / 8);
         for memory in [0, 7 * per_image * rayon::current_num_threads(), MEMORY] {
             let network = network(memory);
             let (z, pullback) = network.vjp(&images).unwrap();

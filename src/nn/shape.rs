@@ -1,4 +1,4 @@
-//! The shape of one image's activation at some point of the tree.
+//! The shape of one image's value at some point of a network.
 
 use crate::error::{Error, Result};
 
@@ -37,6 +37,31 @@ impl Shape {
         match self {
             Self::Image { channels, .. } => channels,
             Self::Flat(len) => len,
+        }
+    }
+
+    /// The same with so many values along the last axis.
+    #[must_use]
+    pub fn with_channels(self, channels: usize) -> Self {
+        match self {
+            Self::Image { height, width, .. } => Self::Image { height, width, channels },
+            Self::Flat(_) => Self::Flat(channels),
+        }
+    }
+
+    /// `[H, W, C]`; a vector is an image of one pixel.
+    pub fn sides(self) -> [usize; 3] {
+        match self {
+            Self::Image { height, width, channels } => [height, width, channels],
+            Self::Flat(len) => [1, 1, len],
+        }
+    }
+
+    /// Dimensions of the tensor of `count` images.
+    pub fn batch(self, count: usize) -> Vec<usize> {
+        match self {
+            Self::Image { height, width, channels } => vec![count, height, width, channels],
+            Self::Flat(len) => vec![count, len],
         }
     }
 

@@ -8,7 +8,7 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::model::Classifier;
-use crate::nn::{Layer, Node};
+use crate::nn::Program;
 use crate::rng::Stream;
 use crate::rows::{self, Place, Rows, Twin, twin};
 use crate::threat::Norm;
@@ -130,13 +130,13 @@ impl Method {
     /// The scalar to minimise, given the logits of the perturbed images.
     pub(super) fn loss(
         &self,
-        tree: &Layer,
+        program: &Program,
         clean: &Tensor,
         logits: &Tensor,
         labels: &Tensor,
     ) -> Result<Tensor> {
         let Self::Trades { beta, .. } = self else { return Ok(cross_entropy(logits, labels)?) };
-        let clean_logits = tree.reference(clean)?;
+        let clean_logits = program.reference(clean)?;
         let log_p = log_softmax(&clean_logits, D::Minus1)?;
         let log_q = log_softmax(logits, D::Minus1)?;
         let divergence = (log_p.exp()? * (log_p - log_q)?)?.sum(D::Minus1)?.mean(0)?;

@@ -1,6 +1,6 @@
 //! Training of small networks: standard, adversarial (PGD), TRADES and Gaussian augmentation. It is
 //! here so that the bundled models can be made again by anyone, not as a training framework. Weight
-//! gradients come from candle's autograd through the tree's reference reading, on the CPU; the adversarial
+//! gradients come from candle's autograd through the program's reference reading, on the CPU; the adversarial
 //! images come from the frozen engine, rebuilt on the current weights, on a GPU if there is one.
 
 mod method;
@@ -14,7 +14,6 @@ use crate::data::Dataset;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::{FrozenNetwork, ModelInfo};
-use crate::nn::Node;
 use crate::rng::Stream;
 use crate::zoo::{Architecture, Fresh, Plan};
 
@@ -67,7 +66,7 @@ pub fn train(
         ));
     }
     let mut weights = Fresh::new(recipe.seed);
-    let tree = architecture.tree(&mut weights, plan)?;
+    let program = architecture.program(&mut weights, plan)?;
     let variables = weights.variables.values().cloned().collect();
     let mut optimiser = AdamW::new(
         variables,
@@ -88,10 +87,10 @@ pub fn train(
             optimiser.set_learning_rate(recipe.learning_rate * cosine);
             let batch = data.read(indices)?;
             let labels = Tensor::new(batch.labels.as_slice(), batch.images.device())?;
-            // A new tree packs the current weights for the frozen engine.
+            // A new program packs the current weights for the frozen engine.
             let mut frozen = FrozenNetwork::new(
                 info(architecture, plan),
-                architecture.tree(&mut weights, plan)?,
+                architecture.program(&mut weights, plan)?,
             );
             // The GPU stays open from step to step.
             match &before {
@@ -101,8 +100,8 @@ pub fn train(
             let stream = Stream::new(recipe.seed, "training noise").restart(number as u32);
             let seen = recipe.method.perturb(&frozen, &batch, stream)?;
             before = Some(frozen);
-            let logits = tree.reference(&seen)?;
-            let loss = recipe.method.loss(&tree, &batch.images, &logits, &labels)?;
+            let logits = program.reference(&seen)?;
+            let loss = recipe.method.loss(&program, &batch.images, &logits, &labels)?;
             optimiser.backward_step(&loss)?;
             loss_sum += f64::from(loss.to_scalar::<f32>()?) * indices.len() as f64;
             let hits = logits.argmax(D::Minus1)?.eq(&labels)?.to_dtype(candle_core::DType::F64)?;

@@ -1,4 +1,4 @@
-//! The architectures epsball can build, each a tree of layers over named weights. An architecture is
+//! The architectures epsball can build, each a program over named weights. An architecture is
 //! one file here and one line in [`ALL`]; its keys are those of the published checkpoints.
 
 mod abc_cnn_a;
@@ -34,7 +34,7 @@ pub use recognise::{Doubt, Keys, Measured, Recognised, candidates, recognise, ta
 pub use weights::{Fresh, Source, Stored, Weights};
 
 use crate::error::{Error, Result};
-use crate::nn::{Layer, Shape};
+use crate::nn::{Layer, Program, Shape, seq};
 use parameters::LARGEST;
 
 /// Most classes that are taken.
@@ -77,7 +77,7 @@ pub struct Architecture {
     pub measure: Option<fn(&Keys<'_>) -> Option<Measured>>,
     /// Whether published files hold a tensor of this name that the network never uses.
     pub unused: fn(&str) -> bool,
-    /// Builds the tree after the normalisation.
+    /// Builds the layers after the normalisation.
     pub build: fn(&mut Weights<'_>, &Plan) -> Result<Vec<Layer>>,
 }
 
@@ -206,13 +206,12 @@ impl Architecture {
         self.parameters.iter().map(|(name, value)| ((*name).to_string(), value.clone())).collect()
     }
 
-    /// The network as a tree, with its normalisation as the first layer. The shapes of all layers
-    /// are checked against the plan.
+    /// The network, with its normalisation as the first step. All shapes are checked against the plan.
     ///
     /// # Errors
     /// If weights are missing, left over, of another shape or not finite (all of them listed), if a
     /// parameter is missing or out of bounds, or if the input size does not fit.
-    pub fn tree(&self, source: &mut dyn Source, plan: &Plan) -> Result<Layer> {
+    pub fn program(&self, source: &mut dyn Source, plan: &Plan) -> Result<Program> {
         let named = |name: &String| self.parameters.iter().any(|(known, _)| known == name);
         if let Some(name) = plan.parameters.keys().find(|name| !named(name)) {
             let known = self.parameters.iter().map(|(name, _)| *name);
@@ -233,9 +232,9 @@ impl Architecture {
         }
         layers.extend((self.build)(&mut weights, plan)?);
         weights.finish(self)?;
-        let tree = crate::nn::seq(layers);
         let [c, h, w] = plan.input_shape;
-        let output = crate::nn::Node::shape(&tree, Shape::of_image([h, w], c))?;
+        let program = Program::new(&seq(layers), Shape::of_image([h, w], c))?;
+        let output = program.output_shape();
         if output != Shape::Flat(plan.classes) {
             return Err(Error::setting(
                 "classes",
@@ -243,7 +242,7 @@ impl Architecture {
                 "check the number of classes and the input shape of the model file",
             ));
         }
-        Ok(tree)
+        Ok(program)
     }
 }
 

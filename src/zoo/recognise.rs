@@ -1,5 +1,5 @@
 //! Which architecture the tensors of a file belong to, from their names and shapes alone. A family
-//! measures its parameters; what counts in the end is that the whole tree can be built from the
+//! measures its parameters; what counts in the end is that the whole network can be built from the
 //! tensors with none missing and none left over. What names and shapes cannot tell is a doubt, said in
 //! words for the user.
 
@@ -11,7 +11,7 @@ use super::constants::for_classes;
 use super::parameters::{Parameters, Value};
 use super::{ALL, Architecture, Normalisation, Plan, Stored};
 use crate::error::Result;
-use crate::nn::Layer;
+use crate::nn::Program;
 
 /// One way to read the tensors.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ pub fn recognise(
     normalisation: Option<&Normalisation>,
 ) -> Vec<Recognised> {
     let mut found = candidates(tensors, normalisation);
-    found.retain(|candidate| candidate.tree(tensors).is_ok());
+    found.retain(|candidate| candidate.program(tensors).is_ok());
     found
 }
 
@@ -160,15 +160,15 @@ impl Recognised {
     /// The network.
     ///
     /// # Errors
-    /// As [`Architecture::tree`].
-    pub fn tree(&self, tensors: &BTreeMap<String, Tensor>) -> Result<Layer> {
-        self.architecture.tree(&mut Stored::new(tensors.clone()), &self.plan)
+    /// As [`Architecture::program`].
+    pub fn program(&self, tensors: &BTreeMap<String, Tensor>) -> Result<Program> {
+        self.architecture.program(&mut Stored::new(tensors.clone()), &self.plan)
     }
 }
 
 impl Architecture {
     /// How the tensors would be read as this architecture or another of its family; `None` if they
-    /// are clearly something else. Whether all tensors fit shows when the tree is built.
+    /// are clearly something else. Whether all tensors fit shows when the network is built.
     pub fn recognise(
         &self,
         tensors: &BTreeMap<String, Tensor>,

@@ -95,7 +95,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         w.batch_norm("bn1", width)?,
         relu(),
         // The pool's padding: after a ReLU zeros win over nothing.
-        PadPixels(1).layer(),
+        PadPixels::all(1).layer(),
         max_pool(3, 2),
     ];
     let middle = plan.number("bottleneck_width")?;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 
 use super::*;
-use crate::nn::Node;
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::rng::Stream;
 
@@ -147,22 +146,22 @@ fn normal(shape: &[usize], draw: u32) -> Tensor {
 fn small_networks_have_the_gradient_of_their_reference() {
     for case in SMALL {
         let (architecture, plan) = small(*case);
-        let tree = architecture.tree(&mut Random::default(), &plan).unwrap();
+        let program = architecture.program(&mut Random::default(), &plan).unwrap();
         let x = normal(&[2, 3, 16, 16], 0);
-        let (logits, saved) = tree.save(&nchw_to_nhwc(&x).unwrap()).unwrap();
-        let want = values(&tree.reference(&x).unwrap());
+        let (logits, kept) = program.save(&nchw_to_nhwc(&x).unwrap()).unwrap();
+        let want = values(&program.reference(&x).unwrap());
         assert!(want.iter().all(|v| v.is_finite()), "{case:?}");
         for (got, want) in values(&logits).iter().zip(&want) {
             assert!((got - want).abs() < 1e-10 * want.abs().max(1.0), "{case:?}: {got} for {want}");
         }
         let g = normal(&[2, 3], 1);
-        let gradient = nhwc_to_nchw(&tree.pullback(&saved, &g).unwrap()).unwrap();
+        let gradient = nhwc_to_nchw(&program.pullback(&kept, &g).unwrap()).unwrap();
         let along = normal(&[2, 3, 16, 16], 2);
         let got: f64 = values(&(gradient * &along).unwrap()).iter().sum();
         let step = 1e-6;
         let moved = |h: f64| {
             let x = (&x + (&along * h).unwrap()).unwrap();
-            values(&(tree.reference(&x).unwrap() * &g).unwrap()).iter().sum::<f64>()
+            values(&(program.reference(&x).unwrap() * &g).unwrap()).iter().sum::<f64>()
         };
         let want = (moved(step) - moved(-step)) / (2.0 * step);
         assert!((got - want).abs() < 1e-5 * want.abs().max(0.1), "{case:?}: {got} for {want}");
@@ -174,7 +173,7 @@ fn names_and_shapes_lead_back_to_the_architecture() {
     for case in SMALL {
         let (architecture, mut plan) = small(*case);
         let mut random = Random::default();
-        architecture.tree(&mut random, &plan).unwrap();
+        architecture.program(&mut random, &plan).unwrap();
         let found = recognise(&random.0, None);
         let [one] = found.as_slice() else { panic!("{case:?}: {found:?}") };
         assert_eq!(one.architecture.family, architecture.family, "{case:?}");
@@ -195,7 +194,7 @@ fn names_and_shapes_lead_back_to_the_architecture() {
 fn who_names_a_form_is_believed_where_the_tensors_do_not_tell() {
     let v2 = find("preact-resnet-18-v2").unwrap();
     let mut random = Random::default();
-    v2.tree(&mut random, &small(("preact-resnet-18-v2", &[("width", "3")])).1).unwrap();
+    v2.program(&mut random, &small(("preact-resnet-18-v2", &[("width", "3")])).1).unwrap();
     let tensors = random.0.into_iter().filter(|(name, _)| !name.starts_with("bn.")).collect();
     let about = |found: &Recognised| found.doubts.iter().map(|d| d.about).collect::<Vec<_>>();
     let found = find("preact-resnet-18").unwrap().recognise(&tensors, None).unwrap();
@@ -234,7 +233,7 @@ fn published_sizes_have_the_published_numbers_of_weights() {
     ] {
         let architecture = find(name).unwrap();
         let mut counted = Counted::default();
-        architecture.tree(&mut counted, &architecture.plan()).unwrap();
+        architecture.program(&mut counted, &architecture.plan()).unwrap();
         assert_eq!(counted.0, weights, "{name}");
     }
 }
@@ -273,7 +272,7 @@ fn parameters_that_cannot_be_are_refused() {
     ] {
         let mut plan = architecture.plan();
         plan.parameters.insert(name.into(), value);
-        let error = architecture.tree(&mut Counted::default(), &plan).unwrap_err().to_string();
+        let error = architecture.program(&mut Counted::default(), &plan).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -288,7 +287,7 @@ fn sizes_of_a_damaged_file_are_refused() {
         ([3, 32, 32], 1 << 40),
     ] {
         let plan = Plan { input_shape: shape, classes, ..architecture.plan() };
-        let error = architecture.tree(&mut Counted::default(), &plan).unwrap_err().to_string();
+        let error = architecture.program(&mut Counted::default(), &plan).unwrap_err().to_string();
         assert!(error.contains("input shape: no network takes"), "{error}");
     }
     // 2^28 blocks, of which a file holds none.
@@ -296,6 +295,6 @@ fn sizes_of_a_damaged_file_are_refused() {
     let mut plan = architecture.plan();
     plan.parameters.insert("members".into(), Value::Number(1 << 13));
     plan.parameters.insert("blocks".into(), vec![1 << 13; 4].into());
-    let error = architecture.tree(&mut Stored::new(BTreeMap::new()), &plan).unwrap_err();
+    let error = architecture.program(&mut Stored::new(BTreeMap::new()), &plan).unwrap_err();
     assert!(error.to_string().contains("more than 16384 tensors are missing"), "{error}");
 }

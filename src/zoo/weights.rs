@@ -1,4 +1,4 @@
-//! Named weights on their way into a tree: read from a file, or fresh variables for training. An
+//! Named weights on their way into a network: read from a file, or fresh variables for training. An
 //! architecture asks for layers by name and shape; what does not fit is collected, so that one error
 //! names every key.
 
@@ -84,7 +84,7 @@ impl Source for Stored {
 
 /// Variables for training, made when they are first asked for: uniform in +-1/sqrt(fan in), a function
 /// of the seed and the names; norms start as the identity. Asked again, it gives the same variables,
-/// so a tree built later shares them.
+/// so a network built later shares them.
 pub struct Fresh {
     seed: u64,
     /// The variables by name, in the order of the names.
@@ -92,7 +92,7 @@ pub struct Fresh {
 }
 
 impl Fresh {
-    /// No variables yet; building a tree makes them.
+    /// No variables yet; building a network makes them.
     pub fn new(seed: u64) -> Self {
         Self { seed, variables: BTreeMap::new() }
     }

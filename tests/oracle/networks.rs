@@ -4,7 +4,6 @@ use candle_core::Device;
 use epsball::data::{self, Dataset};
 use epsball::loss::Loss;
 use epsball::model::{Classifier, FrozenNetwork};
-use epsball::nn::Node as _;
 
 use super::{cifar, first, integers, mnist, network, oracle, predictions, rows, trades};
 
@@ -65,7 +64,7 @@ fn gradients_equal_candles_autograd() {
         let g = Loss::CrossEntropy.evaluate(&logits, &batch.labels, None).unwrap().cotangent;
         let ours = pullback.apply(&g).unwrap().flatten_from(1).unwrap();
         let x = candle_core::Var::from_tensor(&batch.images).unwrap();
-        let logits = model.tree().reference(x.as_tensor()).unwrap();
+        let logits = model.program().reference(x.as_tensor()).unwrap();
         let grads = (logits * &g).unwrap().sum_all().unwrap().backward().unwrap();
         let candle = grads.get(x.as_tensor()).unwrap().flatten_from(1).unwrap();
         for (ours, theirs) in rows(&ours).iter().zip(rows(&candle)) {

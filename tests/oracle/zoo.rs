@@ -1,5 +1,5 @@
 //! Small random instances of the published network families against logits and input gradients that
-//! their original definitions gave: from the file through recognition to the tree.
+//! their original definitions gave: from the file through recognition to the program.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,6 @@ use candle_core::{DType, Device, Tensor};
 use epsball::device::Precision;
 use epsball::loss::Loss;
 use epsball::model::{Classifier, FrozenNetwork, ModelInfo, checkpoint};
-use epsball::nn::Node as _;
 use epsball::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use epsball::rng::Stream;
 use epsball::zoo::{self, Normalisation, Stored, Value};
@@ -107,7 +106,7 @@ fn network(case: &Case, entry: &serde_json::Value) -> (FrozenNetwork, BTreeMap<S
     } else {
         plan.normalisation = constants;
     }
-    let tree = found.architecture.tree(&mut Stored::new(tensors), plan).unwrap();
+    let program = found.architecture.program(&mut Stored::new(tensors), plan).unwrap();
     let info = ModelInfo {
         name: (*name).into(),
         architecture: found.architecture.name.into(),
@@ -119,7 +118,7 @@ fn network(case: &Case, entry: &serde_json::Value) -> (FrozenNetwork, BTreeMap<S
         randomised: false,
         optimises_in_forward: false,
     };
-    (placed(FrozenNetwork::new(info, tree)), recorded)
+    (placed(FrozenNetwork::new(info, program)), recorded)
 }
 
 /// Derivative of `-log(p[y])` by the probabilities, for a network that ends in them.
@@ -161,7 +160,7 @@ fn families_give_the_recorded_logits_and_gradients() {
     }
 }
 
-/// The plain and the fused tree give the recorded logits and gradients: absolute differences of logits
+/// The plain and the fused program give the recorded logits and gradients: absolute differences of logits
 /// and the relative L2 difference of gradients stay below the limits.
 pub(super) fn assert_agree(
     name: &str,
@@ -173,8 +172,8 @@ pub(super) fn assert_agree(
     let x = &recorded["__x"];
     let (logits, pullback) = network.vjp(x).unwrap();
     let fused = (flat(&logits), flat(&pullback.apply(&cotangent(&logits)).unwrap()));
-    let (logits, saved) = network.tree().save(&nchw_to_nhwc(x).unwrap()).unwrap();
-    let gradient = network.tree().pullback(&saved, &cotangent(&logits)).unwrap();
+    let (logits, kept) = network.program().save(&nchw_to_nhwc(x).unwrap()).unwrap();
+    let gradient = network.program().pullback(&kept, &cotangent(&logits)).unwrap();
     let plain = (flat(&logits), flat(&nhwc_to_nchw(&gradient).unwrap()));
     let bf16 = || limits_in_bf16(network, recorded, cotangent);
     let fused_limits = if precision() == Precision::Bf16 { bf16() } else { limits };
@@ -210,8 +209,8 @@ fn limits_in_bf16(
     Stream::new(0, "recorded in bf16").draw(0, 0).normal(&mut noise);
     let noise = Tensor::from_vec(noise, x.shape(), &Device::Cpu).unwrap();
     let moved = (x + (x * (noise / 256.0).unwrap()).unwrap()).unwrap();
-    let (logits, saved) = network.tree().save(&nchw_to_nhwc(&moved).unwrap()).unwrap();
-    let gradient = network.tree().pullback(&saved, &cotangent(&logits)).unwrap();
+    let (logits, kept) = network.program().save(&nchw_to_nhwc(&moved).unwrap()).unwrap();
+    let gradient = network.program().pullback(&kept, &cotangent(&logits)).unwrap();
     let gradient = flat(&nhwc_to_nchw(&gradient).unwrap());
     let want = flat(&recorded["__grad"]);
     let change = norm(gradient.iter().zip(&want).map(|(a, b)| a - b)) / norm(want.iter().copied());

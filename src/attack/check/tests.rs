@@ -208,10 +208,8 @@ fn too_few_classes() {
     let weights = |classes: usize| {
         let weights: Vec<f32> = (0..4 * classes).map(|i| (i * i % 7) as f32).collect();
         let weights = Tensor::from_vec(weights, (classes, 4), &Device::Cpu).unwrap();
-        FrozenNetwork::new(
-            info(shape, classes),
-            seq([flatten(), Linear::new(weights, None).layer()]),
-        )
+        let layers = seq([flatten(), Linear::new(weights, None).layer()]);
+        FrozenNetwork::build(info(shape, classes), &layers).unwrap()
     };
     let two = linear(&[1.0, 2.0, -1.0, 0.5], 0.1, shape);
     for version in ["standard", "plus", "rand"] {

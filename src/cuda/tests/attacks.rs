@@ -44,7 +44,8 @@ fn what_a_search_in_a_lower_precision_finds_is_judged_in_f32() {
     let weight = Tensor::new(&[[0.0_f32, 0.0], [-1.0 - 1.0 / 4096.0, 1.0]], &Device::Cpu).unwrap();
     let bias = Tensor::new(&[0.0_f32, 1.0 / 16384.0], &Device::Cpu).unwrap();
     let conv = Conv2d::new(weight.reshape((2, 1, 1, 2)).unwrap(), Some(bias)).unwrap();
-    let mut model = FrozenNetwork::new(info([1, 1, 2], 2), seq([conv.layer(), flatten()]));
+    let mut model =
+        FrozenNetwork::build(info([1, 1, 2], 2), &seq([conv.layer(), flatten()])).unwrap();
     let images = Tensor::ones((1, 1, 1, 2), DType::F32, &Device::Cpu).unwrap();
     let batch = Batch { ids: vec![0], images, labels: vec![0] };
     for precision in [Precision::Tf32, Precision::Bf16] {
@@ -84,7 +85,8 @@ fn losses_are_those_of_the_cpu() {
         let number = |i: usize, k: usize| ((i * 7 + k * 5) % classes) as u32;
         let labels: Vec<u32> = (0..n).map(|i| number(i, 0)).collect();
         let targets: Vec<u32> = labels.iter().map(|l| (l + 1) % classes as u32).collect();
-        let mut identity = FrozenNetwork::new(info([1, 1, classes], classes), flatten());
+        let mut identity =
+            FrozenNetwork::build(info([1, 1, classes], classes), &flatten()).unwrap();
         identity.place(&gpu(), Precision::F32).unwrap();
         let place = identity.home();
         assert!(place.is_gpu());
@@ -116,8 +118,11 @@ fn losses_are_those_of_the_cpu() {
 #[ignore = "needs a GPU"]
 fn a_network_that_returns_nan_is_refused() {
     let weight = Tensor::new(&[[0.0_f32, 1.0], [f32::NAN, 0.0]], &Device::Cpu).unwrap();
-    let mut model =
-        FrozenNetwork::new(info([1, 1, 2], 2), seq([flatten(), Linear::new(weight, None).layer()]));
+    let mut model = FrozenNetwork::build(
+        info([1, 1, 2], 2),
+        &seq([flatten(), Linear::new(weight, None).layer()]),
+    )
+    .unwrap();
     model.place(&gpu(), Precision::F32).unwrap();
     let images = Tensor::full(0.5_f32, (1, 1, 1, 2), &Device::Cpu).unwrap();
     let batch = Batch { ids: vec![7], images, labels: vec![0] };

@@ -9,7 +9,7 @@ use super::*;
 fn convolutions_with_bias_and_relu_equal_the_cpu() {
     let _ = gpu();
     for (channels, side, n) in [(5, 7, 3), (8, 6, 4), (1, 3, 1)] {
-        let tree = |kind: DType| {
+        let of_kind = |kind: DType| {
             let conv = |inputs: usize, draw| {
                 let numbers = |shape: &[usize], draw| normal(shape, draw).to_dtype(kind).unwrap();
                 let weight = numbers(&[channels, inputs, 3, 3], draw);
@@ -17,14 +17,13 @@ fn convolutions_with_bias_and_relu_equal_the_cpu() {
                 Conv2d::new(weight, Some(bias)).unwrap().padding(1).layer()
             };
             // The second one has no ReLU behind it.
-            seq([conv(2, 10), relu(), conv(channels, 12), conv(channels, 14), relu()])
+            let layers = seq([conv(2, 10), relu(), conv(channels, 12), conv(channels, 14), relu()]);
+            program(&layers, [2, side, side])
         };
         let x = normal(&[n, 2, side, side], 0);
         let cotangent = |y: &Tensor| normal(y.dims(), 1);
-        let (y, gx) = on_cpu(&tree(DType::F64), &x, cotangent);
-        let tree = fuse(&tree(DType::F32));
-        let network =
-            Network::open(&tree, [2, side, side], y.dim(1).unwrap(), &[0], Precision::F32).unwrap();
+        let (y, gx) = on_cpu(&of_kind(DType::F64), &x, cotangent);
+        let network = open(&of_kind(DType::F32).fused(), Precision::F32);
         let (z, g) = network.gradient(&x, Precision::F32, &|_, y| Ok(cotangent(y))).unwrap();
         assert_close("output", &z, &y, 2e-6);
         assert_close("gradient", &g, &gx, 1e-5);
@@ -38,8 +37,8 @@ fn convolutions_with_bias_and_relu_equal_the_cpu() {
 fn nan_passes_through_convolution_and_relu() {
     let _ = gpu();
     let conv = Conv2d::new(normal(&[3, 1, 1, 1], 0), Some(normal(&[3], 1))).unwrap().layer();
-    let tree = seq([fuse(&seq([conv, relu()])), flatten()]);
-    let network = Network::open(&tree, [1, 2, 2], 12, &[0], Precision::Bf16).unwrap();
+    let fused = program(&seq([conv, relu(), flatten()]), [1, 2, 2]).fused();
+    let network = open(&fused, Precision::Bf16);
     let mut pixels = vec![0.5_f32; 8];
     pixels[5] = f32::NAN;
     let x = Tensor::from_vec(pixels, (2, 1, 2, 2), &Device::Cpu).unwrap();
@@ -90,7 +89,7 @@ fn memory_is_used_again() {
 fn graphs_change_no_bit() {
     let cpu = bundled("digits-trades");
     let _ = gpu();
-    let open = || Network::open(cpu.tree(), [1, 8, 8], 10, &[0], Precision::Bf16).unwrap();
+    let open = || open(cpu.program(), Precision::Bf16);
     let (graphs, plain) = (open(), open().without_graphs());
     let images = digits(40).images;
     for sizes in [[3, 7], [2, 7], [40, 5], [7, 39], [40, 3]] {
@@ -122,7 +121,7 @@ fn graphs_change_no_bit() {
 fn a_pass_is_a_graph_from_the_third_time_on() {
     let _ = gpu();
     let cpu = bundled("digits-trades");
-    let network = Network::open(cpu.tree(), [1, 8, 8], 10, &[0], Precision::F32).unwrap();
+    let network = open(cpu.program(), Precision::F32);
     let images = digits(60).images;
     let launches = |n: usize| {
         network.logits(&images.narrow(0, 0, n).unwrap(), Precision::F32).unwrap();

@@ -22,9 +22,8 @@ use crate::device::{self, Precision};
 use crate::loss::Loss;
 use crate::model::file::{Declared, load};
 use crate::model::{Classifier, FrozenNetwork, predicted};
-use crate::nn::lower::Lowered;
-use crate::nn::tests::layers;
-use crate::nn::{Conv2d, Layer, Linear, Node, Shape, flatten, fuse, relu, seq};
+use crate::nn::tests::{crossing, layers};
+use crate::nn::{Conv2d, Layer, Linear, Program, Shape, flatten, relu, seq};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::rng::{Draw, Randomness, Stream};
 use crate::rows::Rows;
@@ -54,11 +53,41 @@ fn assert_close(name: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
     }
 }
 
+fn program(layer: &Layer, [c, h, w]: [usize; 3]) -> Program {
+    Program::new(layer, Shape::of_image([h, w], c)).unwrap()
+}
+
+/// The program on the GPU; whatever comes out are its logits.
+fn open(program: &Program, precision: Precision) -> Network {
+    Network::open(program, program.output_shape().len(), &[0], precision).unwrap()
+}
+
+/// Every layer as a program, with the shape of images for it.
+fn of_layers() -> Vec<(&'static str, Program, [usize; 4])> {
+    let mut programs = Vec::new();
+    for (name, layer, [n, c, h, w]) in layers() {
+        programs.push((name, program(&layer, [c, h, w]), [n, c, h, w]));
+    }
+    programs
+}
+
+/// A graph that is no nesting of layers, smooth and with relus.
+fn graphs() -> Vec<(&'static str, Program, [usize; 4])> {
+    let make = |shape: &[usize], draw| normal(shape, draw).to_dtype(DType::F64).unwrap();
+    let graphs = [true, false].map(|smooth| crossing([4, 5], smooth, &make));
+    let forms = |graph: Program| {
+        let fused = graph.fused();
+        [("two cells that cross", graph), ("the same, fused", fused)]
+    };
+    let images = |(name, graph)| (name, graph, [3, 6, 4, 5]);
+    graphs.into_iter().flat_map(forms).map(images).collect()
+}
+
 /// Outputs as the GPU gives them, `[N, ...]` with channels last, and gradients of NCHW images.
-fn on_cpu(layer: &Layer, x: &Tensor, g: impl Fn(&Tensor) -> Tensor) -> (Tensor, Tensor) {
+fn on_cpu(program: &Program, x: &Tensor, g: impl Fn(&Tensor) -> Tensor) -> (Tensor, Tensor) {
     let x = nchw_to_nhwc(&x.to_dtype(DType::F64).unwrap()).unwrap();
-    let (y, saved) = layer.save(&x).unwrap();
-    let gx = layer.pullback(&saved, &g(&y).to_dtype(DType::F64).unwrap()).unwrap();
+    let (y, kept) = program.save(&x).unwrap();
+    let gx = program.pullback(&kept, &g(&y).to_dtype(DType::F64).unwrap()).unwrap();
     (y.flatten_from(1).unwrap(), nhwc_to_nchw(&gx).unwrap())
 }
 
@@ -66,12 +95,11 @@ fn on_cpu(layer: &Layer, x: &Tensor, g: impl Fn(&Tensor) -> Tensor) -> (Tensor, 
 #[ignore = "needs a GPU"]
 fn every_layer_equals_the_cpu() {
     let _ = gpu();
-    for (name, layer, [n, c, h, w]) in layers() {
-        let x = normal(&[n, c, h, w], 0);
+    for (name, program, shape) in of_layers().into_iter().chain(graphs()) {
+        let x = normal(&shape, 0);
         let cotangent = |y: &Tensor| normal(y.dims(), 1);
-        let (y, gx) = on_cpu(&layer, &x, cotangent);
-        let outputs = y.dim(1).unwrap();
-        let network = Network::open(&layer, [c, h, w], outputs, &[0], Precision::F32).unwrap();
+        let (y, gx) = on_cpu(&program, &x, cotangent);
+        let network = open(&program, Precision::F32);
         let logits = network.logits(&x, Precision::F32).unwrap();
         assert_close(name, &logits, &y, 2e-6);
         let (logits, gradient) =
@@ -92,17 +120,16 @@ fn every_layer_equals_the_cpu() {
 fn every_layer_in_bf16_is_within_its_roundings_of_the_cpu() {
     let _ = gpu();
     let mut off = 0.0_f64;
-    for (name, layer, [n, c, h, w]) in layers() {
-        let layer = match layer.shape(Shape::of_image([h, w], c)).unwrap() {
-            Shape::Image { .. } => seq([layer, flatten()]),
-            Shape::Flat(_) => layer,
+    for (name, plain, [n, c, h, w]) in of_layers() {
+        let plain = match plain.output_shape() {
+            Shape::Image { .. } => program(&seq([plain.into(), flatten()]), [c, h, w]),
+            Shape::Flat(_) => plain,
         };
         let x = normal(&[n, c, h, w], 0).to_dtype(DType::BF16).unwrap();
         let x = x.to_dtype(DType::F32).unwrap();
         let cotangent = |y: &Tensor| normal(y.dims(), 1);
-        let (y, gx) = on_cpu(&layer, &x, cotangent);
-        let outputs = y.dim(1).unwrap();
-        let network = Network::open(&layer, [c, h, w], outputs, &[0], Precision::Bf16).unwrap();
+        let (y, gx) = on_cpu(&plain, &x, cotangent);
+        let network = open(&plain, Precision::Bf16);
         let logits = network.logits(&x, Precision::Bf16).unwrap();
         let (again, gradient) =
             network.gradient(&x, Precision::Bf16, &|_, y| Ok(cotangent(y))).unwrap();
@@ -129,7 +156,7 @@ fn bf16_is_that_of_the_cpu() {
     let extremes = [0x7F7F_FFFF, 0x7F80_0000, 0xFF80_0000, 0x7F80_0001, 0x7FFF_FFFF, 0xFFC0_0000];
     numbers.extend(ties.into_iter().chain(extremes).map(f32::from_bits));
     let width = numbers.len();
-    let network = Network::open(&flatten(), [1, 1, width], width, &[0], Precision::Bf16).unwrap();
+    let network = open(&program(&flatten(), [1, 1, width]), Precision::Bf16);
     let x = Tensor::from_slice(&numbers, (1, 1, 1, width), &Device::Cpu).unwrap();
     let (got, gradient) =
         network.gradient(&x, Precision::Bf16, &|_, _| Ok(x.flatten_from(1)?)).unwrap();
@@ -213,16 +240,15 @@ fn a_network_in_bf16_is_near_the_one_in_f32_and_half_as_large() {
     assert_eq!(values(&pullback.apply(&z2.sqr().unwrap()).unwrap()), values(&g2));
     let some = there.logits(&images.narrow(0, 4, 3).unwrap()).unwrap();
     assert_eq!(values(&some), values(&z2.narrow(0, 4, 3).unwrap()));
-    let bytes = bytes_for_an_image(cpu.tree());
+    let bytes = bytes_for_an_image(cpu.program());
     assert!(bytes[1] * 100 < bytes[0] * 60, "{bytes:?}");
 }
 
 /// What a digit's forward and backward pass keep in f32 and in bf16.
-fn bytes_for_an_image(tree: &Layer) -> [usize; 2] {
-    let lowered = Arc::new(Lowered::new(tree, Shape::of_image([8, 8], 1)).unwrap());
-    let gpu = Gpu::open(0).unwrap();
+fn bytes_for_an_image(program: &Program) -> [usize; 2] {
+    let (program, gpu) = (Arc::new(program.clone()), Gpu::open(0).unwrap());
     [Precision::F32, Precision::Bf16].map(|precision| {
-        Runner::new(&gpu, Arc::clone(&lowered), precision).unwrap().bytes_per_image(true)
+        Runner::new(&gpu, Arc::clone(&program), precision).unwrap().bytes_per_image(true)
     })
 }
 
@@ -230,18 +256,18 @@ fn bytes_for_an_image(tree: &Layer) -> [usize; 2] {
 #[ignore = "needs a GPU"]
 fn a_network_without_a_vector_of_logits_is_refused_in_bf16() {
     let _ = gpu();
-    let error = Network::open(&Layer::Identity, [1, 1, 4], 4, &[0], Precision::Bf16).unwrap_err();
+    let error =
+        Network::open(&program(&Layer::Identity, [1, 1, 4]), 4, &[0], Precision::Bf16).unwrap_err();
     assert!(error.to_string().starts_with("precision bf16: "), "{error}");
 }
 
 #[test]
 #[ignore = "needs a GPU"]
-fn a_fused_tree_equals_the_plain_one() {
+fn a_fused_program_equals_the_plain_one() {
     let cpu = bundled("digits-trades");
     let images = digits(9).images;
-    let fused = fuse(cpu.tree());
-    let [plain, fused] = [cpu.tree(), &fused]
-        .map(|tree| Network::open(tree, [1, 8, 8], 10, &[0], Precision::F32).unwrap());
+    let fused = cpu.program().fused();
+    let [plain, fused] = [cpu.program(), &fused].map(|program| open(program, Precision::F32));
     let [a, b] = [plain, fused]
         .map(|network| network.gradient(&images, Precision::F32, &|_, z| Ok(z.clone())).unwrap());
     assert_close("logits", &b.0, &a.0, 1e-6);
@@ -254,7 +280,7 @@ fn a_fused_tree_equals_the_plain_one() {
 fn noise_is_that_of_the_cpu() {
     let _ = gpu();
     // The network is the identity on images of 7 numbers: its class is the largest.
-    let network = Network::open(&flatten(), [1, 1, 7], 7, &[0], Precision::F32).unwrap();
+    let network = open(&program(&flatten(), [1, 1, 7]), Precision::F32);
     let stream = Stream::new(5, "smoothing-estimate");
     let images: Vec<Vec<f32>> =
         (0..3).map(|i| (0..7).map(|j| (i * 7 + j) as f32 / 40.0).collect()).collect();
@@ -285,7 +311,7 @@ fn noise_is_that_of_the_cpu() {
 #[ignore = "needs a GPU"]
 fn nan_has_no_class() {
     let _ = gpu();
-    let network = Network::open(&flatten(), [1, 1, 4], 4, &[0], Precision::Bf16).unwrap();
+    let network = open(&program(&flatten(), [1, 1, 4]), Precision::Bf16);
     let (good, bad) = ([0.0, 3.0, 1.0, 2.0], [0.0, f32::NAN, 9.0, 1.0]);
     let draw = Stream::new(0, "nan").draw(0, 0);
     let noisy = Noisy {

@@ -1,13 +1,14 @@
-//! Forwards: a box around the values of every step, tightened by substitution where the method asks
+//! Forwards: a box around every value, tightened by substitution where the method asks
 //! for it.
 
-use super::program::{Feeds, Kind, Program, Step};
 use super::relax::Relaxation;
 use super::substitute::Depth;
-use super::{F64_SLACK, Method, Region};
+use super::{Bounder, F64_SLACK, Feeds, Method, Region, without_bounds};
 use crate::error::{Error, Result};
+use crate::nn::operation::{MaxPool, Op};
+use crate::nn::program::{IMAGE, Value};
 
-/// What is known about the values of a step.
+/// What is known about a value of the program.
 #[derive(Debug, Clone)]
 pub(super) struct Bound {
     pub(super) lower: Vec<f64>,
@@ -41,28 +42,30 @@ impl Bound {
     }
 }
 
-impl Program {
-    /// Bounds of all steps.
+impl Bounder {
+    /// Bounds of all values.
     pub(super) fn bounds(&self, region: &dyn Region, method: Method) -> Result<Vec<Bound>> {
         let (lower, upper) = region.hull();
-        if lower.len() != self.steps[0].shape.len() || upper.len() != lower.len() {
+        let input = self.program.input();
+        if lower.len() != input.len() || upper.len() != lower.len() {
             return Err(Error::setting(
                 "image",
-                format!("has {} pixels, the network takes {}", lower.len(), self.steps[0].shape),
+                format!("has {} pixels, the network takes {input}", lower.len()),
                 "choose a data set of the network's input shape",
             ));
         }
         let mut image = Bound::of(lower.to_vec(), upper.to_vec());
         image.slack = scaled(&image.magnitude(), F64_SLACK);
         let mut bounds = vec![image];
-        for (at, step) in self.steps.iter().enumerate() {
-            if at > 0 {
-                bounds.push(self.interval(step, &bounds, method)?);
+        for (at, shape) in self.program.shapes().iter().enumerate() {
+            if at != IMAGE {
+                bounds.push(self.interval(at, &bounds, method)?);
             }
-            let Some(feeds) = step.feeds else { continue };
+            let Some(feeds) = self.feeds[at] else { continue };
             // What comes out of a relu is as well known as what went in.
-            let all = 0..step.shape.len() * usize::from(!matches!(step.kind, Kind::Relu));
-            let elements: Vec<usize> = if step.linear && !region.is_box() {
+            let is_relu = self.step(at).is_some_and(|step| matches!(*step.op, Op::Relu(_)));
+            let all = 0..if is_relu { 0 } else { shape.len() };
+            let elements: Vec<usize> = if self.linear[at] && !region.is_box() {
                 all.collect()
             } else if method.refines() {
                 let Bound { lower, upper, .. } = &bounds[at];
@@ -76,16 +79,16 @@ impl Program {
         Ok(bounds)
     }
 
-    /// Tightens the bounds of some elements of a step by substitution.
+    /// Tightens the bounds of some elements of a value by substitution.
     pub(super) fn refine(
         &self,
-        at: usize,
+        at: Value,
         elements: &[usize],
         bounds: &mut [Bound],
         region: &dyn Region,
         depth: Depth,
     ) -> Result<()> {
-        let width = self.steps[at].shape.len();
+        let width = self.program.shapes()[at].len();
         for part in elements.chunks(ROWS / 2) {
             let mut rows = vec![0.0; 2 * part.len() * width];
             for (pair, element) in rows.chunks_mut(2 * width).zip(part) {
@@ -106,15 +109,17 @@ impl Program {
 /// Rows of coefficients that are substituted together.
 const ROWS: usize = 256;
 
-impl Program {
-    /// The box of a step from those of its inputs.
-    fn interval(&self, step: &Step, bounds: &[Bound], method: Method) -> Result<Bound> {
+impl Bounder {
+    /// The box of a value from those of the values that its step reads.
+    fn interval(&self, at: Value, bounds: &[Bound], method: Method) -> Result<Bound> {
+        let empty = || Bound::of(Vec::new(), Vec::new());
+        let Some(step) = self.step(at) else { return Ok(empty()) };
+        let (shapes, shape) = (self.program.shapes(), self.program.shapes()[at]);
         let inputs = || step.inputs.iter().map(|i| &bounds[*i]);
-        let Some(input) = inputs().next() else { return Ok(Bound::of(vec![], vec![])) };
-        let zeros = || vec![0.0; step.shape.len()];
-        let mut bound = match &step.kind {
-            Kind::Image => input.clone(),
-            Kind::Affine(map) => {
+        let Some(input) = inputs().next() else { return Ok(empty()) };
+        let zeros = || vec![0.0; shape.len()];
+        let mut bound = match (&*step.op, &self.maps[at]) {
+            (_, Some(map)) => {
                 let ends = || input.lower.iter().zip(&input.upper);
                 let centre: Vec<f64> = ends().map(|(l, u)| f64::midpoint(*l, *u)).collect();
                 let radius =
@@ -125,23 +130,23 @@ impl Program {
                 bound.slack = map.slack(input.magnitude())?;
                 bound.widen_by_slack()
             }
-            Kind::Relu => {
+            (Op::Relu(_), _) => {
                 let positive = |v: &[f64]| v.iter().map(|v| v.max(0.0)).collect();
                 let mut bound = Bound::of(positive(&input.lower), positive(&input.upper));
                 bound.slack = scaled(&input.magnitude(), F64_SLACK);
                 bound.relaxation = Some(Relaxation::relu(input, method));
                 bound
             }
-            Kind::MaxPool(window) => {
-                let from = self.steps[step.inputs[0]].shape.image("max pool")?;
-                let [height, width, _] = step.shape.image("max pool")?;
+            (Op::MaxPool(MaxPool(window)), _) => {
+                let from = shapes[step.inputs[0]].image("max pool")?;
+                let [height, width, _] = shape.image("max pool")?;
                 let (relaxation, mut bound) =
                     Relaxation::max_pool(input, *window, from, [height, width]);
                 bound.slack = scaled(&bound.slack, F64_SLACK);
                 bound.relaxation = Some(relaxation);
                 bound
             }
-            Kind::Sum => {
+            (Op::Sum(_), _) => {
                 let (mut bound, mut total) = (Bound::of(zeros(), zeros()), zeros());
                 for input in inputs() {
                     add(&mut bound.lower, &input.lower);
@@ -153,12 +158,11 @@ impl Program {
                 bound.slack = scaled(&total, rounding / (1.0 - rounding) + F64_SLACK);
                 bound.widen_by_slack()
             }
-            Kind::Concat => {
+            (Op::Concat(_), _) => {
                 let mut bound = Bound::of(zeros(), zeros());
                 let mut start = 0;
                 for (input, at) in inputs().zip(&step.inputs) {
-                    let channels = self.steps[*at].shape.channels();
-                    let all = step.shape.channels();
+                    let (channels, all) = (shapes[*at].channels(), shape.channels());
                     beside(&mut bound.lower, all, &input.lower, channels, start);
                     beside(&mut bound.upper, all, &input.upper, channels, start);
                     start += channels;
@@ -166,6 +170,7 @@ impl Program {
                 bound.slack = scaled(&bound.magnitude(), F64_SLACK);
                 bound
             }
+            (other, None) => return Err(without_bounds(&other.describe())),
         };
         // After an overflow nothing is known, and NaN would be mistaken for knowledge.
         let unknown = |v: &mut f64, instead: f64| *v = if v.is_nan() { instead } else { *v };

@@ -1,13 +1,12 @@
-//! Bounds of a network over a set of images, read from the layer tree: interval bound propagation
+//! Bounds of a network over a set of images, read from its program: interval bound propagation
 //! (IBP; Gowal et al., "On the effectiveness of interval bound propagation", 2018) and backward
 //! linear relaxation (Fast-Lin: Weng et al., ICML 2018; CROWN: Zhang et al., NeurIPS 2018).
 //! [`crate::certify::bounds`] makes certificates of them.
 //!
-//! [`Program`] lists the tree's layers in the order of their evaluation. `interval`
-//! walks the list forwards with a box, `substitute` backwards with a linear
-//! function of some activation, replacing each affine layer by its transpose and each relu or max
-//! pool by the line on the right side of it (`relax`), until the function is one of the
-//! image, whose minimum a [`Region`] knows.
+//! `interval` walks the program's steps forwards with a box, `substitute` backwards with a linear function of some
+//! value, replacing each affine step by its transpose and each relu or max pool by the line on the right side of
+//! it (`relax`), until the function is one of the image, whose minimum a [`Region`] knows. A value that is read
+//! several times has coefficients from each of its readers, which are added.
 //!
 //! # What is bounded, and rounding
 //! The bounds hold for the values that the f32 engine *computes*, not only for the real function
@@ -33,13 +32,13 @@
 //!    16 max(m) sum |w| + |b|, which takes the place of M in 1.; a summand is rounded at most I + 10 <=
 //!    k + 2 times, I being the input channels and k = 9 I. Transformed weights that underflow cost
 //!    another k 2^-126 4 max(m).
-//! 6. The engine runs the tree as [`crate::nn::fuse`] rewrites it. A relu is exact wherever it stands. Of
+//! 6. The engine runs the program as [`Program::fused`] rewrites it. A relu is exact wherever it stands. Of
 //!    a convolution and an affine layer y s + t it computes W' x + b' at once, with W' = W s and b' =
-//!    b s + t rounded to f32, so |e| <= g(k + 3, u) (|s| M + |t|). With k + 1 for k in both of the tree's
-//!    layers, the slack of the first, times |s|, and that of the second cover this; each further affine
+//!    b s + t rounded to f32, so |e| <= g(k + 3, u) (|s| M + |t|). With k + 1 for k in both
+//!    steps of the program, the slack of the first, times |s|, and that of the second cover this; each further affine
 //!    layer adds one to k.
 //!
-//! No sum has more than 2^20 terms ([`Program::new`] refuses wider layers), so g(n, v) < 2^-32.9 and
+//! No sum has more than 2^20 terms ([`Bounder::new`] refuses wider layers), so g(n, v) < 2^-32.9 and
 //! 2. and 3. stay below 2^-30 M, 4. below a relative 2^-20. Each layer therefore has a *slack*,
 //! ((g(k + 2, u) + 2^-30) M + k 2^-126) (1 + 2^-20), by which its interval is widened and which
 //! |A| carries into the constant; constants are added with [`f64::next_down`]. f64 underflow costs
@@ -49,21 +48,20 @@
 //! Not covered: other products (larger Winograd tiles, TF32), and folded weights outside of f32's normal
 //! range.
 
-mod affine_form;
+mod affine_map;
 mod interval;
-mod program;
 pub mod region;
 mod relax;
 mod substitute;
 #[cfg(test)]
 mod tests;
 
-pub use affine_form::AffineForm;
-pub(in crate::nn) use affine_form::wide;
-pub use program::Program;
 pub use region::Region;
 
+use super::operation::Op;
+use super::program::{IMAGE, Program, Step, Value};
 use crate::error::{Error, Result};
+use affine_map::AffineMap;
 use interval::Bound;
 use substitute::Depth;
 
@@ -122,7 +120,98 @@ impl std::str::FromStr for Method {
     }
 }
 
-impl Program {
+/// A network, ready to be bounded.
+#[derive(Debug)]
+pub struct Bounder {
+    /// With every relu as a step of its own.
+    program: Program,
+    /// Of every value: the affine map that makes it, if it is one.
+    maps: Vec<Option<AffineMap>>,
+    /// Of every value: whether a relu or a max pool reads it.
+    feeds: Vec<Option<Feeds>>,
+    /// Of every value: no relu or max pool comes before it.
+    linear: Vec<bool>,
+}
+
+/// What reads a value, of the operations that are relaxed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Feeds {
+    Relu,
+    MaxPool,
+}
+
+impl Bounder {
+    /// Prepares the steps of `program`.
+    ///
+    /// # Errors
+    /// If an operation has no bounds (the error names it) or is too wide.
+    pub fn new(program: &Program) -> Result<Self> {
+        let program = program.relus_apart()?;
+        let values = program.shapes().len();
+        let mut bounder =
+            Self { program, maps: vec![None], feeds: vec![None; values], linear: vec![true] };
+        for i in 0..bounder.program.steps().len() {
+            bounder.prepare(i)?;
+        }
+        Ok(bounder)
+    }
+
+    fn prepare(&mut self, i: usize) -> Result<()> {
+        let step = self.program.steps()[i].clone();
+        let mut map = None;
+        match &*step.op {
+            Op::Relu(_) => {
+                self.feeds[step.inputs[0]].get_or_insert(Feeds::Relu);
+            }
+            Op::MaxPool(_) => self.feeds[step.inputs[0]] = Some(Feeds::MaxPool),
+            Op::Sum(_) | Op::Concat(_) => {}
+            op => {
+                let inputs = self.program.inputs_of(&step);
+                let Some(mut form) = op.affine_form(&inputs)? else {
+                    return Err(without_bounds(&op.describe()));
+                };
+                if let Op::Affine(_) = op {
+                    form.terms += self.fold(step.inputs[0]);
+                }
+                map = Some(AffineMap::new(form, inputs[0], &op.describe())?);
+            }
+        }
+        let relaxed = matches!(&*step.op, Op::Relu(_) | Op::MaxPool(_));
+        self.linear.push(!relaxed && step.inputs.iter().all(|input| self.linear[*input]));
+        self.maps.push(map);
+        Ok(())
+    }
+
+    /// The value `at` goes into an affine step, into which the engine may fold the one that makes it: the
+    /// steps of such a chain round once more each. Returns the most terms of one of them.
+    fn fold(&mut self, mut at: Value) -> usize {
+        let mut most = 0;
+        while let Some(map) = &mut self.maps[at]
+            && map.terms() > 0
+        {
+            map.round_once_more();
+            most = most.max(map.terms());
+            at = self.program.steps()[at - 1].inputs[0];
+        }
+        most
+    }
+
+    /// The step that makes a value; none makes the image.
+    fn step(&self, at: Value) -> Option<&Step> {
+        (at != IMAGE).then(|| &self.program.steps()[at - 1])
+    }
+}
+
+/// The error of an operation that cannot be bounded.
+fn without_bounds(operation: &str) -> Error {
+    Error::setting(
+        format!("layer {operation}"),
+        "has no deterministic bounds",
+        "certify the network by smoothing, which asks nothing of its layers",
+    )
+}
+
+impl Bounder {
     /// Lower bounds of `z_class - z_j` over the region for every other class j, ascending, z being
     /// the logits as the f32 engine computes them. If all are above 0, the network answers `class`
     /// everywhere in the region. NaN says nothing.
@@ -131,7 +220,7 @@ impl Program {
     /// If the region is not of the network's input shape or there is no such class.
     pub fn margins(&self, region: &dyn Region, class: usize, method: Method) -> Result<Vec<f64>> {
         let bounds = self.bounds(region, method)?;
-        let classes = self.output().len();
+        let classes = self.program.output_shape().len();
         if class >= classes {
             return Err(Error::setting(
                 "class",
@@ -143,7 +232,8 @@ impl Program {
         for (other, row) in (0..classes).filter(|j| *j != class).zip(rows.chunks_mut(classes)) {
             (row[class], row[other]) = (1.0, -1.0);
         }
-        let minima = |depth| self.minima(self.last(), rows.clone(), &bounds, region, depth);
+        let minima =
+            |depth| self.minima(self.program.output(), rows.clone(), &bounds, region, depth);
         let mut margins = minima(Depth::Interval)?;
         if method != Method::Ibp {
             let whole = minima(Depth::Image)?;
@@ -155,15 +245,15 @@ impl Program {
     /// Lower and upper bounds of every logit over the region.
     ///
     /// # Errors
-    /// As [`Program::margins`].
+    /// As [`Bounder::margins`].
     pub fn logits(&self, region: &dyn Region, method: Method) -> Result<(Vec<f64>, Vec<f64>)> {
         let mut bounds = self.bounds(region, method)?;
-        let all: Vec<usize> = (0..self.output().len()).collect();
-        self.refine(self.last(), &all, &mut bounds, region, Depth::Interval)?;
+        let all: Vec<usize> = (0..self.program.output_shape().len()).collect();
+        self.refine(self.program.output(), &all, &mut bounds, region, Depth::Interval)?;
         if method != Method::Ibp {
-            self.refine(self.last(), &all, &mut bounds, region, Depth::Image)?;
+            self.refine(self.program.output(), &all, &mut bounds, region, Depth::Image)?;
         }
-        let Bound { lower, upper, .. } = bounds.swap_remove(self.last());
+        let Bound { lower, upper, .. } = bounds.swap_remove(self.program.output());
         Ok((lower, upper))
     }
 }

@@ -1,12 +1,13 @@
-//! Backwards: the minimum of linear functions of a step's values, by substituting the steps behind
-//! them one after the other until only the image is left.
+//! Backwards: the minimum of linear functions of a value, by substituting the steps before it one after the
+//! other until only the image is left.
 
 use std::collections::BTreeMap;
 
 use super::interval::Bound;
-use super::program::{Kind, Program};
-use super::{F64_SLACK, Region, UNDERFLOW};
+use super::{Bounder, F64_SLACK, Region, UNDERFLOW, without_bounds};
 use crate::error::Result;
+use crate::nn::operation::Op;
+use crate::nn::program::Value;
 
 /// How far back a function is taken before its minimum is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,40 +19,47 @@ pub(super) enum Depth {
     Image,
 }
 
-/// Linear functions on their way back: rows of coefficients by step, and what is known already of
+/// Linear functions on their way back: rows of coefficients by value, and what is known already of
 /// each function's minimum.
 struct Functions<'a> {
     bounds: &'a [Bound],
-    rows: BTreeMap<usize, Vec<f64>>,
+    rows: BTreeMap<Value, Vec<f64>>,
     minima: Vec<f64>,
 }
 
-impl Program {
-    /// Lower bounds over the region of the functions of step `at` whose coefficients are `rows`.
+impl Bounder {
+    /// Lower bounds over the region of the functions of value `at` whose coefficients are `rows`.
     pub(super) fn minima(
         &self,
-        at: usize,
+        at: Value,
         rows: Vec<f64>,
         bounds: &[Bound],
         region: &dyn Region,
         depth: Depth,
     ) -> Result<Vec<f64>> {
-        let count = rows.len() / self.steps[at].shape.len().max(1);
+        let shapes = self.program.shapes();
+        let count = rows.len() / shapes[at].len().max(1);
         let mut functions =
             Functions { bounds, rows: BTreeMap::from([(at, rows)]), minima: vec![0.0; count] };
         while let Some((at, rows)) = functions.rows.pop_last() {
-            let (step, bound) = (&self.steps[at], &bounds[at]);
-            let width = step.shape.len();
+            let (bound, width) = (&bounds[at], shapes[at].len());
             functions.charge(&rows, &bound.slack, 1.0);
-            match &step.kind {
-                Kind::Image => functions.add(&rows, width, |row| region.minimum(row)),
-                Kind::Relu | Kind::MaxPool(_) if depth == Depth::Interval => {
+            let Some(step) = self.step(at) else {
+                functions.add(&rows, width, |row| region.minimum(row));
+                continue;
+            };
+            match (&*step.op, &self.maps[at]) {
+                (_, Some(map)) => {
+                    functions.add(&rows, width, |row| dot(row, &map.bias));
+                    functions.pass(step.inputs[0], map.transposed(rows, count)?);
+                }
+                (Op::Relu(_) | Op::MaxPool(_), _) if depth == Depth::Interval => {
                     functions.add(&rows, width, |row| smallest(row, bound));
                 }
-                Kind::Relu | Kind::MaxPool(_) => {
+                (Op::Relu(_) | Op::MaxPool(_), _) => {
                     let Some(relaxation) = &bound.relaxation else { continue };
                     let input = step.inputs[0];
-                    let width_in = self.steps[input].shape.len();
+                    let width_in = shapes[input].len();
                     let mut into = vec![0.0; count * width_in];
                     let mut parts = into.chunks_mut(width_in.max(1));
                     functions.add(&rows, width, |row| {
@@ -59,21 +67,20 @@ impl Program {
                     });
                     functions.pass(input, into);
                 }
-                Kind::Affine(map) => {
-                    functions.add(&rows, width, |row| dot(row, &map.bias));
-                    functions.pass(step.inputs[0], map.transposed(rows, count)?);
+                (Op::Sum(_), _) => {
+                    step.inputs.iter().for_each(|i| functions.pass(*i, rows.clone()));
                 }
-                Kind::Sum => step.inputs.iter().for_each(|i| functions.pass(*i, rows.clone())),
-                Kind::Concat => {
+                (Op::Concat(_), _) => {
                     let mut start = 0;
                     for input in &step.inputs {
-                        let channels = self.steps[*input].shape.channels();
-                        let pixels = rows.chunks_exact(step.shape.channels().max(1));
+                        let channels = shapes[*input].channels();
+                        let pixels = rows.chunks_exact(shapes[at].channels().max(1));
                         let part = pixels.flat_map(|pixel| &pixel[start..start + channels]);
                         functions.pass(*input, part.copied().collect());
                         start += channels;
                     }
                 }
+                (other, None) => return Err(without_bounds(&other.describe())),
             }
         }
         Ok(functions.minima.into_iter().map(|m| (m - UNDERFLOW).next_down()).collect())
@@ -93,8 +100,8 @@ impl Functions<'_> {
         self.add(rows, losses.len(), |row| -share * sum(row, losses, |a, loss| a.abs() * loss));
     }
 
-    /// Hands coefficients to an earlier step, where others of the same functions may be waiting.
-    fn pass(&mut self, to: usize, rows: Vec<f64>) {
+    /// Hands coefficients to an earlier value, where others of the same functions may be waiting.
+    fn pass(&mut self, to: Value, rows: Vec<f64>) {
         let Some(mut waiting) = self.rows.remove(&to) else {
             self.rows.insert(to, rows);
             return;

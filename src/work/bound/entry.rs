@@ -72,7 +72,7 @@ fn resolve(entry: &BoundEntry, method: Method, network: &FrozenNetwork) -> Resul
     let steps = entry.steps.unwrap_or(STEPS);
     let settings = Bounds { method, norm, eps: eps.clone(), steps };
     settings.validate()?;
-    bounds::program(network)?;
+    bounds::bounder(network)?;
     let default = || format!("{}-{}", method.name(), norm.to_string().to_lowercase());
     let label = entry.label.clone().unwrap_or_else(default);
     let work = Work {

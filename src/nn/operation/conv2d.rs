@@ -1,0 +1,248 @@
+//! Convolution with fixed weights. Weights are kept as published and packed for the engine when the
+//! forward pass or the pullback first needs them: a network that is only certified never pays for
+//! the packing of the pullback.
+
+use std::sync::OnceLock;
+
+use candle_core::{DType, Tensor};
+
+use super::affine_form::wide;
+use super::on_gpu::numbers;
+use super::{Affine, AffineForm, Convolution, OnGpu, PadPixels, Saved, Unary, foreign};
+use crate::error::Result;
+use crate::nn::shape::{Shape, misfit};
+use crate::ops::activation;
+use crate::ops::conv2d::{self, Geometry, Packed, Padding};
+
+/// See [`super::Op::Conv2d`].
+#[derive(Debug, Clone)]
+pub struct Conv2d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    geometry: Geometry,
+    relu: bool,
+    forward: OnceLock<Packed>,
+    backward: OnceLock<Packed>,
+}
+
+impl Conv2d {
+    /// A convolution with weights `[O, I, kh, kw]` and bias `[O]`, stride 1, no padding.
+    ///
+    /// # Errors
+    /// If the weight is not of rank 4.
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
+        let (outputs, inputs, kh, kw) = weight.dims4()?;
+        let geometry = Geometry {
+            kernel: [kh, kw],
+            stride: [1, 1],
+            padding: Padding::default(),
+            dilation: [1, 1],
+            groups: 1,
+            inputs,
+            outputs,
+        };
+        let (forward, backward) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { weight, bias, geometry, relu: false, forward, backward })
+    }
+
+    /// Steps of `stride` pixels.
+    #[must_use]
+    pub fn stride(mut self, stride: usize) -> Self {
+        self.geometry.stride = [stride, stride];
+        self
+    }
+
+    /// The same zero padding on all sides.
+    #[must_use]
+    pub fn padding(self, pixels: usize) -> Self {
+        self.padding_sides(Padding::all(pixels))
+    }
+
+    /// Zero padding that differs by side.
+    #[must_use]
+    pub fn padding_sides(mut self, padding: Padding) -> Self {
+        self.geometry.padding = padding;
+        self
+    }
+
+    /// Kernel taps `pixels` apart.
+    #[must_use]
+    pub fn dilation(mut self, pixels: usize) -> Self {
+        self.geometry.dilation = [pixels, pixels];
+        self
+    }
+
+    /// Groups of channels that do not see each other; the weight is `[O, I / groups, kh, kw]`.
+    #[must_use]
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.geometry.inputs = self.geometry.inputs / self.geometry.groups * groups;
+        self.geometry.groups = groups;
+        self
+    }
+
+    /// This convolution and the [`Affine`] after it as one: the weights of every output are scaled,
+    /// in f64.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub(in crate::nn) fn followed_by(&self, affine: &Affine) -> Result<Self> {
+        let kind = self.weight.dtype();
+        let double = |t: &Tensor| t.to_dtype(DType::F64);
+        let (scale, shift) = (double(affine.scale())?, double(affine.shift())?);
+        let weight = double(&self.weight)?.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?;
+        let bias = match &self.bias {
+            Some(bias) => ((double(bias)? * scale)? + shift)?,
+            None => shift,
+        };
+        let bias = Some(bias.to_dtype(kind)?);
+        let mut folded = Self::new(weight.to_dtype(kind)?, bias)?;
+        folded.geometry = self.geometry;
+        folded.relu = affine.cuts();
+        Ok(folded)
+    }
+
+    /// This convolution and a ReLU after it as one.
+    pub(in crate::nn) fn cut(&self) -> Self {
+        Self { relu: true, ..self.clone() }
+    }
+
+    /// This convolution without the ReLU that is part of it; `None` if there is none.
+    pub(in crate::nn) fn uncut(&self) -> Option<Self> {
+        self.relu.then(|| Self { relu: false, ..self.clone() })
+    }
+
+    /// Whether a ReLU is part of it.
+    pub(in crate::nn) fn cuts(&self) -> bool {
+        self.relu
+    }
+
+    /// The padding and the convolution without it, if it differs by side, which cuDNN cannot do.
+    pub(in crate::nn) fn padded_before(&self) -> Option<(PadPixels, Self)> {
+        let p = self.geometry.padding;
+        let even = p.top == p.bottom && p.left == p.right;
+        (!even).then(|| (PadPixels(p), self.clone().padding_sides(Padding::default())))
+    }
+
+    fn packed_forward(&self) -> Result<&Packed> {
+        fill(&self.forward, || conv2d::pack_forward(&self.weight, &self.geometry))
+    }
+
+    fn packed_backward(&self) -> Result<&Packed> {
+        fill(&self.backward, || conv2d::pack_backward(&self.weight, &self.geometry))
+    }
+}
+
+/// The value of a cell, made on first use; two threads may both make it, one of them wins.
+pub(super) fn fill<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => {
+            let value = make()?;
+            Ok(cell.get_or_init(|| value))
+        }
+    }
+}
+
+impl Unary for Conv2d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let packed = self.packed_forward()?;
+        conv2d::forward(x, packed, self.bias.as_ref(), self.relu, &self.geometry)
+    }
+
+    fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        let y = self.forward(x)?;
+        let saved = if self.relu { Saved::Bits(activation::positive(&y)?) } else { Saved::Nothing };
+        Ok((y, saved))
+    }
+
+    fn pullback(&self, saved: &Saved, g: &Tensor, input: Shape) -> Result<Tensor> {
+        let [height, width, _] = input.image("conv")?;
+        let g = match saved {
+            Saved::Bits(positive) if self.relu => &activation::relu_pullback(g, positive)?,
+            Saved::Nothing if !self.relu => g,
+            _ => return Err(foreign("conv")),
+        };
+        conv2d::pullback(g, self.packed_backward()?, [height, width], &self.geometry)
+    }
+
+    fn reference(&self, x: &Tensor) -> Result<Tensor> {
+        let (geo, p) = (&self.geometry, self.geometry.padding);
+        let x = x.pad_with_zeros(2, p.top, p.bottom)?.pad_with_zeros(3, p.left, p.right)?;
+        let y = x.conv2d(&self.weight, 0, geo.stride[0], geo.dilation[0], geo.groups)?;
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?,
+            None => y,
+        };
+        Ok(if self.relu { y.relu()? } else { y })
+    }
+
+    fn shape(&self, input: Shape) -> Result<Shape> {
+        let [height, width, channels] = input.image("conv")?;
+        let geo = &self.geometry;
+        if channels != geo.inputs {
+            return Err(misfit("conv", format!("takes {} channels, gets {channels}", geo.inputs)));
+        }
+        let out = geo.output(height, width).ok_or_else(|| {
+            misfit("conv", format!("kernel {:?} does not fit into {input}", geo.kernel))
+        })?;
+        Ok(Shape::of_image(out, geo.outputs))
+    }
+
+    fn multiply_adds(&self, input: Shape) -> u64 {
+        self.shape(input).map_or(0, |out| (out.len() * self.geometry.depth()) as u64)
+    }
+
+    fn affine_form(&self, _: Shape) -> Result<Option<AffineForm>> {
+        let weight = wide(&self.weight)?;
+        let bias = self.bias.as_ref().map(wide).transpose()?;
+        let with = |weight: Tensor, bias| {
+            let (forward, backward) = (OnceLock::new(), OnceLock::new());
+            let geometry = self.geometry;
+            Self { weight, bias, geometry, relu: false, forward, backward }
+        };
+        let minimal = match self.geometry.filters_minimally() {
+            true => Some(weight.abs()?.flatten_from(1)?.sum(1)?.to_vec1()?),
+            false => None,
+        };
+        Ok(Some(AffineForm {
+            absolute: with(weight.abs()?, None).into(),
+            op: with(weight, bias).into(),
+            terms: self.geometry.depth(),
+            minimal,
+        }))
+    }
+
+    fn on_gpu(&self, _: Shape, _: Shape) -> Result<OnGpu> {
+        // [O, I, kh, kw] to [O, kh, kw, I]: the order in which NHWC images are read.
+        let weight = numbers(&self.weight.permute((0, 2, 3, 1))?)?;
+        let bias = self.bias.as_ref().map(numbers).transpose()?;
+        let (relu, geometry) = (self.relu, self.geometry);
+        Ok(OnGpu::Convolution(Box::new(Convolution { weight, bias, relu, geometry })))
+    }
+
+    fn describe(&self) -> String {
+        let Geometry { kernel: [kh, kw], stride, padding: p, dilation, groups, inputs, outputs } =
+            self.geometry;
+        let mut text = format!("conv {kh}x{kw} {inputs} -> {outputs}");
+        if stride != [1, 1] {
+            text += &format!(" stride {}", stride[0]);
+        }
+        if p == Padding::all(p.top) {
+            if p.top > 0 {
+                text += &format!(" padding {}", p.top);
+            }
+        } else {
+            text += &format!(" padding {},{},{},{}", p.top, p.bottom, p.left, p.right);
+        }
+        if dilation != [1, 1] {
+            text += &format!(" dilation {}", dilation[0]);
+        }
+        if groups > 1 {
+            text += &format!(" groups {groups}");
+        }
+        if self.relu {
+            text += ", relu";
+        }
+        text
+    }
+}
