@@ -56,7 +56,7 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
             }
         };
         let job = &mut record.jobs[at];
-        extend(&mut job.work, &new.work)?;
+        extend(&mut job.work, &new.work);
         let table = folder.join(&job.file);
         // A table that the record does not know of is this job's own, or the job says whose it is.
         let own = || table_images(&table, &job.key).ok();
@@ -216,13 +216,12 @@ fn add_data(
 
 /// Adds the budgets that a report asks of `new` to those of `known`, if rows do not depend on them; else they
 /// are the same.
-fn extend(known: &mut Work, new: &Work) -> Result<()> {
+fn extend(known: &mut Work, new: &Work) {
     known.eps.extend(&new.eps);
     known.eps.sort_by(f64::total_cmp);
     known.eps.dedup();
     // What is only told, and where images lie, is as the latest session says it.
     known.facts.clone_from(&new.facts);
-    Ok(())
 }
 
 fn start(hash: &str) -> &str {

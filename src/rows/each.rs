@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Data, Place, Rows, Twin};
 use crate::cuda::Array;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Below this many numbers a batch is not worth a second thread.
 const PARALLEL_FROM: usize = 1 << 14;
@@ -45,7 +45,7 @@ pub fn map_to<const K: usize>(
 /// same place and have as many rows; an input of one row is for all, and [`Rows::none`] is left out.
 ///
 /// # Errors
-/// If the device fails.
+/// If the batches have not as many rows, or the device fails.
 pub fn update<const M: usize, const K: usize>(
     twin: Twin,
     outputs: [&mut Rows; M],
@@ -53,6 +53,7 @@ pub fn update<const M: usize, const K: usize>(
     change: impl Fn(usize, [&mut [f32]; M], [&[f32]; K]) + Sync,
 ) -> Result<()> {
     let (rows, place) = (outputs[0].len(), outputs[0].place());
+    check_lengths(&twin, rows, &outputs, &inputs)?;
     if place.is_gpu() && twin.kernel.is_some() {
         return launch(twin, rows, outputs, &inputs);
     }
@@ -96,6 +97,22 @@ pub fn update<const M: usize, const K: usize>(
         };
     }
     Ok(())
+}
+
+/// Refuses batches of other lengths: rows of one that was not shrunk with the others would be those of other
+/// images.
+fn check_lengths(twin: &Twin, rows: usize, outputs: &[&mut Rows], inputs: &[&Rows]) -> Result<()> {
+    let written = outputs.iter().map(|batch| &**batch).find(|batch| batch.len() != rows);
+    let fits = |batch: &Rows| batch.given().is_none_or(|batch| [1, rows].contains(&batch.len()));
+    let read = inputs.iter().copied().find(|batch| !fits(batch));
+    match written.or(read) {
+        None => Ok(()),
+        Some(other) => Err(Error::setting(
+            format!("rows of {}", twin.kernel.unwrap_or("a step")),
+            format!("a batch has {} rows, the others {rows}", other.len()),
+            "shrink all batches of the active images together",
+        )),
+    }
 }
 
 /// Starts the kernel of `twin` with a block for each of `rows` rows, as many as it pleases in the others.

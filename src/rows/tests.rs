@@ -77,3 +77,21 @@ fn what_is_left_out_is_an_empty_row_whatever_becomes_of_the_others() {
     assert_eq!(**lengths(&x, &none).values().unwrap(), [3.0, 2.0]);
     assert!(none.given().is_none());
 }
+
+#[test]
+fn a_batch_that_was_not_shrunk_with_the_others_is_refused() {
+    let (mut x, short) = (rows(&[3, 2], &[0.0; 6]), rows(&[2, 2], &[0.0; 4]));
+    let error = map(Twin::NONE, [&x, &short], |_, _, _| {}).unwrap_err();
+    assert!(error.to_string().contains("a batch has 2 rows, the others 3"), "{error}");
+    let mut losses = rows(&[2], &[0.0; 2]);
+    let (outputs, inputs) = ([&mut x, &mut losses], [&rows(&[1, 2], &[0.0; 2])]);
+    assert!(update(Twin::NONE, outputs, inputs, |_, _, _| {}).is_err());
+    // One row is for all, and none is for nobody.
+    let none = Rows::none(&Place::default()).unwrap();
+    let one = rows(&[1], &[1.0]);
+    map(Twin::NONE, [&x, &one, &none], |_, [_, one, none], y| {
+        assert!(none.is_empty());
+        y.fill(one[0]);
+    })
+    .unwrap();
+}

@@ -207,7 +207,6 @@ impl Builder {
 mod tests {
     use candle_core::{Device, Tensor};
 
-    use super::*;
     use crate::nn::tests::crossing;
 
     #[test]
