@@ -13,8 +13,8 @@ use super::subject::Subject;
 use crate::record::Finding;
 use crate::results::{Cell, Proportion, Region};
 use crate::work::{
-    AttackColumn, AttackResult, Budget, Cost, Entrant, KINDS, ThreatColumn, Trial, WorstCase, goal,
-    worst_case,
+    AttackColumn, AttackResult, Budget, Cost, Entrant, KINDS, Outcome, ThreatColumn, Trial,
+    WorstCase, goal, worst_case,
 };
 
 /// All results of one network on one board.
@@ -72,12 +72,10 @@ impl Standing {
         let clean = clean(subject);
         let mut outcomes = Vec::new();
         for kind in KINDS {
-            for (order, method) in subject.methods.iter().enumerate() {
-                let own = method.work.kind == kind.name();
-                if let Some(mut outcome) = kind.sum_up(method, subject.number).filter(|_| own) {
-                    outcome.order = order;
-                    outcomes.push(outcome);
-                }
+            let methods = subject.methods.iter().enumerate();
+            for (order, method) in methods.filter(|(_, m)| m.work.kind == kind.name()) {
+                let outcome = kind.sum_up(method, subject.number);
+                outcomes.extend(outcome.map(|outcome| Outcome { order, ..outcome }));
             }
         }
         let entrant = Entrant {

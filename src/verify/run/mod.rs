@@ -69,7 +69,7 @@ pub struct Verification {
     pub clean: usize,
     /// Saved adversarial images that were asked again.
     pub adversarial: usize,
-    /// Certificates that were computed again.
+    /// Certificates, and accuracies under a corruption, that were computed again.
     pub certificates: usize,
     /// What is wrong; nothing, if the folder claims what is true.
     pub findings: Vec<Finding>,
