@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
 use crate::ops::with_slice;
 use crate::rng::{Randomness, Stream};
-use crate::rows::Rows;
+use crate::rows::{Place, Rows};
 use crate::threat::Threat;
 
 /// What the attacker wants.
@@ -141,7 +141,7 @@ pub fn attack_until(
 ) -> Result<Vec<Outcome>> {
     let n = batch.len();
     let share = match request.randomness {
-        Randomness::PerImage => n.div_ceil(model.lanes()).max(SMALLEST_SHARE),
+        Randomness::PerImage => n.div_ceil(model.usage().lanes).max(SMALLEST_SHARE),
         Randomness::Torch => n,
     };
     if share >= n {
@@ -203,9 +203,10 @@ fn attack_together(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Outcome>> {
     check(model, batch, request)?;
-    let (n, c, h, w) = batch.images.dims4()?;
-    let clean_logits = model.judged(&batch.images)?;
-    let clean_predictions = predicted(model, &batch.images, &clean_logits)?;
+    let n = batch.len();
+    let images = batch.rows()?;
+    let clean_logits = model.exact_logits(&images)?;
+    let clean_predictions = predicted(model, &images, &clean_logits)?;
     let targets = match request.goal {
         Goal::Untargeted => None,
         Goal::Targeted(rule) => Some(choose_targets(rule, batch, &clean_logits, request)?),
@@ -223,7 +224,7 @@ fn attack_together(
         threat,
         attack.objective(),
         Noise::new(request),
-        Rows::from_tensor(&home_of(model), &batch.images)?.select(&attacked)?,
+        images.select(&attacked)?.at(&home_of(model))?,
         pick(&batch.labels),
         targets.as_deref().map(pick),
         attacked.iter().map(|i| batch.ids[*i]).collect(),
@@ -233,29 +234,28 @@ fn attack_together(
         search.settle()?;
     }
 
-    let width = c * h * w;
-    let mut outcomes = with_slice::<f32, _>(&batch.images, |images| {
-        let untouched = |i: usize| Outcome {
-            id: batch.ids[i],
-            label: batch.labels[i],
-            clean_prediction: clean_predictions[i],
-            target: targets.as_ref().map(|targets| targets[i]),
-            found: clean_predictions[i] != batch.labels[i],
-            by: if clean_predictions[i] == batch.labels[i] { "" } else { "clean" }.into(),
-            image: images[i * width..(i + 1) * width].to_vec(),
-            prediction: clean_predictions[i],
-            distance: if clean_predictions[i] == batch.labels[i] { f64::INFINITY } else { 0.0 },
-            found_8bit: clean_predictions[i] != batch.labels[i],
-            forwards: 0,
-            backwards: 0,
-            unconfirmed: model.approximates().then_some(0),
-        };
-        Ok((0..n).map(untouched).collect::<Vec<_>>())
-    })?;
+    let (width, approximates) = (images.width(), model.usage().approximates);
+    let pixels = images.values()?;
+    let untouched = |i: usize| Outcome {
+        id: batch.ids[i],
+        label: batch.labels[i],
+        clean_prediction: clean_predictions[i],
+        target: targets.as_ref().map(|targets| targets[i]),
+        found: clean_predictions[i] != batch.labels[i],
+        by: if clean_predictions[i] == batch.labels[i] { "" } else { "clean" }.into(),
+        image: pixels[i * width..(i + 1) * width].to_vec(),
+        prediction: clean_predictions[i],
+        distance: if clean_predictions[i] == batch.labels[i] { f64::INFINITY } else { 0.0 },
+        found_8bit: clean_predictions[i] != batch.labels[i],
+        forwards: 0,
+        backwards: 0,
+        unconfirmed: approximates.then_some(0),
+    };
+    let mut outcomes: Vec<Outcome> = (0..n).map(untouched).collect();
     for (row, i) in attacked.iter().enumerate() {
         outcomes[*i].forwards = search.forwards[row];
         outcomes[*i].backwards = search.backwards[row];
-        outcomes[*i].unconfirmed = model.approximates().then(|| search.unconfirmed[row]);
+        outcomes[*i].unconfirmed = approximates.then(|| search.unconfirmed[row]);
     }
     let found: Vec<(usize, super::search::Found)> = search
         .found
@@ -284,8 +284,8 @@ fn verify(
     let predict = |image: &dyn Fn(&[f32]) -> Vec<f32>| -> Result<Vec<u32>> {
         let data: Vec<f32> = found.iter().flat_map(|(_, f)| image(&f.image)).collect();
         let [c, h, w] = shape;
-        let images = Tensor::from_vec(data, (found.len(), c, h, w), &Device::Cpu)?;
-        predicted(model, &images, &model.judged(&images)?)
+        let images = Rows::new(&Place::default(), [found.len(), c, h, w], data)?;
+        predicted(model, &images, &model.exact_logits(&images)?)
     };
     let exact = predict(&|image| image.to_vec())?;
     let rounded = predict(&|image| image.iter().map(|v| (v * 255.0).round() / 255.0).collect())?;
@@ -312,30 +312,27 @@ fn verify(
 fn choose_targets(
     rule: Targets,
     batch: &Batch,
-    clean_logits: &Tensor,
+    clean_logits: &Rows,
     request: &Request,
 ) -> Result<Vec<u32>> {
-    let classes = clean_logits.dim(1)?;
+    let classes = clean_logits.width();
     let stream = Stream::new(request.seed, "target");
-    with_slice::<f32, _>(clean_logits, |logits| {
-        let choose = |(i, z): (usize, &[f32])| {
-            let label = batch.labels[i] as usize;
-            let after = |k: usize| ((label + 1 + k) % classes) as u32;
-            match rule {
-                Targets::LeastLikely => {
-                    let other = |a: &usize| *a != label;
-                    (0..classes)
-                        .filter(other)
-                        .min_by(|a, b| z[*a].total_cmp(&z[*b]))
-                        .unwrap_or(label) as u32
-                }
-                Targets::Random => after(stream.draw(batch.ids[i], 0).below(0, classes - 1)),
-                Targets::Next => after(0),
-                Targets::Class(class) => class,
+    let choose = |(i, z): (usize, &[f32])| {
+        let label = batch.labels[i] as usize;
+        let after = |k: usize| ((label + 1 + k) % classes) as u32;
+        match rule {
+            Targets::LeastLikely => {
+                let other = |a: &usize| *a != label;
+                (0..classes).filter(other).min_by(|a, b| z[*a].total_cmp(&z[*b])).unwrap_or(label)
+                    as u32
             }
-        };
-        Ok(logits.chunks_exact(classes).enumerate().map(choose).collect())
-    })
+            Targets::Random => after(stream.draw(batch.ids[i], 0).below(0, classes - 1)),
+            Targets::Next => after(0),
+            Targets::Class(class) => class,
+        }
+    };
+    let logits = clean_logits.values()?;
+    Ok(logits.chunks_exact(classes.max(1)).enumerate().map(choose).collect())
 }
 
 fn check(model: &dyn Classifier, batch: &Batch, request: &Request) -> Result<()> {

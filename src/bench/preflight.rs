@@ -19,18 +19,15 @@ pub(super) fn returns_logits(
 ) -> Result<()> {
     let first: Vec<usize> = (0..data.info().len.min(FIRST)).collect();
     let batch = data.read(&first)?;
-    let logits = model.logits(&batch.images)?;
+    let logits = model.logits(&batch.rows()?)?;
     let subject = || format!("model {}", model.info().name);
-    with_slice::<f32, _>(&logits, |z| {
-        if !z.iter().all(|v| v.is_finite()) {
-            return Err(Error::setting(
-                subject(),
-                "returns NaN or infinity on the first images",
-                "check the weights and the normalisation",
-            ));
-        }
-        Ok(())
-    })?;
+    if !logits.values()?.iter().all(|v| v.is_finite()) {
+        return Err(Error::setting(
+            subject(),
+            "returns NaN or infinity on the first images",
+            "check the weights and the normalisation",
+        ));
+    }
     let classes = predictions(&logits)?;
     let one = |classes: &[u32]| classes.iter().all(|class| *class == classes[0]);
     if !one(&batch.labels) && one(&classes) {

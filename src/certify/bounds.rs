@@ -104,7 +104,7 @@ pub fn bound_batch(
     settings.validate()?;
     let bounder = bounder(network)?;
     // The margins are those of the CPU's arithmetic.
-    let logits = network.logits_on_cpu(&batch.images)?.to_vec2::<f32>()?;
+    let logits = network.logits_on_cpu(&batch.rows()?)?.tensor()?.to_vec2::<f32>()?;
     let images = nchw_to_nhwc(&batch.images)?.flatten_from(1)?.to_vec2::<f32>()?;
     let model: String = network.info().identity.chars().take(16).collect();
     let digests = batch.digests()?;

@@ -175,23 +175,24 @@ impl<'a> Sampler<'a> {
             let job = &self.queue[place.active].job;
             self.noise.apply(job.pixels, job.stream.draw(job.image, place.sample), out);
         });
-        let shape = (places.len(), channels, height, width);
-        let logits = self.model.logits(&Tensor::from_vec(noisy, shape, &self.device)?)?;
-        if logits.dims() != [places.len(), info.classes] {
+        let shape = [places.len(), channels, height, width];
+        let noisy = Rows::new(&crate::rows::Place::default(), shape, noisy)?;
+        let logits = self.model.logits(&noisy)?;
+        if logits.shape() != [places.len(), info.classes] {
             return Err(Error::setting(
                 format!("model `{}`", info.name),
                 format!(
                     "logits of shape {:?} for {} images of {} classes",
-                    logits.dims(),
+                    logits.shape(),
                     places.len(),
                     info.classes
                 ),
                 "state the number of classes that the network has",
             ));
         }
-        let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-        let class = |(row, place): (&Vec<f32>, &Place)| argmax(row).ok_or_else(|| self.nan(place));
-        rows.iter().zip(places).map(class).collect()
+        let values = logits.values()?;
+        let class = |(row, place): (&[f32], &Place)| argmax(row).ok_or_else(|| self.nan(place));
+        values.chunks_exact(info.classes.max(1)).zip(places).map(class).collect()
     }
 
     /// As [`Sampler::classify`], by a network that adds the noise on its own device; `None` if it or the

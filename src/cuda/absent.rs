@@ -2,8 +2,6 @@
 
 use std::convert::Infallible;
 
-use candle_core::Tensor;
-
 use super::{Argument, Noisy};
 use crate::device::Precision;
 use crate::error::Result;
@@ -22,10 +20,6 @@ pub(crate) struct Network(Infallible);
 /// A batch on a GPU.
 #[derive(Debug)]
 pub(crate) struct Linearised(Infallible);
-
-/// The same of a batch that stays there.
-#[derive(Debug)]
-pub(crate) struct ResidentLinearised(Infallible);
 
 /// A GPU as the place of batches.
 #[derive(Debug, Clone)]
@@ -91,27 +85,6 @@ impl Network {
         match self.0 {}
     }
 
-    pub(crate) fn logits(&self, _: &Tensor, _: Precision) -> Result<Tensor> {
-        match self.0 {}
-    }
-
-    pub(crate) fn gradient(
-        &self,
-        _: &Tensor,
-        _: Precision,
-        _: &dyn Fn(usize, &Tensor) -> Result<Tensor>,
-    ) -> Result<(Tensor, Tensor)> {
-        match self.0 {}
-    }
-
-    pub(crate) fn linearise(&self, _: &Tensor, _: Precision) -> Result<(Tensor, Linearised)> {
-        match self.0 {}
-    }
-
-    pub(crate) fn pull(&self, at: &Linearised, _: &Tensor) -> Result<Tensor> {
-        match at.0 {}
-    }
-
     pub(crate) fn noisy_classes(&self, _: &Noisy<'_>, _: Precision) -> Result<Vec<Option<u32>>> {
         match self.0 {}
     }
@@ -120,11 +93,11 @@ impl Network {
         match self.0 {}
     }
 
-    pub(crate) fn resident_logits(&self, _: &Array, _: usize, _: Precision) -> Result<Array> {
+    pub(crate) fn logits(&self, _: &Array, _: usize, _: Precision) -> Result<Array> {
         match self.0 {}
     }
 
-    pub(crate) fn resident_losses(
+    pub(crate) fn evaluate(
         &self,
         _: (&Array, &Array, Option<&Array>),
         _: usize,
@@ -134,16 +107,16 @@ impl Network {
         match self.0 {}
     }
 
-    pub(crate) fn linearise_resident(
+    pub(crate) fn linearise(
         &self,
         _: &Array,
         _: usize,
         _: Precision,
-    ) -> Result<(Array, ResidentLinearised)> {
+    ) -> Result<(Array, Linearised)> {
         match self.0 {}
     }
 
-    pub(crate) fn pull_resident(&self, at: &ResidentLinearised, _: &Array) -> Result<Array> {
+    pub(crate) fn pull(&self, at: &Linearised, _: &Array) -> Result<Array> {
         match at.0 {}
     }
 }

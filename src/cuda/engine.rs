@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
-
 use super::gpu::{Address, Gpu, Memory, arguments, size};
 use super::network::Network;
 use super::run::{Batch, Runner};
@@ -13,7 +11,6 @@ use super::{Noisy, PixelNoise};
 use crate::device::Precision;
 use crate::error::Result;
 use crate::nn::Program;
-use crate::ops::with_slice;
 use crate::rng::Draw;
 
 /// Images that a GPU computes at once, at most: more fill no GPU better.
@@ -171,13 +168,6 @@ impl Engine {
         Ok(Ready { memory, outside, images, precision, pullback })
     }
 
-    /// Copies `pixels` `[N, C, H, W]` to where the network reads them.
-    pub(super) fn load(&mut self, batch: &Ready, network: &Network, pixels: &[f32]) -> Result<()> {
-        self.held = None;
-        self.gpu.write(batch.outside, pixels)?;
-        self.turn(batch, network, batch.outside)
-    }
-
     /// Brings the images `[N, C, H, W]` at `from` to where the network reads them, in its order.
     pub(super) fn turn(&self, batch: &Ready, network: &Network, from: Address) -> Result<()> {
         let [c, h, w] = network.shape;
@@ -186,50 +176,6 @@ impl Engine {
         let to = runner.images(&batch.of(&self.gpu));
         let arguments = arguments![from, to, size(total), c, h * w, false];
         self.gpu.launch_for(runner.numbers[0], "to_nhwc", total, &arguments)
-    }
-
-    /// Logits of the images that are there.
-    pub(super) fn forward(&self, batch: &Ready, network: &Network) -> Result<Vec<f32>> {
-        let inside = batch.of(&self.gpu);
-        let runner = self.runner(batch.precision);
-        runner.forward(&inside)?;
-        let mut logits = vec![0.0; batch.images * network.classes];
-        self.gpu.read(runner.logits(&inside), &mut logits)?;
-        Ok(logits)
-    }
-
-    pub(super) fn forward_all(
-        &mut self,
-        network: &Network,
-        pixels: &[f32],
-        n: usize,
-        precision: Precision,
-    ) -> Result<Vec<f32>> {
-        let width = pixels.len() / n.max(1);
-        let mut logits = Vec::with_capacity(n * network.classes);
-        self.in_parts(n, false, precision, |engine, first, count| {
-            let batch = engine.ready(network, count, false, precision)?;
-            engine.load(&batch, network, &pixels[first * width..(first + count) * width])?;
-            logits.extend(engine.forward(&batch, network)?);
-            Ok(())
-        })?;
-        Ok(logits)
-    }
-
-    /// Gradient `[N, C, H, W]` for the cotangent `[N, K]` at the images of the last forward pass.
-    pub(super) fn pull(
-        &self,
-        batch: &Ready,
-        network: &Network,
-        cotangent: &Tensor,
-    ) -> Result<Vec<f32>> {
-        let inside = batch.of(&self.gpu);
-        let runner = self.runner(batch.precision);
-        with_slice::<f32, _>(cotangent, |g| self.gpu.write(runner.cotangent(&inside), g))?;
-        self.pull_to(batch, network, batch.outside)?;
-        let mut gradient = vec![0.0; batch.images * network.shape.iter().product::<usize>()];
-        self.gpu.read(batch.outside, &mut gradient)?;
-        Ok(gradient)
     }
 
     /// Writes the gradient `[N, C, H, W]` for the cotangent that is there to `to`.

@@ -26,9 +26,9 @@ mod layout;
 #[cfg(feature = "cuda")]
 mod network;
 #[cfg(feature = "cuda")]
-mod plan;
+mod passes;
 #[cfg(feature = "cuda")]
-mod resident;
+mod plan;
 #[cfg(feature = "cuda")]
 mod run;
 #[cfg(feature = "cuda")]

@@ -4,17 +4,15 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::Noisy;
 use super::array::Home;
-use super::engine::{Engine, Part};
+use super::engine::Engine;
 use super::gpu::Gpu;
 use crate::device::Precision;
 use crate::error::Result;
 use crate::nn::Program;
-use crate::ops::with_slice;
 
 /// Images at a time for attacks, for each GPU: enough to fill it, few enough that little work is lost when
 /// a run is killed in the middle of them.
@@ -37,15 +35,6 @@ impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Network").field("gpus", &self.engines.len()).finish_non_exhaustive()
     }
-}
-
-/// A batch around which the network can be pulled back.
-#[derive(Debug)]
-pub(crate) struct Linearised {
-    images: Tensor,
-    engine: usize,
-    ticket: u64,
-    precision: Precision,
 }
 
 impl Network {
@@ -101,93 +90,6 @@ impl Network {
         self.engines.iter().map(of).sum()
     }
 
-    /// Logits `[N, K]` of `images` `[N, C, H, W]`.
-    pub(crate) fn logits(&self, images: &Tensor, precision: Precision) -> Result<Tensor> {
-        let (_, mut engine) = self.free_engine();
-        let n = images.dim(0)?;
-        let logits =
-            with_slice::<f32, _>(images, |pixels| engine.forward_all(self, pixels, n, precision))?;
-        Ok(Tensor::from_vec(logits, (n, self.classes), &Device::Cpu)?)
-    }
-
-    /// Logits `[N, K]` and the gradient `[N, C, H, W]` for the cotangent that `cotangent(first, logits)`
-    /// gives of some images' logits.
-    pub(crate) fn gradient(
-        &self,
-        images: &Tensor,
-        precision: Precision,
-        cotangent: &dyn Fn(usize, &Tensor) -> Result<Tensor>,
-    ) -> Result<(Tensor, Tensor)> {
-        let (_, mut engine) = self.free_engine();
-        let n = images.dim(0)?;
-        let (mut logits, mut gradient) = (Vec::new(), Vec::new());
-        with_slice::<f32, _>(images, |pixels| {
-            let width = pixels.len() / n.max(1);
-            engine.in_parts(n, true, precision, |engine, first, count| {
-                let batch = engine.ready(self, count, true, precision)?;
-                engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
-                let part = engine.forward(&batch, self)?;
-                let z = Tensor::from_slice(&part, (count, self.classes), &Device::Cpu)?;
-                let back = engine.pull(&batch, self, &cotangent(first, &z)?)?;
-                logits.extend(part);
-                gradient.extend(back);
-                Ok(())
-            })
-        })?;
-        let logits = Tensor::from_vec(logits, (n, self.classes), &Device::Cpu)?;
-        Ok((logits, Tensor::from_vec(gradient, images.shape(), &Device::Cpu)?))
-    }
-
-    /// Logits `[N, K]` and the batch for [`Network::pull`].
-    pub(crate) fn linearise(
-        &self,
-        images: &Tensor,
-        precision: Precision,
-    ) -> Result<(Tensor, Linearised)> {
-        let (number, mut engine) = self.free_engine();
-        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        let n = images.dim(0)?;
-        let mut logits = Vec::new();
-        with_slice::<f32, _>(images, |pixels| {
-            let width = pixels.len() / n.max(1);
-            engine.in_parts(n, true, precision, |engine, first, count| {
-                let batch = engine.ready(self, count, true, precision)?;
-                engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
-                logits.extend(engine.forward(&batch, self)?);
-                engine.held = Some(Part { ticket, first, count });
-                Ok(())
-            })
-        })?;
-        let logits = Tensor::from_vec(logits, (n, self.classes), &Device::Cpu)?;
-        let images = images.clone();
-        Ok((logits, Linearised { images, engine: number, ticket, precision }))
-    }
-
-    /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)`. The forward pass is repeated if another one
-    /// has come between.
-    pub(crate) fn pull(&self, at: &Linearised, cotangent: &Tensor) -> Result<Tensor> {
-        let mut engine = self.engines[at.engine].lock().unwrap_or_else(PoisonError::into_inner);
-        let n = at.images.dim(0)?;
-        let mut gradient = Vec::new();
-        with_slice::<f32, _>(&at.images, |pixels| {
-            let width = pixels.len() / n.max(1);
-            engine.in_parts(n, true, at.precision, |engine, first, count| {
-                let part = Part { ticket: at.ticket, first, count };
-                let there = engine.held == Some(part);
-                let batch = engine.ready(self, count, true, at.precision)?;
-                if !there {
-                    engine.load(&batch, self, &pixels[first * width..(first + count) * width])?;
-                    engine.runner(at.precision).forward(&batch.of(&engine.gpu))?;
-                }
-                let g = cotangent.narrow(0, first, count)?;
-                gradient.extend(engine.pull(&batch, self, &g)?);
-                engine.held = Some(part);
-                Ok(())
-            })
-        })?;
-        Ok(Tensor::from_vec(gradient, at.images.shape(), &Device::Cpu)?)
-    }
-
     /// The class of every noisy copy, `None` where a logit is NaN. Noise, network and the search for the
     /// largest logit stay on the GPUs, which share the copies.
     pub(crate) fn noisy_classes(
@@ -200,7 +102,7 @@ impl Network {
         let classes = parts
             .into_par_iter()
             .map(|copies| {
-                let (_, mut engine) = self.free_engine();
+                let mut engine = self.free_engine();
                 engine.noisy_classes(self, noisy, copies, precision)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -236,13 +138,13 @@ impl Network {
     }
 
     /// A GPU that is idle, or the next one when it will be.
-    fn free_engine(&self) -> (usize, MutexGuard<'_, Engine>) {
+    fn free_engine(&self) -> MutexGuard<'_, Engine> {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % self.engines.len();
         for number in (start..self.engines.len()).chain(0..start) {
             if let Ok(engine) = self.engines[number].try_lock() {
-                return (number, engine);
+                return engine;
             }
         }
-        (start, self.engines[start].lock().unwrap_or_else(PoisonError::into_inner))
+        self.engines[start].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

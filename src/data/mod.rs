@@ -40,6 +40,7 @@ use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::hub::{self, Kind, Reference};
 use crate::ops::with_slice;
+use crate::rows::Rows;
 
 pub use ahead::ahead;
 pub(crate) use array::Array;
@@ -201,6 +202,14 @@ impl Batch {
     /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
+    }
+
+    /// The images as rows in the computer's memory, as networks take them.
+    ///
+    /// # Errors
+    /// If they are not f32 on the CPU.
+    pub fn rows(&self) -> Result<Rows> {
+        Rows::of_tensor(&self.images)
     }
 
     /// Identity of each image: [`image_digest`] of its label and its pixels. Where it lies, in which

@@ -1,11 +1,12 @@
 //! Any `candle_nn::Module` as a classifier: gradients come from candle's autograd, which also
 //! computes what only training needs, so this is several times slower than a network from the zoo.
 
-use candle_core::{Tensor, Var};
+use candle_core::Var;
 use candle_nn::Module;
 
-use super::{Classifier, ModelInfo, Pullback};
+use super::{Classifier, ModelInfo, Pull};
 use crate::error::Result;
+use crate::rows::Rows;
 
 /// A user's own module that maps images `[N, C, H, W]` in [0, 1] to logits `[N, K]`. Its
 /// normalisation must be part of it, and layers such as dropout and batch norm must be in evaluation
@@ -32,21 +33,21 @@ impl<M: Module + Send + Sync> Classifier for CandleClassifier<M> {
         &self.info
     }
 
-    fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        Ok(self.module.forward(images)?)
+    fn logits(&self, images: &Rows) -> Result<Rows> {
+        Rows::from_tensor(&images.place(), &self.module.forward(&images.tensor()?)?)
     }
 
-    fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
-        let input = Var::from_tensor(images)?;
+    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
+        let (input, place) = (Var::from_tensor(&images.tensor()?)?, images.place());
         let logits = self.module.forward(input.as_tensor())?;
-        let detached = logits.detach();
-        let pullback = Pullback::new(move |g: &Tensor| {
-            let grads = (&logits * g)?.sum_all()?.backward()?;
+        let detached = Rows::from_tensor(&place, &logits.detach())?;
+        let pull = move |cotangent: &Rows| {
+            let grads = (&logits * cotangent.tensor()?)?.sum_all()?.backward()?;
             match grads.get(input.as_tensor()) {
-                Some(grad) => Ok(grad.clone()),
-                None => Ok(input.zeros_like()?),
+                Some(grad) => Rows::from_tensor(&place, grad),
+                None => Rows::from_tensor(&place, &input.zeros_like()?),
             }
-        });
-        Ok((detached, pullback))
+        };
+        Ok((detached, Box::new(pull)))
     }
 }

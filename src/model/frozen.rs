@@ -7,16 +7,14 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::{
-    Classifier, Cotangent, Evaluation, ModelInfo, Noisy, Pull, Pullback, linearise_by_tensors,
-    losses_by_tensors,
-};
+use super::{Classifier, Evaluation, ModelInfo, Noisy, Pull, Usage};
 use crate::cuda;
 use crate::device::{self, Precision};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::nn::{Kept, Layer, Program, Shape};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
+use crate::ops::with_slice;
 use crate::rows::{Place, Rows};
 
 /// Bytes of the largest activation of a chunk, least and most. The least stays in an L2 cache.
@@ -79,7 +77,7 @@ impl FrozenNetwork {
     }
 
     /// Lets the pullbacks of all threads keep `bytes` (2 GiB by default). What does not fit is computed
-    /// a second time, with the same results. [`Classifier::gradient`] needs none of it: there only the
+    /// a second time, with the same results. [`Classifier::evaluate`] needs none of it: there only the
     /// chunks at hand are kept.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
@@ -168,35 +166,43 @@ impl FrozenNetwork {
     ///
     /// # Errors
     /// As there.
-    pub fn logits_on_cpu(&self, images: &Tensor) -> Result<Tensor> {
-        let logits = self
-            .chunks(images)?
+    pub fn logits_on_cpu(&self, images: &Rows) -> Result<Rows> {
+        let (chunks, pixels) = (self.chunks(images)?, images.values()?);
+        let logits = chunks
             .into_par_iter()
-            .map(|(first, count)| {
-                self.fused.forward(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)
-            })
+            .map(|chunk| numbers(&self.fused.forward(&self.read(&pixels, chunk)?)?))
             .collect::<Result<Vec<_>>>()?;
-        join(logits, [0, self.info.classes])
+        self.joined(images, [self.info.classes], logits)
     }
 
     /// Splits a batch into chunks of images, `(first, count)`.
-    fn chunks(&self, images: &Tensor) -> Result<Vec<(usize, usize)>> {
-        let n = self.check(images)?;
+    fn chunks(&self, images: &Rows) -> Result<Vec<(usize, usize)>> {
+        self.check(images)?;
+        let n = images.len();
         let share = n.div_ceil(rayon::current_num_threads()).clamp(1, self.images_per_chunk);
         Ok((0..n).step_by(share).map(|first| (first, share.min(n - first))).collect())
     }
 
-    /// Number of images, if they are of the network's shape and kind.
-    fn check(&self, images: &Tensor) -> Result<usize> {
-        let (n, c, h, w) = images.dims4()?;
-        self.check_shape(&[c, h, w])?;
-        if images.dtype() != DType::F32 {
-            return Err(Error::setting("images", "are not f32", "convert them to f32 in [0, 1]"));
-        }
-        Ok(n)
+    /// The images of a chunk of `pixels` as the network reads them, `[N, H, W, C]`.
+    fn read(&self, pixels: &[f32], (first, count): (usize, usize)) -> Result<Tensor> {
+        let [c, h, w] = self.info.input_shape;
+        let length = c * h * w;
+        let own = &pixels[first * length..(first + count) * length];
+        nchw_to_nhwc(&Tensor::from_slice(own, (count, c, h, w), &Device::Cpu)?)
     }
 
-    fn check_shape(&self, shape: &[usize]) -> Result<()> {
+    /// What the chunks of `images` gave, as rows of this shape where the images are.
+    fn joined<const R: usize>(
+        &self,
+        images: &Rows,
+        shape: [usize; R],
+        chunks: Vec<Vec<f32>>,
+    ) -> Result<Rows> {
+        Rows::new(&images.place(), [&[images.len()], &shape[..]].concat(), chunks.concat())
+    }
+
+    fn check(&self, images: &Rows) -> Result<()> {
+        let shape = &images.shape()[1..];
         if shape == self.info.input_shape {
             return Ok(());
         }
@@ -207,25 +213,24 @@ impl FrozenNetwork {
         ))
     }
 
-    /// The GPUs, if the network is there, and the precision of searches, for these images.
-    fn gpu(&self, images: &Tensor) -> Result<Option<(&cuda::Network, Precision)>> {
+    /// The GPUs, if the network is there, the precision of searches, and the images on one of them.
+    fn on_gpu(&self, images: &Rows) -> Result<Option<(&cuda::Network, Precision, Rows)>> {
         let Some((network, precision)) = &self.gpu else { return Ok(None) };
         self.check(images)?;
-        Ok(Some((network.as_ref(), *precision)))
+        Ok(Some((network.as_ref(), *precision, images.at(&self.home())?)))
     }
-}
 
-impl FrozenNetwork {
-    /// The same for images that lie on a GPU already, and where.
-    fn resident<'a, 'b>(
-        &'a self,
-        images: &'b Rows,
-    ) -> Result<Option<(&'a cuda::Network, Precision, &'b cuda::Array)>> {
-        let (Some((network, precision)), Some(array)) = (&self.gpu, images.array()) else {
-            return Ok(None);
-        };
-        self.check_shape(&images.shape()[1..])?;
-        Ok(Some((network.as_ref(), *precision, array)))
+    /// Logits by the GPUs, in `precision`, where the images are.
+    fn logits_on_gpu(
+        &self,
+        network: &cuda::Network,
+        images: &Rows,
+        there: &Rows,
+        precision: Precision,
+    ) -> Result<Rows> {
+        let Some(array) = there.array() else { return self.logits_on_cpu(images) };
+        let logits = network.logits(array, images.len(), precision)?;
+        Rows::of_array([images.len(), self.info.classes], logits).at(&images.place())
     }
 }
 
@@ -234,148 +239,139 @@ impl Classifier for FrozenNetwork {
         &self.info
     }
 
-    fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        if let Some((network, precision)) = self.gpu(images)? {
-            return network.logits(images, precision);
+    fn logits(&self, images: &Rows) -> Result<Rows> {
+        match self.on_gpu(images)? {
+            Some((network, precision, there)) => {
+                self.logits_on_gpu(network, images, &there, precision)
+            }
+            None => self.logits_on_cpu(images),
         }
-        self.logits_on_cpu(images)
     }
 
-    fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
-        if let Some((network, precision)) = self.gpu(images)? {
-            let (logits, at) = network.linearise(images, precision)?;
-            return Ok((logits, Pullback::new(move |g| network.pull(&at, g))));
+    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
+        let (n, shape, place) = (images.len(), images.shape().to_vec(), images.place());
+        if let Some((network, precision, there)) = self.on_gpu(images)?
+            && let Some(array) = there.array()
+        {
+            let (logits, at) = network.linearise(array, n, precision)?;
+            let (logits, home) = (Rows::of_array([n, self.info.classes], logits), there.place());
+            let outside = place.clone();
+            let pull = move |cotangent: &Rows| match cotangent.at(&home)?.array() {
+                Some(array) => {
+                    Rows::of_array(shape.as_slice(), network.pull(&at, array)?).at(&outside)
+                }
+                None => Err(Error::setting("cotangent", "is not on the GPU", "")),
+            };
+            return Ok((logits.at(&place)?, Box::new(pull)));
         }
-        let chunks = self.chunks(images)?;
-        let images = images.clone();
-        let chunk =
-            move |(first, count): (usize, usize)| nchw_to_nhwc(&images.narrow(0, first, count)?);
+        let (chunks, pixels) = (self.chunks(images)?, images.values()?);
         let room = self.memory / rayon::current_num_threads() / self.kept_per_image()?.max(1);
-        let (logits, kept): (Vec<Tensor>, Vec<Option<Kept>>) = chunks
+        let (logits, kept): (Vec<Vec<f32>>, Vec<Option<Kept>>) = chunks
             .par_iter()
-            .map(|(first, count)| {
-                let x = chunk((*first, *count))?;
-                if first + count > room {
-                    return Ok((self.fused.forward(&x)?, None));
+            .map(|chunk| {
+                let x = self.read(&pixels, *chunk)?;
+                if chunk.0 + chunk.1 > room {
+                    return Ok((numbers(&self.fused.forward(&x)?)?, None));
                 }
                 let (logits, kept) = self.fused.save(&x)?;
-                Ok((logits, Some(kept)))
+                Ok((numbers(&logits)?, Some(kept)))
             })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .unzip();
-        let [c, h, w] = self.info.input_shape;
-        let pullback = Pullback::new(move |g: &Tensor| {
-            let grads = chunks
+        let logits = self.joined(images, [self.info.classes], logits)?;
+        let pull = move |cotangent: &Rows| {
+            let g = cotangent.tensor()?;
+            let gradients = chunks
                 .par_iter()
                 .zip(&kept)
-                .map(|((first, count), kept)| {
-                    let g = g.narrow(0, *first, *count)?;
-                    nhwc_to_nchw(&match kept {
+                .map(|(chunk, kept)| {
+                    let g = g.narrow(0, chunk.0, chunk.1)?;
+                    let x = match kept {
                         Some(kept) => self.fused.pullback(kept, &g)?,
                         None => {
-                            let (_, kept) = self.fused.save(&chunk((*first, *count))?)?;
+                            let (_, kept) = self.fused.save(&self.read(&pixels, *chunk)?)?;
                             self.fused.pullback_once(kept, &g)?
                         }
-                    })
+                    };
+                    numbers(&nhwc_to_nchw(&x)?)
                 })
                 .collect::<Result<Vec<_>>>()?;
-            join(grads, [0, c, h, w])
-        });
-        Ok((join(logits, [0, self.info.classes])?, pullback))
-    }
-
-    fn gradient(&self, images: &Tensor, cotangent: &Cotangent<'_>) -> Result<(Tensor, Tensor)> {
-        if let Some((network, precision)) = self.gpu(images)? {
-            return network.gradient(images, precision, cotangent);
-        }
-        let (logits, gradients) = self
-            .chunks(images)?
-            .into_par_iter()
-            .map(|(first, count)| {
-                let (logits, kept) =
-                    self.fused.save(&nchw_to_nhwc(&images.narrow(0, first, count)?)?)?;
-                let g = cotangent(first, &logits)?;
-                Ok((logits, nhwc_to_nchw(&self.fused.pullback_once(kept, &g)?)?))
-            })
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .unzip();
-        let [c, h, w] = self.info.input_shape;
-        Ok((join(logits, [0, self.info.classes])?, join(gradients, [0, c, h, w])?))
-    }
-
-    fn home(&self) -> Place {
-        self.gpu.as_ref().map_or_else(Place::default, |(network, _)| Place::gpu(network.home()))
-    }
-
-    fn logits_of(&self, images: &Rows) -> Result<Rows> {
-        let Some((network, precision, array)) = self.resident(images)? else {
-            return Rows::from_tensor(&images.place(), &self.logits(&images.tensor()?)?);
+            Rows::new(&place, shape.as_slice(), gradients.concat())
         };
-        let logits = network.resident_logits(array, images.len(), precision)?;
-        Ok(Rows::of_array([images.len(), self.info.classes], logits))
+        Ok((logits, Box::new(pull)))
     }
 
-    fn losses_of(
+    fn evaluate(
         &self,
         images: &Rows,
         loss: Loss,
         labels: &Rows,
         targets: &Rows,
     ) -> Result<Evaluation> {
-        let n = images.len();
-        let (Some((network, precision, array)), Some(labels)) =
-            (self.resident(images)?, labels.array())
-        else {
-            return losses_by_tensors(self, images, loss, labels, targets);
-        };
-        let targets = targets.given().and_then(Rows::array);
-        let [logits, losses, gradient] =
-            network.resident_losses((array, labels, targets), n, precision, loss)?;
+        let (n, place) = (images.len(), images.place());
+        if let Some((network, precision, there)) = self.on_gpu(images)?
+            && let (home, Some(array)) = (there.place(), there.array())
+            && let (labels, targets) = (labels.at(&home)?, targets.at(&home)?)
+            && let Some(labels) = labels.array()
+        {
+            let targets = targets.given().and_then(Rows::array);
+            let [logits, losses, gradient] =
+                network.evaluate((array, labels, targets), n, precision, loss)?;
+            return Ok(Evaluation {
+                logits: Rows::of_array([n, self.info.classes], logits).at(&place)?,
+                losses: Rows::of_array([n], losses).at(&place)?,
+                gradient: Rows::of_array(images.shape(), gradient).at(&place)?,
+            });
+        }
+        let (chunks, pixels) = (self.chunks(images)?, images.values()?);
+        let labels = labels.to_classes()?;
+        let targets = targets.given().map(Rows::to_classes).transpose()?;
+        let parts = chunks
+            .into_par_iter()
+            .map(|chunk| {
+                let (logits, kept) = self.fused.save(&self.read(&pixels, chunk)?)?;
+                let rows = chunk.0..chunk.0 + chunk.1;
+                let targets = targets.as_ref().map(|targets| &targets[rows.clone()]);
+                let at = loss.evaluate(&logits, &labels[rows], targets)?;
+                let gradient = nhwc_to_nchw(&self.fused.pullback_once(kept, &at.cotangent)?)?;
+                Ok((numbers(&logits)?, at.values, numbers(&gradient)?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let (mut logits, mut losses, mut gradients) = (Vec::new(), Vec::new(), Vec::new());
+        for (z, values, gradient) in parts {
+            logits.push(z);
+            losses.extend(values);
+            gradients.push(gradient);
+        }
         Ok(Evaluation {
-            logits: Rows::of_array([n, self.info.classes], logits),
-            losses: Rows::of_array([n], losses),
-            gradient: Rows::of_array(images.shape(), gradient),
+            logits: self.joined(images, [self.info.classes], logits)?,
+            losses: Rows::numbers(&place, losses)?,
+            gradient: self.joined(images, self.info.input_shape, gradients)?,
         })
     }
 
-    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
-        let Some((network, precision, array)) = self.resident(images)? else {
-            return linearise_by_tensors(self, images);
-        };
-        let (n, shape) = (images.len(), images.shape().to_vec());
-        let (logits, at) = network.linearise_resident(array, n, precision)?;
-        let pull = move |cotangent: &Rows| match cotangent.array() {
-            Some(array) => Ok(Rows::of_array(shape.as_slice(), network.pull_resident(&at, array)?)),
-            None => Err(Error::setting(
-                "cotangent",
-                "is not on the GPU where the images are",
-                "make it at the place of the logits",
-            )),
-        };
-        Ok((Rows::of_array([n, self.info.classes], logits), Box::new(pull)))
-    }
-
-    fn lanes(&self) -> usize {
-        match &self.gpu {
-            Some((network, _)) => network.lanes(),
-            None => rayon::current_num_threads(),
+    fn exact_logits(&self, images: &Rows) -> Result<Rows> {
+        match self.on_gpu(images)? {
+            Some((network, _, there)) => {
+                self.logits_on_gpu(network, images, &there, Precision::F32)
+            }
+            None => self.logits_on_cpu(images),
         }
     }
 
-    fn batch(&self) -> Option<usize> {
-        self.gpu.as_ref().map(|(network, precision)| network.batch(*precision))
+    fn home(&self) -> Place {
+        self.gpu.as_ref().map_or_else(Place::default, |(network, _)| Place::gpu(network.home()))
     }
 
-    fn approximates(&self) -> bool {
-        self.gpu.as_ref().is_some_and(|(_, precision)| *precision != Precision::F32)
-    }
-
-    fn judged(&self, images: &Tensor) -> Result<Tensor> {
-        match self.gpu(images)? {
-            Some((network, _)) => network.logits(images, Precision::F32),
-            None => self.logits_on_cpu(images),
+    fn usage(&self) -> Usage {
+        match &self.gpu {
+            Some((network, precision)) => Usage {
+                lanes: network.lanes(),
+                batch: Some(network.batch(*precision)),
+                approximates: *precision != Precision::F32,
+            },
+            None => Usage::default(),
         }
     }
 
@@ -385,13 +381,9 @@ impl Classifier for FrozenNetwork {
     }
 }
 
-/// The chunks as one batch; `empty` is the shape of a batch of no images.
-fn join<const R: usize>(chunks: Vec<Tensor>, empty: [usize; R]) -> Result<Tensor> {
-    match chunks.as_slice() {
-        [] => Ok(Tensor::zeros(empty.as_slice(), DType::F32, &Device::Cpu)?),
-        [one] => Ok(one.clone()),
-        many => Ok(Tensor::cat(many, 0)?),
-    }
+/// The numbers of a tensor, in row-major order.
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    with_slice::<f32, _>(tensor, |numbers| Ok(numbers.to_vec()))
 }
 
 #[cfg(test)]
@@ -406,21 +398,23 @@ mod tests {
         let network = |memory| load(path, &Declared::default()).unwrap().0.memory(memory);
         let mut pixels = vec![0.0; 40 * 64];
         Stream::new(0, "frozen test").draw(0, 0).uniform(&mut pixels);
-        let images = Tensor::from_vec(pixels, (40, 1, 8, 8), &Device::Cpu).unwrap();
-        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let cotangent = |logits: &Tensor| logits.sqr().map_err(Error::from);
+        let images = Rows::new(&Place::default(), [40, 1, 8, 8], pixels).unwrap();
+        let (labels, none) = (vec![3; 40], Rows::none(&Place::default()).unwrap());
+        let classes = Rows::classes(&Place::default(), &labels).unwrap();
         let whole = network(MEMORY);
-        let (logits, gradient) = whole.gradient(&images, &|_, logits| cotangent(logits)).unwrap();
+        let at = whole.evaluate(&images, Loss::CrossEntropy, &classes, &none).unwrap();
         let per_image = whole.kept_per_image().unwrap();
         // A bit for each element that comes out of its four relus.
         assert_eq!(per_image, (16 * 64 + 2 * 32 * 16 + 64) / 8);
         for memory in [0, 7 * per_image * rayon::current_num_threads(), MEMORY] {
             let network = network(memory);
-            let (z, pullback) = network.vjp(&images).unwrap();
-            assert_eq!(flat(&z), flat(&logits));
+            let (z, pull) = network.linearise(&images).unwrap();
+            assert_eq!(z.values().unwrap(), at.logits.values().unwrap());
+            let loss = Loss::CrossEntropy.evaluate(&z.tensor().unwrap(), &labels, None).unwrap();
             for _ in 0..2 {
-                let g = pullback.apply(&cotangent(&z).unwrap()).unwrap();
-                assert_eq!(flat(&g), flat(&gradient), "{memory} bytes");
+                let g = pull(&Rows::of_tensor(&loss.cotangent).unwrap()).unwrap();
+                let (g, whole) = (g.values().unwrap(), at.gradient.values().unwrap());
+                assert_eq!(g, whole, "{memory} bytes");
             }
         }
     }

@@ -10,10 +10,6 @@ pub mod file;
 mod frozen;
 mod prediction;
 
-use std::sync::{Mutex, PoisonError};
-
-use candle_core::Tensor;
-
 pub use candle::CandleClassifier;
 pub use card::{CARD_VERSION, ModelCard};
 pub use ensemble::{Average, ensemble};
@@ -51,7 +47,8 @@ pub struct ModelInfo {
     pub optimises_in_forward: bool,
 }
 
-/// A frozen image classifier: a fixed function from images to logits.
+/// A frozen image classifier: a fixed function from images to logits. Batches may be in the computer's memory
+/// or at [`Classifier::home`]; what comes out is where the images are.
 pub trait Classifier: Send + Sync {
     /// Name, shapes and identity.
     fn info(&self) -> &ModelInfo;
@@ -61,86 +58,52 @@ pub trait Classifier: Send + Sync {
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
-    fn logits(&self, images: &Tensor) -> Result<Tensor>;
+    fn logits(&self, images: &Rows) -> Result<Rows>;
 
     /// Logits `[N, K]` and the means to pull cotangents back to the images, from one forward.
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
-    fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)>;
+    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)>;
 
-    /// Logits `[N, K]` and the gradient `[N, C, H, W]` for a cotangent that follows from the logits,
-    /// from one forward and one backward pass. A network that works through the batch in parts needs
-    /// no more memory than for the parts at hand.
-    ///
-    /// # Errors
-    /// If the shapes do not fit, the device fails or `cotangent` does.
-    fn gradient(&self, images: &Tensor, cotangent: &Cotangent<'_>) -> Result<(Tensor, Tensor)> {
-        let (logits, pullback) = self.vjp(images)?;
-        let gradient = pullback.apply(&cotangent(0, &logits)?)?;
-        Ok((logits, gradient))
-    }
-
-    /// Batches that it can work on side by side: the threads of this process, or the GPUs.
-    fn lanes(&self) -> usize {
-        rayon::current_num_threads()
-    }
-
-    /// Images at a time that suit its device, if it has one of its own.
-    fn batch(&self) -> Option<usize> {
-        None
-    }
-
-    /// Where it wants the batches of the functions on [`Rows`]: in the memory of its device, if it has
-    /// one of its own.
-    fn home(&self) -> Place {
-        Place::default()
-    }
-
-    /// [`Classifier::logits`] of a batch at [`Classifier::home`].
-    ///
-    /// # Errors
-    /// As there.
-    fn logits_of(&self, images: &Rows) -> Result<Rows> {
-        Rows::from_tensor(&images.place(), &self.logits(&images.tensor()?)?)
-    }
-
-    /// Logits, losses and their gradients at a batch at [`Classifier::home`], from one forward and one
-    /// backward pass; `labels` and `targets` are those of [`Loss::evaluate`], `[N]`, the targets
-    /// [`Rows::none`] for an untargeted loss.
+    /// Logits, losses and their gradients, from one forward and one backward pass; `labels` and `targets`
+    /// are those of [`Loss::evaluate`], `[N]`, the targets [`Rows::none`] for an untargeted loss. A network
+    /// that works through the batch in parts needs no more memory than for the parts at hand.
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
-    fn losses_of(
+    fn evaluate(
         &self,
         images: &Rows,
         loss: Loss,
         labels: &Rows,
         targets: &Rows,
     ) -> Result<Evaluation> {
-        losses_by_tensors(self, images, loss, labels, targets)
-    }
-
-    /// [`Classifier::vjp`] around a batch at [`Classifier::home`].
-    ///
-    /// # Errors
-    /// As there.
-    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
-        linearise_by_tensors(self, images)
-    }
-
-    /// Whether logits and gradients are in a lower precision than [`Classifier::judged`]: good for a
-    /// search, and not for its result.
-    fn approximates(&self) -> bool {
-        false
+        let (logits, pull) = self.linearise(images)?;
+        let targets = targets.given().map(Rows::to_classes).transpose()?;
+        let at = loss.evaluate(&logits.tensor()?, &labels.to_classes()?, targets.as_deref())?;
+        let place = images.place();
+        let gradient = pull(&Rows::from_tensor(&place, &at.cotangent)?)?;
+        Ok(Evaluation { logits, losses: Rows::numbers(&place, at.values)?, gradient })
     }
 
     /// The logits `[N, K]` that results are judged by.
     ///
     /// # Errors
     /// As [`Classifier::logits`].
-    fn judged(&self, images: &Tensor) -> Result<Tensor> {
+    fn exact_logits(&self, images: &Rows) -> Result<Rows> {
         self.logits(images)
+    }
+
+    /// Where it wants batches that it is asked about again and again: in the memory of its device, if it
+    /// has one of its own.
+    fn home(&self) -> Place {
+        Place::default()
+    }
+
+    /// How it is to be used.
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 
     /// The class of every noisy copy (`None` where a logit is NaN) without the copies leaving the device
@@ -151,6 +114,25 @@ pub trait Classifier: Send + Sync {
     fn noisy_classes(&self, noisy: &Noisy<'_>) -> Result<Option<Vec<Option<u32>>>> {
         let _ = noisy;
         Ok(None)
+    }
+}
+
+/// How a network is to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Batches that it can work on side by side: the threads of this process, or the GPUs.
+    pub lanes: usize,
+    /// Images at a time that suit its device, if it has one of its own.
+    pub batch: Option<usize>,
+    /// Logits and gradients are in a lower precision than [`Classifier::exact_logits`]: good for a search,
+    /// and not for its result.
+    pub approximates: bool,
+}
+
+impl Default for Usage {
+    /// On the threads of this process.
+    fn default() -> Self {
+        Self { lanes: rayon::current_num_threads(), batch: None, approximates: false }
     }
 }
 
@@ -165,70 +147,6 @@ pub struct Evaluation {
     pub gradient: Rows,
 }
 
-/// Gives the cotangent `[n, K]` for the logits `[n, K]` of the images `first..first + n` of a batch,
-/// from `(first, logits)`.
-pub type Cotangent<'a> = dyn Fn(usize, &Tensor) -> Result<Tensor> + Sync + 'a;
-
-/// Maps a cotangent of the logits, `[N, K]`, to the gradient of the images, `[N, C, H, W]`; as often
-/// as wanted.
-pub struct Pullback<'a>(Box<PullTensor<'a>>);
-
-type PullTensor<'a> = dyn Fn(&Tensor) -> Result<Tensor> + Send + 'a;
-
-/// A [`Pullback`] on rows.
+/// Maps a cotangent of the logits, `[N, K]`, to the gradient `[N, C, H, W]` of `sum(logits * cotangent)`
+/// with respect to the images; as often as wanted.
 pub type Pull<'a> = Box<dyn Fn(&Rows) -> Result<Rows> + Send + 'a>;
-
-impl<'a> Pullback<'a> {
-    /// Wraps the function.
-    pub fn new(pull: impl Fn(&Tensor) -> Result<Tensor> + Send + 'a) -> Self {
-        Self(Box::new(pull))
-    }
-
-    /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)` with respect to the images.
-    ///
-    /// # Errors
-    /// If the cotangent's shape is not that of the logits or the device fails.
-    pub fn apply(&self, cotangent: &Tensor) -> Result<Tensor> {
-        (self.0)(cotangent)
-    }
-}
-
-/// [`Classifier::losses_of`] for a network that works on tensors.
-fn losses_by_tensors<C: Classifier + ?Sized>(
-    model: &C,
-    images: &Rows,
-    loss: Loss,
-    labels: &Rows,
-    targets: &Rows,
-) -> Result<Evaluation> {
-    let (labels, place) = (labels.to_classes()?, images.place());
-    let targets = targets.given().map(Rows::to_classes).transpose()?;
-    let losses = Mutex::new(vec![0.0; labels.len()]);
-    let (logits, gradient) = model.gradient(&images.tensor()?, &|first, logits| {
-        let rows = first..first + logits.dim(0)?;
-        let targets = targets.as_ref().map(|targets| &targets[rows.clone()]);
-        let evaluated = loss.evaluate(logits, &labels[rows.clone()], targets)?;
-        let mut losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
-        losses[rows].copy_from_slice(&evaluated.values);
-        Ok(evaluated.cotangent)
-    })?;
-    let losses = losses.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Evaluation {
-        logits: Rows::from_tensor(&place, &logits)?,
-        losses: Rows::numbers(&place, losses)?,
-        gradient: Rows::from_tensor(&place, &gradient)?,
-    })
-}
-
-/// [`Classifier::linearise`] for a network that works on tensors.
-fn linearise_by_tensors<'a, C: Classifier + ?Sized>(
-    model: &'a C,
-    images: &Rows,
-) -> Result<(Rows, Pull<'a>)> {
-    let (logits, pullback) = model.vjp(&images.tensor()?)?;
-    let place = images.place();
-    let logits = Rows::from_tensor(&place, &logits)?;
-    let pull =
-        move |cotangent: &Rows| Rows::from_tensor(&place, &pullback.apply(&cotangent.tensor()?)?);
-    Ok((logits, Box::new(pull)))
-}

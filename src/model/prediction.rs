@@ -2,12 +2,10 @@
 //! the most frequent answer counts, for clean images as for adversarial ones: a single draw would
 //! reward an attack, or a defence, for luck.
 
-use candle_core::Tensor;
-
 use super::Classifier;
 use crate::error::Result;
 use crate::loss::argmax;
-use crate::ops::with_slice;
+use crate::rows::Rows;
 
 /// Forwards behind one prediction of a network that declares itself randomised.
 pub(crate) const VOTES: usize = 11;
@@ -15,18 +13,14 @@ pub(crate) const VOTES: usize = 11;
 /// Predicted classes of `images`, given the `logits` of one forward. Those of a randomised network
 /// are the most frequent of [`VOTES`] forwards, that one among them; of equally frequent classes the
 /// smallest.
-pub(crate) fn predicted(
-    model: &dyn Classifier,
-    images: &Tensor,
-    logits: &Tensor,
-) -> Result<Vec<u32>> {
+pub(crate) fn predicted(model: &dyn Classifier, images: &Rows, logits: &Rows) -> Result<Vec<u32>> {
     let first = predictions(logits)?;
     if !model.info().randomised || first.is_empty() {
         return Ok(first);
     }
     let mut ballots = vec![first];
     for _ in 1..VOTES {
-        ballots.push(predictions(&model.judged(images)?)?);
+        ballots.push(predictions(&model.exact_logits(images)?)?);
     }
     let winner = |row: usize| {
         let mut votes: Vec<u32> = ballots.iter().map(|ballot| ballot[row]).collect();
@@ -39,9 +33,7 @@ pub(crate) fn predicted(
 }
 
 /// Largest logit of each row.
-pub(crate) fn predictions(logits: &Tensor) -> Result<Vec<u32>> {
-    let classes = logits.dim(1)?;
-    with_slice::<f32, _>(logits, |z| {
-        Ok(z.chunks_exact(classes.max(1)).map(|z| argmax(z) as u32).collect())
-    })
+pub(crate) fn predictions(logits: &Rows) -> Result<Vec<u32>> {
+    let classes = logits.width().max(1);
+    Ok(logits.values()?.chunks_exact(classes).map(|z| argmax(z) as u32).collect())
 }

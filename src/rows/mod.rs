@@ -91,6 +91,25 @@ impl Rows {
         Self::new(place, tensor.dims(), numbers)
     }
 
+    /// The same in the computer's memory.
+    ///
+    /// # Errors
+    /// If it is elsewhere.
+    pub fn of_tensor(tensor: &Tensor) -> Result<Self> {
+        Self::from_tensor(&Place::default(), tensor)
+    }
+
+    /// Itself at `place`: a copy, if it is elsewhere.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn at(&self, place: &Place) -> Result<Self> {
+        match self.place().is_gpu() == place.is_gpu() {
+            true => Ok(self.clone()),
+            false => Self::new(place, self.shape.clone(), self.values()?.to_vec()),
+        }
+    }
+
     /// A number for each row, as `[N]`.
     ///
     /// # Errors

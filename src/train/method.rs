@@ -112,13 +112,13 @@ impl Method {
                 let place = network.home();
                 let (labels, none) = (Rows::classes(&place, &batch.labels)?, Rows::none(&place)?);
                 inner.maximise(&place, batch, stream, |x| {
-                    Ok(network.losses_of(x, Loss::CrossEntropy, &labels, &none)?.gradient)
+                    Ok(network.evaluate(x, Loss::CrossEntropy, &labels, &none)?.gradient)
                 })
             }
             Self::Trades { inner, .. } => {
                 let place = network.home();
                 let clean = Rows::from_tensor(&place, &batch.images)?;
-                let clean = network.logits_of(&clean)?;
+                let clean = network.logits(&clean)?;
                 inner.maximise(&place, batch, stream, |x| {
                     let (logits, pull) = network.linearise(x)?;
                     pull(&divergence_slope(&logits, &clean)?)

@@ -20,6 +20,7 @@ use crate::data::Batch;
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::record::Finding;
+use crate::rows::Rows;
 use crate::threat::Threat;
 
 /// Number of images that the checks before the attack look at: the first ones of a job. A constant,
@@ -68,20 +69,21 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     /// The images in calls of at most [`Self::size`]: index of the first one, and the images.
-    fn chunks(&self) -> impl Iterator<Item = Result<(usize, Tensor)>> + '_ {
+    fn chunks(&self) -> impl Iterator<Item = Result<(usize, Rows)>> + '_ {
         let (n, size) = (self.batch.len(), self.size.max(1));
-        (0..n)
-            .step_by(size)
-            .map(move |first| Ok((first, self.batch.images.narrow(0, first, size.min(n - first))?)))
+        (0..n).step_by(size).map(move |first| {
+            let images = self.batch.images.narrow(0, first, size.min(n - first))?;
+            Ok((first, Rows::of_tensor(&images)?))
+        })
     }
 
     /// Logits `[N, K]` of all images, from one forward each.
-    fn logits(&self) -> Result<Tensor> {
+    fn logits(&self) -> Result<Rows> {
         let logits = self
             .chunks()
-            .map(|chunk| self.model.logits(&chunk?.1))
+            .map(|chunk| self.model.logits(&chunk?.1)?.tensor())
             .collect::<Result<Vec<Tensor>>>()?;
-        Ok(Tensor::cat(&logits, 0)?)
+        Rows::of_tensor(&Tensor::cat(&logits, 0)?)
     }
 }
 

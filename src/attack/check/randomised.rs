@@ -34,10 +34,8 @@ fn seen(subject: &Subject<'_>) -> Result<Option<String>> {
         let logits = subject.logits()?;
         let right = predictions(&logits)?.into_iter().zip(&subject.batch.labels);
         correct.push(right.filter(|(prediction, label)| prediction == *label).count());
-        let classes = logits.dim(1)?.max(1);
-        outputs.push(with_slice::<f32, _>(&logits, |z| {
-            Ok(z.chunks_exact(classes).flat_map(normalised).collect())
-        })?);
+        let classes = logits.width().max(1);
+        outputs.push(logits.values()?.chunks_exact(classes).flat_map(normalised).collect());
     }
     let classes = outputs[0].len() / subject.batch.len();
     let mut largest = 0.0_f64;

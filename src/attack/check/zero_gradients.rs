@@ -35,7 +35,7 @@ fn seen(subject: &Subject<'_>) -> Result<Option<String>> {
             continue;
         }
         let place = subject.model.home();
-        let clean = Rows::from_tensor(&place, &images)?.select(&correct)?;
+        let clean = images.select(&correct)?.at(&place)?;
         let noise = rows::map(Twin::NONE, [&clean], |row, _, out| {
             let draw = stream.draw(subject.batch.ids[first + correct[row]], 0);
             match norm {
@@ -48,7 +48,7 @@ fn seen(subject: &Subject<'_>) -> Result<Option<String>> {
         })?;
         let labels: Vec<u32> = correct.iter().map(|row| label(*row)).collect();
         let (labels, none) = (Rows::classes(&place, &labels)?, Rows::none(&place)?);
-        let gradient = subject.model.losses_of(&start, Loss::Dlr, &labels, &none)?.gradient;
+        let gradient = subject.model.evaluate(&start, Loss::Dlr, &labels, &none)?.gradient;
         let slopes = gradient.values()?;
         zero +=
             slopes.chunks_exact(gradient.width()).filter(|g| g.iter().all(|v| *v == 0.0)).count();

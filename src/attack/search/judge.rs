@@ -54,7 +54,7 @@ impl Search<'_> {
     /// # Errors
     /// If the device fails.
     pub fn propose(&mut self, x: &Rows, logits: &Rows) -> Result<Kept> {
-        if self.place.is_gpu() && !self.model.approximates() {
+        if self.place.is_gpu() && !self.model.usage().approximates {
             return self.judge_and_go_on(None, None, x, logits);
         }
         let all: Vec<usize> = (0..self.len()).collect();
@@ -73,7 +73,7 @@ impl Search<'_> {
         x: &Rows,
         logits: &Rows,
     ) -> Result<Kept> {
-        if self.place.is_gpu() && !self.model.approximates() {
+        if self.place.is_gpu() && !self.model.usage().approximates {
             return self.judge_and_go_on(Some(of), Some(which), x, logits);
         }
         let flags = which.values()?;
@@ -125,7 +125,7 @@ impl Search<'_> {
     /// # Errors
     /// If the device fails.
     pub fn propose_for(&mut self, of: &[usize], x: &Rows, logits: &Rows) -> Result<Kept> {
-        if self.place.is_gpu() && !self.model.approximates() {
+        if self.place.is_gpu() && !self.model.usage().approximates {
             self.judge_on_gpu(Some(of), None, x, logits)?;
             return self.look();
         }
@@ -207,11 +207,10 @@ impl Search<'_> {
         candidates: Vec<usize>,
         x: &Rows,
     ) -> Result<(Vec<usize>, Option<Rows>)> {
-        if !self.model.approximates() || candidates.is_empty() {
+        if !self.model.usage().approximates || candidates.is_empty() {
             return Ok((candidates, None));
         }
-        let logits = self.model.judged(&x.select(&candidates)?.tensor()?)?;
-        let logits = Rows::from_tensor(&self.place, &logits)?;
+        let logits = self.model.exact_logits(&x.select(&candidates)?)?;
         let of: Vec<usize> = candidates.iter().map(|i| of[*i]).collect();
         for row in &of {
             self.forwards[self.places[*row]] += 1;
@@ -259,8 +258,8 @@ impl Search<'_> {
         for i in &candidates {
             self.forwards[self.places[of[*i]]] += VOTES as u64;
         }
-        let images = x.select(&candidates)?.tensor()?;
-        let votes = predicted(self.model, &images, &self.model.judged(&images)?)?;
+        let images = x.select(&candidates)?;
+        let votes = predicted(self.model, &images, &self.model.exact_logits(&images)?)?;
         let wanted = |i: usize, class: u32| match &self.targets {
             None => class != self.labels[of[i]],
             Some(targets) => class == targets[of[i]],

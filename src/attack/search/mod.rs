@@ -183,7 +183,7 @@ impl<'a> Search<'a> {
     pub fn logits(&mut self, x: &Rows) -> Result<Rows> {
         self.heed()?;
         self.count_all([1, 0]);
-        let logits = self.model.logits_of(x)?;
+        let logits = self.model.logits(x)?;
         self.refuse_nan(None, &logits)?;
         Ok(logits)
     }
@@ -198,7 +198,7 @@ impl<'a> Search<'a> {
         for row in of {
             self.forwards[self.places[*row]] += 1;
         }
-        let logits = self.model.logits_of(x)?;
+        let logits = self.model.logits(x)?;
         self.refuse_nan(Some(of), &logits)?;
         Ok(logits)
     }
@@ -226,7 +226,7 @@ impl<'a> Search<'a> {
         self.heed()?;
         self.count_all([1, 1]);
         let targets = targets.unwrap_or(&self.known.targets);
-        let at = self.model.losses_of(x, loss, &self.known.labels, targets)?;
+        let at = self.model.evaluate(x, loss, &self.known.labels, targets)?;
         self.refuse_nan(None, &at.logits)?;
         Ok(at)
     }
@@ -246,7 +246,7 @@ impl<'a> Search<'a> {
         }
         let labels = self.known.labels.select(of)?;
         let targets = self.known.targets.select(of)?;
-        let at = self.model.losses_of(x, loss, &labels, &targets)?;
+        let at = self.model.evaluate(x, loss, &labels, &targets)?;
         self.refuse_nan(Some(of), &at.logits)?;
         Ok(at)
     }

@@ -165,14 +165,15 @@ fn classify(
         .par_chunks_mut(length.max(1))
         .zip(places)
         .for_each(|(out, (at, copy))| certificate.apply(*copy, pixels[*at], out));
-    let copies = Tensor::from_vec(copies, (places.len(), channels, height, width), device)?;
+    let copies = Rows::new(&Place::default(), [places.len(), channels, height, width], copies)?;
     let logits = model.logits(&copies)?;
-    if logits.dims() != [places.len(), info.classes] {
+    if logits.shape() != [places.len(), info.classes] {
         return Err(Error::setting(
             format!("model `{}`", info.name),
-            format!("logits of shape {:?} for {} classes", logits.dims(), info.classes),
+            format!("logits of shape {:?} for {} classes", logits.shape(), info.classes),
             "state the number of classes that the network has",
         ));
     }
-    Ok(logits.to_dtype(DType::F32)?.to_vec2::<f32>()?)
+    let values = logits.values()?;
+    Ok(values.chunks_exact(info.classes.max(1)).map(<[f32]>::to_vec).collect())
 }

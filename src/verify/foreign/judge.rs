@@ -230,45 +230,42 @@ fn judge(
 ) -> Result<Vec<VerdictRow>> {
     let shape = model.info().input_shape;
     let length = shape.iter().product::<usize>().max(1);
-    let before = predicted(model, &clean.images, &model.judged(&clean.images)?)?;
-    let images = Tensor::from_vec(pixels, clean.images.dims(), &Device::Cpu)?;
-    let after = predicted(model, &images, &model.judged(&images)?)?;
-    let digests = clean.digests()?;
-    with_slice::<f32, _>(&images, |pixels| {
-        with_slice::<f32, _>(&clean.images, |originals| {
-            let pairs = pixels.chunks_exact(length).zip(originals.chunks_exact(length));
-            let row = |(i, (x, x0)): (usize, (&[f32], &[f32]))| {
-                let (label, is) = (clean.labels[i], Change::of(x, x0, shape));
-                let inside = threat.allows(x, x0, shape);
-                // The largest difference is found by comparing, which passes over NaN.
-                let linf = if x.iter().any(|value| value.is_nan()) { f64::NAN } else { is.linf };
-                let verdict = match (before[i] == label, after[i] == label, inside) {
-                    (false, _, _) => Verdict::Misclassified,
-                    (true, true, _) => Verdict::Robust,
-                    (true, false, true) => Verdict::Broken,
-                    (true, false, false) => Verdict::Outside,
-                };
-                VerdictRow {
-                    idx: clean.ids[i],
-                    image: digests[i].clone(),
-                    adversarial: image_digest(label, shape, x),
-                    label,
-                    clean: before[i],
-                    prediction: after[i],
-                    verdict,
-                    inside,
-                    in_box: x.iter().all(|value| (0.0..=1.0).contains(value)),
-                    linf,
-                    l2: is.l2,
-                    l1: is.l1,
-                    l0: is.l0,
-                    height: is.height,
-                    width: is.width,
-                }
-            };
-            Ok(pairs.enumerate().map(row).collect())
-        })
-    })
+    let (originals, digests) = (clean.rows()?, clean.digests()?);
+    let before = predicted(model, &originals, &model.exact_logits(&originals)?)?;
+    let images = Rows::new(&Place::default(), originals.shape(), pixels)?;
+    let after = predicted(model, &images, &model.exact_logits(&images)?)?;
+    let (pixels, originals) = (images.values()?, originals.values()?);
+    let pairs = pixels.chunks_exact(length).zip(originals.chunks_exact(length));
+    let row = |(i, (x, x0)): (usize, (&[f32], &[f32]))| {
+        let (label, is) = (clean.labels[i], Change::of(x, x0, shape));
+        let inside = threat.allows(x, x0, shape);
+        // The largest difference is found by comparing, which passes over NaN.
+        let linf = if x.iter().any(|value| value.is_nan()) { f64::NAN } else { is.linf };
+        let verdict = match (before[i] == label, after[i] == label, inside) {
+            (false, _, _) => Verdict::Misclassified,
+            (true, true, _) => Verdict::Robust,
+            (true, false, true) => Verdict::Broken,
+            (true, false, false) => Verdict::Outside,
+        };
+        VerdictRow {
+            idx: clean.ids[i],
+            image: digests[i].clone(),
+            adversarial: image_digest(label, shape, x),
+            label,
+            clean: before[i],
+            prediction: after[i],
+            verdict,
+            inside,
+            in_box: x.iter().all(|value| (0.0..=1.0).contains(value)),
+            linf,
+            l2: is.l2,
+            l1: is.l1,
+            l0: is.l0,
+            height: is.height,
+            width: is.width,
+        }
+    };
+    Ok(pairs.enumerate().map(row).collect())
 }
 
 /// What keeps the images outside from counting.

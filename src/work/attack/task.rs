@@ -44,7 +44,7 @@ impl Remaining<'_, AttackRow> {
         configured: &Configured,
         request: &Request,
     ) -> usize {
-        let given = self.batch.or(model.batch());
+        let given = self.batch.or(model.usage().batch);
         let ensemble = !configured.search.parts().is_empty();
         match (ensemble, request.randomness) {
             // The published AutoAttack packs into batches what an attack left of the whole set.

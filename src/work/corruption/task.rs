@@ -98,18 +98,19 @@ fn measure(
 ) -> Result<CorruptionRow> {
     let all: Vec<usize> = (0..data.info().len).collect();
     let (correct, digest) = data::ahead(data, &all, batch, |batches| {
-        let (mut correct, mut images) = (0, Vec::new());
+        let (mut correct, mut digests) = (0, Vec::new());
         for batch in batches {
             if stop() {
                 return Err(Error::Interrupted);
             }
             let batch = batch?;
-            let classes = predicted(network, &batch.images, &network.logits(&batch.images)?)?;
+            let images = batch.rows()?;
+            let classes = predicted(network, &images, &network.logits(&images)?)?;
             correct +=
                 classes.iter().zip(&batch.labels).filter(|(class, label)| class == label).count();
-            images.extend(batch.digests()?);
+            digests.extend(batch.digests()?);
         }
-        Ok((correct, list_digest(&images)))
+        Ok((correct, list_digest(&digests)))
     })?;
     Ok(CorruptionRow {
         idx: number(corruption, severity),

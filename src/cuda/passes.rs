@@ -1,5 +1,5 @@
-//! Passes of a network over batches that are resident on its GPU, before and after: nothing waits and
-//! nothing crosses the bus.
+//! Passes of a network over batches that are on its GPU, before and after: nothing waits and nothing crosses
+//! the bus.
 
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::loss::Loss;
 
 /// A batch around which the network can be pulled back.
 #[derive(Debug)]
-pub(crate) struct ResidentLinearised {
+pub(crate) struct Linearised {
     images: Array,
     count: usize,
     ticket: u64,
@@ -28,24 +28,19 @@ fn at(array: &Array, row: usize, width: usize) -> Address {
 
 impl Network {
     /// Logits `[N, K]` of the images `[N, C, H, W]`.
-    pub(crate) fn resident_logits(
-        &self,
-        images: &Array,
-        n: usize,
-        precision: Precision,
-    ) -> Result<Array> {
+    pub(crate) fn logits(&self, images: &Array, n: usize, precision: Precision) -> Result<Array> {
         let (mut engine, width) = (self.engine_of(images.home())?, self.width());
         let logits = images.home().array(n * self.classes)?;
         engine.in_parts(n, false, precision, |engine, first, count| {
             let batch = engine.ready(self, count, false, precision)?;
-            engine.forward_resident(&batch, self, at(images, first, width))?;
+            engine.forward(&batch, self, at(images, first, width))?;
             engine.copy_logits(&batch, self, at(&logits, first, self.classes))
         })?;
         Ok(logits)
     }
 
     /// Logits `[N, K]`, losses `[N]` and their gradient `[N, C, H, W]` at the images.
-    pub(crate) fn resident_losses(
+    pub(crate) fn evaluate(
         &self,
         (images, labels, targets): (&Array, &Array, Option<&Array>),
         n: usize,
@@ -58,7 +53,7 @@ impl Network {
         let [logits, losses, gradient] = &outputs;
         engine.in_parts(n, true, precision, |engine, first, count| {
             let batch = engine.ready(self, count, true, precision)?;
-            engine.forward_resident(&batch, self, at(images, first, width))?;
+            engine.forward(&batch, self, at(images, first, width))?;
             let of_part = at(logits, first, self.classes);
             engine.copy_logits(&batch, self, of_part)?;
             let arguments = arguments![
@@ -77,34 +72,30 @@ impl Network {
         Ok(outputs)
     }
 
-    /// Logits `[N, K]`, and the batch for [`Network::pull_resident`].
-    pub(crate) fn linearise_resident(
+    /// Logits `[N, K]`, and the batch for [`Network::pull`].
+    pub(crate) fn linearise(
         &self,
         images: &Array,
         n: usize,
         precision: Precision,
-    ) -> Result<(Array, ResidentLinearised)> {
+    ) -> Result<(Array, Linearised)> {
         let (mut engine, width) = (self.engine_of(images.home())?, self.width());
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let logits = images.home().array(n * self.classes)?;
         engine.in_parts(n, true, precision, |engine, first, count| {
             let batch = engine.ready(self, count, true, precision)?;
-            engine.forward_resident(&batch, self, at(images, first, width))?;
+            engine.forward(&batch, self, at(images, first, width))?;
             engine.held = Some(Part { ticket, first, count });
             engine.copy_logits(&batch, self, at(&logits, first, self.classes))
         })?;
         let images = images.clone();
-        Ok((logits, ResidentLinearised { images, count: n, ticket, precision }))
+        Ok((logits, Linearised { images, count: n, ticket, precision }))
     }
 
     /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)`. The forward pass is repeated if another one
     /// has come between.
-    pub(crate) fn pull_resident(
-        &self,
-        at_images: &ResidentLinearised,
-        cotangent: &Array,
-    ) -> Result<Array> {
-        let ResidentLinearised { images, count: n, ticket, precision } = at_images;
+    pub(crate) fn pull(&self, at_images: &Linearised, cotangent: &Array) -> Result<Array> {
+        let Linearised { images, count: n, ticket, precision } = at_images;
         let (mut engine, width) = (self.engine_of(images.home())?, self.width());
         let gradient = images.home().array(n * width)?;
         engine.in_parts(*n, true, *precision, |engine, first, count| {
@@ -112,7 +103,7 @@ impl Network {
             let there = engine.held == Some(part);
             let batch = engine.ready(self, count, true, *precision)?;
             if !there {
-                engine.forward_resident(&batch, self, at(images, first, width))?;
+                engine.forward(&batch, self, at(images, first, width))?;
             }
             let to = engine.runner(*precision).cotangent(&batch.of(&engine.gpu));
             let bytes = count * self.classes * size_of::<f32>();
@@ -144,12 +135,7 @@ impl Network {
 
 impl Engine {
     /// Logits of the images `[N, C, H, W]` at `images`.
-    fn forward_resident(
-        &mut self,
-        batch: &Ready,
-        network: &Network,
-        images: Address,
-    ) -> Result<()> {
+    fn forward(&mut self, batch: &Ready, network: &Network, images: Address) -> Result<()> {
         self.held = None;
         self.turn(batch, network, images)?;
         self.runner(batch.precision).forward(&batch.of(&self.gpu))
