@@ -205,14 +205,13 @@ impl Builder {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Tensor};
+    use candle_core::{DType, Device, Tensor};
 
     use crate::nn::tests::crossing;
 
     #[test]
     fn a_value_is_dropped_once_and_after_its_last_reader() {
-        let zeros =
-            |shape: &[usize], _| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu);
+        let zeros = |shape: &[usize], _| Tensor::zeros(shape, DType::F32, &Device::Cpu);
         let program = crossing([3, 3], true, &|shape, draw| zeros(shape, draw).unwrap());
         for program in [program.fused(), program] {
             for value in 0..program.shapes.len() {
