@@ -12,7 +12,7 @@ use epsball::model::{Classifier, FrozenNetwork, ModelInfo};
 use epsball::nn::{Conv2d, Layer, Program, Shape, max_pool, relu};
 use epsball::ops::product::{Finish, Rows, Weights, product};
 use epsball::rng::Stream;
-use epsball::zoo;
+use epsball::{rows, zoo};
 
 fn random(shape: &[usize]) -> Tensor {
     let mut values = vec![0.0_f32; shape.iter().product()];
@@ -133,21 +133,16 @@ fn networks(c: &mut Criterion) {
     {
         let model = network(name);
         let [channels, h, w] = model.info().input_shape;
-        let x = random(&[batch, channels, h, w]);
-        let labels = vec![0_u32; batch];
+        let x = rows::Rows::of_tensor(&random(&[batch, channels, h, w])).unwrap();
+        let labels = rows::Rows::classes(&x.place(), &vec![0; batch]).unwrap();
+        let untargeted = rows::Rows::none(&x.place()).unwrap();
         group.throughput(Throughput::Elements(2 * model.multiply_adds() * batch as u64));
         group.bench_function(BenchmarkId::new("logits", name), |bench| {
             bench.iter(|| model.logits(&x).unwrap());
         });
         group.throughput(Throughput::Elements(4 * model.multiply_adds() * batch as u64));
         group.bench_function(BenchmarkId::new("logits and gradient", name), |bench| {
-            bench.iter(|| {
-                let cotangent = |first: usize, logits: &Tensor| {
-                    let labels = &labels[first..first + logits.dim(0)?];
-                    Ok(Loss::CrossEntropy.evaluate(logits, labels, None)?.cotangent)
-                };
-                model.gradient(&x, &cotangent).unwrap()
-            });
+            bench.iter(|| model.evaluate(&x, Loss::CrossEntropy, &labels, &untargeted).unwrap());
         });
     }
     group.finish();

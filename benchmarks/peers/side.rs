@@ -20,6 +20,7 @@ use epsball::model::file::{Declared, load};
 use epsball::model::{Classifier, FrozenNetwork};
 use epsball::ops::product::{Finish, Rows, Weights, product};
 use epsball::rng::{Randomness, Stream};
+use epsball::rows;
 use epsball::threat::{Norm, Threat};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -118,8 +119,8 @@ impl Side {
             }
             Order::Logits { network, images, repeat, results } => {
                 let (model, batch) = self.open(network, *images)?;
-                let (seconds, logits) = timed(*repeat, || Ok(model.logits(&batch.images)?))?;
-                write(results.as_deref(), [("logits", logits)])?;
+                let (seconds, logits) = timed(*repeat, || Ok(model.logits(&batch.rows()?)?))?;
+                write(results.as_deref(), [("logits", logits.tensor()?)])?;
                 Ok(Answer { seconds, multiply_adds: model.multiply_adds(), ..Answer::default() })
             }
             Order::Gradient { network, images, repeat, results } => {
@@ -184,11 +185,11 @@ fn write<const N: usize>(results: Option<&Path>, tensors: [(&str, Tensor); N]) -
 }
 
 fn gradient(model: &FrozenNetwork, batch: &Batch) -> Result<[Tensor; 2]> {
-    let (logits, gradient) = model.gradient(&batch.images, &|first, logits| {
-        let labels = &batch.labels[first..first + logits.dim(0)?];
-        Ok(Loss::CrossEntropy.evaluate(logits, labels, None)?.cotangent)
-    })?;
-    Ok([logits, gradient])
+    let images = batch.rows()?;
+    let (labels, untargeted) =
+        (rows::Rows::classes(&images.place(), &batch.labels)?, rows::Rows::none(&images.place())?);
+    let at = model.evaluate(&images, Loss::CrossEntropy, &labels, &untargeted)?;
+    Ok([at.logits.tensor()?, at.gradient.tensor()?])
 }
 
 fn attacked(
@@ -229,7 +230,7 @@ fn smoothed(
     let pixels: Vec<Vec<f32>> = inputs.images.flatten_from(1)?.to_vec2()?;
     let (seconds, counts) = timed(1, || {
         let noise = Gaussian { sigma };
-        let mut sampler = Sampler::new(model, &noise, batch, Device::Cpu)?;
+        let mut sampler = Sampler::new(model, &noise, batch)?;
         for (id, pixels) in inputs.ids.iter().zip(&pixels) {
             let stream = Stream::new(0, "smoothing-estimate");
             sampler.submit(Job { image: *id, pixels, stream, samples: 0..samples })?;

@@ -1,7 +1,6 @@
 //! The sealed part of every attack: which images are attacked at all, what counts as found, and what
 //! a row of results says. An attack cannot reach any of it.
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::noise::Noise;
@@ -10,7 +9,6 @@ use super::{Attack, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
-use crate::ops::with_slice;
 use crate::rng::{Randomness, Stream};
 use crate::rows::{Place, Rows};
 use crate::threat::Threat;

@@ -58,7 +58,9 @@ pub(crate) fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch
         pixels.iter_mut().for_each(|p| *p = (*p * 3.0 - 1.0).clamp(0.0, 1.0));
     }
     let images = Tensor::from_vec(pixels, (n, 1, 8, 8), &Device::Cpu).unwrap();
-    let labels = crate::model::predictions(&model.logits(&images).unwrap()).unwrap();
+    let labels =
+        crate::model::predictions(&model.logits(&Rows::of_tensor(&images).unwrap()).unwrap())
+            .unwrap();
     (model, Batch { ids: (0..n as u64).map(|i| 3 * i + 5).collect(), images, labels })
 }
 

@@ -8,7 +8,8 @@ use candle_core::{Device, Tensor};
 use super::tests::{info, linear, run};
 use crate::data::Batch;
 use crate::error::Result;
-use crate::model::{Classifier, FrozenNetwork, ModelInfo, Pullback, VOTES, predicted};
+use crate::model::{Classifier, FrozenNetwork, ModelInfo, Pull, VOTES, predicted};
+use crate::rows::{Rows, Twin, map};
 use crate::threat::{Norm, Threat};
 
 const SHAPE: [usize; 3] = [1, 2, 2];
@@ -28,9 +29,16 @@ impl Moody {
         Self { inner, info, forwards: AtomicUsize::new(0), moods: moods.to_vec() }
     }
 
-    fn mood(&self, logits: Tensor) -> Result<Tensor> {
+    fn mood(&self, logits: Rows) -> Result<Rows> {
         let forward = self.forwards.fetch_add(1, Ordering::Relaxed);
-        Ok(if self.moods[forward % self.moods.len()] { logits.neg()? } else { logits })
+        if !self.moods[forward % self.moods.len()] {
+            return Ok(logits);
+        }
+        map(Twin::NONE, [&logits], |_, [z], out| {
+            for (out, z) in out.iter_mut().zip(z) {
+                *out = -z;
+            }
+        })
     }
 }
 
@@ -39,13 +47,13 @@ impl Classifier for Moody {
         &self.info
     }
 
-    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+    fn logits(&self, images: &Rows) -> Result<Rows> {
         self.mood(self.inner.logits(images)?)
     }
 
-    fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
-        let (logits, pullback) = self.inner.vjp(images)?;
-        Ok((self.mood(logits)?, pullback))
+    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
+        let (logits, pull) = self.inner.linearise(images)?;
+        Ok((self.mood(logits)?, pull))
     }
 }
 
@@ -57,7 +65,7 @@ fn batch() -> Batch {
 
 #[test]
 fn the_most_frequent_class_wins_and_the_smaller_of_equals() {
-    let images = batch().images;
+    let images = batch().rows().unwrap();
     let vote = |moods: &[bool]| {
         let model = Moody::new(true, moods);
         let logits = model.logits(&images).unwrap();

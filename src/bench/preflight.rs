@@ -5,7 +5,6 @@ use crate::attack::check::like_probabilities;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, FrozenNetwork, predictions};
-use crate::ops::with_slice;
 
 /// Images that a network is tried on before the work starts.
 const FIRST: usize = 64;

@@ -72,8 +72,7 @@ pub fn certify_batch(
             rule.next(n_a.copied().unwrap_or(0), tally.drawn())
         },
     };
-    let device = batch.images.device().clone();
-    let sampler = Sampler::new(model, noise.as_ref(), batch_size, device)?;
+    let sampler = Sampler::new(model, noise.as_ref(), batch_size)?;
     engine::sample_batch(sampler, batch, &plan, keeper, stop, &mut |image, tally| {
         let (n, label) = (tally.drawn(), batch.labels[image]);
         let lower = |n_a, n| rule.lower(n_a, n);
@@ -122,8 +121,7 @@ pub fn predict_batch(
     let next = |tally: &engine::Tally| Some(settings.n).filter(|n| tally.drawn() < *n);
     let plan = Plan { selection: (votes, 0), votes, next: &next };
     let noise = settings.noise(model.info().input_shape)?;
-    let device = batch.images.device().clone();
-    let sampler = Sampler::new(model, noise.as_ref(), batch_size, device)?;
+    let sampler = Sampler::new(model, noise.as_ref(), batch_size)?;
     engine::sample_batch(sampler, batch, &plan, &mut Forget, stop, &mut |image, tally| {
         let prediction = cohen::predict(&tally.votes, settings.alpha);
         let label = batch.labels[image];

@@ -286,7 +286,7 @@ mod tests {
         (batch_size, batches): (usize, usize),
         finished: &mut Vec<Tally>,
     ) -> Result<()> {
-        let sampler = Sampler::new(network, &NOISE, batch_size, Device::Cpu)?;
+        let sampler = Sampler::new(network, &NOISE, batch_size)?;
         let plan = Plan {
             selection: (Stream::new(5, "smoothing-select"), 30),
             votes: Stream::new(5, "smoothing-estimate"),

@@ -4,10 +4,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use candle_core::Tensor;
-
 use crate::error::Result;
-use crate::model::{Classifier, ModelInfo, Pullback};
+use crate::model::{Classifier, ModelInfo, Pull};
+use crate::rows::Rows;
 
 /// The classifier; it counts the batches and images that it is shown.
 pub(super) struct Linear {
@@ -50,18 +49,19 @@ impl Classifier for Linear {
         &self.info
     }
 
-    fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        let rows = images.flatten_from(1)?.to_vec2::<f32>()?;
-        self.images.fetch_add(rows.len(), Ordering::Relaxed);
+    fn logits(&self, images: &Rows) -> Result<Rows> {
+        self.images.fetch_add(images.len(), Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
-        let logit = |row: &Vec<f32>| {
+        let logit = |row: &[f32]| {
             self.bias + row.iter().zip(&self.weights).map(|(x, w)| x * w).sum::<f32>()
         };
-        let logits = rows.iter().flat_map(|row| [logit(row), 0.0]).collect();
-        Ok(Tensor::from_vec(logits, (rows.len(), 2), images.device())?)
+        let values = images.values()?;
+        let rows = values.chunks_exact(images.width());
+        let logits = rows.flat_map(|row| [logit(row), 0.0]).collect();
+        Rows::new(&images.place(), [images.len(), 2], logits)
     }
 
-    fn vjp(&self, _: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
+    fn linearise(&self, _: &Rows) -> Result<(Rows, Pull<'_>)> {
         Err(candle_core::Error::Msg("certificates need no gradients".into()).into())
     }
 }

@@ -10,13 +10,13 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::noise::Noise;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, Noisy};
 use crate::rng::Stream;
+use crate::rows::{self, Rows};
 
 /// Samples to draw of one image.
 #[derive(Debug, Clone)]
@@ -49,7 +49,6 @@ pub struct Sampler<'a> {
     model: &'a dyn Classifier,
     noise: &'a dyn Noise,
     batch_size: usize,
-    device: Device,
     queue: VecDeque<Active<'a>>,
 }
 
@@ -60,16 +59,11 @@ struct Active<'a> {
 }
 
 impl<'a> Sampler<'a> {
-    /// A sampler that gives `model` batches of `batch_size` images on `device`.
+    /// A sampler that gives `model` batches of `batch_size` images.
     ///
     /// # Errors
     /// If `batch_size` is 0.
-    pub fn new(
-        model: &'a dyn Classifier,
-        noise: &'a dyn Noise,
-        batch_size: usize,
-        device: Device,
-    ) -> Result<Self> {
+    pub fn new(model: &'a dyn Classifier, noise: &'a dyn Noise, batch_size: usize) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::setting(
                 "batch size",
@@ -77,7 +71,7 @@ impl<'a> Sampler<'a> {
                 "choose 1 or more; larger batches are faster until memory runs out",
             ));
         }
-        Ok(Self { model, noise, batch_size, device, queue: VecDeque::new() })
+        Ok(Self { model, noise, batch_size, queue: VecDeque::new() })
     }
 
     /// Appends a job. Jobs finish in the order in which they were submitted.
@@ -176,7 +170,7 @@ impl<'a> Sampler<'a> {
             self.noise.apply(job.pixels, job.stream.draw(job.image, place.sample), out);
         });
         let shape = [places.len(), channels, height, width];
-        let noisy = Rows::new(&crate::rows::Place::default(), shape, noisy)?;
+        let noisy = Rows::new(&rows::Place::default(), shape, noisy)?;
         let logits = self.model.logits(&noisy)?;
         if logits.shape() != [places.len(), info.classes] {
             return Err(Error::setting(
@@ -269,7 +263,7 @@ mod tests {
     }
 
     fn run(network: &Linear, batch_size: usize, jobs: Vec<Job<'_>>) -> Result<Vec<Counts>> {
-        let mut sampler = Sampler::new(network, &NOISE, batch_size, Device::Cpu)?;
+        let mut sampler = Sampler::new(network, &NOISE, batch_size)?;
         for job in jobs {
             sampler.submit(job)?;
         }
@@ -312,7 +306,7 @@ mod tests {
     fn short_jobs_leave_their_places_and_finish_in_order() {
         let network = network();
         let pixels = [0.25, 0.5];
-        let mut sampler = Sampler::new(&network, &NOISE, 8, Device::Cpu).unwrap();
+        let mut sampler = Sampler::new(&network, &NOISE, 8).unwrap();
         for (image, samples) in [(5, 0..3), (1, 0..0), (2, 0..10), (9, 0..1)] {
             sampler.submit(job(image, &pixels, samples)).unwrap();
         }

@@ -91,21 +91,27 @@ pub fn ensemble(members: &[FrozenNetwork], average: Average) -> Result<FrozenNet
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{D, Device, Tensor};
+    use candle_core::{D, Tensor};
 
     use super::*;
+    use crate::model::Classifier;
     use crate::model::file::{Declared, load};
     use crate::rng::Stream;
+    use crate::rows::{Place, Rows};
 
     fn member(name: &str) -> FrozenNetwork {
         let path = format!("benchmarks/models/{name}.safetensors");
         load(path.as_ref(), &Declared::default()).unwrap().0
     }
 
-    fn images() -> Tensor {
+    fn images() -> Rows {
         let mut pixels = vec![0.0; 5 * 64];
         Stream::new(0, "ensemble test").draw(0, 0).uniform(&mut pixels);
-        Tensor::from_vec(pixels, (5, 1, 8, 8), &Device::Cpu).unwrap()
+        Rows::new(&Place::default(), [5, 1, 8, 8], pixels).unwrap()
+    }
+
+    fn logits(network: &FrozenNetwork) -> Tensor {
+        network.logits(&images()).unwrap().tensor().unwrap()
     }
 
     fn furthest(a: &Tensor, b: &Tensor) -> f32 {
@@ -116,13 +122,15 @@ mod tests {
     fn logits_and_gradients_are_the_mean_of_the_members() {
         let members = [member("digits-pgd"), member("digits-trades")];
         let both = ensemble(&members, Average::Logits).unwrap();
-        let x = images();
         let mut cotangent = vec![0.0; 5 * 10];
         Stream::new(1, "ensemble test").draw(0, 0).uniform(&mut cotangent);
-        let cotangent = Tensor::from_vec(cotangent, (5, 10), &Device::Cpu).unwrap();
-        let [(za, ga), (zb, gb)] =
-            members.each_ref().map(|m| m.gradient(&x, &|i, z| slice(&cotangent, i, z)).unwrap());
-        let (z, g) = both.gradient(&x, &|i, z| slice(&cotangent, i, z)).unwrap();
+        let cotangent = Rows::new(&Place::default(), [5, 10], cotangent).unwrap();
+        let gradient = |network: &FrozenNetwork| {
+            let (logits, pull) = network.linearise(&images()).unwrap();
+            (logits.tensor().unwrap(), pull(&cotangent).unwrap().tensor().unwrap())
+        };
+        let [(za, ga), (zb, gb)] = members.each_ref().map(gradient);
+        let (z, g) = gradient(&both);
         let half = |a: &Tensor, b: &Tensor| ((a + b).unwrap() * 0.5).unwrap();
         assert!(furthest(&z, &half(&za, &zb)) < 1e-4);
         let scale: f32 = g.abs().unwrap().max_all().unwrap().to_scalar().unwrap();
@@ -130,19 +138,14 @@ mod tests {
         assert_eq!(both.info().name, "digits-pgd+digits-trades");
     }
 
-    fn slice(cotangent: &Tensor, first: usize, z: &Tensor) -> Result<Tensor> {
-        Ok(cotangent.narrow(0, first, z.dim(0)?)?)
-    }
-
     #[test]
     fn averaged_probabilities_sum_to_one() {
         let members = [member("digits-pgd"), member("digits-trades")];
         let both = ensemble(&members, Average::Probabilities).unwrap();
-        let p = both.logits(&images()).unwrap();
+        let p = logits(&both);
         let sums = p.sum(D::Minus1).unwrap();
         assert!(furthest(&sums, &sums.ones_like().unwrap()) < 1e-5);
-        let [a, b] = members
-            .map(|m| candle_nn::ops::softmax(&m.logits(&images()).unwrap(), D::Minus1).unwrap());
+        let [a, b] = members.map(|m| candle_nn::ops::softmax(&logits(&m), D::Minus1).unwrap());
         assert!(furthest(&p, &((a + b).unwrap() * 0.5).unwrap()) < 1e-5);
     }
 

@@ -83,8 +83,12 @@ fn rows(t: &Tensor) -> Vec<Vec<f32>> {
     t.to_vec2().unwrap()
 }
 
+fn logits(model: &dyn Classifier, batch: &Batch) -> Tensor {
+    model.logits(&batch.rows().unwrap()).unwrap().tensor().unwrap()
+}
+
 fn predictions(model: &dyn Classifier, batch: &Batch) -> Vec<u32> {
-    rows(&model.logits(&batch.images).unwrap()).iter().map(|z| argmax(z) as u32).collect()
+    rows(&logits(model, batch)).iter().map(|z| argmax(z) as u32).collect()
 }
 
 /// How to run an attack.

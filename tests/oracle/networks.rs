@@ -4,8 +4,9 @@ use candle_core::Device;
 use epsball::data::{self, Dataset};
 use epsball::loss::Loss;
 use epsball::model::{Classifier, FrozenNetwork};
+use epsball::rows::Rows;
 
-use super::{cifar, first, integers, mnist, network, oracle, predictions, rows, trades};
+use super::{cifar, first, integers, logits, mnist, network, oracle, predictions, rows, trades};
 
 fn correct(model: &dyn Classifier, dataset: &dyn Dataset) -> usize {
     data::batches(dataset, 500)
@@ -42,7 +43,7 @@ fn logits_of_the_first_images_are_the_recorded_ones() {
         };
         let want = rows(&recorded[name]);
         let batch = first(dataset.as_ref(), 16);
-        let got = rows(&model.logits(&batch.images).unwrap());
+        let got = rows(&logits(&model, &batch));
         let mut compared = 0;
         for (i, got) in got.iter().enumerate() {
             let Some(want) = want.get(canonical[i] as usize) else { continue };
@@ -60,9 +61,11 @@ fn logits_of_the_first_images_are_the_recorded_ones() {
 fn gradients_equal_candles_autograd() {
     for (name, model, dataset) in networks() {
         let batch = first(dataset.as_ref(), 16);
-        let (logits, pullback) = model.vjp(&batch.images).unwrap();
+        let (logits, pull) = model.linearise(&batch.rows().unwrap()).unwrap();
+        let logits = logits.tensor().unwrap();
         let g = Loss::CrossEntropy.evaluate(&logits, &batch.labels, None).unwrap().cotangent;
-        let ours = pullback.apply(&g).unwrap().flatten_from(1).unwrap();
+        let ours = pull(&Rows::of_tensor(&g).unwrap()).unwrap().tensor().unwrap();
+        let ours = ours.flatten_from(1).unwrap();
         let x = candle_core::Var::from_tensor(&batch.images).unwrap();
         let logits = model.program().reference(x.as_tensor()).unwrap();
         let grads = (logits * &g).unwrap().sum_all().unwrap().backward().unwrap();

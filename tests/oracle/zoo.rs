@@ -9,6 +9,7 @@ use epsball::loss::Loss;
 use epsball::model::{Classifier, FrozenNetwork, ModelInfo, checkpoint};
 use epsball::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use epsball::rng::Stream;
+use epsball::rows::Rows;
 use epsball::zoo::{self, Normalisation, Stored, Value};
 
 use super::{oracle, placed, precision};
@@ -170,8 +171,11 @@ pub(super) fn assert_agree(
     limits: (f64, f64),
 ) {
     let x = &recorded["__x"];
-    let (logits, pullback) = network.vjp(x).unwrap();
-    let fused = (flat(&logits), flat(&pullback.apply(&cotangent(&logits)).unwrap()));
+    let (logits, pull) = network.linearise(&Rows::of_tensor(x).unwrap()).unwrap();
+    let logits = logits.tensor().unwrap();
+    let cotangent_of_rows = Rows::of_tensor(&cotangent(&logits)).unwrap();
+    let gradient = pull(&cotangent_of_rows).unwrap().tensor().unwrap();
+    let fused = (flat(&logits), flat(&gradient));
     let (logits, kept) = network.program().save(&nchw_to_nhwc(x).unwrap()).unwrap();
     let gradient = network.program().pullback(&kept, &cotangent(&logits)).unwrap();
     let plain = (flat(&logits), flat(&nhwc_to_nchw(&gradient).unwrap()));

@@ -160,7 +160,8 @@ fn two_and_three_classes_are_enough() {
             seq([flatten(), Linear::new(weight, None).layer()]),
         );
         let images = Tensor::full(0.5_f32, (1, 1, 2, 2), &Device::Cpu).unwrap();
-        let labels = crate::model::predictions(&model.logits(&images).unwrap()).unwrap();
+        let rows = Rows::of_tensor(&images).unwrap();
+        let labels = crate::model::predictions(&model.logits(&rows).unwrap()).unwrap();
         let batch = Batch { ids: vec![0], images, labels };
         for norm in [Norm::Linf, Norm::L2, Norm::L1] {
             for name in ["apgd-ce", "apgd-dlr", "apgd-t"] {

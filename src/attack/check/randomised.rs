@@ -4,7 +4,6 @@
 use super::{Check, Subject, When};
 use crate::error::Result;
 use crate::model::predictions;
-use crate::ops::with_slice;
 
 pub(super) const CHECK: Check = Check {
     name: "randomised",

@@ -8,10 +8,10 @@ use candle_core::{DType, Device, Tensor};
 use super::*;
 use crate::attack::tests::{info, linear, random_network};
 use crate::attack::{Goal, configure};
-use crate::model::{FrozenNetwork, ModelInfo, Pullback};
+use crate::model::{FrozenNetwork, ModelInfo, Pull};
 use crate::nn::{Linear, flatten, seq};
 use crate::rng::Randomness;
-use crate::rows::{Place, Rows, Twin, map};
+use crate::rows::{Rows, Twin, map};
 use crate::threat::Norm;
 
 const EPS: f32 = 1e-3;
@@ -36,8 +36,9 @@ impl Fake {
         Self { inner, info, forwards: AtomicU64::new(0), change, flat: |_| false }
     }
 
-    fn changed(&self, logits: &Tensor) -> Result<Tensor> {
-        Ok((self.change)(self.forwards.fetch_add(1, Ordering::Relaxed), logits)?)
+    fn changed(&self, logits: &Rows) -> Result<Rows> {
+        let forward = self.forwards.fetch_add(1, Ordering::Relaxed);
+        Rows::of_tensor(&(self.change)(forward, &logits.tensor()?)?)
     }
 }
 
@@ -46,24 +47,21 @@ impl Classifier for Fake {
         &self.info
     }
 
-    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+    fn logits(&self, images: &Rows) -> Result<Rows> {
         self.changed(&self.inner.logits(images)?)
     }
 
-    fn vjp(&self, images: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
-        let (logits, pullback) = self.inner.vjp(images)?;
+    fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
+        let (logits, pull) = self.inner.linearise(images)?;
         let images = images.clone();
-        let pullback = Pullback::new(move |cotangent: &Tensor| {
-            let rows = |tensor: &Tensor| Rows::from_tensor(&Place::default(), tensor);
-            let inputs = [&rows(&pullback.apply(cotangent)?)?, &rows(&images)?];
-            let bent = map(Twin::NONE, inputs, |_, [g, x], out| {
+        let bent = move |cotangent: &Rows| {
+            map(Twin::NONE, [&pull(cotangent)?, &images], |_, [g, x], out| {
                 if !(self.flat)(x) {
                     out.copy_from_slice(g);
                 }
-            })?;
-            bent.tensor()
-        });
-        Ok((self.changed(&logits)?, pullback))
+            })
+        };
+        Ok((self.changed(&logits)?, Box::new(bent)))
     }
 }
 

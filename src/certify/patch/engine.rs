@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use rayon::prelude::*;
 
 use super::row::PatchRow;
@@ -14,6 +14,7 @@ use crate::certify::{batch, format_time};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
+use crate::rows::{Place, Rows};
 
 /// Certifies every image of `batch` and hands the rows to `on_row`, in order.
 ///
@@ -76,7 +77,7 @@ pub fn certify_patches(
         if stop() {
             return Err(Error::Interrupted);
         }
-        step(model, certificate, batch_size.max(1), batch.images.device(), &mut active)?;
+        step(model, certificate, batch_size.max(1), &mut active)?;
     }
 }
 
@@ -114,7 +115,6 @@ fn step(
     model: &dyn Classifier,
     certificate: &dyn PatchCertificate,
     batch_size: usize,
-    device: &Device,
     active: &mut VecDeque<Active<'_>>,
 ) -> Result<()> {
     let start = Instant::now();
@@ -126,7 +126,7 @@ fn step(
     if places.is_empty() {
         return Ok(());
     }
-    let logits = classify(model, certificate, device, active, &places)?;
+    let logits = classify(model, certificate, active, &places)?;
     let share = start.elapsed().as_secs_f64() / places.len().max(1) as f64;
     for ((at, copy), logits) in places.iter().zip(&logits) {
         let image = &mut active[*at];
@@ -152,7 +152,6 @@ fn step(
 fn classify(
     model: &dyn Classifier,
     certificate: &dyn PatchCertificate,
-    device: &Device,
     active: &VecDeque<Active<'_>>,
     places: &[(usize, usize)],
 ) -> Result<Vec<Vec<f32>>> {

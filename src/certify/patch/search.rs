@@ -7,8 +7,9 @@ use super::row::PatchRow;
 use super::{PatchCertificate, certify_patches};
 use crate::data::Batch;
 use crate::error::Result;
-use crate::model::{Classifier, ModelInfo, Pullback};
+use crate::model::{Classifier, ModelInfo, Pull};
 use crate::rng::Stream;
+use crate::rows::Rows;
 use crate::threat::Patch;
 
 const CLASSES: usize = 3;
@@ -51,10 +52,9 @@ impl Classifier for Tiny {
         &self.info
     }
 
-    fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        let rows = images.flatten_from(1)?.to_vec2::<f32>()?;
-        let mut logits = Vec::with_capacity(rows.len() * CLASSES);
-        for row in &rows {
+    fn logits(&self, images: &Rows) -> Result<Rows> {
+        let mut logits = Vec::with_capacity(images.len() * CLASSES);
+        for row in images.values()?.chunks_exact(images.width()) {
             let mut hidden = [0.0; HIDDEN];
             for (h, weights) in hidden.iter_mut().zip(self.hidden.chunks_exact(row.len() + 1)) {
                 // Pixels around zero, so that hidden parts say nothing.
@@ -64,10 +64,10 @@ impl Classifier for Tiny {
             let logit = |weights: &[f32]| hidden.iter().zip(weights).map(|(h, w)| h * w).sum();
             logits.extend(self.output.chunks_exact(HIDDEN).map(|w| -> f32 { logit(w) }));
         }
-        Ok(Tensor::from_vec(logits, (rows.len(), CLASSES), images.device())?)
+        Rows::new(&images.place(), [images.len(), CLASSES], logits)
     }
 
-    fn vjp(&self, _: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
+    fn linearise(&self, _: &Rows) -> Result<(Rows, Pull<'_>)> {
         Err(candle_core::Error::Msg("certificates need no gradients".into()).into())
     }
 }

@@ -156,11 +156,11 @@ impl Examination for Count<'_> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Tensor;
 
     use super::super::search::{Tiny, certified_and_broken, images, rows};
     use super::*;
-    use crate::model::{Classifier, ModelInfo, Pullback};
+    use crate::model::{Classifier, ModelInfo, Pull};
+    use crate::rows::Rows;
 
     fn ablation(keep: Keep, size: usize) -> Ablation {
         Ablation { keep, size, stride: 1, wrap: true, threshold: None, fill: vec![0.5] }
@@ -277,16 +277,16 @@ mod tests {
             &self.0
         }
 
-        fn logits(&self, images: &Tensor) -> Result<Tensor> {
-            let rows = images.flatten_from(1)?.to_vec2::<f32>()?;
-            let logits: Vec<f32> = rows
-                .iter()
+        fn logits(&self, images: &Rows) -> Result<Rows> {
+            let logits: Vec<f32> = images
+                .values()?
+                .chunks_exact(images.width())
                 .flat_map(|row| if row.contains(&1.0) { [1.0, 0.0] } else { [0.0, 1.0] })
                 .collect();
-            Ok(Tensor::from_vec(logits, (rows.len(), 2), images.device())?)
+            Rows::new(&images.place(), [images.len(), 2], logits)
         }
 
-        fn vjp(&self, _: &Tensor) -> Result<(Tensor, Pullback<'_>)> {
+        fn linearise(&self, _: &Rows) -> Result<(Rows, Pull<'_>)> {
             Err(candle_core::Error::Msg("certificates need no gradients".into()).into())
         }
     }

@@ -50,10 +50,11 @@ fn what_a_search_in_a_lower_precision_finds_is_judged_in_f32() {
     let batch = Batch { ids: vec![0], images, labels: vec![0] };
     for precision in [Precision::Tf32, Precision::Bf16] {
         model.place(&gpu(), precision).unwrap();
-        let exact = model.judged(&batch.images).unwrap();
-        assert_eq!(predicted(&model, &batch.images, &exact).unwrap(), [0]);
-        let fast = model.logits(&batch.images).unwrap();
-        assert_eq!(predicted(&model, &batch.images, &fast).unwrap(), [1], "{precision}: {fast}");
+        let images = batch.rows().unwrap();
+        let exact = model.exact_logits(&images).unwrap();
+        assert_eq!(predicted(&model, &images, &exact).unwrap(), [0]);
+        let fast = model.logits(&images).unwrap();
+        assert_eq!(predicted(&model, &images, &fast).unwrap(), [1], "{precision}: {fast:?}");
         let pgd = |eps| {
             let threat = Threat::ball(Norm::Linf, eps);
             let given = [("steps", "5"), ("random_start", "false")];
@@ -98,7 +99,7 @@ fn losses_are_those_of_the_cpu() {
                 let want = loss.evaluate(&flat, &labels, targets).unwrap();
                 let targeted = targets.is_some();
                 let targets = targets.map_or_else(|| Rows::none(&place).unwrap(), there);
-                let got = identity.losses_of(&x, loss, &there(&labels), &targets).unwrap();
+                let got = identity.evaluate(&x, loss, &there(&labels), &targets).unwrap();
                 let name = format!("{loss} of {classes}, targeted {targeted}");
                 // Where logits are equal a denominator may be 0: then the values are huge in both.
                 let close = |a: f32, b: f32| a == b || (a - b).abs() <= 2e-6 * b.abs().max(1.0);

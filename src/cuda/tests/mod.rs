@@ -26,7 +26,7 @@ use crate::nn::tests::{crossing, layers};
 use crate::nn::{Conv2d, Layer, Linear, Program, Shape, flatten, relu, seq};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::rng::{Draw, Randomness, Stream};
-use crate::rows::Rows;
+use crate::rows::{Place, Rows};
 use crate::threat::{Norm, Threat};
 
 fn gpu() -> device::Device {
@@ -60,6 +60,30 @@ fn program(layer: &Layer, [c, h, w]: [usize; 3]) -> Program {
 /// The program on the GPU; whatever comes out are its logits.
 fn open(program: &Program, precision: Precision) -> Network {
     Network::open(program, program.output_shape().len(), &[0], precision).unwrap()
+}
+
+/// Logits of `images`, sent to the GPU and fetched.
+fn logits(network: &Network, images: &Tensor, precision: Precision) -> Tensor {
+    let home = network.home();
+    let x = Rows::from_tensor(&Place::gpu(home), images).unwrap();
+    let logits = network.logits(x.array().unwrap(), x.len(), precision).unwrap();
+    Rows::of_array([x.len(), network.classes], logits).tensor().unwrap()
+}
+
+/// Logits, and the gradient for this cotangent of them.
+fn gradient(
+    network: &Network,
+    images: &Tensor,
+    precision: Precision,
+    cotangent: impl Fn(&Tensor) -> Tensor,
+) -> (Tensor, Tensor) {
+    let place = Place::gpu(network.home());
+    let x = Rows::from_tensor(&place, images).unwrap();
+    let (z, at) = network.linearise(x.array().unwrap(), x.len(), precision).unwrap();
+    let z = Rows::of_array([x.len(), network.classes], z).tensor().unwrap();
+    let g = Rows::from_tensor(&place, &cotangent(&z)).unwrap();
+    let gradient = network.pull(&at, g.array().unwrap()).unwrap();
+    (z, Rows::of_array(images.dims(), gradient).tensor().unwrap())
 }
 
 /// Every layer as a program, with the shape of images for it.
@@ -100,10 +124,8 @@ fn every_layer_equals_the_cpu() {
         let cotangent = |y: &Tensor| normal(y.dims(), 1);
         let (y, gx) = on_cpu(&program, &x, cotangent);
         let network = open(&program, Precision::F32);
-        let logits = network.logits(&x, Precision::F32).unwrap();
-        assert_close(name, &logits, &y, 2e-6);
-        let (logits, gradient) =
-            network.gradient(&x, Precision::F32, &|_, y| Ok(cotangent(y))).unwrap();
+        assert_close(name, &logits(&network, &x, Precision::F32), &y, 2e-6);
+        let (logits, gradient) = gradient(&network, &x, Precision::F32, cotangent);
         assert_close(name, &logits, &y, 2e-6);
         // `cotangent` of the flat logits has the numbers of that of the output.
         assert_close(name, &gradient, &gx, 1e-5);
@@ -130,16 +152,15 @@ fn every_layer_in_bf16_is_within_its_roundings_of_the_cpu() {
         let cotangent = |y: &Tensor| normal(y.dims(), 1);
         let (y, gx) = on_cpu(&plain, &x, cotangent);
         let network = open(&plain, Precision::Bf16);
-        let logits = network.logits(&x, Precision::Bf16).unwrap();
-        let (again, gradient) =
-            network.gradient(&x, Precision::Bf16, &|_, y| Ok(cotangent(y))).unwrap();
-        assert_eq!(values(&again), values(&logits), "{name}");
+        let only = logits(&network, &x, Precision::Bf16);
+        let (again, gradient) = gradient(&network, &x, Precision::Bf16, cotangent);
+        assert_eq!(values(&again), values(&only), "{name}");
         let bound = 4.0 / 512.0;
-        assert_close(name, &logits, &y, bound);
+        assert_close(name, &only, &y, bound);
         assert_close(name, &gradient, &gx, bound);
         // The same network judges in f32.
-        assert_close(name, &network.logits(&x, Precision::F32).unwrap(), &y, 2e-6);
-        let difference = (logits.to_dtype(DType::F64).unwrap() - &y).unwrap().abs().unwrap();
+        assert_close(name, &logits(&network, &x, Precision::F32), &y, 2e-6);
+        let difference = (only.to_dtype(DType::F64).unwrap() - &y).unwrap().abs().unwrap();
         off += values(&difference).iter().sum::<f64>();
     }
     assert!(off > 0.0, "nothing was rounded");
@@ -158,8 +179,7 @@ fn bf16_is_that_of_the_cpu() {
     let width = numbers.len();
     let network = open(&program(&flatten(), [1, 1, width]), Precision::Bf16);
     let x = Tensor::from_slice(&numbers, (1, 1, 1, width), &Device::Cpu).unwrap();
-    let (got, gradient) =
-        network.gradient(&x, Precision::Bf16, &|_, _| Ok(x.flatten_from(1)?)).unwrap();
+    let (got, gradient) = gradient(&network, &x, Precision::Bf16, |_| x.flatten_from(1).unwrap());
     for got in [got, gradient] {
         let got: Vec<f32> = got.flatten_all().unwrap().to_vec1().unwrap();
         for (x, got) in numbers.iter().zip(got) {
@@ -182,6 +202,22 @@ fn both(name: &str) -> [FrozenNetwork; 2] {
     [cpu, there]
 }
 
+fn tensor(rows: Result<Rows>) -> Tensor {
+    rows.unwrap().tensor().unwrap()
+}
+
+/// Logits and the gradient of half the sum of their cubes.
+fn of_cubes(network: &FrozenNetwork, images: &Rows) -> (Tensor, Tensor) {
+    let (z, pull) = network.linearise(images).unwrap();
+    let z = z.tensor().unwrap();
+    let gradient = tensor(pull(&square(&z)));
+    (z, gradient)
+}
+
+fn square(z: &Tensor) -> Rows {
+    Rows::of_tensor(&z.sqr().unwrap()).unwrap()
+}
+
 fn digits(n: usize) -> Batch {
     let data = data::open("digits").unwrap();
     data.read(&(0..n).collect::<Vec<_>>()).unwrap()
@@ -191,26 +227,30 @@ fn digits(n: usize) -> Batch {
 #[ignore = "needs a GPU"]
 fn a_network_has_the_same_logits_and_gradients_as_often_as_asked() {
     let [cpu, there] = both("digits-trades");
-    let images = digits(37).images;
-    let square = |_: usize, z: &Tensor| Ok(z.sqr()?);
-    let (z, g) = cpu.gradient(&images, &square).unwrap();
-    let (z2, g2) = there.gradient(&images, &square).unwrap();
+    let images = digits(37).rows().unwrap();
+    let (z, g) = of_cubes(&cpu, &images);
+    let (z2, g2) = of_cubes(&there, &images);
     assert_close("logits", &z2, &z, 1e-6);
     assert_close("gradient", &g2, &g, 1e-6);
-    let (z3, pullback) = there.vjp(&images).unwrap();
-    assert_eq!(values(&z3), values(&z2));
-    let first = pullback.apply(&z2.sqr().unwrap()).unwrap();
-    assert_eq!(values(&first), values(&g2));
+    let (z3, pull) = there.linearise(&images).unwrap();
+    assert_eq!(values(&z3.tensor().unwrap()), values(&z2));
+    assert_eq!(values(&tensor(pull(&square(&z2)))), values(&g2));
     // Again from the same forward pass, with another cotangent and with this one.
-    assert_ne!(values(&pullback.apply(&z2).unwrap()), values(&g2));
-    assert_eq!(values(&pullback.apply(&z2.sqr().unwrap()).unwrap()), values(&g2));
+    assert_ne!(values(&tensor(pull(&z3))), values(&g2));
+    assert_eq!(values(&tensor(pull(&square(&z2)))), values(&g2));
     // Another pass comes between: the forward pass has to be repeated.
-    let other = there.logits(&images.affine(-1.0, 1.0).unwrap()).unwrap();
+    let negative = images.tensor().unwrap().affine(-1.0, 1.0).unwrap();
+    let other = tensor(there.logits(&Rows::of_tensor(&negative).unwrap()));
     assert_ne!(values(&other), values(&z2));
-    assert_eq!(values(&pullback.apply(&z2.sqr().unwrap()).unwrap()), values(&g2));
-    assert_eq!(values(&there.logits(&images).unwrap()), values(&z2));
-    let none = images.narrow(0, 0, 0).unwrap();
-    assert_eq!(there.logits(&none).unwrap().dims(), [0, 10]);
+    assert_eq!(values(&tensor(pull(&square(&z2)))), values(&g2));
+    assert_eq!(values(&tensor(there.logits(&images))), values(&z2));
+    // Where they are, and where the network is.
+    let moved = images.at(&there.home()).unwrap();
+    let answer = there.logits(&moved).unwrap();
+    assert!(answer.place().is_gpu());
+    assert_eq!(values(&answer.tensor().unwrap()), values(&z2));
+    let none = Rows::new(&Place::default(), [0, 1, 8, 8], Vec::new()).unwrap();
+    assert_eq!(there.logits(&none).unwrap().shape(), [0, 10]);
 }
 
 /// Every stored number is off by 2^-9 of itself at most, and these errors mostly cancel: logits are off by a
@@ -221,10 +261,9 @@ fn a_network_has_the_same_logits_and_gradients_as_often_as_asked() {
 fn a_network_in_bf16_is_near_the_one_in_f32_and_half_as_large() {
     let (cpu, mut there) = (bundled("digits-trades"), bundled("digits-trades"));
     there.place(&gpu(), Precision::Bf16).unwrap();
-    let images = digits(37).images;
-    let square = |_: usize, z: &Tensor| Ok(z.sqr()?);
-    let (z, g) = cpu.gradient(&images, &square).unwrap();
-    let (z2, g2) = there.gradient(&images, &square).unwrap();
+    let images = digits(37).rows().unwrap();
+    let (z, g) = of_cubes(&cpu, &images);
+    let (z2, g2) = of_cubes(&there, &images);
     assert_close("logits", &z2, &z, 8.0 / 512.0);
     let length = |t: &[f64]| t.iter().map(|v| v * v).sum::<f64>().sqrt();
     let (of_cpu, of_gpu) = (values(&g), values(&g2));
@@ -233,13 +272,13 @@ fn a_network_in_bf16_is_near_the_one_in_f32_and_half_as_large() {
     assert!(apart < 0.1, "gradient: {apart}");
     assert_ne!(values(&z2), values(&z));
     // What was computed in f32 in between does not change it, nor does the size of the batch.
-    assert_close("judged", &there.judged(&images).unwrap(), &z, 1e-6);
-    let (z3, pullback) = there.vjp(&images).unwrap();
-    there.judged(&images).unwrap();
-    assert_eq!(values(&z3), values(&z2));
-    assert_eq!(values(&pullback.apply(&z2.sqr().unwrap()).unwrap()), values(&g2));
-    let some = there.logits(&images.narrow(0, 4, 3).unwrap()).unwrap();
-    assert_eq!(values(&some), values(&z2.narrow(0, 4, 3).unwrap()));
+    assert_close("judged", &tensor(there.exact_logits(&images)), &z, 1e-6);
+    let (z3, pull) = there.linearise(&images).unwrap();
+    there.exact_logits(&images).unwrap();
+    assert_eq!(values(&z3.tensor().unwrap()), values(&z2));
+    assert_eq!(values(&tensor(pull(&square(&z2)))), values(&g2));
+    let some = images.select(&[4, 5, 6]).unwrap();
+    assert_eq!(values(&tensor(there.logits(&some))), values(&z2.narrow(0, 4, 3).unwrap()));
     let bytes = bytes_for_an_image(cpu.program());
     assert!(bytes[1] * 100 < bytes[0] * 60, "{bytes:?}");
 }
@@ -268,8 +307,8 @@ fn a_fused_program_equals_the_plain_one() {
     let images = digits(9).images;
     let fused = cpu.program().fused();
     let [plain, fused] = [cpu.program(), &fused].map(|program| open(program, Precision::F32));
-    let [a, b] = [plain, fused]
-        .map(|network| network.gradient(&images, Precision::F32, &|_, z| Ok(z.clone())).unwrap());
+    let [a, b] =
+        [plain, fused].map(|network| gradient(&network, &images, Precision::F32, Tensor::clone));
     assert_close("logits", &b.0, &a.0, 1e-6);
     assert_close("gradient", &b.1, &a.1, 1e-6);
 }
@@ -331,7 +370,7 @@ fn smoothing_counts_the_same_votes() {
         let batch = digits(5);
         let pixels = values(&batch.images).iter().map(|v| *v as f32).collect::<Vec<_>>();
         let noise = Gaussian { sigma: 0.5 };
-        let mut sampler = Sampler::new(&network, &noise, 300, Device::Cpu).unwrap();
+        let mut sampler = Sampler::new(&network, &noise, 300).unwrap();
         let stream = Stream::new(0, "smoothing-estimate");
         for (i, pixels) in pixels.chunks(64).enumerate() {
             let image = batch.ids[i];

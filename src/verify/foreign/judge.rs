@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
 use serde::Serialize;
 
 use super::Foreign;
@@ -12,7 +11,7 @@ use crate::data::{Batch, Dataset, image_digest};
 use crate::digest::sha256_file;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
-use crate::ops::with_slice;
+use crate::rows::{Place, Rows};
 use crate::stats::wilson;
 use crate::threat::{Change, Norm, Threat};
 
