@@ -19,6 +19,7 @@ use crate::certify::noise::{Gaussian, Noise, Uniform};
 use crate::certify::{Job, Sampler};
 use crate::data::{self, Batch};
 use crate::device::{self, Precision};
+use crate::error::Result;
 use crate::loss::Loss;
 use crate::model::file::{Declared, load};
 use crate::model::{Classifier, FrozenNetwork, predicted};

@@ -79,7 +79,7 @@ fn a_row_that_differs_between_runs_counts_twice() {
     };
     let leaderboard = board(&[("a", run("1...")), ("b", run(".1.."))]);
     assert_eq!(robust(&leaderboard, "Linf 0.1"), (2, 4));
-    let own = &standing(&leaderboard, "net").attacks().nth(0).unwrap();
+    let own = &standing(&leaderboard, "net").attacks().next().unwrap();
     assert_eq!((own.images, counts(own.budgets[0].robust)), (4, (2, 4)));
 }
 

@@ -80,7 +80,7 @@ fn runs_of_one_network_are_evidence_together() {
     let net = standing(&leaderboard, "net");
     assert_eq!(counts(net.threats[0].worst.robust), (1, 4));
     // Two seeds are one attack; another budget is another.
-    assert_eq!(counts(net.attacks().nth(0).unwrap().budgets[0].robust), (2, 4));
+    assert_eq!(counts(net.attacks().next().unwrap().budgets[0].robust), (2, 4));
     assert_eq!(counts(net.threats[1].worst.robust), (0, 4));
     let text = Markdown.export(&leaderboard).unwrap();
     assert!(text.contains("digits, 4 images of 1×8×8, seeds 0, 1, cpu f32."), "{text}");

@@ -47,7 +47,7 @@ fn a_board_of_targeted_attacks_has_no_worst_case_and_no_rank() {
     assert_eq!((net.rank, &net.worst), (None, &None));
     // Images 3 and 7 are of class 3.
     assert_eq!(shares(&leaderboard), [("Linf 0.3 to class 3".to_owned(), (5, 6))]);
-    assert_eq!(counts(net.attacks().nth(0).unwrap().budgets[0].robust), (5, 6));
+    assert_eq!(counts(net.attacks().next().unwrap().budgets[0].robust), (5, 6));
     for format in [&Markdown as &dyn Exporter, &Html, &Terminal { width: 100, colour: false }] {
         let text = format.export(&leaderboard).unwrap().replace('\n', " ");
         assert!(text.contains("There is no worst case and no rank"), "{text}");
