@@ -1,6 +1,6 @@
 //! The kinds of work that a job can be, a room for each: the fields of its entries in a suite, the task
 //! that an entry becomes, its rows, what they come to, and the columns, tables and figures of a report.
-//! A kind is one folder with a [`Kind`](kind::Kind) and one line in `KINDS`; nothing outside of its folder
+//! A kind is one folder with a `Kind` and one line in `KINDS`; nothing outside of its folder
 //! names it, but what it is made of (an attack, a certificate) and the commands that offer it.
 
 mod attack;
