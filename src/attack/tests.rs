@@ -10,7 +10,7 @@ use crate::data::Batch;
 use crate::model::{Classifier, FrozenNetwork, ModelInfo};
 use crate::nn::{Linear, flatten, seq};
 use crate::rng::{Randomness, Stream};
-use crate::rows::{Place, Rows};
+use crate::rows::Rows;
 use crate::threat::{Norm, Patch};
 use crate::zoo;
 
@@ -135,7 +135,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn part(batch: &Batch, rows: &[usize]) -> Batch {
-    let images = Rows::from_tensor(&Place::default(), &batch.images).unwrap();
+    let images = batch.rows().unwrap();
     Batch {
         ids: rows.iter().map(|i| batch.ids[*i]).collect(),
         images: images.select(rows).unwrap().tensor().unwrap(),

@@ -34,19 +34,20 @@ impl<M: Module + Send + Sync> Classifier for CandleClassifier<M> {
     }
 
     fn logits(&self, images: &Rows) -> Result<Rows> {
-        Rows::from_tensor(&images.place(), &self.module.forward(&images.tensor()?)?)
+        Rows::of_tensor(&self.module.forward(&images.tensor()?)?)?.at(&images.place())
     }
 
     fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
         let (input, place) = (Var::from_tensor(&images.tensor()?)?, images.place());
         let logits = self.module.forward(input.as_tensor())?;
-        let detached = Rows::from_tensor(&place, &logits.detach())?;
+        let detached = Rows::of_tensor(&logits.detach())?.at(&place)?;
         let pull = move |cotangent: &Rows| {
             let grads = (&logits * cotangent.tensor()?)?.sum_all()?.backward()?;
-            match grads.get(input.as_tensor()) {
-                Some(grad) => Rows::from_tensor(&place, grad),
-                None => Rows::from_tensor(&place, &input.zeros_like()?),
-            }
+            let gradient = match grads.get(input.as_tensor()) {
+                Some(gradient) => Rows::of_tensor(gradient)?,
+                None => Rows::of_tensor(&input.zeros_like()?)?,
+            };
+            gradient.at(&place)
         };
         Ok((detached, Box::new(pull)))
     }

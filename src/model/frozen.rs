@@ -217,20 +217,39 @@ impl FrozenNetwork {
     fn on_gpu(&self, images: &Rows) -> Result<Option<(&cuda::Network, Precision, Rows)>> {
         let Some((network, precision)) = &self.gpu else { return Ok(None) };
         self.check(images)?;
-        Ok(Some((network.as_ref(), *precision, images.at(&self.home())?)))
+        // `home` is asked only for what has to move: every answer is the next GPU in turn.
+        let there = match images.place().is_gpu() {
+            true => images.clone(),
+            false => images.at(&self.home())?,
+        };
+        Ok(Some((network.as_ref(), *precision, there)))
     }
 
-    /// Logits by the GPUs, in `precision`, where the images are.
+    /// Logits by the GPUs, in `precision`, where the images are. The GPUs share images in memory.
     fn logits_on_gpu(
         &self,
         network: &cuda::Network,
         images: &Rows,
-        there: &Rows,
         precision: Precision,
     ) -> Result<Rows> {
-        let Some(array) = there.array() else { return self.logits_on_cpu(images) };
-        let logits = network.logits(array, images.len(), precision)?;
-        Rows::of_array([images.len(), self.info.classes], logits).at(&images.place())
+        self.check(images)?;
+        let classes = self.info.classes;
+        if let Some(array) = images.array() {
+            let logits = network.logits(array, images.len(), precision)?;
+            return Ok(Rows::of_array([images.len(), classes], logits));
+        }
+        let (pixels, width) = (images.values()?, images.width());
+        let share = images.len().div_ceil(network.lanes()).max(1) * width;
+        let logits = pixels
+            .par_chunks(share.max(1))
+            .map(|own| {
+                let n = own.len() / width.max(1);
+                let array = network.home().upload(own)?;
+                let logits = Rows::of_array([n, classes], network.logits(&array, n, precision)?);
+                Ok(logits.values()?.to_vec())
+            })
+            .collect::<Result<Vec<_>>>()?;
+        self.joined(images, [classes], logits)
     }
 }
 
@@ -240,10 +259,8 @@ impl Classifier for FrozenNetwork {
     }
 
     fn logits(&self, images: &Rows) -> Result<Rows> {
-        match self.on_gpu(images)? {
-            Some((network, precision, there)) => {
-                self.logits_on_gpu(network, images, &there, precision)
-            }
+        match &self.gpu {
+            Some((network, precision)) => self.logits_on_gpu(network, images, *precision),
             None => self.logits_on_cpu(images),
         }
     }
@@ -352,10 +369,8 @@ impl Classifier for FrozenNetwork {
     }
 
     fn exact_logits(&self, images: &Rows) -> Result<Rows> {
-        match self.on_gpu(images)? {
-            Some((network, _, there)) => {
-                self.logits_on_gpu(network, images, &there, Precision::F32)
-            }
+        match &self.gpu {
+            Some((network, _)) => self.logits_on_gpu(network, images, Precision::F32),
             None => self.logits_on_cpu(images),
         }
     }

@@ -83,7 +83,7 @@ pub trait Classifier: Send + Sync {
         let targets = targets.given().map(Rows::to_classes).transpose()?;
         let at = loss.evaluate(&logits.tensor()?, &labels.to_classes()?, targets.as_deref())?;
         let place = images.place();
-        let gradient = pull(&Rows::from_tensor(&place, &at.cotangent)?)?;
+        let gradient = pull(&Rows::of_tensor(&at.cotangent)?.at(&place)?)?;
         Ok(Evaluation { logits, losses: Rows::numbers(&place, at.values)?, gradient })
     }
 

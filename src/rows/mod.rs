@@ -82,24 +82,17 @@ impl Rows {
         Ok(Self { shape: shape.into(), data })
     }
 
-    /// A tensor `[N, ...]` of the computer's memory.
-    ///
-    /// # Errors
-    /// If it is elsewhere, or the device fails.
-    pub fn from_tensor(place: &Place, tensor: &Tensor) -> Result<Self> {
-        let numbers = with_slice::<f32, _>(tensor, |numbers| Ok(numbers.to_vec()))?;
-        Self::new(place, tensor.dims(), numbers)
-    }
-
-    /// The same in the computer's memory.
+    /// A tensor `[N, ...]` of the computer's memory, there.
     ///
     /// # Errors
     /// If it is elsewhere.
     pub fn of_tensor(tensor: &Tensor) -> Result<Self> {
-        Self::from_tensor(&Place::default(), tensor)
+        let numbers = with_slice::<f32, _>(tensor, |numbers| Ok(numbers.to_vec()))?;
+        Self::new(&Place::default(), tensor.dims(), numbers)
     }
 
-    /// Itself at `place`: a copy, if it is elsewhere.
+    /// Itself on a GPU or in the computer's memory, as `place` is: a copy, if it is not there. What is on a
+    /// GPU stays on that one.
     ///
     /// # Errors
     /// If the device fails.

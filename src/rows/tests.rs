@@ -56,7 +56,7 @@ fn rows_are_chosen_and_turned_into_tensors_and_classes() {
     assert_eq!(**chosen.values().unwrap(), [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
     let none = x.select(&[]).unwrap();
     assert!(none.is_empty() && none.tensor().unwrap().dims() == [0, 1, 2]);
-    let again = Rows::from_tensor(&Place::default(), &x.tensor().unwrap()).unwrap();
+    let again = Rows::of_tensor(&x.tensor().unwrap()).unwrap();
     assert_eq!((again.shape(), again.values().unwrap()), (x.shape(), x.values().unwrap()));
     let classes = Rows::classes(&Place::default(), &[0, 999, 7]).unwrap();
     assert_eq!(classes.to_classes().unwrap(), [0, 999, 7]);

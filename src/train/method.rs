@@ -99,7 +99,7 @@ impl Method {
         match self {
             Self::Standard => Ok(batch.images.clone()),
             Self::Gaussian { sigma } => {
-                let clean = Rows::from_tensor(&Place::default(), &batch.images)?;
+                let clean = batch.rows()?;
                 let noisy = rows::map(Twin::NONE, [&clean], |row, [clean], x| {
                     stream.draw(batch.ids[row], 0).normal(x);
                     for (x, clean) in x.iter_mut().zip(clean) {
@@ -117,7 +117,7 @@ impl Method {
             }
             Self::Trades { inner, .. } => {
                 let place = network.home();
-                let clean = Rows::from_tensor(&place, &batch.images)?;
+                let clean = batch.rows()?.at(&place)?;
                 let clean = network.logits(&clean)?;
                 inner.maximise(&place, batch, stream, |x| {
                     let (logits, pull) = network.linearise(x)?;
@@ -155,7 +155,7 @@ impl Inner {
     ) -> Result<Tensor> {
         let geometry = self.norm.geometry();
         let alpha = 2.5 * self.eps / self.steps as f32;
-        let clean = Rows::from_tensor(place, &batch.images)?;
+        let clean = batch.rows()?.at(place)?;
         let mut x = rows::map(Twin::NONE, [&clean], |row, [x0], x| {
             geometry.random(stream.draw(batch.ids[row], 0), x0, self.eps, x);
             geometry.project(x, x0, self.eps);

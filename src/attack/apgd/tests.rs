@@ -54,7 +54,7 @@ fn search<'a>(
         purpose: "apgd-ce".into(),
     };
     let labels = file["y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
-    let clean = Rows::from_tensor(&network.home(), &file["x"]).unwrap();
+    let clean = Rows::of_tensor(&file["x"]).unwrap().at(&network.home()).unwrap();
     let noise = Noise::new(&request);
     let ids = (0..16).collect();
     Search::new((network, &|| false), threat, Objective::Minimal, noise, clean, labels, None, ids)
@@ -124,7 +124,8 @@ fn rounding_does_not_cost_an_l1_point() {
     let threat = Threat::ball(Norm::L1, 1.6);
     let mut search = search(&network, &file, threat);
     let apgd = apgd("apgd-ce", &[("use_largereps", "false")], threat, Loss::CrossEntropy);
-    let theirs = Rows::from_tensor(search.place(), &file["L1.apgd_ce.adv"]).unwrap();
+    let theirs = Rows::of_tensor(&file["L1.apgd_ce.adv"]).unwrap();
+    let theirs = theirs.at(search.place()).unwrap();
     let outside = rows::map(Twin::NONE, [&theirs, search.clean()], |_, [x, x0], out| {
         let distance = Norm::L1.geometry().distance(x, x0);
         let factor = if distance > 0.0 { 1.6 * (1.0 + 3e-6) / distance } else { 0.0 };

@@ -54,7 +54,7 @@ impl Search<'_> {
     /// # Errors
     /// If the device fails.
     pub fn propose(&mut self, x: &Rows, logits: &Rows) -> Result<Kept> {
-        if self.place.is_gpu() && !self.model.usage().approximates {
+        if self.place.is_gpu() && !self.approximates {
             return self.judge_and_go_on(None, None, x, logits);
         }
         let all: Vec<usize> = (0..self.len()).collect();
@@ -73,7 +73,7 @@ impl Search<'_> {
         x: &Rows,
         logits: &Rows,
     ) -> Result<Kept> {
-        if self.place.is_gpu() && !self.model.usage().approximates {
+        if self.place.is_gpu() && !self.approximates {
             return self.judge_and_go_on(Some(of), Some(which), x, logits);
         }
         let flags = which.values()?;
@@ -125,7 +125,7 @@ impl Search<'_> {
     /// # Errors
     /// If the device fails.
     pub fn propose_for(&mut self, of: &[usize], x: &Rows, logits: &Rows) -> Result<Kept> {
-        if self.place.is_gpu() && !self.model.usage().approximates {
+        if self.place.is_gpu() && !self.approximates {
             self.judge_on_gpu(Some(of), None, x, logits)?;
             return self.look();
         }
@@ -207,7 +207,7 @@ impl Search<'_> {
         candidates: Vec<usize>,
         x: &Rows,
     ) -> Result<(Vec<usize>, Option<Rows>)> {
-        if !self.model.usage().approximates || candidates.is_empty() {
+        if !self.approximates || candidates.is_empty() {
             return Ok((candidates, None));
         }
         let logits = self.model.exact_logits(&x.select(&candidates)?)?;

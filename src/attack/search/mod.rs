@@ -29,6 +29,8 @@ pub struct Search<'a> {
     shape: [usize; 3],
     /// Where the rows of this search are.
     place: Place,
+    /// What succeeds in the precision of the search is judged again. Asked once: the answer may wait for a GPU.
+    approximates: bool,
     /// Clean images of the active rows.
     clean: Rows,
     labels: Vec<u32>,
@@ -94,6 +96,7 @@ impl<'a> Search<'a> {
         };
         let ledger = place.is_gpu().then(|| Ledger::new(&clean)).transpose()?;
         Ok(Self {
+            approximates: model.usage().approximates,
             model,
             stop,
             threat,

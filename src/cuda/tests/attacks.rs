@@ -92,7 +92,7 @@ fn losses_are_those_of_the_cpu() {
         let place = identity.home();
         assert!(place.is_gpu());
         let there = |of: &[u32]| Rows::classes(&place, of).unwrap();
-        let x = Rows::from_tensor(&place, &z).unwrap();
+        let x = Rows::of_tensor(&z).unwrap().at(&place).unwrap();
         for loss in [Loss::CrossEntropy, Loss::Margin, Loss::Dlr] {
             for targets in [None, Some(targets.as_slice())] {
                 let flat = z.flatten_from(1).unwrap();

@@ -65,8 +65,8 @@ fn open(program: &Program, precision: Precision) -> Network {
 
 /// Logits of `images`, sent to the GPU and fetched.
 fn logits(network: &Network, images: &Tensor, precision: Precision) -> Tensor {
-    let home = network.home();
-    let x = Rows::from_tensor(&Place::gpu(home), images).unwrap();
+    let place = Place::gpu(network.home());
+    let x = Rows::of_tensor(images).unwrap().at(&place).unwrap();
     let logits = network.logits(x.array().unwrap(), x.len(), precision).unwrap();
     Rows::of_array([x.len(), network.classes], logits).tensor().unwrap()
 }
@@ -79,10 +79,10 @@ fn gradient(
     cotangent: impl Fn(&Tensor) -> Tensor,
 ) -> (Tensor, Tensor) {
     let place = Place::gpu(network.home());
-    let x = Rows::from_tensor(&place, images).unwrap();
+    let x = Rows::of_tensor(images).unwrap().at(&place).unwrap();
     let (z, at) = network.linearise(x.array().unwrap(), x.len(), precision).unwrap();
     let z = Rows::of_array([x.len(), network.classes], z).tensor().unwrap();
-    let g = Rows::from_tensor(&place, &cotangent(&z)).unwrap();
+    let g = Rows::of_tensor(&cotangent(&z)).unwrap().at(&place).unwrap();
     let gradient = network.pull(&at, g.array().unwrap()).unwrap();
     (z, Rows::of_array(images.dims(), gradient).tensor().unwrap())
 }
