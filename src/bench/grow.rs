@@ -61,9 +61,11 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
         // A table that the record does not know of is this job's own, or the job says whose it is.
         let own = || table_images(&table, &job.key).ok();
         let done = tables.get(&job.key).cloned().or_else(own);
+        // A table that was deleted is computed again; one that lost rows is damaged.
         if let Some(rows) = done.as_ref().map(Vec::len)
             && job.finished
             && rows < job.images
+            && table.exists()
         {
             return Err(cut(&table, rows, job.images));
         }

@@ -17,6 +17,12 @@ pub trait KindResult: Debug + Any + Send + Sync {
     /// Images done, and images of its jobs.
     fn progress(&self) -> (usize, usize);
 
+    /// All images are done.
+    fn finished(&self) -> bool {
+        let (done, images) = self.progress();
+        done >= images
+    }
+
     /// The images that its numbers are over.
     fn image_set(&self) -> Option<&ImageSet>;
 
@@ -124,8 +130,7 @@ impl Outcome {
 
     /// All images are done.
     pub fn finished(&self) -> bool {
-        let (done, images) = self.result.progress();
-        done >= images
+        self.result.finished()
     }
 }
 

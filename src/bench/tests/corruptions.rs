@@ -103,6 +103,49 @@ fn stacked_files_give_the_accuracy_of_their_severities() {
 }
 
 #[test]
+fn a_corruption_that_is_named_twice_is_measured_once() {
+    let (data, output) = (stacked(), tempfile::tempdir().unwrap());
+    let only = vec!["fog".to_owned(); 2];
+    let suite = suite(CorruptionEntry { only, ..fog(data.path()) });
+    run_until(&suite, output.path(), &|| false).unwrap();
+    assert_eq!(rows(output.path()).len(), SEVERITIES);
+    run_until(&suite, output.path(), &|| false).unwrap();
+}
+
+/// Two entries of one network: every number says how many images it is over.
+#[test]
+fn results_over_other_images_are_told_apart() {
+    let (data, output) = (stacked(), tempfile::tempdir().unwrap());
+    let mut suite = suite(CorruptionEntry { label: Some("whole".into()), ..fog(data.path()) });
+    let first = CorruptionEntry { label: Some("half".into()), first: Some(2), ..fog(data.path()) };
+    suite.corruptions.push(first.into());
+    run_until(&suite, output.path(), &|| false).unwrap();
+    let board = Leaderboard::from_runs(&[output.path().into()]).unwrap();
+    let text = Markdown.export(&board).unwrap();
+    for part in [
+        "whole: mean accuracy over 1 corruption at 5 severities, 4 images each.",
+        "half: mean accuracy over 1 corruption at 5 severities, 2 images each.",
+        "digits-pgd, whole",
+        "digits-pgd, half",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+/// As errors about damaged tables say.
+#[test]
+fn a_table_that_was_deleted_is_computed_again() {
+    let (data, output) = (stacked(), tempfile::tempdir().unwrap());
+    let suite = suite(fog(data.path()));
+    run_until(&suite, output.path(), &|| false).unwrap();
+    let before = rows(output.path());
+    let job = RunRecord::read(output.path()).unwrap().jobs.remove(0);
+    std::fs::remove_file(output.path().join(&job.file)).unwrap();
+    run_until(&suite, output.path(), &|| false).unwrap();
+    assert_eq!(rows(output.path()), before);
+}
+
+#[test]
 fn a_stopped_run_goes_on_and_grows_by_corruptions() {
     let (data, output) = (stacked(), tempfile::tempdir().unwrap());
     let suite = suite(fog(data.path()));

@@ -10,8 +10,8 @@ use super::standing::Standing;
 use crate::error::{Error, Result};
 use crate::published::{self, Entry, SOURCE, Subject, Table};
 use crate::results::{Proportion, format};
-use crate::work::ThreatColumn;
 use crate::work::goal::UNTARGETED;
+use crate::work::{KindResult as _, ThreatColumn};
 
 /// A published table with the measured networks in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

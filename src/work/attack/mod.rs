@@ -32,7 +32,7 @@ use super::entrant::Entrant;
 use super::entry::Entry;
 use super::kind::{Chance, Kind, Listed, Settings};
 use super::method::Method;
-use super::outcome::Outcome;
+use super::outcome::{KindResult as _, Outcome};
 use super::per_image::{PerImage, Value};
 use super::rows::{Keyed, Rows};
 use crate::attack::{self, Threats};

@@ -98,11 +98,6 @@ impl AttackResult {
         let same = self.threat == column.threat && self.goal == column.goal;
         self.budgets.iter().find(|budget| same && budget.title == column.title)
     }
-
-    /// All images are done.
-    pub fn finished(&self) -> bool {
-        self.done >= self.images
-    }
 }
 
 impl Budget {

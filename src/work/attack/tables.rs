@@ -6,7 +6,7 @@ use super::result::{AttackResult, Budget};
 use crate::results::format;
 use crate::results::{Cell, Field, Head, Line, Sheet, mark_best};
 use crate::work::entrant::Entrant;
-use crate::work::outcome::Outcome;
+use crate::work::outcome::{KindResult as _, Outcome};
 
 /// The results of all networks, in the order of the methods.
 fn results<'a>(entrants: &[&'a Entrant]) -> Vec<&'a AttackResult> {

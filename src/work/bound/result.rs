@@ -79,11 +79,6 @@ impl BoundResult {
         })
     }
 
-    /// All images of the job are done.
-    pub fn finished(&self) -> bool {
-        self.done >= self.images
-    }
-
     /// Verified accuracy at `eps`, if the job reports it.
     pub fn at(&self, eps: f64) -> Option<Proportion> {
         self.accuracy.iter().find(|a| a.eps == eps).and_then(|a| a.accuracy)

@@ -6,6 +6,7 @@ use crate::results::{
 };
 use crate::work::entrant::Entrant;
 use crate::work::method::union;
+use crate::work::outcome::KindResult as _;
 
 /// Threat models that any bounds are about, in the order of the networks.
 fn threats<'a>(entrants: &[&'a Entrant]) -> Vec<&'a str> {

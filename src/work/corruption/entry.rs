@@ -9,6 +9,7 @@ use super::{CORRUPTIONS, NAME, SEVERITIES, number};
 use crate::data::{self, Dataset, Subset};
 use crate::error::{Error, Result};
 use crate::record::Work;
+use crate::results::distinct;
 use crate::work::entry::{Entry, is_default};
 use crate::work::fits::fits;
 use crate::work::kind::{Settings, Subject};
@@ -49,11 +50,11 @@ impl From<CorruptionEntry> for Entry {
 }
 
 impl CorruptionEntry {
-    /// The corruptions to measure.
+    /// The corruptions to measure, each once.
     pub fn corruptions(&self) -> Vec<String> {
         match self.only.as_slice() {
             [] => CORRUPTIONS.map(str::to_owned).to_vec(),
-            only => only.to_vec(),
+            only => distinct(only.iter().cloned()),
         }
     }
 

@@ -19,7 +19,7 @@ use super::entry::Entry;
 use super::job::Job;
 use super::kind::{Kind, Listed, Settings};
 use super::method::Method;
-use super::outcome::{KindColumn, Outcome};
+use super::outcome::{KindColumn, KindResult as _, Outcome};
 use super::rows::{Keyed, Rows};
 use crate::digest::sha256;
 use crate::error::Result;
@@ -140,8 +140,8 @@ impl Kind for Corruption {
         jobs.first().map(|_| column).into_iter().collect()
     }
 
-    fn reading(&self, columns: &[&KindColumn], entrants: &[&Entrant]) -> Vec<String> {
-        tables::reading(columns, entrants)
+    fn reading(&self, _: &[&KindColumn], entrants: &[&Entrant]) -> Vec<String> {
+        tables::reading(entrants)
     }
 
     fn sheets(&self, entrants: &[&Entrant]) -> Vec<Sheet> {

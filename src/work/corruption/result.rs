@@ -86,11 +86,6 @@ impl CorruptionResult {
         let all: Vec<f64> = self.corruptions.iter().map(|c| c.severities[severity - 1]).collect();
         self.accuracy.map(|_| mean(&all))
     }
-
-    /// All corruptions and severities are measured.
-    pub(super) fn finished(&self) -> bool {
-        self.done >= self.all
-    }
 }
 
 /// The corruptions that have every severity.

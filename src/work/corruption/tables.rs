@@ -5,11 +5,19 @@ use super::result::CorruptionResult;
 use crate::published::{self, Subject};
 use crate::results::{Field, Head, Line, Sheet, distinct, format};
 use crate::work::entrant::Entrant;
-use crate::work::outcome::KindColumn;
+use crate::work::outcome::KindResult as _;
 
 /// A share in percent.
 fn percent(share: f64) -> String {
     format::fixed(100.0 * share, 2)
+}
+
+/// Name of the network, with the label of the result if it has several.
+fn title(results: &[(&Entrant, &CorruptionResult)], at: usize) -> String {
+    let (entrant, result) = results[at];
+    let name = &entrant.model.name;
+    let same = results.iter().filter(|(other, _)| other.model.name == *name).count();
+    if same > 1 { format!("{name}, {}", result.label) } else { name.clone() }
 }
 
 /// The networks with their finished results.
@@ -21,15 +29,18 @@ fn finished<'a>(entrants: &[&'a Entrant]) -> Vec<(&'a Entrant, &'a CorruptionRes
     entrants.iter().flat_map(of).filter(|(_, result)| result.finished()).collect()
 }
 
-/// What the column means, and what is published for the networks.
-pub(super) fn reading(columns: &[&KindColumn], entrants: &[&Entrant]) -> Vec<String> {
+/// What the column is over, and what is published for the networks.
+pub(super) fn reading(entrants: &[&Entrant]) -> Vec<String> {
     let results = finished(entrants);
     let mut lines = Vec::new();
-    if let (Some(_), Some((_, first))) = (columns.first(), results.first()) {
+    let extents = distinct(results.iter().map(|(_, r)| (&*r.label, r.corruptions.len(), r.images)));
+    let several = distinct(extents.iter().map(|(_, count, images)| (*count, *images))).len() > 1;
+    for (label, count, images) in extents.iter().take(if several { usize::MAX } else { 1 }) {
+        let title = if several { label } else { "Corruptions" };
+        let corruptions = if *count == 1 { "corruption" } else { "corruptions" };
         lines.push(format!(
-            "Corruptions: mean accuracy over {} corruptions at {SEVERITIES} severities, {} images each.",
-            first.corruptions.len(),
-            first.images
+            "{title}: mean accuracy over {count} {corruptions} at {SEVERITIES} severities, \
+             {images} images each."
         ));
     }
     let baselines = distinct(
@@ -69,8 +80,9 @@ pub(super) fn sheets(entrants: &[&Entrant]) -> Vec<Sheet> {
     columns.extend((1..=SEVERITIES).map(|severity| Head::number(format!("severity {severity}"))));
     columns.push(Head::number("mean"));
     columns.extend(errors.then(|| Head::number("mCE")));
-    let line = |(entrant, result): &(&Entrant, &CorruptionResult)| {
-        let mut fields = vec![Field::text(&*entrant.model.name).about(&*result.data)];
+    let titles: Vec<String> = (0..results.len()).map(|at| title(&results, at)).collect();
+    let line = |(title, (_, result)): (&String, &(&Entrant, &CorruptionResult))| {
+        let mut fields = vec![Field::text(&**title).about(&*result.data)];
         fields.extend((1..=SEVERITIES).map(|severity| optional(result.at(severity))));
         fields.push(optional(result.accuracy));
         fields.extend(errors.then(|| optional(result.mce)));
@@ -79,7 +91,7 @@ pub(super) fn sheets(entrants: &[&Entrant]) -> Vec<Sheet> {
     let networks = Sheet {
         title: "Accuracy under corruptions".into(),
         columns,
-        lines: results.iter().map(line).collect(),
+        lines: titles.iter().zip(&results).map(line).collect(),
         note: "Accuracy in percent, mean over the corruptions at each severity and over all."
             .into(),
         in_terminal: true,
@@ -87,7 +99,7 @@ pub(super) fn sheets(entrants: &[&Entrant]) -> Vec<Sheet> {
     };
     let names = distinct(results.iter().flat_map(|(_, r)| &r.corruptions).map(|c| &*c.corruption));
     let mut columns = vec![Head::text("corruption")];
-    columns.extend(results.iter().map(|(entrant, _)| Head::number(&*entrant.model.name)));
+    columns.extend(titles.iter().map(|title| Head::number(&**title)));
     let line = |corruption: &str| {
         let field = |(_, result): &(&Entrant, &CorruptionResult)| {
             let own = result.corruptions.iter().find(|c| c.corruption == corruption);

@@ -17,7 +17,7 @@ use super::job::Job;
 use super::kind::{Kind, Listed, Settings};
 use super::method::Method;
 use super::number::{Number, OneOrMany};
-use super::outcome::{KindColumn, Outcome};
+use super::outcome::{KindColumn, KindResult as _, Outcome};
 use super::per_image::{PerImage, Value};
 use super::rows::{Keyed, Rows};
 use crate::certify::patch::PatchRow;

@@ -64,11 +64,6 @@ impl PatchResult {
             seconds: mean(|row| seconds(&row.time)),
         })
     }
-
-    /// All images of the job are done.
-    pub fn finished(&self) -> bool {
-        self.done >= self.images
-    }
 }
 
 impl KindResult for PatchResult {

@@ -5,7 +5,7 @@ use crate::certify::SMOOTHING;
 use crate::results::{Proportion, format};
 use crate::work::entrant::Entrant;
 use crate::work::job::Job;
-use crate::work::outcome::KindColumn;
+use crate::work::outcome::{KindColumn, KindResult as _};
 
 /// The columns of these jobs, in their order: for each norm the smallest positive radius that any
 /// certificate of the board reports.

@@ -7,6 +7,7 @@ use super::columns::certified;
 use super::result::SmoothingResult;
 use crate::results::{Proportion, format};
 use crate::work::entrant::Entrant;
+use crate::work::outcome::KindResult as _;
 
 /// The best of a network's finished certificates in a norm.
 #[derive(Debug, Clone, PartialEq, Serialize)]

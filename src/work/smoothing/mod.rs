@@ -28,7 +28,7 @@ use super::job::Job;
 use super::kind::{Chance, Kind, Listed, Settings};
 use super::method::Method;
 use super::number::Number;
-use super::outcome::{KindColumn, Outcome};
+use super::outcome::{KindColumn, KindResult as _, Outcome};
 use super::per_image::PerImage;
 use super::rows::{Keyed, Rows};
 use crate::certify::{CertificateRow, SMOOTHING};

@@ -95,11 +95,6 @@ impl SmoothingResult {
         })
     }
 
-    /// All images of the job are done.
-    pub fn finished(&self) -> bool {
-        self.done >= self.images
-    }
-
     /// Certified accuracy at `radius`, if the job reports it.
     pub fn at(&self, radius: f64) -> Option<Proportion> {
         self.accuracy.iter().find(|a| a.radius == radius).and_then(|a| a.accuracy)

@@ -7,6 +7,7 @@ use crate::results::{
     Cell, Field, Figure, Head, Line, Look, Series, Sheet, distinct, format, steps,
 };
 use crate::work::entrant::Entrant;
+use crate::work::outcome::KindResult as _;
 
 /// Norms that any certificate has radii in, in the order of the networks.
 fn norms<'a>(entrants: &[&'a Entrant]) -> Vec<&'a str> {
