@@ -27,6 +27,7 @@ mod hub;
 pub mod loss;
 pub mod model;
 pub mod nn;
+pub mod onnx;
 pub mod ops;
 pub mod parameters;
 mod persist;

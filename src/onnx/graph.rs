@@ -1,0 +1,169 @@
+//! An ONNX graph as the rest of this room sees it: nodes in the order of their evaluation, constants as
+//! numbers, nothing of the wire. What the file left out, merged or hid in functions is settled by
+//! [`super::read`]; what the operators mean is settled by [`super::lower`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A graph: the whole network, or a branch of an `If`, which also reads values of the graph around it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    /// Version of the operators of the default domain.
+    pub opset: u64,
+    /// What the caller feeds: inputs that are no constants.
+    pub inputs: Vec<Input>,
+    /// Names of the values that come out.
+    pub outputs: Vec<String>,
+    /// The nodes; each reads constants, inputs and what the nodes before it have made.
+    pub nodes: Vec<Node>,
+    /// Weights and other constants by name.
+    #[serde(skip)]
+    pub constants: BTreeMap<String, Arc<Constant>>,
+}
+
+/// What the caller feeds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Name of the value.
+    pub name: String,
+    /// What its elements are.
+    pub kind: Kind,
+    /// Its sides, if the file states them.
+    pub sides: Option<Vec<Side>>,
+}
+
+/// A side of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Side {
+    /// A number.
+    Known(usize),
+    /// A name, `batch`, or nothing.
+    Free(String),
+}
+
+/// What the elements of a tensor are, as far as networks care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Floating point of any width; computed in f32.
+    Float,
+    /// Integers of any width; computed in i64.
+    Int,
+    /// Truth values.
+    Bool,
+}
+
+/// An operator with its inputs and outputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The name in the file, or one made of the operator and its first output: for messages.
+    pub name: String,
+    /// The operator: `Conv`; with its domain in front if that is not the default one: `com.example.Norm`.
+    pub operator: String,
+    /// Names of the values it reads; an empty name is an optional input that is not there.
+    pub inputs: Vec<String>,
+    /// Names of the values it makes; an empty name is an output that nobody wants.
+    pub outputs: Vec<String>,
+    /// Its settings by name.
+    pub attributes: BTreeMap<String, Attribute>,
+}
+
+/// A setting of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Attribute {
+    /// An integer.
+    Int(i64),
+    /// A number.
+    Float(f32),
+    /// A text.
+    Text(String),
+    /// Integers.
+    Ints(Vec<i64>),
+    /// Numbers.
+    Floats(Vec<f32>),
+    /// Texts.
+    Texts(Vec<String>),
+    /// A tensor.
+    Constant(Arc<Constant>),
+    /// A branch.
+    Graph(Box<Graph>),
+    /// Of a type that no operator of this room reads: `sparse_tensor`.
+    Other(String),
+}
+
+/// A tensor that does not depend on the image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Constant {
+    /// Its sides; none for a scalar.
+    pub sides: Vec<usize>,
+    /// Its elements in row-major order, as many as the product of the sides.
+    pub numbers: Numbers,
+}
+
+/// Elements of a [`Constant`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Numbers {
+    /// Of f16, bf16, f32 and f64.
+    Floats(Vec<f32>),
+    /// Of all integers; a u64 above 2^63 - 1 is not read.
+    Ints(Vec<i64>),
+    /// Of bool.
+    Bools(Vec<bool>),
+}
+
+impl Constant {
+    /// Integers in one row, `[N]`.
+    pub fn ints(numbers: Vec<i64>) -> Self {
+        Self { sides: vec![numbers.len()], numbers: Numbers::Ints(numbers) }
+    }
+
+    /// One number, `[]`.
+    pub fn scalar(number: f32) -> Self {
+        Self { sides: Vec::new(), numbers: Numbers::Floats(vec![number]) }
+    }
+
+    /// Numbers of these sides.
+    pub fn floats(sides: impl Into<Vec<usize>>, numbers: Vec<f32>) -> Self {
+        Self { sides: sides.into(), numbers: Numbers::Floats(numbers) }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match &self.numbers {
+            Numbers::Floats(numbers) => numbers.len(),
+            Numbers::Ints(numbers) => numbers.len(),
+            Numbers::Bools(numbers) => numbers.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What its elements are.
+    pub fn kind(&self) -> Kind {
+        match &self.numbers {
+            Numbers::Floats(_) => Kind::Float,
+            Numbers::Ints(_) => Kind::Int,
+            Numbers::Bools(_) => Kind::Bool,
+        }
+    }
+
+    /// Its elements, if they are floating point.
+    pub fn as_floats(&self) -> Option<&[f32]> {
+        match &self.numbers {
+            Numbers::Floats(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// Its elements, if they are integers.
+    pub fn as_ints(&self) -> Option<&[i64]> {
+        match &self.numbers {
+            Numbers::Ints(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+}
