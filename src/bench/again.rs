@@ -21,7 +21,8 @@ pub(crate) fn network(record: &ModelRecord) -> Result<FrozenNetwork> {
     };
     let average = record.average.as_deref().map(str::parse).transpose()?;
     let (name, arch) = (Some(record.name.clone()), record.arch.clone());
-    let entry = ModelEntry { path, members, average, name, arch, ..ModelEntry::default() };
+    let onnx = record.onnx.clone();
+    let entry = ModelEntry { path, members, average, name, arch, onnx, ..ModelEntry::default() };
     models::load(&entry, None).map(|(network, _)| network)
 }
 

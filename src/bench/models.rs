@@ -44,6 +44,7 @@ pub(super) fn load(
         files: entry.files().map(str::to_owned).collect(),
         average: entry.average.map(|average| average.to_string()),
         arch: entry.arch.clone(),
+        onnx: entry.onnx.clone(),
         architecture: info.architecture.clone(),
         sha256: info.sha256.clone(),
         identity: info.identity.clone(),
@@ -87,7 +88,11 @@ pub(super) fn place(
 
 /// A file's network and where it says that it comes from.
 fn one(path: &str, entry: &ModelEntry) -> Result<(FrozenNetwork, String)> {
-    let declared = Declared { name: entry.name.clone(), architecture: entry.arch.clone() };
+    let declared = Declared {
+        name: entry.name.clone(),
+        architecture: entry.arch.clone(),
+        onnx: entry.onnx.clone(),
+    };
     let (network, card) = match path.strip_prefix("bundled:") {
         Some(name) => bundled::load(name, &declared),
         None => file::load(Path::new(path), &declared),

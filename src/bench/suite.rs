@@ -11,6 +11,7 @@ use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
+use crate::onnx::Form;
 use crate::rng::Randomness;
 use crate::work::{Entry, Number, read_entry};
 
@@ -100,6 +101,10 @@ pub struct ModelEntry {
     /// Architecture, for weights that do not say it.
     #[serde(default)]
     pub arch: Option<String>,
+    /// What an image is for an ONNX network: `{ layout = "nhwc", range = 255, mean = [..], std = [..], shape =
+    /// [3, 32, 32], output = "logits" }`, as far as the file does not say it.
+    #[serde(default, skip_serializing_if = "Form::is_default")]
+    pub onnx: Form,
     /// The network returns probabilities and is to be attacked as it is.
     #[serde(default)]
     pub probabilities: bool,

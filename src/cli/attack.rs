@@ -58,7 +58,10 @@ pub(super) struct Subject {
 
 impl Subject {
     /// The model as an entry of a suite.
-    pub(super) fn model(&self) -> ModelEntry {
+    ///
+    /// # Errors
+    /// If what is said about an ONNX network cannot be read.
+    pub(super) fn model(&self) -> Result<ModelEntry> {
         self.model.entry()
     }
 
@@ -83,14 +86,17 @@ impl Subject {
     }
 
     /// A suite of this one model on this data, with nothing to do yet.
-    pub(super) fn suite(&self) -> Suite {
+    ///
+    /// # Errors
+    /// As [`Subject::model`].
+    pub(super) fn suite(&self) -> Result<Suite> {
         let images = self.selection();
-        Suite {
+        Ok(Suite {
             name: format!("{}--{}", self.model.stem(), data::stem(&self.data)),
-            models: vec![self.model.entry()],
+            models: vec![self.model.entry()?],
             data: vec![DataEntry { spec: self.data.clone(), name: None, images }],
             ..Suite::default()
-        }
+        })
     }
 }
 

@@ -2,19 +2,21 @@
 //! are read, never run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 
 use super::exit;
+use super::onnx::Onnx;
 use crate::error::{Error, Result};
 use crate::hub;
-use crate::model::{ModelCard, checkpoint, file};
+use crate::model::file::Declared;
+use crate::model::{ModelCard, checkpoint, file, onnx};
 use crate::zoo::{self, Normalisation, Recognised, Value};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// PyTorch checkpoint (.pt, .pth, .pth.tar) or safetensors file, or hf:OWNER/NAME[@REVISION][/FILE]
+    /// PyTorch checkpoint (.pt, .pth, .pth.tar), safetensors file or ONNX file, or hf:OWNER/NAME[@REVISION][/FILE]
     checkpoint: PathBuf,
     /// The model file to write
     #[arg(short, long, value_name = "FILE")]
@@ -50,10 +52,16 @@ pub(super) struct Args {
     /// A published number, such as "clean accuracy=0.9948"; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     published: Vec<String>,
+    #[command(flatten)]
+    onnx: Onnx,
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let mut set = checkpoint::read_set(&hub::local(&args.checkpoint)?, args.set.as_deref())?;
+    let local = hub::local(&args.checkpoint)?;
+    if onnx::is_onnx(&local) {
+        return args.graph(&local);
+    }
+    let mut set = checkpoint::read_set(&local, args.set.as_deref())?;
     for warning in &set.warnings {
         eprintln!("warning: {}: {warning}", args.checkpoint.display());
     }
@@ -76,32 +84,14 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     set.tensors
         .retain(|name, _| !(architecture.unused)(name) && !name.ends_with("num_batches_tracked"));
 
-    let stem =
-        args.output.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
-    let mut card = ModelCard::of_plan(args.name.clone().unwrap_or(stem), architecture, plan);
-    card.source.clone_from(&args.source);
-    card.licence.clone_from(&args.licence);
-    for pair in &args.published {
-        let number =
-            pair.split_once('=').and_then(|(name, v)| Some((name, v.trim().parse().ok()?)));
-        let Some((name, value)) = number else {
-            return Err(Error::setting(
-                "--published",
-                format!("`{pair}` is not NAME=NUMBER"),
-                "write for example --published \"clean accuracy=0.9948\"",
-            ));
-        };
-        card.published.insert(name.trim().into(), value);
-    }
-    file::save(&args.output, &set.tensors, &card)?;
-    eprintln!("wrote {} ({})", args.output.display(), describe(architecture.name, &card));
-    Ok(exit::OK)
+    let card = ModelCard::of_plan(args.stem(), architecture, plan);
+    args.write(&set.tensors, card)
 }
 
 /// `wide-resnet, depth 10, widen_factor 2`.
-fn describe(name: &str, card: &ModelCard) -> String {
+fn describe(card: &ModelCard) -> String {
     let parameters = card.parameters.iter().map(|(name, value)| format!(", {name} {value}"));
-    std::iter::once(name.to_string()).chain(parameters).collect()
+    std::iter::once(card.architecture.clone()).chain(parameters).collect()
 }
 
 /// The architecture that the user named, with what the weights tell about it.
@@ -157,6 +147,42 @@ fn recognised(
 }
 
 impl Args {
+    /// An ONNX file becomes a model file: its graph in the card, its weights as tensors.
+    fn graph(&self, path: &Path) -> Result<u8> {
+        let form = self.onnx.form_of(&self.mean, &self.std, &self.input_shape)?;
+        let declared = Declared { name: None, architecture: self.arch.clone(), onnx: form };
+        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let (tensors, card) = onnx::read(path, &bytes, &declared, &self.stem())?;
+        self.write(&tensors, card)
+    }
+
+    /// The stem of the output file, unless a name is given.
+    fn stem(&self) -> String {
+        let stem = || self.output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        self.name.clone().unwrap_or_else(stem)
+    }
+
+    /// Writes the model file with what the user says about it.
+    fn write(&self, tensors: &BTreeMap<String, Tensor>, mut card: ModelCard) -> Result<u8> {
+        card.source.clone_from(&self.source);
+        card.licence.clone_from(&self.licence);
+        for pair in &self.published {
+            let number =
+                pair.split_once('=').and_then(|(name, v)| Some((name, v.trim().parse().ok()?)));
+            let Some((name, value)) = number else {
+                return Err(Error::setting(
+                    "--published",
+                    format!("`{pair}` is not NAME=NUMBER"),
+                    "write for example --published \"clean accuracy=0.9948\"",
+                ));
+            };
+            card.published.insert(name.trim().into(), value);
+        }
+        file::save(&self.output, tensors, &card)?;
+        eprintln!("wrote {} ({})", self.output.display(), describe(&card));
+        Ok(exit::OK)
+    }
+
     /// What the user says goes before what was measured or assumed.
     fn correct(&self, found: &mut Recognised) -> Result<()> {
         for pair in &self.parameter {

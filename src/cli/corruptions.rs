@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
             "download it by hand; `epsball data list` shows the commands",
         ));
     }
-    let mut models = vec![ModelEntry { published: args.published.clone(), ..args.model.entry() }];
+    let mut models = vec![ModelEntry { published: args.published.clone(), ..args.model.entry()? }];
     let baseline = args.baseline.as_deref().map(|file| {
         let name = hub::stem(file).trim_start_matches("bundled:").to_owned();
         let path = file.to_string_lossy().into_owned();

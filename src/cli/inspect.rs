@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use super::exit;
+use super::onnx::{Onnx, Pixels};
 use crate::error::Result;
 use crate::model::Classifier as _;
 use crate::model::file::{Declared, load};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Model file or checkpoint, or hf:OWNER/NAME[@REVISION][/FILE]
+    /// Model file, ONNX file or checkpoint, or hf:OWNER/NAME[@REVISION][/FILE]
     model: PathBuf,
     /// Architecture, for weights that do not say it
     #[arg(long)]
@@ -17,10 +18,15 @@ pub(super) struct Args {
     /// Print the card as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    onnx: Onnx,
+    #[command(flatten)]
+    pixels: Pixels,
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let declared = Declared { name: None, architecture: args.arch.clone() };
+    let onnx = args.onnx.form(&args.pixels)?;
+    let declared = Declared { name: None, architecture: args.arch.clone(), onnx };
     let (network, card) = load(&args.model, &declared)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&card).unwrap_or_default());

@@ -14,6 +14,7 @@ mod interrupt;
 mod leaderboard;
 mod list;
 mod model;
+mod onnx;
 mod progress;
 mod run;
 mod train;

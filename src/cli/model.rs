@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use super::onnx::{Onnx, Pixels};
 use crate::bench::ModelEntry;
+use crate::error::Result;
 use crate::hub;
 use crate::model::Average;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Model {
-    /// Model file, bundled:NAME, or hf:OWNER/NAME[@REVISION][/FILE] of the Hugging Face Hub; given
+    /// Model file, ONNX file, bundled:NAME, or hf:OWNER/NAME[@REVISION][/FILE] of the Hugging Face Hub; given
     /// several times, the ensemble of these
     #[arg(short = 'm', long = "model", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -18,23 +20,31 @@ pub(super) struct Model {
     /// What an ensemble averages [default: logits]
     #[arg(long, value_name = "logits|probabilities")]
     average: Option<Average>,
+    #[command(flatten)]
+    onnx: Onnx,
+    #[command(flatten)]
+    pixels: Pixels,
 }
 
 impl Model {
     /// The model as an entry of a suite.
-    pub(super) fn entry(&self) -> ModelEntry {
+    ///
+    /// # Errors
+    /// If what is said about an ONNX network cannot be read.
+    pub(super) fn entry(&self) -> Result<ModelEntry> {
         let mut files: Vec<String> =
             self.files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
         let path = if files.len() == 1 { files.remove(0) } else { String::new() };
         let (arch, average) = (self.arch.clone(), self.average);
-        ModelEntry { path, members: files, arch, average, ..ModelEntry::default() }
+        let onnx = self.onnx.form(&self.pixels)?;
+        Ok(ModelEntry { path, members: files, arch, average, onnx, ..ModelEntry::default() })
     }
 
     /// The names of files without folder and extension, or of repositories, joined by `+`.
     pub(super) fn stem(&self) -> String {
         let stem = |file: &PathBuf| {
             let stem = hub::stem(file);
-            stem.trim_start_matches("bundled:").to_owned()
+            stem.trim_start_matches("bundled:").trim_end_matches(".onnx").to_owned()
         };
         self.files.iter().map(stem).collect::<Vec<_>>().join("+")
     }

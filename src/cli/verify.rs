@@ -150,7 +150,7 @@ fn adversarial(args: &Args, file: &Path) -> Result<u8> {
     let (norm, eps, patch) = (args.norm.as_deref(), args.eps.as_deref(), args.patch.as_deref());
     let data = subject.images()?;
     let threat = subject::threat(norm, eps, patch, data.info().shape)?;
-    let network = subject::network(&subject.model(), &args.device)?;
+    let network = subject::network(&subject.model()?, &args.device)?;
     let foreign = Foreign { path: file.into(), key: args.key.clone() };
     interrupt::listen();
     let (batch, stop) = (args.batch.unwrap_or(BATCH), &interrupt::requested);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::onnx::{Form, Graph};
 use crate::zoo::{self, Architecture, Normalisation, Parameters, Plan};
 
 /// Version of the card's format.
@@ -19,7 +20,7 @@ pub struct ModelCard {
     pub format_version: u32,
     /// Name in tables.
     pub name: String,
-    /// Architecture, as in the zoo.
+    /// Architecture, as in the zoo, or `onnx`.
     pub architecture: String,
     /// `[C, H, W]` of one image.
     pub input_shape: [usize; 3],
@@ -34,6 +35,12 @@ pub struct ModelCard {
     /// Standard deviation per channel that the network divides by; empty for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub std: Vec<f64>,
+    /// The graph of a network that is of no architecture of the zoo; the file's tensors are its constants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<Graph>,
+    /// What an image is for that graph.
+    #[serde(default, skip_serializing_if = "Form::is_default")]
+    pub onnx: Form,
     /// Where the weights come from: a paper, a page, the file that was converted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
@@ -60,6 +67,28 @@ impl ModelCard {
         Self::of_plan(name, architecture, architecture.plan())
     }
 
+    /// A card for an ONNX graph; the shapes are those of nothing yet.
+    pub(super) fn of_graph(name: impl Into<String>, graph: Graph, onnx: Form) -> Self {
+        Self {
+            format_version: CARD_VERSION,
+            name: name.into(),
+            architecture: super::onnx::ARCHITECTURE.into(),
+            input_shape: [0; 3],
+            classes: 0,
+            parameters: Parameters::new(),
+            mean: Vec::new(),
+            std: Vec::new(),
+            graph: Some(graph),
+            onnx,
+            source: String::new(),
+            training: String::new(),
+            licence: String::new(),
+            published: BTreeMap::new(),
+            randomised: false,
+            optimises_in_forward: false,
+        }
+    }
+
     /// A card for an architecture with everything its builder was told.
     pub fn of_plan(name: impl Into<String>, architecture: &Architecture, plan: Plan) -> Self {
         let defaults = architecture.parameters();
@@ -74,6 +103,8 @@ impl ModelCard {
             parameters: plan.parameters.into_iter().filter(differs).collect(),
             mean,
             std,
+            graph: None,
+            onnx: Form::default(),
             source: String::new(),
             training: String::new(),
             licence: String::new(),

@@ -8,10 +8,11 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 
 use super::card::{CARD_VERSION, ModelCard};
-use super::{FrozenNetwork, ModelInfo};
+use super::{FrozenNetwork, ModelInfo, onnx};
 use crate::digest::{Hash, sha256};
 use crate::error::{Error, Result};
 use crate::hub;
+use crate::onnx::Form;
 use crate::zoo::{self, Architecture, Stored};
 
 /// Key of the card in the safetensors metadata.
@@ -24,9 +25,11 @@ pub struct Declared {
     pub name: Option<String>,
     /// Architecture, needed for plain weights.
     pub architecture: Option<String>,
+    /// What an image is for an ONNX network.
+    pub onnx: Form,
 }
 
-/// Reads a model file: the network and the card that describes it. It may be one of the Hugging Face
+/// Reads a model file or an ONNX file: the network and the card that describes it. It may be one of the Hugging Face
 /// Hub, `hf:OWNER/NAME[@REVISION][/FILE][#SHA256]`, which is fetched first.
 ///
 /// # Errors
@@ -57,7 +60,16 @@ fn build(
     declared: &Declared,
     stem: String,
 ) -> Result<(FrozenNetwork, ModelCard)> {
+    if onnx::is_onnx(path) {
+        let (tensors, mut card) = onnx::read(path, bytes, declared, &stem)?;
+        if let Some(name) = &declared.name {
+            card.name.clone_from(name);
+        }
+        let network = of_graph(&card, &tensors, bytes).map_err(|error| name_file(error, path))?;
+        return Ok((network, card));
+    }
     let (stored, mut tensors) = read_tensors(path, bytes)?;
+    onnx::only_onnx(&declared.onnx, stored.as_ref()).map_err(|error| name_file(error, path))?;
     let mut card = match (&declared.architecture, stored) {
         (Some(name), Some(card)) if card.architecture == *name => card,
         (Some(name), _) => card_of_weights(path, stem, zoo::find(name)?, &mut tensors)?,
@@ -74,6 +86,10 @@ fn build(
     };
     if let Some(name) = &declared.name {
         card.name.clone_from(name);
+    }
+    if card.graph.is_some() {
+        let network = of_graph(&card, &tensors, bytes).map_err(|error| name_file(error, path))?;
+        return Ok((network, card));
     }
     let parameters = count_parameters(&tensors);
     let identity = identity(&card, &tensors)?;
@@ -92,6 +108,18 @@ fn build(
         optimises_in_forward: card.optimises_in_forward,
     };
     Ok((FrozenNetwork::new(info, program), card))
+}
+
+/// The network of a card that holds a graph.
+fn of_graph(
+    card: &ModelCard,
+    tensors: &BTreeMap<String, Tensor>,
+    bytes: &[u8],
+) -> Result<FrozenNetwork> {
+    match &card.graph {
+        Some(graph) => onnx::network(card, graph, tensors, bytes),
+        None => Err(Error::setting("card", "holds no graph", "convert the ONNX file again")),
+    }
 }
 
 /// A card for plain weights of this architecture, its parameters measured from their shapes.
@@ -158,7 +186,7 @@ fn read_tensors(
 }
 
 /// See [`ModelInfo::identity`].
-fn identity(card: &ModelCard, tensors: &BTreeMap<String, Tensor>) -> Result<String> {
+pub(super) fn identity(card: &ModelCard, tensors: &BTreeMap<String, Tensor>) -> Result<String> {
     let ModelCard { architecture, input_shape, classes, parameters, mean, std, .. } = card;
     let about = format!(
         "{architecture} {input_shape:?} {classes} {parameters:?} {mean:?} {std:?} {} {}",
@@ -166,6 +194,10 @@ fn identity(card: &ModelCard, tensors: &BTreeMap<String, Tensor>) -> Result<Stri
     );
     let mut hash = Hash::new();
     hash.add(about.as_bytes());
+    if let Some(graph) = &card.graph {
+        let text = serde_json::to_string(&(graph, &card.onnx));
+        hash.add(text.map_err(|e| Error::setting("graph", e.to_string(), ""))?.as_bytes());
+    }
     // Counters of batches are no part of the function.
     for (name, tensor) in tensors.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"))
     {
@@ -185,7 +217,7 @@ fn count_parameters(tensors: &BTreeMap<String, Tensor>) -> usize {
 }
 
 /// An error about weights, which knows no file, as one about this file.
-fn name_file(error: Error, path: &Path) -> Error {
+pub(super) fn name_file(error: Error, path: &Path) -> Error {
     match error {
         Error::Setting { field, problem, remedy } => Error::file(path, field, problem, remedy),
         other => other,

@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod ensemble;
 pub mod file;
 mod frozen;
+pub mod onnx;
 mod prediction;
 
 pub use candle::CandleClassifier;

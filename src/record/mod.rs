@@ -22,6 +22,7 @@ pub(crate) use toml_file::{Versioned, read_if_there, write as write_toml};
 pub use work::Work;
 
 use crate::error::{Error, Result};
+use crate::onnx::Form;
 
 /// More values than any image has.
 const PIXELS: usize = 1 << 32;
@@ -90,7 +91,10 @@ pub struct ModelRecord {
     /// Architecture that the session named, for weights that do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
-    /// Architecture, as in the zoo.
+    /// What an image is for an ONNX network, as the session said it.
+    #[serde(default, skip_serializing_if = "Form::is_default")]
+    pub onnx: Form,
+    /// Architecture, as in the zoo, or `onnx`.
     pub architecture: String,
     /// SHA-256 of the weight file.
     pub sha256: String,

@@ -1,0 +1,252 @@
+//! What an image is for a network whose file says only the sides of a tensor: where its channels are, which range
+//! its pixels have, what is subtracted. What the user does not say is guessed from the sides and told.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::graph::{Input, Kind, Side};
+use crate::error::{Error, Result};
+
+/// Where the channels of the input are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// `[N, C, H, W]`, as in PyTorch.
+    Nchw,
+    /// `[N, H, W, C]`, as in TensorFlow.
+    Nhwc,
+    /// One row of numbers in the order C, H, W.
+    Flat,
+}
+
+impl FromStr for Layout {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "nchw" => Ok(Self::Nchw),
+            "nhwc" => Ok(Self::Nhwc),
+            "flat" => Ok(Self::Flat),
+            _ => Err(Error::unknown("input layout", text, ["nchw", "nhwc", "flat"])),
+        }
+    }
+}
+
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nchw => "nchw",
+            Self::Nhwc => "nhwc",
+            Self::Flat => "flat",
+        })
+    }
+}
+
+/// What the caller says about the input and the output of an ONNX network; what is not said is read from the file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Form {
+    /// Where the channels are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+    /// `[C, H, W]` of an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<[usize; 3]>,
+    /// The largest value of a pixel as the network wants it: 1 or 255.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<f64>,
+    /// What is subtracted from each channel, in units of the range; empty for nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mean: Vec<f64>,
+    /// What each channel is divided by after that; empty for nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub std: Vec<f64>,
+    /// The output that holds the logits, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+/// An input as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// Where the channels are.
+    pub(super) layout: Layout,
+    /// `[C, H, W]`.
+    pub(super) image: [usize; 3],
+    /// The sides of the tensor for one image.
+    pub(super) sides: Vec<usize>,
+    /// The axis of the batch, if there is one, and how many images the file wants on it: `None` for any number.
+    pub(super) batch: Option<Option<usize>>,
+    /// What was guessed.
+    pub(super) doubts: Vec<String>,
+}
+
+impl Form {
+    /// Whether nothing is said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The image behind `input`.
+    ///
+    /// # Errors
+    /// If the sides of the input are not known, or do not fit what the caller says.
+    pub(super) fn read(&self, input: &Input) -> Result<Reading> {
+        let field = format!("input {}", input.name);
+        if input.kind != Kind::Float {
+            return Err(Error::setting(
+                field,
+                "takes integers or truth values: a network that quantises its input has no gradient",
+                "export the network with a floating point input",
+            ));
+        }
+        let mut doubts = Vec::new();
+        let Some(declared) = &input.sides else {
+            return self.unstated(&field);
+        };
+        let known = |side: &Side| match side {
+            Side::Known(side) => Some(*side),
+            Side::Free(_) => None,
+        };
+        let own: Vec<Option<usize>> = declared.iter().map(known).collect();
+        if own.contains(&Some(0)) {
+            return Err(Error::setting(field, "has a side of 0", "export the network again"));
+        }
+        // With the batch in front, unless the rank leaves no room for one.
+        let image = match (own.len(), self.layout) {
+            (4, _) => &own[1..],
+            (3, Some(Layout::Flat)) | (2, _) => &own[1..],
+            (3, _) if own[2] == Some(1) && own[1].is_some_and(|side| side > 64) => &own[1..],
+            (3, _) => &own[..],
+            (1, _) => &own[..],
+            (rank, _) => {
+                return Err(Error::setting(
+                    field,
+                    format!("has {rank} axes"),
+                    "an image has at most 4: batch, channels, height and width",
+                ));
+            }
+        };
+        let batch = (image.len() < own.len()).then(|| own[0]);
+        let flat = image.len() < 3;
+        let layout = match self.layout {
+            Some(Layout::Flat) => Layout::Flat,
+            Some(layout) if !flat => layout,
+            Some(layout) => {
+                let problem = format!("is a row of numbers, not {layout}");
+                return Err(Error::setting(field, problem, "say flat"));
+            }
+            None if flat => Layout::Flat,
+            None => {
+                let colours = |side: Option<usize>| matches!(side, Some(1 | 3 | 4));
+                match (colours(image[0]), colours(image[2])) {
+                    (false, true) => Layout::Nhwc,
+                    (true, false) => Layout::Nchw,
+                    _ => {
+                        doubts.push(format!(
+                            "{field}: its sides {} do not say where the channels are; taken as nchw (--input-layout nhwc for the other)",
+                            text(image)
+                        ));
+                        Layout::Nchw
+                    }
+                }
+            }
+        };
+        let shape = match layout {
+            Layout::Flat => {
+                let length = image.iter().try_fold(1_usize, |n, side| n.checked_mul((*side)?));
+                let Some(length) = length else { return self.unstated(&field) };
+                let shape = match self.shape {
+                    Some(shape) => shape,
+                    None => {
+                        let shape = square(length);
+                        let [c, h, w] = shape;
+                        doubts.push(format!(
+                            "{field}: {length} numbers are taken as images of {c} x {h} x {w} in this order \
+                             (--input-shape C,H,W for another)"
+                        ));
+                        shape
+                    }
+                };
+                if shape.iter().try_fold(1_usize, |n, side| n.checked_mul(*side)) != Some(length) {
+                    return Err(Error::setting(
+                        "--input-shape",
+                        format!("{shape:?} are not the {length} numbers of {field}"),
+                        "give C,H,W whose product is that number",
+                    ));
+                }
+                shape
+            }
+            _ => {
+                let [a, b, c] = [image[0], image[1], image[2]];
+                let own = if layout == Layout::Nchw { [a, b, c] } else { [c, a, b] };
+                let mut shape = [0; 3];
+                for (axis, side) in own.into_iter().enumerate() {
+                    shape[axis] = match (side, self.shape) {
+                        (Some(side), Some(said)) if said[axis] != side => {
+                            return Err(Error::setting(
+                                "--input-shape",
+                                format!("{said:?} does not fit {field} of sides {}", text(image)),
+                                "leave it out: the file states the sides",
+                            ));
+                        }
+                        (Some(side), _) => side,
+                        (None, Some(said)) => said[axis],
+                        (None, None) => return self.unstated(&field),
+                    };
+                }
+                shape
+            }
+        };
+        let [c, h, w] = shape;
+        let mut sides: Vec<usize> = match layout {
+            Layout::Nchw => vec![c, h, w],
+            Layout::Nhwc => vec![h, w, c],
+            Layout::Flat => image.iter().map(|side| side.unwrap_or(c * h * w)).collect(),
+        };
+        if batch.is_some() {
+            sides.insert(0, 1);
+        }
+        Ok(Reading { layout, image: shape, sides, batch, doubts })
+    }
+
+    /// The reading of an input that does not say its sides.
+    fn unstated(&self, field: &str) -> Result<Reading> {
+        let Some(image @ [c, h, w]) = self.shape else {
+            return Err(Error::setting(
+                field,
+                "does not state the height and the width of an image",
+                "give them with --input-shape C,H,W",
+            ));
+        };
+        let layout = self.layout.unwrap_or(Layout::Nchw);
+        let sides = match layout {
+            Layout::Nchw => vec![1, c, h, w],
+            Layout::Nhwc => vec![1, h, w, c],
+            Layout::Flat => vec![1, c * h * w],
+        };
+        let doubts = match self.layout {
+            Some(_) => Vec::new(),
+            None => vec![format!("{field}: states no sides; taken as nchw")],
+        };
+        Ok(Reading { layout, image, sides, batch: Some(None), doubts })
+    }
+}
+
+/// `[C, H, W]` of so many numbers: grey or coloured squares, otherwise one row.
+fn square(length: usize) -> [usize; 3] {
+    for channels in [1, 3] {
+        let side = (length / channels).isqrt();
+        if channels * side * side == length && side > 1 {
+            return [channels, side, side];
+        }
+    }
+    [1, 1, length]
+}
+
+/// Sides as text, `?` for those that are not stated.
+fn text(sides: &[Option<usize>]) -> String {
+    let side = |side: &Option<usize>| side.map_or("?".into(), |side| side.to_string());
+    sides.iter().map(side).collect::<Vec<_>>().join(" x ")
+}

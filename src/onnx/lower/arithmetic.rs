@@ -1,0 +1,413 @@
+//! Operators on two or more tensors, number by number. Constants are folded into one scale and shift where that
+//! is exact; tensors of the image are repeated to common sides.
+
+use super::call::Call;
+use super::held::{Batch, Held, Pixels, in_order};
+use super::writer::{Writer, common, extended};
+use crate::error::Result;
+use crate::nn::{Function, Gate, Pairing, Pairwise, Pointwise, Relu, Shape, Sum};
+use crate::onnx::graph::{Constant, Kind, Numbers};
+
+/// One of the two tensors of an operator.
+enum Side {
+    Known(Constant),
+    Pixels(Pixels),
+}
+
+/// Input `i`; integers beside pixels are numbers like others, images of a batch get the same constants.
+fn side(call: &Call<'_>, i: usize) -> Result<Side> {
+    match call.input(i) {
+        Some(Held::Known(known)) => {
+            if !known.alike() {
+                return Err(call.mixes());
+            }
+            Ok(Side::Known(floats(&known.one)))
+        }
+        _ => Ok(Side::Pixels(call.pixels(i)?.clone())),
+    }
+}
+
+/// A constant in floating point; truth values are 0 and 1.
+fn floats(constant: &Constant) -> Constant {
+    let numbers = match &constant.numbers {
+        Numbers::Floats(_) => return constant.clone(),
+        Numbers::Ints(numbers) => numbers.iter().map(|number| *number as f32).collect(),
+        Numbers::Bools(numbers) => numbers.iter().map(|yes| f32::from(*yes)).collect(),
+    };
+    Constant::floats(constant.sides.clone(), numbers)
+}
+
+/// A constant with `f` of its numbers.
+fn each(constant: &Constant, f: impl Fn(f32) -> f32) -> Constant {
+    let numbers = constant.as_floats().unwrap_or_default().iter().map(|x| f(*x)).collect();
+    Constant::floats(constant.sides.clone(), numbers)
+}
+
+/// `x * scale + shift`; the constants must say the same of every image.
+fn affine(
+    writer: &mut Writer,
+    call: &Call<'_>,
+    x: &Pixels,
+    scale: Option<&Constant>,
+    shift: Option<&Constant>,
+) -> Result<Pixels> {
+    for constant in [scale, shift].into_iter().flatten() {
+        let axis = x.batch_axis().and_then(|axis| {
+            (axis + constant.sides.len()).checked_sub(x.sides.len().max(constant.sides.len()))
+        });
+        let side = axis.and_then(|axis| constant.sides.get(axis));
+        if side.is_some_and(|side| *side != 1) && x.batch.is_some_and(|batch| x.sides[batch.axis] == 1) {
+            return Err(call.mixes());
+        }
+    }
+    writer.affine(x, scale, shift)
+}
+
+/// Both with the same sides, their numbers in the same order.
+fn pair(writer: &mut Writer, call: &Call<'_>, a: &Pixels, b: &Pixels) -> Result<[Pixels; 2]> {
+    let sides = common(&a.sides, &b.sides)?;
+    let (a, b) = (extended(a, sides.len()), extended(b, sides.len()));
+    let batch = together(call, a.batch, b.batch)?;
+    let wide = if b.sides == sides && a.sides != sides { &b } else { &a };
+    let order = wide.order.clone();
+    let mut both = [writer.expand(&a, &sides, &order)?, writer.expand(&b, &sides, &order)?];
+    let shape = writer.shape(both[0].value);
+    both[1].value = writer.view(both[1].value, shape)?;
+    for one in &mut both {
+        one.batch = batch;
+    }
+    Ok(both)
+}
+
+/// Where the batch of a result is whose inputs have it at `a` and `b`.
+pub(super) fn together(
+    call: &Call<'_>,
+    a: Option<Batch>,
+    b: Option<Batch>,
+) -> Result<Option<Batch>> {
+    match (a, b) {
+        (Some(a), Some(b)) if a != b => Err(call.mixes()),
+        (a, b) => Ok(a.or(b)),
+    }
+}
+
+/// `op` of both.
+fn join(
+    writer: &mut Writer,
+    call: &Call<'_>,
+    op: Pairwise,
+    a: &Pixels,
+    b: &Pixels,
+) -> Result<Pixels> {
+    let [a, b] = pair(writer, call, a, b)?;
+    Ok(Pixels { value: writer.push(op, &[a.value, b.value])?, ..a })
+}
+
+/// A constant as a tensor like `x`.
+fn materialised(writer: &mut Writer, constant: &Constant, x: &Pixels) -> Result<Pixels> {
+    let mut pixels = writer.constant(constant)?;
+    let rank = x.sides.len().max(pixels.sides.len());
+    pixels = extended(&pixels, rank);
+    Ok(pixels)
+}
+
+fn one(pixels: Pixels) -> Result<Vec<Held>> {
+    Ok(vec![pixels.into()])
+}
+
+pub(super) fn add(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let sum = match (side(call, 0)?, side(call, 1)?) {
+        (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {
+            affine(writer, call, &x, None, Some(&c))?
+        }
+        (Side::Pixels(a), Side::Pixels(b)) => plus(writer, call, &a, &b)?,
+        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
+    };
+    one(sum)
+}
+
+/// The sum of two tensors.
+fn plus(writer: &mut Writer, call: &Call<'_>, a: &Pixels, b: &Pixels) -> Result<Pixels> {
+    let [a, b] = pair(writer, call, a, b)?;
+    Ok(Pixels { value: writer.push(Sum, &[a.value, b.value])?, ..a })
+}
+
+pub(super) fn sub(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let difference = match (side(call, 0)?, side(call, 1)?) {
+        (Side::Pixels(x), Side::Known(c)) => {
+            affine(writer, call, &x, None, Some(&each(&c, |c| -c)))?
+        }
+        (Side::Known(c), Side::Pixels(x)) => {
+            affine(writer, call, &x, Some(&Constant::scalar(-1.0)), Some(&c))?
+        }
+        (Side::Pixels(a), Side::Pixels(b)) => {
+            join(writer, call, Pairwise(Pairing::Difference), &a, &b)?
+        }
+        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
+    };
+    one(difference)
+}
+
+pub(super) fn mul(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let product = match (side(call, 0)?, side(call, 1)?) {
+        (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {
+            affine(writer, call, &x, Some(&c), None)?
+        }
+        (Side::Pixels(a), Side::Pixels(b)) => times(writer, call, &a, &b)?,
+        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
+    };
+    one(product)
+}
+
+/// The product of two tensors.
+pub(super) fn times(
+    writer: &mut Writer,
+    call: &Call<'_>,
+    a: &Pixels,
+    b: &Pixels,
+) -> Result<Pixels> {
+    if a.value == b.value && a.sides == b.sides && a.order == b.order {
+        return writer.map(a, Pointwise(Function::Power(2.0)));
+    }
+    for (x, gates) in [(a, b), (b, a)] {
+        if let Some(gated) = gated(writer, call, x, gates)? {
+            return Ok(gated);
+        }
+    }
+    join(writer, call, Pairwise(Pairing::Product), a, b)
+}
+
+/// `x` times a number for each of its innermost places, which is one operation of the engine.
+fn gated(
+    writer: &mut Writer,
+    call: &Call<'_>,
+    x: &Pixels,
+    gates: &Pixels,
+) -> Result<Option<Pixels>> {
+    let gates = extended(gates, x.sides.len());
+    let Some(last) = x.wide().last().copied() else { return Ok(None) };
+    let fits = gates.sides.len() == x.sides.len()
+        && gates.wide() == [last]
+        && gates.sides[last] == x.sides[last]
+        && x.wide().len() > 1;
+    if !fits {
+        return Ok(None);
+    }
+    let batch = together(call, x.batch, gates.batch)?;
+    let x = writer.along(x, last)?;
+    let flat = writer.view(gates.value, Shape::Flat(x.sides[last]))?;
+    Ok(Some(Pixels { value: writer.push(Gate, &[x.value, flat])?, batch, ..x }))
+}
+
+pub(super) fn div(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let quotient = match (side(call, 0)?, side(call, 1)?) {
+        (Side::Pixels(x), Side::Known(c)) => {
+            affine(writer, call, &x, Some(&each(&c, f32::recip)), None)?
+        }
+        (Side::Known(c), Side::Pixels(x)) => {
+            let inverse = writer.map(&x, Pointwise(Function::Reciprocal))?;
+            affine(writer, call, &inverse, Some(&c), None)?
+        }
+        (Side::Pixels(a), Side::Pixels(b)) => {
+            join(writer, call, Pairwise(Pairing::Quotient), &a, &b)?
+        }
+        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
+    };
+    one(quotient)
+}
+
+pub(super) fn pow(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let power = match (side(call, 0)?, side(call, 1)?) {
+        (Side::Pixels(x), Side::Known(c)) => match c.as_floats() {
+            Some([0.5]) => writer.map(&x, Pointwise(Function::Sqrt))?,
+            Some([1.0]) => x,
+            Some([power]) => writer.map(&x, Pointwise(Function::Power(f64::from(*power))))?,
+            _ => {
+                let c = materialised(writer, &c, &x)?;
+                join(writer, call, Pairwise(Pairing::Power), &x, &c)?
+            }
+        },
+        (Side::Known(c), Side::Pixels(x)) => {
+            let c = materialised(writer, &c, &x)?;
+            join(writer, call, Pairwise(Pairing::Power), &c, &x)?
+        }
+        (Side::Pixels(a), Side::Pixels(b)) => join(writer, call, Pairwise(Pairing::Power), &a, &b)?,
+        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
+    };
+    one(power)
+}
+
+/// `op` of all inputs, from the first to the last.
+fn all(
+    writer: &mut Writer,
+    call: &Call<'_>,
+    op: impl Fn(&mut Writer, &Pixels, &Pixels) -> Result<Pixels>,
+) -> Result<Pixels> {
+    let mut result: Option<Pixels> = None;
+    for i in 0..call.inputs.len() {
+        let next = match side(call, i)? {
+            Side::Pixels(x) => x,
+            Side::Known(c) => writer.constant(&c)?,
+        };
+        result = Some(match result {
+            None => next,
+            Some(so_far) => op(writer, &so_far, &next)?,
+        });
+    }
+    match result {
+        Some(result) => Ok(result),
+        None => Err(call.error("has no inputs", "export the network again")),
+    }
+}
+
+pub(super) fn sum(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    one(all(writer, call, |writer, a, b| plus(writer, call, a, b))?)
+}
+
+pub(super) fn mean(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let sum = all(writer, call, |writer, a, b| plus(writer, call, a, b))?;
+    let share = Constant::scalar(1.0 / call.inputs.len() as f32);
+    one(writer.affine(&sum, Some(&share), None)?)
+}
+
+pub(super) fn max(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    one(all(writer, call, |writer, a, b| join(writer, call, Pairwise(Pairing::Larger), a, b))?)
+}
+
+pub(super) fn min(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    one(all(writer, call, |writer, a, b| join(writer, call, Pairwise(Pairing::Smaller), a, b))?)
+}
+
+/// `max(x, 0) - slope * max(-x, 0)`.
+pub(super) fn p_relu(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let (x, slope) = (call.pixels(0)?, call.weight(1)?);
+    if let Some([slope]) = slope.as_floats() {
+        return one(writer.map(x, Pointwise(Function::LeakyRelu(f64::from(*slope))))?);
+    }
+    // Parameters per channel may come as `[C]`, to be read along axis 1.
+    let mut slope = slope.as_ref().clone();
+    if let ([own], [_, channels, rest @ ..]) = (&slope.sides[..], &x.sides[..])
+        && own == channels
+        && rest.last() != Some(own)
+    {
+        slope.sides.extend(vec![1; rest.len()]);
+    }
+    let above = writer.map(x, Relu)?;
+    let minus = affine(writer, call, x, Some(&Constant::scalar(-1.0)), None)?;
+    let below = writer.map(&minus, Relu)?;
+    let below = affine(writer, call, &below, Some(&each(&slope, |slope| -slope)), None)?;
+    one(plus(writer, call, &above, &below)?)
+}
+
+/// 1 where `a - b > 0`, 0 elsewhere.
+fn above(writer: &mut Writer, call: &Call<'_>, a: Side, b: Side) -> Result<Pixels> {
+    let difference = match (a, b) {
+        (Side::Pixels(x), Side::Known(c)) => {
+            affine(writer, call, &x, None, Some(&each(&c, |c| -c)))?
+        }
+        (Side::Known(c), Side::Pixels(x)) => {
+            affine(writer, call, &x, Some(&Constant::scalar(-1.0)), Some(&c))?
+        }
+        (Side::Pixels(a), Side::Pixels(b)) => {
+            join(writer, call, Pairwise(Pairing::Difference), &a, &b)?
+        }
+        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
+    };
+    let sign = writer.map(&difference, Pointwise(Function::Sign))?;
+    Ok(Pixels { kind: Kind::Bool, ..writer.map(&sign, Relu)? })
+}
+
+/// `1 - x` of truth values.
+fn negated(writer: &mut Writer, x: &Pixels) -> Result<Pixels> {
+    let (minus, one) = (Constant::scalar(-1.0), Constant::scalar(1.0));
+    writer.affine(x, Some(&minus), Some(&one))
+}
+
+pub(super) fn greater(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    one(above(writer, call, side(call, 0)?, side(call, 1)?)?)
+}
+
+pub(super) fn less(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    one(above(writer, call, side(call, 1)?, side(call, 0)?)?)
+}
+
+pub(super) fn greater_or_equal(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let less = above(writer, call, side(call, 1)?, side(call, 0)?)?;
+    one(negated(writer, &less)?)
+}
+
+pub(super) fn less_or_equal(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let greater = above(writer, call, side(call, 0)?, side(call, 1)?)?;
+    one(negated(writer, &greater)?)
+}
+
+pub(super) fn not(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    one(negated(writer, call.pixels(0)?)?)
+}
+
+pub(super) fn and(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let mut both = mul(writer, call)?;
+    truth(&mut both);
+    Ok(both)
+}
+
+pub(super) fn or(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let mut either = max(writer, call)?;
+    truth(&mut either);
+    Ok(either)
+}
+
+/// Results of operations on truth values are truth values.
+fn truth(results: &mut [Held]) {
+    for result in results {
+        if let Held::Pixels(pixels) = result {
+            pixels.kind = Kind::Bool;
+        }
+    }
+}
+
+/// `Where`: the second input where the first is true, the third elsewhere, as a sum of products. The condition
+/// has no gradient.
+pub(super) fn choose(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let masked = |writer: &mut Writer, mask: &Side, x: &Side| -> Result<Side> {
+        Ok(match (mask, x) {
+            (Side::Known(mask), Side::Pixels(x)) => {
+                Side::Pixels(affine(writer, call, x, Some(mask), None)?)
+            }
+            (Side::Pixels(mask), Side::Known(c)) => {
+                Side::Pixels(affine(writer, call, mask, Some(c), None)?)
+            }
+            (Side::Pixels(mask), Side::Pixels(x)) => {
+                Side::Pixels(times(writer, call, x, mask)?)
+            }
+            (Side::Known(mask), Side::Known(c)) => {
+                let sides = common(&mask.sides, &c.sides)?;
+                let (mask, c) = (spread(mask, &sides)?, spread(c, &sides)?);
+                // A masked infinity is 0.
+                let numbers = mask.iter().zip(&c).map(|(m, c)| if *m == 0.0 { 0.0 } else { *c });
+                Side::Known(Constant::floats(sides, numbers.collect()))
+            }
+        })
+    };
+    let mask = side(call, 0)?;
+    let inverse = match &mask {
+        Side::Known(mask) => Side::Known(each(mask, |mask| 1.0 - mask)),
+        Side::Pixels(mask) => Side::Pixels(negated(writer, mask)?),
+    };
+    let chosen = masked(writer, &mask, &side(call, 1)?)?;
+    let other = masked(writer, &inverse, &side(call, 2)?)?;
+    let mut result = match (chosen, other) {
+        (Side::Pixels(a), Side::Pixels(b)) => plus(writer, call, &a, &b)?,
+        (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {
+            affine(writer, call, &x, None, Some(&c))?
+        }
+        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
+    };
+    result.kind = Kind::Float;
+    one(result)
+}
+
+/// The numbers of a constant that is repeated to `sides`.
+fn spread(constant: &Constant, sides: &[usize]) -> Result<Vec<f32>> {
+    super::writer::spread(constant, sides, &in_order(sides.len()))
+}

@@ -1,0 +1,3 @@
+//! Whole graphs, from the bytes of a file to logits and gradients.
+
+mod oracle;

@@ -1,0 +1,271 @@
+//! Networks that others trained or exported, against recorded logits and gradients.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use serde::Deserialize;
+
+use crate::nn::Program;
+use crate::onnx::{Form, Layout, Network, read};
+
+#[derive(Deserialize)]
+struct Index {
+    real: Vec<Entry>,
+    made: Vec<Entry>,
+    hostile: Vec<Hostile>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    file: String,
+    reference: String,
+    outputs: Vec<Output>,
+    tolerance: Tolerance,
+    #[serde(default)]
+    gradient_not_unique_on: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Tolerance {
+    logits: f64,
+    grad: f64,
+}
+
+#[derive(Deserialize)]
+struct Hostile {
+    file: String,
+    expect: String,
+    must_say: String,
+}
+
+fn oracle(file: &str) -> PathBuf {
+    let root = std::env::var_os("EPSBALL_ORACLE").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/oracle"),
+        PathBuf::from,
+    );
+    root.join("onnx").join(file)
+}
+
+fn index() -> Index {
+    serde_json::from_slice(&std::fs::read(oracle("index.json")).unwrap()).unwrap()
+}
+
+fn open(file: &str, form: &Form) -> crate::Result<Network> {
+    let path = oracle(file);
+    read(&path, &std::fs::read(&path).unwrap())?.network(form)
+}
+
+/// Images as the program reads them, of tensors as the file wants them.
+fn images(x: &Tensor, layout: Layout, [c, h, w]: [usize; 3]) -> Tensor {
+    let n = x.elem_count() / (c * h * w);
+    match layout {
+        Layout::Nhwc => x.reshape((n, h, w, c)).unwrap(),
+        _ => {
+            let planes = x.reshape((n, c, h, w)).unwrap();
+            planes.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap()
+        }
+    }
+}
+
+/// The other way, as numbers.
+fn numbers(g: &Tensor, layout: Layout) -> Vec<f32> {
+    let g = match layout {
+        Layout::Nhwc => g.clone(),
+        _ => g.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap(),
+    };
+    g.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn wide(tensor: &Tensor) -> Vec<f32> {
+    let tensor = tensor.to_dtype(candle_core::DType::F32).unwrap();
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Largest difference.
+fn apart(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, |most, d| {
+        if d.is_nan() { f64::INFINITY } else { most.max(d) }
+    })
+}
+
+/// Where the channels are, as the index tells by sides.
+fn layout(sides: &[usize]) -> Layout {
+    match sides {
+        [_, _, _, 1 | 3] => Layout::Nhwc,
+        [_, _, _, _] => Layout::Nchw,
+        _ => Layout::Flat,
+    }
+}
+
+/// Logits and gradient of the program on `x` against what is recorded; the two distances.
+fn distances(
+    program: &Program,
+    x: &Tensor,
+    (layout, image): (Layout, [usize; 3]),
+    logits: &Tensor,
+    gradient: Option<(&Tensor, &Tensor)>,
+) -> (f64, f64) {
+    let x = images(x, layout, image);
+    let (z, kept) = program.save(&x).unwrap();
+    let of_logits = apart(&wide(&z), &wide(logits));
+    let Some((cotangent, gradient)) = gradient else { return (of_logits, 0.0) };
+    let (n, classes) = z.dims2().unwrap();
+    let cotangent = Tensor::from_vec(
+        wide(cotangent).into_iter().cycle().take(n * classes).collect::<Vec<_>>(),
+        (n, classes),
+        &Device::Cpu,
+    );
+    let g = program.pullback(&kept, &cotangent.unwrap()).unwrap();
+    (of_logits, apart(&numbers(&g, layout), &wide(gradient)))
+}
+
+type Tensors = HashMap<String, Tensor>;
+
+fn tensors(file: &str) -> Tensors {
+    candle_core::safetensors::load(oracle(file), &Device::Cpu).unwrap()
+}
+
+/// Only the files whose names contain `EPSBALL_ONNX`, if it is set.
+fn wanted(file: &str) -> bool {
+    std::env::var("EPSBALL_ONNX").map_or(true, |part| file.contains(&part))
+}
+
+#[test]
+#[ignore = "needs the oracle files"]
+fn networks_that_others_trained() {
+    let inputs = tensors("real/inputs.safetensors");
+    let mut failed = Vec::new();
+    for entry in index().real.iter().filter(|entry| wanted(&entry.file)) {
+        let reference = tensors(&entry.reference);
+        for (key, logits) in reference.iter().filter(|(key, _)| key.starts_with("logits.")) {
+            let set = key.strip_prefix("logits.").unwrap();
+            // The first images of MNIST and CIFAR-10 are where other tests read them.
+            let Some(gradient) = (set != "first4").then(|| reference.get(&format!("grad.{set}")))
+            else {
+                continue;
+            };
+            let input = inputs.iter().find(|(name, x)| {
+                name.starts_with(&format!("{set}."))
+                    && gradient.map_or(x.dims() == [4, 1, 30, 30, 3], |g| g.dims() == x.dims())
+            });
+            // A gradient that is not stored: mnist_fc on random images, which is the only of its shape.
+            let input = input.or_else(|| inputs.iter().find(|(n, _)| *n == "random.1x784x1"));
+            let x = input.unwrap().1;
+            let layout = layout(&x.dims()[1..]);
+            let form = Form { layout: Some(layout), ..Form::default() };
+            let network = match open(&entry.file, &form) {
+                Ok(network) => network,
+                Err(error) => {
+                    failed.push(format!("{}: {error}", entry.file));
+                    continue;
+                }
+            };
+            let softmax = reference.get(&format!("before_softmax64.{set}"));
+            for program in [network.program.fused(), network.program] {
+                let (z, g) = distances(
+                    &program,
+                    x,
+                    (layout, network.image),
+                    softmax.unwrap_or(logits),
+                    gradient.map(|gradient| (&reference["cotangent"], gradient)),
+                );
+                let scale = if softmax.is_some() { 100.0 } else { 1.0 };
+                let unique = !entry.gradient_not_unique_on.iter().any(|other| other == set);
+                if z > entry.tolerance.logits * scale || (unique && g > entry.tolerance.grad) {
+                    failed.push(format!("{} {set}: logits {z:.1e}, gradient {g:.1e}", entry.file));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+#[ignore = "needs the oracle files"]
+fn networks_that_were_exported() {
+    let mut failed = Vec::new();
+    let mut done = 0;
+    for entry in index().made.iter().filter(|entry| wanted(&entry.file)) {
+        let reference = tensors(&entry.reference);
+        let x = &reference["x"];
+        let layout = layout(x.dims());
+        for (i, output) in entry.outputs.iter().enumerate() {
+            let name = |key: &str| if i == 0 { key.into() } else { format!("{key}.{i}") };
+            let (several, output) = (entry.outputs.len() > 1, output.name.clone());
+            let form = Form {
+                layout: Some(layout),
+                output: several.then_some(output),
+                shape: (x.rank() == 4 && layout == Layout::Nchw)
+                    .then(|| [x.dims()[1], x.dims()[2], x.dims()[3]]),
+                ..Form::default()
+            };
+            let network = match open(&entry.file, &form) {
+                Ok(network) => network,
+                Err(error) => {
+                    failed.push(format!("{}: {error}", entry.file));
+                    continue;
+                }
+            };
+            // What comes before a final softmax is another function.
+            if network.notes.iter().any(|note| note.contains("left out")) {
+                continue;
+            }
+            for program in [network.program.fused(), network.program] {
+                let (z, g) = distances(
+                    &program,
+                    x,
+                    (layout, network.image),
+                    &reference[&name("logits")],
+                    Some((&reference[&name("cotangent")], &reference[&name("grad")])),
+                );
+                done += 1;
+                if z > entry.tolerance.logits || g > entry.tolerance.grad {
+                    failed.push(format!("{}: logits {z:.1e}, gradient {g:.1e}", entry.file));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{done} done, {} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+#[ignore = "needs the oracle files"]
+fn hostile_files() {
+    let mut failed = Vec::new();
+    for entry in index().hostile.iter().filter(|entry| wanted(&entry.file)) {
+        let outcome = open(&entry.file, &Form::default());
+        let said = match &outcome {
+            Ok(network) => format!("accepted, {:?}", network.notes),
+            Err(error) => format!("{error}; {}", error.hint().unwrap_or_default()),
+        };
+        eprintln!("{}\n  wanted: {}, {}\n  said: {said}", entry.file, entry.expect, entry.must_say);
+        let right = match entry.expect.split(' ').next() {
+            Some("refuse") if entry.expect == "refuse" => outcome.is_err(),
+            Some("accept") if entry.expect == "accept" => outcome.is_ok(),
+            _ => true,
+        };
+        if !right {
+            failed.push(format!("{}: {said}", entry.file));
+        }
+        if let Ok(network) = outcome
+            && entry.expect.contains("accept")
+        {
+            let control = tensors("hostile/control.safetensors");
+            if let (Some(x), Some(logits)) = (control.get("x"), control.get("logits")) {
+                let (z, _) =
+                    distances(&network.program, x, (Layout::Nchw, network.image), logits, None);
+                if z > 1e-5 {
+                    failed.push(format!("{}: logits {z:.1e} off", entry.file));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
