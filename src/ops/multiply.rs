@@ -1,8 +1,11 @@
 //! Products of two matrices that both come from an image, as attention has them: [`super::product`]
 //! in f32, whose right factor is packed anew for each image, and the definition in f64.
 
-use super::Real;
+use candle_core::{Device, Tensor};
+
 use super::product::{Finish, Rows, Weights, product};
+use super::{Real, for_real, with_slice};
+use crate::error::Result;
 
 /// The left factor: row `r` is `values[starts[r]..][..depth]`.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +64,41 @@ impl Multiply for f64 {
             }
         }
     }
+}
+
+/// Matrices `[N, B, M, K]` times matrices `[N, B, K, P]`: `[N, B, M, P]`.
+///
+/// # Errors
+/// If the shapes do not fit, there is nothing to multiply, or a tensor is not on the CPU.
+pub fn matrices(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let ((n, batch, height, depth), (of_n, of_batch, of_depth, columns)) = (a.dims4()?, b.dims4()?);
+    let lengths = [height, depth, columns];
+    if [n, batch, depth] != [of_n, of_batch, of_depth] || lengths.contains(&0) {
+        let problem = format!("matrices {:?} and {:?} have no product", a.dims(), b.dims());
+        return Err(candle_core::Error::Msg(problem).into());
+    }
+    for_real!(a, matrices_cpu(a, b, lengths, &[n, batch, height, columns]))
+}
+
+fn matrices_cpu<T: Multiply>(
+    a: &Tensor,
+    b: &Tensor,
+    [height, depth, columns]: [usize; 3],
+    dims: &[usize],
+) -> Result<Tensor> {
+    let starts = rows(height, depth);
+    let mut out = vec![T::zero(); dims.iter().product()];
+    with_slice::<T, _>(a, |a| {
+        with_slice::<T, _>(b, |b| {
+            let factors = a.chunks_exact(height * depth).zip(b.chunks_exact(depth * columns));
+            for (out, (a, b)) in out.chunks_exact_mut(height * columns).zip(factors) {
+                let lines = Lines { values: a, starts: &starts, depth };
+                T::multiply(lines, |k, o| b[k * columns + o], columns, out, columns);
+            }
+            Ok(())
+        })
+    })?;
+    Ok(Tensor::from_vec(out, dims, &Device::Cpu)?)
 }
 
 /// The starts of `count` rows of length `depth`, one behind the other.

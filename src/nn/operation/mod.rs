@@ -20,16 +20,22 @@ mod gelu;
 mod global_avg_pool;
 mod layer_norm;
 mod linear;
+mod log_softmax;
+mod mat_mul;
 mod max_pool;
 mod mean_sparse;
 mod normalise;
 mod on_gpu;
 mod pad_channels;
 mod pad_pixels;
+mod pairwise;
 mod patch_merge;
 mod per_image;
+pub mod pick;
+mod pointwise;
 mod position;
 mod pssilu;
+mod reduce;
 mod relu;
 mod scale;
 mod sigmoid;
@@ -41,11 +47,15 @@ mod subsample;
 mod sum;
 mod tokens;
 mod unit_length;
+mod view;
 
 use candle_core::Tensor;
 
 pub use affine_form::AffineForm;
 pub use on_gpu::{Constants, Convolution, Keeps, Kernels, Launch, OnGpu, Slot};
+pub use pairwise::Pairing;
+pub use pointwise::Function;
+pub use reduce::Reduction;
 pub(in crate::nn) use sum::total;
 
 use super::shape::{Shape, misfit};
@@ -338,6 +348,10 @@ operations! {
     layer_norm::LayerNorm,
     /// A fully connected layer.
     linear::Linear,
+    /// Logarithms of probabilities, from logits.
+    log_softmax::LogSoftmax,
+    /// Matrices times matrices.
+    mat_mul::MatMul,
     /// Maximum over windows.
     max_pool::MaxPool,
     /// Values close to their channel's mean become the mean.
@@ -348,12 +362,20 @@ operations! {
     pad_channels::PadChannels,
     /// Zero pixels around the image.
     pad_pixels::PadPixels,
+    /// A function of two numbers, at every place.
+    pairwise::Pairwise,
     /// Four pixels become one.
     patch_merge::PatchMerge,
+    /// Numbers in another order, repeated, left out or constant.
+    pick::Pick,
+    /// A function of one number, at every place.
+    pointwise::Pointwise,
     /// A trained image, added.
     position::Position,
     /// `x (sigmoid(alpha x) - beta) / (1 - beta)`.
     pssilu::PsSilu,
+    /// The channels of a pixel or a vector as one number.
+    reduce::Reduce,
     /// `max(x, 0)`.
     relu::Relu,
     /// A constant factor.
@@ -376,4 +398,6 @@ operations! {
     tokens::Tokens,
     /// A vector divided by its L2 length.
     unit_length::UnitLength,
+    /// The same numbers under another shape.
+    view::View,
 }

@@ -190,11 +190,18 @@ impl Kernels {
     }
 
     /// A function of all values of an image, a thread for each image.
-    pub(super) fn of_whole([kernel, pullback]: [&'static str; 2], shape: Shape) -> Self {
-        let (rows, length) = (Slot::Count(1), shape.len());
-        let forward = slots![Slot::X(0), Slot::Y, rows, length];
-        let back = slots![Slot::X(0), Slot::G, Slot::Gx, rows, length, Slot::Add];
-        Self::new(Launch::new(kernel, 1, forward), Launch::new(pullback, 1, back))
+    pub(super) fn of_whole(names: [&'static str; 2], shape: Shape) -> Self {
+        Self::of_rows(names, Shape::Flat(shape.len()))
+    }
+
+    /// A function of the channels of every pixel, or of a vector, a thread for each.
+    pub(super) fn of_rows([kernel, pullback]: [&'static str; 2], shape: Shape) -> Self {
+        let length = shape.channels();
+        let rows = shape.len() / length.max(1);
+        let count = Slot::Count(rows);
+        let forward = slots![Slot::X(0), Slot::Y, count, length];
+        let back = slots![Slot::X(0), Slot::G, Slot::Gx, count, length, Slot::Add];
+        Self::new(Launch::new(kernel, rows, forward), Launch::new(pullback, rows, back))
             .keeping(Keeps::Inputs)
     }
 

@@ -1,10 +1,11 @@
-//! Probabilities from logits: the last layer of ensembles that average probabilities.
+//! Probabilities from logits, along the channels of every pixel or of a vector: the last layer of ensembles that
+//! average probabilities, and attention that is written out.
 
 use candle_core::Tensor;
 
 use super::{Kernels, OnGpu, Saved, Unary, foreign, per_image};
 use crate::error::Result;
-use crate::nn::shape::{Shape, misfit};
+use crate::nn::shape::Shape;
 
 /// See [`super::Op::Softmax`].
 #[derive(Debug, Clone, Copy)]
@@ -12,11 +13,11 @@ pub struct Softmax;
 
 impl Unary for Softmax {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        per_image::map([x], |[x]| {
-            let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let powers: Vec<f64> = x.iter().map(|x| (x - most).exp()).collect();
-            let total: f64 = powers.iter().sum();
-            powers.into_iter().map(|power| power / total).collect()
+        per_image::rows([x], x.dims(), |[x], to| {
+            let (most, first) = (x.iter().copied().fold(f64::NEG_INFINITY, f64::max), to.len());
+            to.extend(x.iter().map(|x| (x - most).exp()));
+            let total: f64 = to[first..].iter().sum();
+            to[first..].iter_mut().for_each(|power| *power /= total);
         })
     }
 
@@ -27,9 +28,9 @@ impl Unary for Softmax {
 
     fn pullback(&self, saved: &Saved, g: &Tensor, _: Shape) -> Result<Tensor> {
         let Saved::Tensor(y) = saved else { return Err(foreign("softmax")) };
-        per_image::map([g, y], |[g, y]| {
+        per_image::rows([g, y], g.dims(), |[g, y], to| {
             let mean: f64 = g.iter().zip(y).map(|(g, y)| g * y).sum();
-            g.iter().zip(y).map(|(g, y)| y * (g - mean)).collect()
+            to.extend(g.iter().zip(y).map(|(g, y)| y * (g - mean)));
         })
     }
 
@@ -39,14 +40,11 @@ impl Unary for Softmax {
     }
 
     fn shape(&self, input: Shape) -> Result<Shape> {
-        match input {
-            Shape::Flat(_) => Ok(input),
-            other => Err(misfit("softmax", format!("needs a vector, gets {other}"))),
-        }
+        Ok(input)
     }
 
     fn on_gpu(&self, from: Shape, _: Shape) -> Result<OnGpu> {
-        Ok(Kernels::of_whole(["softmax", "softmax_pullback"], from).into())
+        Ok(Kernels::of_rows(["softmax", "softmax_pullback"], from).into())
     }
 
     fn describe(&self) -> String {
