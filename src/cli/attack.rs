@@ -119,7 +119,7 @@ pub(super) fn named(pairs: &[String]) -> Result<BTreeMap<String, toml::Value>> {
 pub(super) fn run(args: &Args) -> Result<u8> {
     let parameters = named(&args.parameters)?;
     let eps = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
-    let mut suite = args.subject.suite();
+    let mut suite = args.subject.suite()?;
     suite.save_adversarial = args.save_adversarial;
     let entry = AttackEntry {
         attack: args.attack.clone(),

@@ -67,7 +67,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let mut suite = args.subject.suite();
+    let mut suite = args.subject.suite()?;
     suite.certificates.push(args.entry()?);
     run_suite(suite, &args.common)
 }

@@ -8,7 +8,8 @@ use candle_core::{Device, Tensor};
 
 use super::held::{Batch, Known, Pixels, in_order, row_major};
 use crate::error::{Error, Result};
-use crate::nn::{Affine, Builder, Channels, Flatten, IMAGE, NOTHING, Op, Pick, Scale, Shape, Value, View};
+use crate::nn::{Affine, Builder, Channels, Flatten, IMAGE, Op, Pick, Scale, Shape, Value, View};
+use crate::nn::pick::NOTHING;
 use crate::onnx::graph::{Constant, Kind};
 
 /// Most numbers of a tensor of one image: 2^28, a gigabyte.
