@@ -168,35 +168,35 @@ static __device__ __forceinline__ void spread(const From* g, const int* starts, 
     put(gx, i, v, add);
 }
 
-extern "C" __global__ void NAMED(gather)(const Real* x, const int* index, Real* y, Size total, int from,
+extern "C" __global__ void NAMED(pick)(const Real* x, const int* index, Real* y, Size total, int from,
                                          int to, float fill) {
     gathered(x, index, y, total, from, to, fill);
 }
 
-extern "C" __global__ void NAMED(gather_pullback)(const Real* g, const int* starts, const int* places,
+extern "C" __global__ void NAMED(pick_pullback)(const Real* g, const int* starts, const int* places,
                                                   Real* gx, Size total, int from, int to, int add) {
     spread(g, starts, places, gx, total, from, to, add);
 }
 
 // From an image to a vector.
-extern "C" __global__ void NAMED(gather_vector)(const Real* x, const int* index, float* y, Size total,
+extern "C" __global__ void NAMED(pick_vector)(const Real* x, const int* index, float* y, Size total,
                                                 int from, int to, float fill) {
     gathered(x, index, y, total, from, to, fill);
 }
 
-extern "C" __global__ void NAMED(gather_vector_pullback)(const float* g, const int* starts,
+extern "C" __global__ void NAMED(pick_vector_pullback)(const float* g, const int* starts,
                                                          const int* places, Real* gx, Size total, int from,
                                                          int to, int add) {
     spread(g, starts, places, gx, total, from, to, add);
 }
 
 // From a vector to an image.
-extern "C" __global__ void NAMED(gather_image)(const float* x, const int* index, Real* y, Size total,
+extern "C" __global__ void NAMED(pick_image)(const float* x, const int* index, Real* y, Size total,
                                                int from, int to, float fill) {
     gathered(x, index, y, total, from, to, fill);
 }
 
-extern "C" __global__ void NAMED(gather_image_pullback)(const Real* g, const int* starts, const int* places,
+extern "C" __global__ void NAMED(pick_image_pullback)(const Real* g, const int* starts, const int* places,
                                                         float* gx, Size total, int from, int to, int add) {
     spread(g, starts, places, gx, total, from, to, add);
 }

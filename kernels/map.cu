@@ -21,7 +21,7 @@ static __device__ __forceinline__ float clipped(float x, float least, float most
     return x > most ? most : x;
 }
 
-static __device__ __forceinline__ float sign_of(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x; }
+static __device__ __forceinline__ float sign_or_nan(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x; }
 
 static __device__ __forceinline__ float power_of(float x, float p) {
     return p == 0.5f ? sqrtf(x) : p == 1.0f ? x : p == 2.0f ? x * x : p == 3.0f ? x * x * x : powf(x, p);
@@ -46,7 +46,7 @@ static __device__ float value_of(int kind, float v, float alpha, float beta) {
         case RECIPROCAL: return 1.0f / v;
         case TANH: return tanhf(v);
         case ERF: return erff(v);
-        case SIGN: return sign_of(v);
+        case SIGN: return sign_or_nan(v);
         case FLOOR: return floorf(v);
         case CEIL: return ceilf(v);
         case ROUND: return rintf(v);
@@ -87,7 +87,7 @@ static __device__ float slope_of(int kind, float v, float alpha, float beta) {
             float s = sigmoid_of(alpha * v);
             return (s + alpha * v * s * (1.0f - s) - beta) / (1.0f - beta);
         }
-        case ABS: return sign_of(v);
+        case ABS: return sign_or_nan(v);
         case NEG: return -1.0f;
         case EXP: return expf(v);
         case LOG: return 1.0f / v;
@@ -119,7 +119,8 @@ static __device__ float slope_of(int kind, float v, float alpha, float beta) {
             return 0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * inner;
         }
         case CLIP:
-            if (isinf(alpha) || isinf(beta)) return v >= alpha && v <= beta ? 1.0f : 0.0f;
+            // One of the bounds is infinite.
+            if (alpha - alpha != 0.0f || beta - beta != 0.0f) return v >= alpha && v <= beta ? 1.0f : 0.0f;
             return v > alpha && v < beta ? 1.0f : 0.0f;
         case LEAKY_RELU: return v > 0.0f ? 1.0f : alpha;
         case ELU: return v > 0.0f ? 1.0f : alpha * expf(v);

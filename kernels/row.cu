@@ -152,7 +152,8 @@ extern "C" __global__ void NAMED(softmax_pullback)(const Real* x, const Real* g,
 static __device__ double log_sum_exp(const Real* x, int length) {
     double most = x[0], total = 0.0;
     for (int i = 1; i < length; i++) most = fmax(most, (double)x[i]);
-    if (isinf(most)) return most;
+    // It is not finite.
+    if (most - most != 0.0) return most;
     for (int i = 0; i < length; i++) total += exp(x[i] - most);
     return most + log(total);
 }

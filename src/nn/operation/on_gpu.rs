@@ -210,9 +210,9 @@ impl Kernels {
     pub(super) fn moves(from: Shape, to: Shape, index: Option<&[i32]>, fill: f32) -> Self {
         // In bf16 images are stored otherwise than vectors.
         let [kernel, pullback] = match (from, to) {
-            (Shape::Image { .. }, Shape::Flat(_)) => ["gather_vector", "gather_vector_pullback"],
-            (Shape::Flat(_), Shape::Image { .. }) => ["gather_image", "gather_image_pullback"],
-            _ => ["gather", "gather_pullback"],
+            (Shape::Image { .. }, Shape::Flat(_)) => ["pick_vector", "pick_vector_pullback"],
+            (Shape::Flat(_), Shape::Image { .. }) => ["pick_image", "pick_image_pullback"],
+            _ => ["pick", "pick_pullback"],
         };
         let (count, all) = (Slot::Count(to.len()), Slot::Count(from.len()));
         let constant = |which| if index.is_some() { Slot::Constant(which) } else { Slot::Nowhere };
