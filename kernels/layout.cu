@@ -138,3 +138,65 @@ extern "C" __global__ void NAMED(patch_merge_pullback)(const Real* g, Real* gx, 
     Size i = thread();
     if (i < total) put(gx, i, g[merged(i, h, w, c)], add);
 }
+
+// Number index[i] of an image of `from` numbers as number i of one of `to`, `fill` where that is negative;
+// without an index, all of them as they are.
+template <typename From, typename To>
+static __device__ __forceinline__ void gathered(const From* x, const int* index, To* y, Size total, int from,
+                                                int to, float fill) {
+    Size i = thread();
+    if (i >= total) return;
+    int place = (int)(i % to), at = index ? index[place] : place;
+    y[i] = at < 0 ? fill : (float)x[i / to * from + at];
+}
+
+// The pullback. starts[k] to starts[k + 1] are where `places` names the elements of the output that read
+// number k, in ascending order.
+template <typename From, typename To>
+static __device__ __forceinline__ void spread(const From* g, const int* starts, const int* places, To* gx,
+                                              Size total, int from, int to, int add) {
+    Size i = thread();
+    if (i >= total) return;
+    float v = 0.0f;
+    if (starts) {
+        int at = (int)(i % from);
+        const From* of_image = g + i / from * to;
+        for (int k = starts[at]; k < starts[at + 1]; k++) v += of_image[places[k]];
+    } else {
+        v = g[i];
+    }
+    put(gx, i, v, add);
+}
+
+extern "C" __global__ void NAMED(pick)(const Real* x, const int* index, Real* y, Size total, int from,
+                                         int to, float fill) {
+    gathered(x, index, y, total, from, to, fill);
+}
+
+extern "C" __global__ void NAMED(pick_pullback)(const Real* g, const int* starts, const int* places,
+                                                  Real* gx, Size total, int from, int to, int add) {
+    spread(g, starts, places, gx, total, from, to, add);
+}
+
+// From an image to a vector.
+extern "C" __global__ void NAMED(pick_vector)(const Real* x, const int* index, float* y, Size total,
+                                                int from, int to, float fill) {
+    gathered(x, index, y, total, from, to, fill);
+}
+
+extern "C" __global__ void NAMED(pick_vector_pullback)(const float* g, const int* starts,
+                                                         const int* places, Real* gx, Size total, int from,
+                                                         int to, int add) {
+    spread(g, starts, places, gx, total, from, to, add);
+}
+
+// From a vector to an image.
+extern "C" __global__ void NAMED(pick_image)(const float* x, const int* index, Real* y, Size total,
+                                               int from, int to, float fill) {
+    gathered(x, index, y, total, from, to, fill);
+}
+
+extern "C" __global__ void NAMED(pick_image_pullback)(const Real* g, const int* starts, const int* places,
+                                                        float* gx, Size total, int from, int to, int add) {
+    spread(g, starts, places, gx, total, from, to, add);
+}

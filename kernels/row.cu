@@ -147,3 +147,90 @@ extern "C" __global__ void NAMED(softmax_pullback)(const Real* x, const Real* g,
     for (int i = 0; i < length; i++)
         put(gx, i, (float)(exp(x[i] - most) / total * (g[i] - mean)), add);
 }
+
+// ln(sum(e^x)) of a row.
+static __device__ double log_sum_exp(const Real* x, int length) {
+    double most = x[0], total = 0.0;
+    for (int i = 1; i < length; i++) most = fmax(most, (double)x[i]);
+    // It is not finite.
+    if (most - most != 0.0) return most;
+    for (int i = 0; i < length; i++) total += exp(x[i] - most);
+    return most + log(total);
+}
+
+extern "C" __global__ void NAMED(log_softmax)(const Real* x, Real* y, Size rows, int length) {
+    Size row = thread();
+    if (row >= rows) return;
+    x += row * length;
+    y += row * length;
+    double total = log_sum_exp(x, length);
+    for (int i = 0; i < length; i++) y[i] = (float)(x[i] - total);
+}
+
+extern "C" __global__ void NAMED(log_softmax_pullback)(const Real* x, const Real* g, Real* gx, Size rows,
+                                                       int length, int add) {
+    Size row = thread();
+    if (row >= rows) return;
+    x += row * length;
+    g += row * length;
+    gx += row * length;
+    double total = log_sum_exp(x, length), sum = 0.0;
+    for (int i = 0; i < length; i++) sum += g[i];
+    for (int i = 0; i < length; i++) put(gx, i, (float)(g[i] - sum * exp(x[i] - total)), add);
+}
+
+// A row as one number. The numbers are those of src/nn/operation/reduce.rs.
+enum {
+    ROW_SUM = 0, ROW_MEAN = 1, ROW_MAXIMUM = 2, ROW_MINIMUM = 3, ROW_L1_NORM = 4, ROW_L2_NORM = 5,
+    ROW_LOG_SUM_EXP = 6
+};
+
+static __device__ double reduced(int kind, const Real* x, int length) {
+    if (kind == ROW_LOG_SUM_EXP) return log_sum_exp(x, length);
+    double v = kind > ROW_LOG_SUM_EXP ? 1.0 : 0.0;
+    if (kind == ROW_MAXIMUM || kind == ROW_MINIMUM) v = x[0];
+    for (int i = 0; i < length; i++) {
+        double at = x[i];
+        switch (kind) {
+            case ROW_SUM:
+            case ROW_MEAN: v += at; break;
+            case ROW_MAXIMUM: v = at > v || at != at ? at : v; break;
+            case ROW_MINIMUM: v = at < v || at != at ? at : v; break;
+            case ROW_L1_NORM: v += fabs(at); break;
+            case ROW_L2_NORM: v += at * at; break;
+            default: v *= at;
+        }
+    }
+    return kind == ROW_MEAN ? v / length : kind == ROW_L2_NORM ? sqrt(v) : v;
+}
+
+extern "C" __global__ void NAMED(reduce)(int kind, const Real* x, Real* y, Size rows, int length) {
+    Size row = thread();
+    if (row < rows) y[row] = (float)reduced(kind, x + row * length, length);
+}
+
+extern "C" __global__ void NAMED(reduce_pullback)(int kind, const Real* x, const Real* g, Real* gx, Size rows,
+                                                  int length, int add) {
+    Size row = thread();
+    if (row >= rows) return;
+    x += row * length;
+    gx += row * length;
+    double of_row = g[row], value = reduced(kind, x, length), equal = 0.0;
+    for (int i = 0; i < length; i++) equal += x[i] == value;
+    for (int i = 0; i < length; i++) {
+        double at = x[i], slope;
+        switch (kind) {
+            case ROW_SUM: slope = 1.0; break;
+            case ROW_MEAN: slope = 1.0 / length; break;
+            case ROW_MAXIMUM:
+            case ROW_MINIMUM: slope = at == value ? 1.0 / equal : 0.0; break;
+            case ROW_L1_NORM: slope = at > 0.0 ? 1.0 : at < 0.0 ? -1.0 : at; break;
+            case ROW_L2_NORM: slope = value == 0.0 ? 0.0 : at / value; break;
+            case ROW_LOG_SUM_EXP: slope = exp(at - value); break;
+            default:
+                slope = 1.0;
+                for (int k = 0; k < length; k++) slope *= k == i ? 1.0 : (double)x[k];
+        }
+        put(gx, i, (float)(of_row * slope), add);
+    }
+}

@@ -104,9 +104,13 @@ impl Runner {
         }
     }
 
-    /// What the first value that step `i` reads is stored as: its kernels are those for such values.
+    /// What the first value that step `i` reads is stored as, or the value that it makes, if that one is in
+    /// bf16: its kernels are those for such values.
     pub(super) fn number_of(&self, i: usize) -> Number {
-        self.numbers[self.program.steps()[i].inputs[0]]
+        match self.numbers[i + 1] {
+            Number::Bf16 => Number::Bf16,
+            Number::F32 => self.numbers[self.program.steps()[i].inputs[0]],
+        }
     }
 
     /// Computes the logits of the images.

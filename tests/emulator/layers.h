@@ -4,5 +4,6 @@
 #include "../../kernels/conv.cu"
 #include "../../kernels/layout.cu"
 #include "../../kernels/map.cu"
+#include "../../kernels/pair.cu"
 #include "../../kernels/pool.cu"
 #include "../../kernels/row.cu"

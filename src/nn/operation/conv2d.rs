@@ -52,6 +52,13 @@ impl Conv2d {
         self
     }
 
+    /// Steps that differ by axis: down and across.
+    #[must_use]
+    pub fn strides(mut self, strides: [usize; 2]) -> Self {
+        self.geometry.stride = strides;
+        self
+    }
+
     /// The same zero padding on all sides.
     #[must_use]
     pub fn padding(self, pixels: usize) -> Self {
@@ -69,6 +76,13 @@ impl Conv2d {
     #[must_use]
     pub fn dilation(mut self, pixels: usize) -> Self {
         self.geometry.dilation = [pixels, pixels];
+        self
+    }
+
+    /// Distances of kernel taps that differ by axis: down and across.
+    #[must_use]
+    pub fn dilations(mut self, pixels: [usize; 2]) -> Self {
+        self.geometry.dilation = pixels;
         self
     }
 
@@ -168,7 +182,7 @@ impl Unary for Conv2d {
     fn reference(&self, x: &Tensor) -> Result<Tensor> {
         let (geo, p) = (&self.geometry, self.geometry.padding);
         let x = x.pad_with_zeros(2, p.top, p.bottom)?.pad_with_zeros(3, p.left, p.right)?;
-        let y = x.conv2d(&self.weight, 0, geo.stride[0], geo.dilation[0], geo.groups)?;
+        let y = convolve(&x, &self.weight, geo)?;
         let y = match &self.bias {
             Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?,
             None => y,
@@ -225,7 +239,7 @@ impl Unary for Conv2d {
             self.geometry;
         let mut text = format!("conv {kh}x{kw} {inputs} -> {outputs}");
         if stride != [1, 1] {
-            text += &format!(" stride {}", stride[0]);
+            text += &format!(" stride {}", one_or_two(stride));
         }
         if p == Padding::all(p.top) {
             if p.top > 0 {
@@ -235,7 +249,7 @@ impl Unary for Conv2d {
             text += &format!(" padding {},{},{},{}", p.top, p.bottom, p.left, p.right);
         }
         if dilation != [1, 1] {
-            text += &format!(" dilation {}", dilation[0]);
+            text += &format!(" dilation {}", one_or_two(dilation));
         }
         if groups > 1 {
             text += &format!(" groups {groups}");
@@ -245,4 +259,38 @@ impl Unary for Conv2d {
         }
         text
     }
+}
+
+fn one_or_two([down, across]: [usize; 2]) -> String {
+    if down == across { down.to_string() } else { format!("{down},{across}") }
+}
+
+/// candle's convolution, which has one stride and one dilation for both axes: if the strides differ, pixels of
+/// that of stride 1 are left out; if the dilations do, zeros are put between the taps.
+fn convolve(x: &Tensor, weight: &Tensor, geo: &Geometry) -> Result<Tensor> {
+    let [down, across] = geo.dilation;
+    let (weight, dilation) = match down == across {
+        true => (weight.clone(), down),
+        false => (apart(weight, geo)?, 1),
+    };
+    if geo.stride[0] == geo.stride[1] {
+        return Ok(x.conv2d(&weight, 0, geo.stride[0], dilation, geo.groups)?);
+    }
+    let mut y = x.conv2d(&weight, 0, 1, dilation, geo.groups)?;
+    for (axis, stride) in [2, 3].into_iter().zip(geo.stride) {
+        let kept = Tensor::arange_step(0, y.dim(axis)? as u32, stride as u32, y.device())?;
+        y = y.index_select(&kept, axis)?;
+    }
+    Ok(y)
+}
+
+/// The weight with zeros between its taps.
+fn apart(weight: &Tensor, geo: &Geometry) -> Result<Tensor> {
+    let ((o, i, kh, kw), [down, across]) = (weight.dims4()?, geo.dilation);
+    let taps = weight.reshape((o, i, kh, 1, kw, 1))?;
+    let taps = taps.pad_with_zeros(3, 0, down.saturating_sub(1))?;
+    let taps = taps.pad_with_zeros(5, 0, across.saturating_sub(1))?;
+    let whole = taps.reshape((o, i, kh * down, kw * across))?;
+    let [height, width] = [(kh, down), (kw, across)].map(|(k, apart)| apart * (k - 1) + 1);
+    Ok(whole.narrow(2, 0, height)?.narrow(3, 0, width)?.contiguous()?)
 }

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::reduce::log_sum_exp;
-use super::{Saved, Unary, foreign, per_image};
+use super::{Kernels, OnGpu, Saved, Unary, foreign, per_image};
 use crate::error::Result;
 use crate::nn::shape::Shape;
 
@@ -38,6 +38,10 @@ impl Unary for LogSoftmax {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn on_gpu(&self, from: Shape, _: Shape) -> Result<OnGpu> {
+        Ok(Kernels::of_rows(["log_softmax", "log_softmax_pullback"], from).into())
     }
 
     fn describe(&self) -> String {

@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::{OnGpu, Operation, Saved, absent, foreign};
+use super::on_gpu::slots;
+use super::{Keeps, Kernels, Launch, OnGpu, Operation, Saved, Slot, foreign};
 use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
 use crate::ops::multiply;
@@ -62,8 +63,33 @@ impl Operation for MatMul {
         sizes(inputs).map_or(0, |sizes| sizes.iter().map(|size| *size as u64).product())
     }
 
-    fn on_gpu(&self, _: &[Shape], _: Shape) -> Result<OnGpu> {
-        Err(absent("matrix product"))
+    fn on_gpu(&self, inputs: &[Shape], _: Shape) -> Result<OnGpu> {
+        let [batch, rows, depth, columns] = sizes(inputs)?;
+        // A factor with the steps from row to row and from column to column.
+        let launch = |a: (Slot, [usize; 2]),
+                      b: (Slot, [usize; 2]),
+                      y,
+                      [rows, depth, columns]: [usize; 3],
+                      add| {
+            let len = batch * rows * columns;
+            let ((a, [a_row, a_column]), (b, [b_row, b_column])) = (a, b);
+            let sizes = slots![rows, depth, columns, a_row, a_column, b_row, b_column, add];
+            let slots = [slots![a, b, y, Slot::Count(len)], sizes].concat();
+            vec![Launch::new("matrices", len, slots)]
+        };
+        let (a, b, g) = (Slot::X(0), Slot::X(1), (Slot::G, [columns, 1]));
+        let forward = launch(
+            (a, [depth, 1]),
+            (b, [columns, 1]),
+            Slot::Y,
+            [rows, depth, columns],
+            Slot::from(false),
+        );
+        let of_a = launch(g, (b, [1, columns]), Slot::Gx, [rows, columns, depth], Slot::Add);
+        let of_b = launch((a, [1, depth]), g, Slot::Gx, [depth, rows, columns], Slot::Add);
+        let (constants, keeps) = (Vec::new(), Keeps::Inputs);
+        let pullback = vec![of_a, of_b];
+        Ok(OnGpu::Kernels(Kernels { constants, keeps, forward, pullback }))
     }
 
     fn describe(&self) -> String {

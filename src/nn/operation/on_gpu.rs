@@ -205,6 +205,30 @@ impl Kernels {
             .keeping(Keeps::Inputs)
     }
 
+    /// Number `index[i]` of an image of `from` as number `i` of one of `to`, a constant where that is negative;
+    /// without an index, all of them as they are.
+    pub(super) fn moves(from: Shape, to: Shape, index: Option<&[i32]>, fill: f32) -> Self {
+        // In bf16 images are stored otherwise than vectors.
+        let [kernel, pullback] = match (from, to) {
+            (Shape::Image { .. }, Shape::Flat(_)) => ["pick_vector", "pick_vector_pullback"],
+            (Shape::Flat(_), Shape::Image { .. }) => ["pick_image", "pick_image_pullback"],
+            _ => ["pick", "pick_pullback"],
+        };
+        let (count, all) = (Slot::Count(to.len()), Slot::Count(from.len()));
+        let constant = |which| if index.is_some() { Slot::Constant(which) } else { Slot::Nowhere };
+        let (of_input, of_output) = (from.len(), to.len());
+        let forward = slots![Slot::X(0), constant(0), Slot::Y, count, of_input, of_output, fill];
+        let [starts, places] = [1, 2].map(constant);
+        let back = slots![Slot::G, starts, places, Slot::Gx, all, of_input, of_output, Slot::Add];
+        let forward = Launch::new(kernel, to.len(), forward);
+        let kernels = Self::new(forward, Launch::new(pullback, from.len(), back));
+        let constants = index.map(|index| {
+            let [starts, places] = readers(index, from.len());
+            [index.to_vec(), starts, places].map(Constants::Ints).into()
+        });
+        Self { constants: constants.unwrap_or_default(), ..kernels }
+    }
+
     /// Rows of the outputs of several inputs side by side: every input has `lengths` of the numbers of a
     /// row of the output.
     pub(super) fn side_by_side(inputs: &[Shape], lengths: &[usize]) -> Self {
@@ -226,6 +250,17 @@ impl From<Kernels> for OnGpu {
     fn from(kernels: Kernels) -> Self {
         Self::Kernels(kernels)
     }
+}
+
+/// For each of `count` places the elements of `index` that name it, in ascending order: where those of each
+/// place begin, and the elements.
+fn readers(index: &[i32], count: usize) -> [Vec<i32>; 2] {
+    let mut read: Vec<(i32, i32)> =
+        index.iter().zip(0..).filter(|(place, _)| **place >= 0).map(|(p, i)| (*p, i)).collect();
+    read.sort_unstable();
+    let starts =
+        (0..=count).map(|place| read.partition_point(|(p, _)| (*p as usize) < place) as i32);
+    [starts.collect(), read.iter().map(|(_, element)| *element).collect()]
 }
 
 /// The numbers of a tensor, in row-major order.

@@ -3,7 +3,8 @@
 
 use candle_core::Tensor;
 
-use super::{OnGpu, Operation, Saved, absent, foreign};
+use super::on_gpu::slots;
+use super::{Keeps, Kernels, Launch, OnGpu, Operation, Saved, Slot, foreign};
 use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
 use crate::ops::elementwise;
@@ -163,8 +164,27 @@ impl Operation for Pairwise {
         })
     }
 
-    fn on_gpu(&self, _: &[Shape], _: Shape) -> Result<OnGpu> {
-        Err(absent(self.0.name()))
+    fn on_gpu(&self, _: &[Shape], output: Shape) -> Result<OnGpu> {
+        // Its number in `kernels/pair.cu`.
+        let kind = match self.0 {
+            Product => 0_usize,
+            Quotient => 1,
+            Larger => 2,
+            Smaller => 3,
+            Power => 4,
+            Difference => 5,
+        };
+        let (len, count, [a, b]) = (output.len(), Slot::Count(output.len()), [0, 1].map(Slot::X));
+        let back = |second: bool| {
+            let slots = slots![kind, second, a, b, Slot::G, Slot::Gx, count, Slot::Add];
+            vec![Launch::new("pair_pullback", len, slots)]
+        };
+        Ok(OnGpu::Kernels(Kernels {
+            constants: Vec::new(),
+            keeps: Keeps::Inputs,
+            forward: vec![Launch::new("pair", len, slots![kind, a, b, Slot::Y, count])],
+            pullback: [false, true].map(back).into(),
+        }))
     }
 
     fn describe(&self) -> String {

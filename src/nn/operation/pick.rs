@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::view::{from_nhwc, to_nhwc};
-use super::{AffineForm, Saved, Unary};
+use super::{AffineForm, Kernels, OnGpu, Saved, Unary};
 use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
 use crate::ops::pick::{self, Plan};
@@ -33,6 +33,9 @@ impl Pick {
     pub fn new(from: usize, to: Shape, index: Vec<u32>, fill: f64) -> Result<Self> {
         if index.len() != to.len() || to.is_empty() {
             return Err(misfit("pick", format!("has {} indices for {to}", index.len())));
+        }
+        if from >= i32::MAX as usize || to.len() >= i32::MAX as usize {
+            return Err(misfit("pick", format!("of {from} numbers as {to} is too large")));
         }
         let place = |i: &u32| (*i != NOTHING).then_some(*i as usize);
         let Some(plan) = Plan::new(from, index.iter().map(place)) else {
@@ -76,6 +79,12 @@ impl Unary for Pick {
         let terms = usize::from(f64::from(self.fill as f32) != self.fill);
         let absolute = Self { fill: 0.0, ..self.clone() };
         Ok(Some(AffineForm::new(self.clone(), absolute, terms)))
+    }
+
+    fn on_gpu(&self, from: Shape, to: Shape) -> Result<OnGpu> {
+        // Negative if nothing is read.
+        let index: Vec<i32> = self.index.iter().map(|i| *i as i32).collect();
+        Ok(Kernels::moves(from, to, Some(&index), self.fill as f32).into())
     }
 
     fn describe(&self) -> String {

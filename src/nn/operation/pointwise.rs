@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_2_SQRT_PI;
 
 use candle_core::Tensor;
 
-use super::{Saved, Unary, foreign};
+use super::{Kernels, OnGpu, Saved, Unary, foreign};
 use crate::error::Result;
 use crate::nn::shape::Shape;
 use crate::ops::elementwise;
@@ -222,7 +222,11 @@ impl Function {
                 let inner = GELU[0] * (1.0 + 3.0 * GELU[1] * x * x);
                 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner
             }
-            Clip { least, most } => step(x >= least && x <= most),
+            // PyTorch counts the bound as inside if there is but one.
+            Clip { least, most } if least.is_infinite() || most.is_infinite() => {
+                step(x >= least && x <= most)
+            }
+            Clip { least, most } => step(x > least && x < most),
             LeakyRelu(alpha) => {
                 if above {
                     1.0
@@ -355,6 +359,12 @@ impl Unary for Pointwise {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         Ok(input)
+    }
+
+    fn on_gpu(&self, from: Shape, _: Shape) -> Result<OnGpu> {
+        let (_, kind, constants) = self.0.facts();
+        let constant = |i: usize| constants.get(i).map_or(0.0, |c| *c as f32);
+        Ok(Kernels::map(kind, from.len(), [0, 1].map(constant)).into())
     }
 
     fn describe(&self) -> String {

@@ -2,8 +2,9 @@
 
 use candle_core::Tensor;
 
+use super::on_gpu::slots;
 use super::pointwise::sign;
-use super::{AffineForm, Saved, Unary, foreign, per_image};
+use super::{AffineForm, Keeps, Kernels, Launch, OnGpu, Saved, Slot, Unary, foreign, per_image};
 use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
 
@@ -172,6 +173,26 @@ impl Unary for Reduce {
     fn affine_form(&self, input: Shape) -> Result<Option<AffineForm>> {
         let affine = matches!(self.0, Sum | Mean);
         Ok(affine.then(|| AffineForm::new(*self, *self, input.channels())))
+    }
+
+    fn on_gpu(&self, from: Shape, to: Shape) -> Result<OnGpu> {
+        // Its number in `kernels/row.cu`.
+        let kind = match self.0 {
+            Sum => 0_usize,
+            Mean => 1,
+            Max => 2,
+            Min => 3,
+            L1 => 4,
+            L2 => 5,
+            LogSumExp => 6,
+            Product => 7,
+        };
+        let (rows, count, length) = (to.len(), Slot::Count(to.len()), from.channels());
+        let forward = slots![kind, Slot::X(0), Slot::Y, count, length];
+        let back = slots![kind, Slot::X(0), Slot::G, Slot::Gx, count, length, Slot::Add];
+        let forward = Launch::new("reduce", rows, forward);
+        let kernels = Kernels::new(forward, Launch::new("reduce_pullback", rows, back));
+        Ok(kernels.keeping(Keeps::Inputs).into())
     }
 
     fn describe(&self) -> String {

@@ -1,6 +1,7 @@
 //! Every operation's pullback against finite differences in f64 and against candle's autograd, and the two
 //! forward readings against each other; the same for a graph of no particular form.
 
+mod general;
 mod graph;
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -36,7 +37,7 @@ pub(crate) fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
         let table = random(&[(2 * size - 1) * (2 * size - 1), heads], 25);
         Attention::in_windows(heads, size, shift, &table).unwrap().layer()
     };
-    vec![
+    let mut all = vec![
         ("identity", Layer::Identity, image),
         ("conv 1x1", conv(4, 6, [1, 1]).layer(), image),
         ("conv 3x3", conv(4, 6, [3, 3]).layer(), image),
@@ -49,6 +50,14 @@ pub(crate) fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
         ("conv wide padding", conv(4, 16, [1, 1]).padding(1).layer(), wide),
         ("conv dilation", conv(4, 6, [2, 2]).dilation(2).padding(1).layer(), image),
         ("conv turned dilation", conv(4, 16, [2, 2]).dilation(2).padding(1).layer(), wide),
+        ("conv with steps by axis", conv(4, 6, [2, 3]).strides([1, 2]).padding(1).layer(), image),
+        ("conv with taps by axis", conv(4, 6, [3, 2]).dilations([1, 2]).padding(1).layer(), image),
+        (
+            "conv with both by axis and groups",
+            conv(4, 3, [2, 2]).strides([3, 2]).dilations([2, 1]).groups(2).layer(),
+            image,
+        ),
+        ("conv turned with taps by axis", conv(4, 16, [2, 3]).dilations([3, 1]).layer(), wide),
         ("conv groups", conv(4, 3, [3, 3]).groups(2).padding(1).layer(), image),
         ("conv depthwise", conv(6, 1, [3, 3]).groups(6).padding(1).stride(2).layer(), image),
         ("conv turned groups", conv(4, 8, [3, 3]).groups(2).padding(1).layer(), wide),
@@ -117,7 +126,9 @@ pub(crate) fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
         ),
         ("mean", mean([conv(4, 6, [1, 1]).layer(), conv(4, 6, [3, 3]).padding(1).layer()]), image),
         ("concat", concat([conv(4, 6, [1, 1]).layer(), relu(), Layer::Identity]), image),
-    ]
+    ];
+    all.extend(general::layers());
+    all
 }
 
 fn values(t: &Tensor) -> Vec<f64> {

@@ -34,6 +34,7 @@ fn networks() -> Vec<(&'static str, Program)> {
     let ends = |layers: Vec<Layer>, width: usize| {
         seq([seq(layers), flatten(), linear(6, width, 30), relu(), linear(3, 6, 32)])
     };
+    let index = (0..64).map(|i| if i % 9 == 4 { pick::NOTHING } else { i * 29 % 50 });
     let networks = vec![
         (
             "mlp",
@@ -125,6 +126,24 @@ fn networks() -> Vec<(&'static str, Program)> {
                     relu(),
                 ],
                 112,
+            ),
+            image,
+        ),
+        (
+            "views, picks and means",
+            ends(
+                vec![
+                    conv(4, 2, 3).padding(1).layer(),
+                    relu(),
+                    View(Shape::of_image([2, 8], 4)).layer(),
+                    Pick::new(64, Shape::of_image([4, 4], 4), index.collect(), 0.3)
+                        .unwrap()
+                        .layer(),
+                    conv(5, 4, 3).layer(),
+                    relu(),
+                    Reduce(Reduction::Mean).layer(),
+                ],
+                4,
             ),
             image,
         ),
