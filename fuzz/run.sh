@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds=${1:-600}
 shift $(( $# > 0 ? 1 : 0 ))
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(checkpoint model data picture parquet table record)
+[ ${#targets[@]} -gt 0 ] || targets=(checkpoint model onnx data picture parquet table record)
 
 # Inputs go through files: these are in memory, and gone afterwards.
 TMPDIR=$(mktemp -d -p /dev/shm)

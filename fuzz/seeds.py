@@ -114,6 +114,74 @@ def model():
     yield "bare.safetensors", (FIXTURES / "checkpoints" / "expected.safetensors").read_bytes()
 
 
+def varint(number):
+    number %= 1 << 64
+    parts = []
+    while number > 127:
+        parts.append(number % 128 | 128)
+        number //= 128
+    return bytes(parts + [number])
+
+
+def message(*fields):
+    """Of `(number, value)`: an integer, a float, a text, or the bytes of a message."""
+    content = b""
+    for number, value in fields:
+        if isinstance(value, int):
+            content += varint(number << 3) + varint(value)
+        elif isinstance(value, float):
+            content += varint(number << 3 | 5) + struct.pack("<f", value)
+        else:
+            value = value.encode() if isinstance(value, str) else value
+            content += varint(number << 3 | 2) + varint(len(value)) + value
+    return content
+
+
+def onnx():
+    def node(operator, inputs, outputs, *fields):
+        return message(*[(1, name) for name in inputs], *[(2, name) for name in outputs], (4, operator), *fields)
+
+    def value(name):
+        shape = message((1, message((2, "N"))), (1, message((1, 2))))
+        return message((1, name), (2, message((1, message((1, 1), (2, shape))))))
+
+    def graph(nodes, constants, inputs, outputs):
+        return message(*[(1, node) for node in nodes], *[(5, constant) for constant in constants],
+                       *[(11, value(name)) for name in inputs], *[(12, value(name)) for name in outputs])
+
+    def file(content, *fields):
+        return message((1, 8), (7, content), (8, message((1, ""), (2, 18))), *fields)
+
+    def setting(name, kind, *fields):
+        return (5, message((1, name), (20, kind), *fields))
+
+    weight = message((1, 2), (1, 2), (2, 1), (8, "w"), (9, struct.pack("<4f", 1, 2, 3, 4)))
+    layers = [node("MatMul", "xw", "h"), node("Relu", "h", "y")]
+    yield "plain", file(graph(layers, [weight], "x", "y"))
+    data = [message((1, "location"), (2, "w.bin")), message((1, "offset"), (2, "4"))]
+    outside = message((1, 2), (1, 2), (2, 1), (8, "w"), (14, 1), *[(13, entry) for entry in data])
+    yield "external", file(graph(layers, [outside], "x", "y"))
+    every = [message((1, 1), (2, kind), (8, f"c{kind}"), (field, content)) for kind, field, content in (
+        (1, 4, struct.pack("<f", 1)), (2, 5, 1), (3, 5, 1), (6, 5, 1), (7, 7, 1), (9, 5, 1), (10, 5, 1),
+        (11, 10, struct.pack("<d", 1)), (13, 11, 1), (16, 5, 1))]
+    yield "types", file(graph(layers + [node("Cat", ["y"] + [f"c{kind}" for kind in (1, 2, 3, 6, 7, 9, 10, 11, 13, 16)], "z")],
+                              [weight, *every], "x", "z"))
+    settings = [setting("f", 1, (2, 0.5)), setting("i", 2, (3, -1)), setting("s", 3, (4, "text")),
+                setting("t", 4, (5, weight)), setting("fs", 6, (7, struct.pack("<2f", 1, 2))),
+                setting("is", 7, (8, bytes([1, 2]))), setting("ss", 8, (9, "a"), (9, "b"))]
+    yield "attributes", file(graph([layers[0], node("Odd", "h", "y", *settings, (7, "far"))], [weight], "x", "y"))
+    true = message((2, 9), (8, "c"), (9, b"\1"))
+    branches = [setting("then_branch", 5, (6, graph([node("Neg", "h", "z")], [], "", "z"))),
+                setting("else_branch", 5, (6, graph([], [], "", "h")))]
+    yield "branches", file(graph([layers[0], node("If", "c", "y", *branches)], [weight, true], "x", "y"))
+    inner = node("LeakyRelu", "a", "b", (5, message((1, "alpha"), (20, 1), (21, "slope"))))
+    default = message((1, "slope"), (20, 1), (2, 0.25))
+    functions = [message((1, "In"), (10, "my"), (4, "a"), (5, "b"), (7, inner), (11, default)),
+                 message((1, "Out"), (10, "my"), (4, "p"), (5, "q"), (7, node("In", "p", "q", (7, "my"))))]
+    yield "functions", file(graph([layers[0], node("Out", "h", "y", (7, "my"))], [weight], "x", "y"),
+                            *[(25, function) for function in functions])
+
+
 def data():
     def pair(choice, images, labels):
         return bytes([choice]) + struct.pack("<H", len(labels)) + labels + images
@@ -308,7 +376,7 @@ def record():
 
 def main():
     corpus = pathlib.Path(sys.argv[1])
-    for make in (checkpoint, model, data, picture, parquet, table, record):
+    for make in (checkpoint, model, onnx, data, picture, parquet, table, record):
         folder = corpus / make.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in make():
