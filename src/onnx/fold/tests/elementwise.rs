@@ -100,7 +100,7 @@ fn comparisons_and_logic() {
         ("LessOrEqual", [1, 1, 0]),
     ] {
         assert_eq!(plain(operator, &[a.clone(), b.clone()]), bools(&[3], &expected), "{operator}");
-        let [a, b] = [&a, &b].map(|x| run("Cast", 18, &[("to", int(1))], &[x.clone()]).unwrap());
+        let [a, b] = [&a, &b].map(|x| run("Cast", 18, &[("to", int(1))], from_ref(x)).unwrap());
         assert_eq!(plain(operator, &[a, b]), bools(&[3], &expected), "{operator} of floats");
     }
     let (a, b) = (bools(&[4], &[0, 0, 1, 1]), bools(&[4], &[0, 1, 0, 1]));
@@ -112,7 +112,7 @@ fn comparisons_and_logic() {
     ] {
         assert_eq!(plain(operator, &[a.clone(), b.clone()]), bools(&[4], &expected), "{operator}");
     }
-    assert_eq!(plain("Not", &[a.clone()]), bools(&[4], &[1, 1, 0, 0]));
+    assert_eq!(plain("Not", from_ref(&a)), bools(&[4], &[1, 1, 0, 0]));
     assert!(run("Less", 18, &[], &[a.clone(), b]).is_err());
     assert!(run("And", 18, &[], &[one(1), one(1)]).is_err());
     let chosen = plain("Where", &[bools(&[2, 1], &[1, 0]), row(&[1, 2]), one(9)]);
@@ -136,8 +136,8 @@ fn any_number_of_inputs() {
 fn clip_has_attributes_first_and_inputs_later() {
     let x = floats(&[3], &[-2.0, 0.5, 2.0]);
     let old = [("min", Attribute::Float(-1.0)), ("max", Attribute::Float(1.0))];
-    assert_eq!(run("Clip", 10, &old, &[x.clone()]).unwrap(), floats(&[3], &[-1.0, 0.5, 1.0]));
-    assert!(run("Clip", 11, &old, &[x.clone()]).is_err());
+    assert_eq!(run("Clip", 10, &old, from_ref(&x)).unwrap(), floats(&[3], &[-1.0, 0.5, 1.0]));
+    assert!(run("Clip", 11, &old, from_ref(&x)).is_err());
     let bounds = [Constant::scalar(0.0), Constant::scalar(1.0)];
     let new = [x.clone(), bounds[0].clone(), bounds[1].clone()];
     assert_eq!(plain("Clip", &new), floats(&[3], &[0.0, 0.5, 1.0]));

@@ -50,7 +50,7 @@ fn ranges() {
 
 #[test]
 fn casts() {
-    let cast = |to, x: &Constant| run("Cast", 13, &[("to", int(to))], &[x.clone()]);
+    let cast = |to, x: &Constant| run("Cast", 13, &[("to", int(to))], from_ref(x));
     let x = floats(&[3], &[-1.7, 0.0, 2.9]);
     assert_eq!(cast(7, &x).unwrap(), row(&[-1, 0, 2]));
     assert_eq!(cast(9, &x).unwrap(), bools(&[3], &[1, 0, 1]));
@@ -84,15 +84,15 @@ fn reductions() {
         let new = plain(operator, &[x.clone(), row(&[-1])]);
         assert_eq!(new, floats(&[2, 1], &expected), "{operator}");
         let old = [("axes", list(&[1])), ("keepdims", int(0))];
-        assert_eq!(run(operator, 11, &old, &[x.clone()]).unwrap(), floats(&[2], &expected));
-        assert!(run(operator, 18, &old, &[x.clone()]).is_err(), "{operator}");
-        assert_eq!(plain(operator, &[x.clone()]).sides, [1, 1], "{operator}");
+        assert_eq!(run(operator, 11, &old, from_ref(&x)).unwrap(), floats(&[2], &expected));
+        assert!(run(operator, 18, &old, from_ref(&x)).is_err(), "{operator}");
+        assert_eq!(plain(operator, from_ref(&x)).sides, [1, 1], "{operator}");
     }
     assert_eq!(plain("ReduceSum", &[counting(&[2, 3]), row(&[0])]), ints(&[1, 3], &[3, 5, 7]));
     assert_eq!(plain("ReduceProd", &[row(&[2, 3, 4]), row(&[0])]), row(&[24]));
     let noop = [("noop_with_empty_axes", int(1))];
     assert_eq!(run("ReduceSum", 13, &noop, &[x.clone(), row(&[])]).unwrap(), x);
-    assert!(run("ReduceL1", 18, &noop, &[x.clone()]).is_err());
+    assert!(run("ReduceL1", 18, &noop, from_ref(&x)).is_err());
     assert!(run("ReduceSum", 13, &[], &[x, row(&[0, -2])]).is_err());
     assert_eq!(plain("ReduceSum", &[floats(&[2, 0], &[]), row(&[1])]), floats(&[2, 1], &[0.0; 2]));
     assert!(run("ReduceMax", 18, &[], &[ints(&[0], &[])]).is_err());
@@ -105,7 +105,7 @@ fn places_of_the_largest_and_smallest() {
     let run = |operator, last| {
         let attributes =
             [("axis", int(-1)), ("keepdims", int(0)), ("select_last_index", int(last))];
-        run(operator, 13, &attributes, &[x.clone()]).unwrap()
+        run(operator, 13, &attributes, from_ref(&x)).unwrap()
     };
     assert_eq!(run("ArgMax", 0), row(&[1, 0]));
     assert_eq!(run("ArgMax", 1), row(&[2, 0]));
@@ -136,7 +136,7 @@ fn indices_of_what_is_not_zero() {
 #[test]
 fn softmax_changed_its_axis() {
     let x = floats(&[1, 2, 2], &[0.0; 4]);
-    assert_eq!(run("Softmax", 12, &[], &[x.clone()]).unwrap(), floats(&[1, 2, 2], &[0.25; 4]));
+    assert_eq!(run("Softmax", 12, &[], from_ref(&x)).unwrap(), floats(&[1, 2, 2], &[0.25; 4]));
     assert_eq!(run("Softmax", 13, &[], &[x]).unwrap(), floats(&[1, 2, 2], &[0.5; 4]));
     let x = floats(&[2, 2], &[0.0, 1e30, f32::NEG_INFINITY, 1e30]);
     let columns = run("Softmax", 13, &[("axis", int(0))], &[x]).unwrap();
