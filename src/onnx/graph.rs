@@ -130,11 +130,7 @@ impl Constant {
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        match &self.numbers {
-            Numbers::Floats(numbers) => numbers.len(),
-            Numbers::Ints(numbers) => numbers.len(),
-            Numbers::Bools(numbers) => numbers.len(),
-        }
+        self.numbers.len()
     }
 
     /// Whether there is no element.
@@ -165,5 +161,21 @@ impl Constant {
             Numbers::Ints(numbers) => Some(numbers),
             _ => None,
         }
+    }
+}
+
+impl Numbers {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Floats(numbers) => numbers.len(),
+            Self::Ints(numbers) => numbers.len(),
+            Self::Bools(numbers) => numbers.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
