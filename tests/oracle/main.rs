@@ -32,7 +32,7 @@ fn oracle(file: &str) -> PathBuf {
 }
 
 fn network(file: &str, architecture: &str) -> FrozenNetwork {
-    let declared = Declared { name: None, architecture: Some(architecture.into()) };
+    let declared = Declared { architecture: Some(architecture.into()), ..Declared::default() };
     placed(load(&oracle(file), &declared).unwrap().0)
 }
 

@@ -111,6 +111,11 @@ const OPERATORS: &[(&str, Function, &[&str])] = &[
     ("Xor", One(|call| logic(call, |a, b| a ^ b)), &[]),
 ];
 
+/// Whether there is an operator of this name.
+pub(super) fn knows(operator: &str) -> bool {
+    OPERATORS.iter().any(|(name, ..)| *name == operator)
+}
+
 /// The outputs of `node` for constant `inputs`; an absent optional input is `None`.
 ///
 /// # Errors

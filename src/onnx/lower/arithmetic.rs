@@ -1,9 +1,10 @@
 //! Operators on two or more tensors, number by number. Constants are folded into one scale and shift where that
 //! is exact; tensors of the image are repeated to common sides.
 
+use super::broadcast::common;
 use super::call::Call;
 use super::held::{Batch, Held, Pixels, in_order};
-use super::writer::{Writer, common, extended};
+use super::writer::{Writer, extended};
 use crate::error::Result;
 use crate::nn::{Function, Gate, Pairing, Pairwise, Pointwise, Relu, Shape, Sum};
 use crate::onnx::graph::{Constant, Kind, Numbers};
@@ -56,7 +57,9 @@ fn affine(
             (axis + constant.sides.len()).checked_sub(x.sides.len().max(constant.sides.len()))
         });
         let side = axis.and_then(|axis| constant.sides.get(axis));
-        if side.is_some_and(|side| *side != 1) && x.batch.is_some_and(|batch| x.sides[batch.axis] == 1) {
+        if side.is_some_and(|side| *side != 1)
+            && x.batch.is_some_and(|batch| x.sides[batch.axis] == 1)
+        {
             return Err(call.mixes());
         }
     }
@@ -377,9 +380,7 @@ pub(super) fn choose(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
             (Side::Pixels(mask), Side::Known(c)) => {
                 Side::Pixels(affine(writer, call, mask, Some(c), None)?)
             }
-            (Side::Pixels(mask), Side::Pixels(x)) => {
-                Side::Pixels(times(writer, call, x, mask)?)
-            }
+            (Side::Pixels(mask), Side::Pixels(x)) => Side::Pixels(times(writer, call, x, mask)?),
             (Side::Known(mask), Side::Known(c)) => {
                 let sides = common(&mask.sides, &c.sides)?;
                 let (mask, c) = (spread(mask, &sides)?, spread(c, &sides)?);
@@ -409,5 +410,5 @@ pub(super) fn choose(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
 
 /// The numbers of a constant that is repeated to `sides`.
 fn spread(constant: &Constant, sides: &[usize]) -> Result<Vec<f32>> {
-    super::writer::spread(constant, sides, &in_order(sides.len()))
+    super::broadcast::spread(constant, sides, &in_order(sides.len()))
 }

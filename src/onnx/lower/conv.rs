@@ -103,12 +103,9 @@ fn windows(
         return Windows::read(call, &x.sides[2..], vec![kh, kw], false);
     }
     let mut windows = Windows::read(call, &x.sides[2..3], vec![kh], false)?;
-    for ones in [
-        &mut windows.kernel,
-        &mut windows.strides,
-        &mut windows.dilations,
-        &mut windows.outputs,
-    ] {
+    for ones in
+        [&mut windows.kernel, &mut windows.strides, &mut windows.dilations, &mut windows.outputs]
+    {
         ones.push(1);
     }
     windows.before.push(0);
@@ -177,7 +174,9 @@ pub(super) fn transposed(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Hel
         let numbers = call.node.ints(name)?.unwrap_or_else(|| vec![default; axes]);
         match numbers.len() == axes && numbers.iter().all(|n| (default..1 << 20).contains(n)) {
             true => Ok(numbers),
-            false => Err(call.error(format!("attribute {name}: is {numbers:?}"), "export it again")),
+            false => {
+                Err(call.error(format!("attribute {name}: is {numbers:?}"), "export it again"))
+            }
         }
     };
     let (strides, dilations) = (numbers("strides", 1)?, numbers("dilations", 1)?);
@@ -201,6 +200,10 @@ pub(super) fn transposed(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Hel
             if auto != "SAME_UPPER" {
                 (before, after) = (after, before);
             }
+            // What is there beyond the full result is behind it.
+            if missing < 0 {
+                (before, after) = (0, missing);
+            }
         } else if auto == "VALID" {
             (before, after) = (0, 0);
         }
@@ -213,7 +216,8 @@ pub(super) fn transposed(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Hel
         let places: Places = (0..length)
             .map(|place| {
                 let at = place - first;
-                (at >= 0 && at % stride == 0 && at / stride < side).then_some((at / stride) as usize)
+                (at >= 0 && at % stride == 0 && at / stride < side)
+                    .then_some((at / stride) as usize)
             })
             .collect();
         x = padded(writer, &x, i + 2, places, 0.0)?;

@@ -3,9 +3,10 @@
 
 use candle_core::{Device, Tensor};
 
+use super::broadcast::common;
 use super::call::Call;
 use super::held::{Batch, Held, Pixels, in_order};
-use super::writer::{Writer, common, extended};
+use super::writer::{Writer, extended};
 use crate::error::Result;
 use crate::nn::{Conv2d, Linear, MatMul, Shape};
 use crate::onnx::graph::Constant;
@@ -64,7 +65,13 @@ pub(super) fn gemm(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         // Both depend on the image, or the second does.
         let side = |i: usize, turned: bool| -> Result<Pixels> {
             match call.input(i) {
-                Some(Held::Pixels(x)) => if turned { turn(x) } else { Ok(x.clone()) },
+                Some(Held::Pixels(x)) => {
+                    if turned {
+                        turn(x)
+                    } else {
+                        Ok(x.clone())
+                    }
+                }
                 _ => Err(call.error(
                     "the first matrix is a constant, the second is not",
                     "export the network with MatMul instead",
@@ -160,7 +167,8 @@ fn by_constant(
         }
     };
     if rank == 0 || x.sides[axis] != inputs {
-        let problem = format!("sides {:?} do not fit weights of sides {:?}", x.sides, constant.sides);
+        let problem =
+            format!("sides {:?} do not fit weights of sides {:?}", x.sides, constant.sides);
         return Err(call.error(problem, "the file contradicts itself: export it again"));
     }
     call.apart(x, &[axis])?;
@@ -207,11 +215,7 @@ pub(super) fn product(
     }
     // Vectors are matrices of one row or one column.
     let a = extended(a, rank_a.max(2));
-    let b = if rank_b == 1 {
-        transpose(&extended(b, 2), &[1, 0])
-    } else {
-        b.clone()
-    };
+    let b = if rank_b == 1 { transpose(&extended(b, 2), &[1, 0]) } else { b.clone() };
     let rank = a.sides.len().max(b.sides.len());
     let (a, b) = (extended(&a, rank), extended(&b, rank));
     let (rows, inner, columns) = (a.sides[rank - 2], a.sides[rank - 1], b.sides[rank - 1]);
@@ -232,13 +236,16 @@ pub(super) fn product(
         let x = writer.expand(x, &sides, &in_order(rank))?;
         writer.view(x.value, Shape::of_image([matrices, height], width))
     };
-    let (left, right) =
-        (shaped(writer, &a, [rows, inner])?, shaped(writer, &b, [inner, columns])?);
+    let (left, right) = (shaped(writer, &a, [rows, inner])?, shaped(writer, &b, [inner, columns])?);
     let value = writer.push(MatMul, &[left, right])?;
     let sides = [&front[..], &[rows, columns]].concat();
     let product = Pixels { value, sides, order: in_order(rank), batch, kind: a.kind };
     let product = if rank_b == 1 { without(&product, rank - 1) } else { product };
-    Ok(if rank_a == 1 { without(&product, product.sides.len() - if rank_b == 1 { 1 } else { 2 }) } else { product })
+    Ok(if rank_a == 1 {
+        without(&product, product.sides.len() - if rank_b == 1 { 1 } else { 2 })
+    } else {
+        product
+    })
 }
 
 /// Sums of products over named axes, of one or two tensors: transpositions and a product of matrices.
@@ -259,7 +266,8 @@ pub(super) fn einsum(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
             Some(Held::Pixels(x)) => x.clone(),
             _ => writer.constant(&*call.weight(i)?)?,
         };
-        let once = term.iter().enumerate().all(|(i, c)| c.is_ascii_alphabetic() && !term[..i].contains(c));
+        let once =
+            term.iter().enumerate().all(|(i, c)| c.is_ascii_alphabetic() && !term[..i].contains(c));
         if !once || term.len() != tensor.sides.len() {
             return Err(unsupported());
         }
@@ -279,7 +287,8 @@ pub(super) fn einsum(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
         return Err(unsupported());
     }
     let side = |c: &char| {
-        let of = |term: &[char], x: &Pixels| term.iter().position(|own| own == c).map(|i| x.sides[i]);
+        let of =
+            |term: &[char], x: &Pixels| term.iter().position(|own| own == c).map(|i| x.sides[i]);
         of(a, x).or_else(|| of(b, y)).unwrap_or(1)
     };
     let size = |names: &[char]| names.iter().map(side).product::<usize>();
@@ -306,8 +315,7 @@ pub(super) fn einsum(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
     // The axis of the batch keeps its name.
     let name = |term: &[char], x: &Pixels| x.batch.map(|batch| (term[batch.axis], batch.within));
     if let Some((name, within)) = name(a, x).or_else(|| name(b, y)) {
-        product.batch =
-            result.iter().position(|c| *c == name).map(|axis| Batch { axis, within });
+        product.batch = result.iter().position(|c| *c == name).map(|axis| Batch { axis, within });
     }
     Ok(vec![product.into()])
 }

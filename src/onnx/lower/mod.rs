@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod attention;
+mod broadcast;
 mod call;
 mod conv;
 mod held;
@@ -12,13 +13,15 @@ mod matrix;
 mod moving;
 mod norm;
 mod operators;
-mod pool;
 mod pointwise;
+mod pool;
 mod reduce;
+mod reshape;
 mod resize;
 mod softmax;
 mod walk;
 mod writer;
 
 pub(super) use walk::lower;
-
+#[cfg(test)]
+pub(super) use walk::operator;

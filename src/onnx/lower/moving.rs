@@ -3,9 +3,8 @@
 use super::arithmetic::together;
 use super::call::Call;
 use super::held::{Batch, Held, Known, Pixels, in_order};
-use super::matrix::{self, without};
-use super::walk::sides_of;
-use super::writer::{Places, Writer, batch_after, common, extended};
+use super::reshape::renamed;
+use super::writer::{Places, Writer};
 use crate::error::Result;
 use crate::nn::{Concat, Shape, Stack};
 use crate::onnx::graph::{Constant, Kind};
@@ -27,7 +26,10 @@ pub(super) fn dropout(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     }
     let x = call.pixels(0)?.clone();
     // Nobody reads the mask of an exported network; if somebody does, it is 1.
-    let mask = Constant::floats(x.sides.clone(), vec![1.0; if call.node.outputs.len() > 1 { x.len() } else { 0 }]);
+    let mask = Constant::floats(
+        x.sides.clone(),
+        vec![1.0; if call.node.outputs.len() > 1 { x.len() } else { 0 }],
+    );
     Ok(vec![x.into(), mask.into()])
 }
 
@@ -55,176 +57,6 @@ pub(super) fn cast_like(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         return Ok(vec![Pixels { kind, ..x.clone() }.into()]);
     }
     Err(call.error("makes whole numbers of pixels", "export the network without rounding"))
-}
-
-pub(super) fn shape(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let x = call.pixels(0)?;
-    let (one, many) = sides_of(writer, x);
-    let rank = one.len() as i64;
-    let bound = |name: &str, default: i64| -> Result<usize> {
-        let place = call.node.int_or(name, default)?;
-        let place = if place < 0 { place.saturating_add(rank) } else { place };
-        Ok(place.clamp(0, rank) as usize)
-    };
-    let (start, end) = (bound("start", 0)?, bound("end", rank)?);
-    let part = |sides: &[i64]| Arc::new(Constant::ints(sides[start.min(end)..end].to_vec()));
-    let (one, many) = (part(&one), many.map(|many| part(&many)));
-    let many = many.filter(|many| *many != one);
-    Ok(vec![Held::Known(Known { one, many })])
-}
-
-pub(super) fn size(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    Ok(vec![Constant::ints(vec![call.pixels(0)?.len() as i64]).into()])
-}
-
-/// The sides that `target` asks for of a tensor of sides `sides`: 0 keeps a side, -1 is what is left.
-fn resolved(sides: &[usize], target: &[i64], zero_keeps: bool) -> Option<Vec<usize>> {
-    let mut new = Vec::with_capacity(target.len());
-    let mut open = None;
-    for (axis, side) in target.iter().enumerate() {
-        new.push(match side {
-            0 if zero_keeps => *sides.get(axis)?,
-            -1 if open.is_none() => {
-                open = Some(axis);
-                1
-            }
-            side => usize::try_from(*side).ok()?,
-        });
-    }
-    let count = |sides: &[usize]| sides.iter().try_fold(1_usize, |n, side| n.checked_mul(*side));
-    let (all, given) = (count(sides)?, count(&new)?);
-    if let Some(open) = open {
-        new[open] = all.checked_div(given)?;
-    }
-    (count(&new)? == all).then_some(new)
-}
-
-pub(super) fn reshape(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let x = call.pixels(0)?;
-    let keeps = !call.node.flag_or("allowzero", false)?;
-    let known = call.known(1)?;
-    let ints = |constant: &Constant| constant.as_ints().map(<[i64]>::to_vec);
-    let target = match (call.node.ints("shape")?, known) {
-        (Some(target), _) => Some(target),
-        (None, Some(known)) => ints(&known.one),
-        (None, None) => None,
-    };
-    let Some(target) = target else {
-        return Err(call.error("the shape is no list of integers", "export the network again"));
-    };
-    let mut many_sides = x.sides.clone();
-    if let Some(batch) = x.batch {
-        many_sides[batch.axis] *= writer.many;
-    }
-    let many_target = known.and_then(|known| ints(known.many())).unwrap_or_else(|| target.clone());
-    let one = resolved(&x.sides, &target, keeps);
-    let many = resolved(&many_sides, &many_target, keeps);
-    let misfit = || {
-        let problem = format!("sides {:?} do not become {target:?}", x.sides);
-        call.error(problem, "the file contradicts itself: export the network again")
-    };
-    let (sides, many) = match (one, many) {
-        (Some(one), many) => (one, many),
-        // The number of images in the file is written into the shape: here it is 1.
-        (None, Some(many)) if x.batch.is_some() => {
-            let axis = many.iter().position(|side| *side == writer.many).ok_or_else(misfit)?;
-            let mut one = many.clone();
-            one[axis] = 1;
-            if one.iter().product::<usize>() != x.len() {
-                return Err(misfit());
-            }
-            (one, Some(many))
-        }
-        _ => return Err(misfit()),
-    };
-    let batch = batch_after(x, &sides, many.as_deref()).map_err(|()| call.mixes())?;
-    Ok(vec![writer.reshape(x, sides, batch)?.into()])
-}
-
-/// `x` under other sides that leave the batch where it is among the numbers.
-pub(super) fn renamed(
-    writer: &mut Writer,
-    call: &Call<'_>,
-    x: &Pixels,
-    sides: Vec<usize>,
-) -> Result<Pixels> {
-    let batch = batch_after(x, &sides, None).map_err(|()| call.mixes())?;
-    writer.reshape(x, sides, batch)
-}
-
-pub(super) fn flatten(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let x = call.pixels(0)?;
-    let axis = call.node.int_or("axis", 1)?;
-    let rank = x.sides.len();
-    let axis = if axis == rank as i64 { rank } else { call.node.axis(axis, rank)? };
-    let (rows, columns) = x.sides.split_at(axis);
-    let sides = vec![rows.iter().product(), columns.iter().product()];
-    Ok(vec![renamed(writer, call, x, sides)?.into()])
-}
-
-pub(super) fn squeeze(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let x = call.pixels(0)?;
-    let mut axes = match call.axes(1, x.sides.len())? {
-        Some(axes) => axes,
-        None => {
-            call.apart(x, &in_order(x.sides.len()))?;
-            in_order(x.sides.len()).into_iter().filter(|axis| x.sides[*axis] == 1).collect()
-        }
-    };
-    axes.sort_unstable();
-    axes.dedup();
-    let mut x = x.clone();
-    for axis in axes.into_iter().rev() {
-        call.apart(&x, &[axis])?;
-        if x.sides[axis] != 1 {
-            let problem = format!("axis {axis} has {} places, not 1", x.sides[axis]);
-            return Err(call.error(problem, "export the network again"));
-        }
-        x = without(&x, axis);
-    }
-    Ok(vec![x.into()])
-}
-
-pub(super) fn unsqueeze(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let x = call.pixels(0)?;
-    let added = call.ints_of("axes", 1)?.unwrap_or_default();
-    let rank = x.sides.len() + added.len();
-    let mut axes = Vec::new();
-    for axis in added {
-        axes.push(call.node.axis(axis, rank)?);
-    }
-    axes.sort_unstable();
-    let mut x = x.clone();
-    for axis in axes {
-        if axis > x.sides.len() {
-            return Err(call.error("axes are named twice", "export the network again"));
-        }
-        x.sides.insert(axis, 1);
-        x.order.iter_mut().filter(|own| **own >= axis).for_each(|own| *own += 1);
-        x.order.insert(0, axis);
-        x.batch = x.batch.map(|batch| match batch.axis >= axis {
-            true => Batch { axis: batch.axis + 1, ..batch },
-            false => batch,
-        });
-    }
-    Ok(vec![x.into()])
-}
-
-pub(super) fn transpose(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let x = call.pixels(0)?;
-    let rank = x.sides.len();
-    let axes = match call.node.ints("perm")? {
-        None => in_order(rank).into_iter().rev().collect(),
-        Some(axes) => {
-            axes.into_iter().map(|axis| call.node.axis(axis, rank)).collect::<Result<Vec<_>>>()?
-        }
-    };
-    let mut sorted = axes.clone();
-    sorted.sort_unstable();
-    if sorted != in_order(rank) {
-        return Err(call.error("attribute perm: names no permutation", "export it again"));
-    }
-    Ok(vec![matrix::transpose(x, &axes).into()])
 }
 
 pub(super) fn concat(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
@@ -280,8 +112,11 @@ pub(super) fn concat(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
     // Side by side if the axis is the innermost one, one below the other if not.
     let innermost = first.wide().last() == Some(&axis);
     let rest = first.order.iter().copied().filter(|own| *own != axis);
-    let order: Vec<usize> =
-        if innermost { rest.chain([axis]).collect() } else { [axis].into_iter().chain(rest).collect() };
+    let order: Vec<usize> = if innermost {
+        rest.chain([axis]).collect()
+    } else {
+        [axis].into_iter().chain(rest).collect()
+    };
     let rows: usize = first.len() / first.sides[axis].max(1);
     let same = parts.iter().map(|part| writer.shape(part.value)).collect::<Vec<_>>();
     let mut values = Vec::new();
@@ -380,10 +215,14 @@ pub(super) fn slice(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 pub(super) fn gather(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     let x = call.pixels(0)?;
     let axis = call.axis(0, x.sides.len())?;
-    call.apart(x, &[axis])?;
-    let Some(index) = call.constant(1)? else {
+    let Some(known) = call.known(1)? else {
         return Err(call.error("has no indices", "export the network again"));
     };
+    let own = own_places(x, axis, known);
+    if own.is_none() {
+        call.apart(x, &[axis])?;
+    }
+    let index = Arc::clone(&known.one);
     let Some(numbers) = index.as_ints() else {
         return Err(call.error("the indices are no integers", "export the network again"));
     };
@@ -398,43 +237,33 @@ pub(super) fn gather(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
     // One axis becomes those of the indices.
     let mut sides = taken.sides.clone();
     sides.splice(axis..=axis, index.sides.iter().copied());
+    if let Some(images) = own {
+        let batch = Some(Batch { axis: axis + images, within: 1 });
+        return Ok(vec![writer.reshape(&taken, sides, batch)?.into()]);
+    }
     Ok(vec![renamed(writer, call, &taken, sides)?.into()])
 }
 
-pub(super) fn expand(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let x = call.pixels(0)?;
-    let target = call.ints(1)?.unwrap_or_default();
-    let target: Vec<usize> =
-        target.into_iter().map(|side| usize::try_from(side).unwrap_or(1)).collect();
-    let sides = common(&x.sides, &target)?;
-    let x = extended(x, sides.len());
-    if let Some(axis) = x.batch_axis()
-        && x.sides[axis] != sides[axis]
-    {
-        return Err(call.mixes());
+/// The axis of the indices that numbers the images, if every image gets its own places on an axis on which the
+/// images lie one after the other: a view that an exporter has written as a gather.
+fn own_places(x: &Pixels, axis: usize, known: &Known) -> Option<usize> {
+    let batch = x.batch.filter(|b| b.axis == axis && b.within == x.sides[axis])?;
+    let (one, many) = (&known.one, known.many.as_ref()?);
+    let rank = one.sides.len();
+    let mut differ = (0..rank).filter(|i| one.sides.get(*i) != many.sides.get(*i));
+    let (images, None) = (differ.next()?, differ.next()) else { return None };
+    if many.sides.len() != rank || one.sides[images] != 1 {
+        return None;
     }
-    let order = x.order.clone();
-    Ok(vec![writer.expand(&x, &sides, &order)?.into()])
-}
-
-pub(super) fn tile(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let mut x = call.pixels(0)?.clone();
-    let repeats = call.ints(1)?.unwrap_or_default();
-    if repeats.len() != x.sides.len() {
-        return Err(call.error("repeats are not one for each axis", "export the network again"));
-    }
-    for (axis, repeat) in repeats.into_iter().enumerate() {
-        let repeat = usize::try_from(repeat).unwrap_or(0);
-        if repeat == 1 {
-            continue;
-        }
-        call.apart(&x, &[axis])?;
-        super::writer::too_large(x.len().saturating_mul(repeat))?;
-        let side = x.sides[axis];
-        let places: Vec<usize> = (0..repeat * side).map(|i| i % side).collect();
-        x = writer.take(&x, axis, &places)?;
-    }
-    Ok(vec![x.into()])
+    let (one, numbers) = (one.as_ints()?, many.as_ints()?);
+    let inner: usize = many.sides[images + 1..].iter().product();
+    let count = many.sides[images];
+    let fits = |(i, number): (usize, &i64)| {
+        let image = i / inner % count;
+        let own = i / (inner * count) * inner + i % inner;
+        one.get(own).is_some_and(|first| *number == first + (image * batch.within) as i64)
+    };
+    numbers.iter().enumerate().all(fits).then_some(images)
 }
 
 /// Padding of any axis; negative padding cuts.

@@ -4,7 +4,10 @@
 use super::call::Call;
 use super::held::Held;
 use super::writer::Writer;
-use super::{arithmetic, attention, conv, matrix, moving, norm, pointwise, pool, reduce, resize, softmax};
+use super::{
+    arithmetic, attention, conv, matrix, moving, norm, pointwise, pool, reduce, reshape, resize,
+    softmax,
+};
 use crate::error::Result;
 
 /// Adds the steps of a node; gives what its outputs stand for.
@@ -61,13 +64,29 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator(
         "Attention",
         [3, 6],
-        &["is_causal", "kv_num_heads", "q_num_heads", "qk_matmul_output_mode", "scale", "softcap", "softmax_precision"],
+        &[
+            "is_causal",
+            "kv_num_heads",
+            "q_num_heads",
+            "qk_matmul_output_mode",
+            "scale",
+            "softcap",
+            "softmax_precision",
+        ],
         attention::attention,
     ),
     operator(
         "AveragePool",
         [1, 1],
-        &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"],
+        &[
+            "auto_pad",
+            "ceil_mode",
+            "count_include_pad",
+            "dilations",
+            "kernel_shape",
+            "pads",
+            "strides",
+        ],
         pool::average,
     ),
     operator(
@@ -86,7 +105,16 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator(
         "ConvTranspose",
         [2, 3],
-        &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"],
+        &[
+            "auto_pad",
+            "dilations",
+            "group",
+            "kernel_shape",
+            "output_padding",
+            "output_shape",
+            "pads",
+            "strides",
+        ],
         conv::transposed,
     ),
     operator("Cos", [1, 1], NONE, pointwise::cos),
@@ -97,8 +125,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("Elu", [1, 1], &["alpha"], pointwise::elu),
     operator("Erf", [1, 1], NONE, pointwise::erf),
     operator("Exp", [1, 1], NONE, pointwise::exp),
-    operator("Expand", [2, 2], NONE, moving::expand),
-    operator("Flatten", [1, 1], &["axis"], moving::flatten),
+    operator("Expand", [2, 2], NONE, reshape::expand),
+    operator("Flatten", [1, 1], &["axis"], reshape::flatten),
     operator("Floor", [1, 1], NONE, pointwise::floor),
     operator("Gather", [2, 2], &["axis"], moving::gather),
     operator("Gelu", [1, 1], &["approximate"], pointwise::gelu),
@@ -107,12 +135,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("GlobalMaxPool", [1, 1], NONE, pool::global_maximum),
     operator("Greater", [2, 2], NONE, arithmetic::greater),
     operator("GreaterOrEqual", [2, 2], NONE, arithmetic::greater_or_equal),
-    operator(
-        "GroupNormalization",
-        [3, 3],
-        &["epsilon", "num_groups", "stash_type"],
-        norm::group,
-    ),
+    operator("GroupNormalization", [3, 3], &["epsilon", "num_groups", "stash_type"], norm::group),
     operator("HardSigmoid", [1, 1], &["alpha", "beta"], pointwise::hard_sigmoid),
     operator("HardSwish", [1, 1], NONE, pointwise::hard_swish),
     operator("Identity", [1, 1], NONE, moving::identity),
@@ -145,7 +168,12 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("PRelu", [2, 2], NONE, arithmetic::p_relu),
     operator("Pad", [1, 4], &["mode", "pads", "value"], moving::pad),
     operator("Pow", [2, 2], NONE, arithmetic::pow),
-    operator("RMSNormalization", [2, 2], &["axis", "epsilon", "stash_type"], norm::root_mean_square),
+    operator(
+        "RMSNormalization",
+        [2, 2],
+        &["axis", "epsilon", "stash_type"],
+        norm::root_mean_square,
+    ),
     operator("Reciprocal", [1, 1], NONE, pointwise::reciprocal),
     operator("ReduceL1", [1, 2], REDUCE, reduce::l1),
     operator("ReduceL2", [1, 2], REDUCE, reduce::l2),
@@ -158,39 +186,46 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("ReduceSum", [1, 2], REDUCE, reduce::sum),
     operator("ReduceSumSquare", [1, 2], REDUCE, reduce::sum_square),
     operator("Relu", [1, 1], NONE, pointwise::relu),
-    operator("Reshape", [1, 2], &["allowzero", "shape"], moving::reshape),
+    operator("Reshape", [1, 2], &["allowzero", "shape"], reshape::reshape),
     operator(
         "Resize",
         [1, 4],
         &[
-            "antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside",
-            "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode",
+            "antialias",
+            "axes",
+            "coordinate_transformation_mode",
+            "cubic_coeff_a",
+            "exclude_outside",
+            "extrapolation_value",
+            "keep_aspect_ratio_policy",
+            "mode",
+            "nearest_mode",
         ],
         resize::resize,
     ),
     operator("Round", [1, 1], NONE, pointwise::round),
     operator("Selu", [1, 1], &["alpha", "gamma"], pointwise::selu),
-    operator("Shape", [1, 1], &["end", "start"], moving::shape),
+    operator("Shape", [1, 1], &["end", "start"], reshape::shape),
     operator("Sigmoid", [1, 1], NONE, pointwise::sigmoid),
     operator("Sign", [1, 1], NONE, pointwise::sign),
     operator("Sin", [1, 1], NONE, pointwise::sin),
-    operator("Size", [1, 1], NONE, moving::size),
+    operator("Size", [1, 1], NONE, reshape::size),
     operator("Slice", [1, 5], &["axes", "ends", "starts"], moving::slice),
     operator("Softmax", [1, 1], &["axis"], softmax::softmax),
     operator("Softplus", [1, 1], NONE, pointwise::softplus),
     operator("Softsign", [1, 1], NONE, pointwise::softsign),
-    operator("SpaceToDepth", [1, 1], &["blocksize"], resize::space_to_depth),
+    operator("SpaceToDepth", [1, 1], &["blocksize", "mode"], resize::space_to_depth),
     operator("Split", [1, 2], &["axis", "num_outputs", "split"], moving::split),
     operator("Sqrt", [1, 1], NONE, pointwise::sqrt),
-    operator("Squeeze", [1, 2], &["axes"], moving::squeeze),
+    operator("Squeeze", [1, 2], &["axes"], reshape::squeeze),
     operator("Sub", [2, 2], NONE, arithmetic::sub),
     operator("Sum", [1, ANY], NONE, arithmetic::sum),
     operator("Swish", [1, 1], &["alpha"], pointwise::swish),
     operator("Tanh", [1, 1], NONE, pointwise::tanh),
     operator("ThresholdedRelu", [1, 1], &["alpha"], pointwise::thresholded_relu),
-    operator("Tile", [2, 2], NONE, moving::tile),
-    operator("Transpose", [1, 1], &["perm"], moving::transpose),
-    operator("Unsqueeze", [1, 2], &["axes"], moving::unsqueeze),
+    operator("Tile", [2, 2], NONE, reshape::tile),
+    operator("Transpose", [1, 1], &["perm"], reshape::transpose),
+    operator("Unsqueeze", [1, 2], &["axes"], reshape::unsqueeze),
     operator("Upsample", [1, 2], &["mode", "scales"], resize::upsample),
     operator("Where", [3, 3], NONE, arithmetic::choose),
 ];
@@ -201,7 +236,10 @@ pub(super) fn refusal(name: &str) -> String {
     let is = |names: &[&str]| names.contains(&operator);
     let reason = if operator.starts_with("Random") || is(&["Bernoulli", "Multinomial"]) {
         "the network is random: its gradients and certificates would be too"
-    } else if operator.contains("Quantize") || operator.starts_with("QLinear") || operator.ends_with("Integer") {
+    } else if operator.to_lowercase().contains("quantize")
+        || operator.starts_with("QLinear")
+        || operator.ends_with("Integer")
+    {
         "a quantised network has no gradient: export it in floating point"
     } else if is(&["Loop", "Scan", "SequenceMap"]) {
         "control flow is not supported: export the network with its loops unrolled"

@@ -108,7 +108,10 @@ pub(super) fn gelu(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     match call.node.text("approximate")?.unwrap_or("none") {
         "none" => map(writer, call, Gelu),
         "tanh" => map(writer, call, Pointwise(Function::GeluTanh)),
-        other => Err(call.error(format!("attribute approximate: {other} is unknown"), "use none or tanh")),
+        other => {
+            Err(call
+                .error(format!("attribute approximate: {other} is unknown"), "use none or tanh"))
+        }
     }
 }
 

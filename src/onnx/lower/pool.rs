@@ -214,17 +214,20 @@ pub(super) fn average(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>>
     // How many places of each window count, axis by axis.
     let counts = (0..windows.kernel.len()).map(|i| {
         let (before, side) = (windows.before[i], x.sides[i + 2]);
-        let (from, to) = if all { (0, before + side + windows.after[i]) } else { (before, before + side) };
+        let (from, to) =
+            if all { (0, before + side + windows.after[i]) } else { (before, before + side) };
         let inside = |place: usize| usize::from((from..to).contains(&place));
         let count = |o: usize| {
-            let places = (0..windows.kernel[i]).map(|k| o * windows.strides[i] + k * windows.dilations[i]);
+            let places =
+                (0..windows.kernel[i]).map(|k| o * windows.strides[i] + k * windows.dilations[i]);
             places.map(inside).sum::<usize>()
         };
         (0..windows.outputs[i]).map(count).collect::<Vec<_>>()
     });
     let mut products = vec![1_usize];
     for counts in counts {
-        products = products.iter().flat_map(|n| counts.iter().map(move |count| n * count)).collect();
+        products =
+            products.iter().flat_map(|n| counts.iter().map(move |count| n * count)).collect();
     }
     let volume: usize = windows.kernel.iter().product();
     let padded = windows.padded(writer, x, 0.0)?;

@@ -3,7 +3,8 @@
 use super::call::Call;
 use super::held::{Held, Pixels};
 use super::matrix::transpose;
-use super::moving::{padded, renamed};
+use super::moving::padded;
+use super::reshape::renamed;
 use super::writer::{Places, Writer};
 use crate::error::Result;
 use crate::nn::Sum;
@@ -15,6 +16,8 @@ struct Rule {
     coordinates: String,
     nearest: String,
     cubic: f64,
+    /// Neighbours outside the image do not count.
+    inside_only: bool,
 }
 
 impl Rule {
@@ -24,8 +27,15 @@ impl Rule {
         let half = (place + 0.5) / scale - 0.5;
         Ok(match self.coordinates.as_str() {
             "half_pixel" => half,
-            "pytorch_half_pixel" => if to > 1 { half } else { 0.0 },
-            "align_corners" if to > 1 => place * (from - 1) as f64 / (to - 1) as f64,
+            "pytorch_half_pixel" => {
+                if to > 1 {
+                    half
+                } else {
+                    0.0
+                }
+            }
+            // The length that is asked for, which may not be whole.
+            "align_corners" if to > 1 => place * (from - 1) as f64 / (scale * from as f64 - 1.0),
             "align_corners" => 0.0,
             "asymmetric" => place / scale,
             "half_pixel_symmetric" => {
@@ -90,7 +100,15 @@ fn stretched(
     let mut taps: Vec<(Places, Vec<f32>)> = Vec::new();
     for i in 0..to {
         let source = rule.source(call, i, from, to, scale)?;
-        for (k, (place, weight)) in rule.taps(call, source)?.into_iter().enumerate() {
+        let mut neighbours = rule.taps(call, source)?;
+        if rule.inside_only {
+            let inside = |place: i64| (0..from as i64).contains(&place);
+            let total: f64 = neighbours.iter().filter(|n| inside(n.0)).map(|n| n.1).sum();
+            for (place, weight) in &mut neighbours {
+                *weight = if inside(*place) { *weight / total } else { 0.0 };
+            }
+        }
+        for (k, (place, weight)) in neighbours.into_iter().enumerate() {
             if taps.len() <= k {
                 taps.push((Vec::new(), Vec::new()));
             }
@@ -180,14 +198,15 @@ pub(super) fn resize(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
         coordinates: text("coordinate_transformation_mode", "half_pixel")?,
         nearest: text("nearest_mode", "round_prefer_floor")?,
         cubic: f64::from(node.float_or("cubic_coeff_a", -0.75)?),
+        inside_only: node.flag_or("exclude_outside", false)?,
     };
     if first {
         (rule.coordinates, rule.nearest) = ("asymmetric".into(), "floor".into());
     }
     let policy = text("keep_aspect_ratio_policy", "stretch")?;
-    if node.flag_or("antialias", false)? || node.flag_or("exclude_outside", false)? || policy != "stretch" {
+    if node.flag_or("antialias", false)? || policy != "stretch" {
         return Err(call.error(
-            "antialias, exclude_outside and keep_aspect_ratio_policy are not supported",
+            "antialias and keep_aspect_ratio_policy are not supported",
             "export the network without them",
         ));
     }
@@ -214,6 +233,7 @@ pub(super) fn upsample(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>
         coordinates: "asymmetric".into(),
         nearest: "floor".into(),
         cubic: -0.75,
+        inside_only: false,
     };
     let scales = match call.node.floats("scales")? {
         Some(scales) => Constant::floats([scales.len()], scales),
@@ -253,9 +273,17 @@ pub(super) fn depth_to_space(writer: &mut Writer, call: &Call<'_>) -> Result<Vec
 pub(super) fn space_to_depth(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     let (b, [n, c, h, w]) = blocks(call)?;
     if h % b != 0 || w % b != 0 {
-        return Err(call.error(format!("{h} x {w} pixels make no blocks of {b}"), "export it again"));
+        return Err(
+            call.error(format!("{h} x {w} pixels make no blocks of {b}"), "export it again")
+        );
     }
     let parts = renamed(writer, call, call.pixels(0)?, vec![n, c, h / b, b, w / b, b])?;
-    let moved = transpose(&parts, &[0, 3, 5, 1, 2, 4]);
+    // From operator set 28 on the channels of a block may come in either order.
+    let axes = match call.node.text("mode")?.unwrap_or("DCR") {
+        "DCR" => [0, 3, 5, 1, 2, 4],
+        "CRD" => [0, 1, 3, 5, 2, 4],
+        other => return Err(call.error(format!("mode {other} is unknown"), "export it again")),
+    };
+    let moved = transpose(&parts, &axes);
     Ok(vec![renamed(writer, call, &moved, vec![n, c * b * b, h / b, w / b])?.into()])
 }

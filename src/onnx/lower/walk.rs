@@ -12,8 +12,8 @@ use super::operators::{OPERATORS, refusal};
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::nn::{IMAGE, Normalise, Scale, Shape};
-use crate::onnx::fold;
 use crate::onnx::Network;
+use crate::onnx::fold;
 use crate::onnx::form::{Form, Layout, Reading};
 use crate::onnx::graph::{Attribute, Constant, Graph, Kind, Node, Numbers};
 
@@ -53,12 +53,7 @@ pub(in crate::onnx) fn lower(graph: &Graph, form: &Form) -> Result<Network> {
 }
 
 /// The image as the network wants it.
-fn image(
-    writer: &mut Writer,
-    reading: &Reading,
-    form: &Form,
-    followed: bool,
-) -> Result<Pixels> {
+fn image(writer: &mut Writer, reading: &Reading, form: &Form, followed: bool) -> Result<Pixels> {
     let mut value = IMAGE;
     if let Some(range) = form.range.filter(|range| *range != 1.0) {
         value = writer.push(Scale(range), &[value])?;
@@ -77,7 +72,8 @@ fn image(
                 "give one number for each channel",
             )),
         };
-        let normalise = Normalise::new(all(&form.mean, 0.0, "--mean")?, all(&form.std, 1.0, "--std")?);
+        let normalise =
+            Normalise::new(all(&form.mean, 0.0, "--mean")?, all(&form.std, 1.0, "--std")?);
         value = writer.push(normalise, &[value])?;
     }
     let batch = followed.then_some(Batch { axis: 0, within: 1 });
@@ -161,8 +157,18 @@ fn evaluate(call: &Call<'_>, writer: &mut Writer) -> Result<Vec<Held>> {
             None => known.push(None),
         }
     }
+    let name = node.operator.as_str();
+    if known.len() == call.inputs.len()
+        && !fold::knows(name)
+        && let Some(Some(first)) = known.first()
+    {
+        // What only has a meaning for pixels gets its first input as if it were some.
+        let first = Held::Pixels(writer.constant(&first.one)?);
+        let mut inputs = call.inputs.clone();
+        inputs[0] = Some(first);
+        return evaluate(&Call { inputs, ..*call }, writer);
+    }
     if known.len() < call.inputs.len() {
-        let name = node.operator.as_str();
         let Some(operator) = OPERATORS.iter().find(|operator| operator.name == name) else {
             return Err(node.error("depends on the image", refusal(name)));
         };
@@ -174,8 +180,7 @@ fn evaluate(call: &Call<'_>, writer: &mut Writer) -> Result<Vec<Held>> {
     if known.iter().flatten().all(|known| known.many.is_none()) {
         return Ok(outputs.into_iter().map(Held::from).collect());
     }
-    let many: Vec<Option<&Constant>> =
-        known.iter().map(|k| k.map(|k| k.many().as_ref())).collect();
+    let many: Vec<Option<&Constant>> = known.iter().map(|k| k.map(|k| k.many().as_ref())).collect();
     // Sizes that are written into the graph may fit one image only.
     let many = fold::evaluate(node, &many, call.opset).unwrap_or_else(|_| outputs.clone());
     let pairs = outputs.into_iter().zip(many).map(|(one, many)| {
@@ -186,12 +191,7 @@ fn evaluate(call: &Call<'_>, writer: &mut Writer) -> Result<Vec<Held>> {
 }
 
 /// The branch of an `If` that its condition, which is known, chooses.
-fn branch(
-    call: &Call<'_>,
-    opset: u64,
-    writer: &mut Writer,
-    names: &Names,
-) -> Result<Vec<Held>> {
+fn branch(call: &Call<'_>, opset: u64, writer: &mut Writer, names: &Names) -> Result<Vec<Held>> {
     let node = call.node;
     let Some(Held::Known(condition)) = call.input(0) else {
         return Err(node.error(
@@ -305,10 +305,7 @@ fn supported(graph: &Graph) -> Result<()> {
     let names: Vec<&str> = unknown.iter().map(|(name, _)| *name).collect();
     let reasons: BTreeSet<&String> = unknown.iter().map(|(_, reason)| reason).collect();
     let reasons: Vec<&str> = reasons.into_iter().map(String::as_str).collect();
-    Err(first.error(
-        format!("not supported: operator {}", names.join(", ")),
-        reasons.join("; "),
-    ))
+    Err(first.error(format!("not supported: operator {}", names.join(", ")), reasons.join("; ")))
 }
 
 /// The sides of `pixels` as integers, for `Shape` and `Size`.
@@ -322,3 +319,38 @@ pub(super) fn sides_of(writer: &Writer, pixels: &Pixels) -> (Vec<i64>, Option<Ve
     (one, many)
 }
 
+/// A graph whose first input, of sides `sides`, is the image, and the others are `known`: for every output its
+/// program with its sides, or its numbers.
+#[cfg(test)]
+pub(in crate::onnx) fn operator(
+    graph: &Graph,
+    sides: &[usize],
+    known: &HashMap<String, Arc<Constant>>,
+) -> Result<Vec<Result<(crate::nn::Program, Vec<usize>), Arc<Constant>>>> {
+    supported(graph)?;
+    let length = sides.iter().product();
+    let mut outputs = Vec::new();
+    for output in &graph.outputs {
+        let mut writer = Writer::new(Shape::of_image([length, 1], 1), 1);
+        let order = in_order(sides.len());
+        let image =
+            Pixels { value: IMAGE, sides: sides.to_vec(), order, batch: None, kind: Kind::Float };
+        let mut names: Names = known
+            .iter()
+            .map(|(name, constant)| (name.clone(), Held::Known(Arc::clone(constant).into())))
+            .collect();
+        names.insert(graph.inputs[0].name.clone(), Held::Pixels(image));
+        walk(graph, graph.opset, &mut writer, &mut names)?;
+        outputs.push(match names.remove(output) {
+            Some(Held::Pixels(pixels)) => {
+                let pixels = writer.row_major(&pixels)?;
+                let value = writer.view(pixels.value, Shape::Flat(pixels.len()))?;
+                Ok((writer.finish(value)?, pixels.sides))
+            }
+            Some(Held::Known(known)) => Err(known.one),
+            // An optional output that no classifier reads.
+            None => break,
+        });
+    }
+    Ok(outputs)
+}

@@ -2,14 +2,14 @@
 //! in another order. What the operators mean is in the files beside this one; how tensors lie is here.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::held::{Batch, Known, Pixels, in_order, row_major};
+use super::broadcast::{common, spread};
+use super::held::{Batch, Pixels, in_order};
 use crate::error::{Error, Result};
-use crate::nn::{Affine, Builder, Channels, Flatten, IMAGE, Op, Pick, Scale, Shape, Value, View};
 use crate::nn::pick::NOTHING;
+use crate::nn::{Affine, Builder, Channels, Flatten, IMAGE, Op, Pick, Scale, Shape, Value, View};
 use crate::onnx::graph::{Constant, Kind};
 
 /// Most numbers of a tensor of one image: 2^28, a gigabyte.
@@ -121,7 +121,12 @@ impl Writer {
     }
 
     /// `x` in the sides `sides`, which it is repeated to, with its numbers in this order.
-    pub(super) fn expand(&mut self, x: &Pixels, sides: &[usize], order: &[usize]) -> Result<Pixels> {
+    pub(super) fn expand(
+        &mut self,
+        x: &Pixels,
+        sides: &[usize],
+        order: &[usize],
+    ) -> Result<Pixels> {
         let x = extended(x, sides.len());
         if x.sides == sides {
             return self.arrange(&x, order);
@@ -353,44 +358,6 @@ fn reshaped(x: &Pixels, sides: &[usize]) -> Option<Vec<usize>> {
     Some(narrow.into_iter().chain(groups.into_iter().flat_map(|(_, axes)| axes)).collect())
 }
 
-/// The sides that both are repeated to.
-pub(super) fn common(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
-    let rank = a.len().max(b.len());
-    let side = |sides: &[usize], axis: usize| {
-        (axis + sides.len()).checked_sub(rank).map_or(1, |axis| sides[axis])
-    };
-    (0..rank)
-        .map(|axis| match (side(a, axis), side(b, axis)) {
-            (a, b) if a == b => Ok(a),
-            (1, side) | (side, 1) => Ok(side),
-            _ => Err(Error::setting(
-                "sides",
-                format!("{a:?} and {b:?} do not fit each other"),
-                "the file contradicts itself: export the network again",
-            )),
-        })
-        .collect()
-}
-
-/// The numbers of a constant that is repeated to `sides`, for the places of the axes `axes` in this order; along
-/// the others it does not differ.
-pub(super) fn spread(constant: &Constant, sides: &[usize], axes: &[usize]) -> Result<Vec<f32>> {
-    let floats = constant.as_floats().ok_or_else(|| {
-        Error::setting("constant", "holds integers beside pixels", "cast it to float")
-    })?;
-    let (added, strides) = (sides.len() - constant.sides.len(), row_major(&constant.sides));
-    let mut index = vec![0_usize];
-    for axis in axes {
-        let stride = match axis.checked_sub(added) {
-            Some(own) if constant.sides[own] != 1 => strides[own],
-            _ => 0,
-        };
-        let places = |start: &usize| (0..sides[*axis]).map(move |i| start + i * stride).collect();
-        index = index.iter().flat_map(|start| -> Vec<usize> { places(start) }).collect();
-    }
-    Ok(index.into_iter().map(|i| floats.get(i).copied().unwrap_or_default()).collect())
-}
-
 /// The engine's shape for sides in the order in which the numbers lie.
 pub(super) fn shape_of(sides: &[usize]) -> Shape {
     let wide: Vec<usize> = sides.iter().copied().filter(|side| *side != 1).collect();
@@ -438,28 +405,4 @@ pub(super) fn batch_after(
         None => fitting.iter().find(|batch| sides[batch.axis] == 1).or(fitting.first()),
     };
     found.copied().map(Some).ok_or(())
-}
-
-impl Known {
-    /// Whether it says the same of every image of a batch.
-    pub(super) fn alike(&self) -> bool {
-        match &self.many {
-            None => true,
-            Some(many) => {
-                let mut axes = (0..many.sides.len())
-                    .filter(|axis| self.one.sides.get(*axis) != Some(&many.sides[*axis]));
-                match (many.sides.len() == self.one.sides.len(), axes.next(), axes.next()) {
-                    (true, Some(_), None) => repeats(&self.one, many),
-                    _ => false,
-                }
-            }
-        }
-    }
-}
-
-/// Whether `many` is `one` repeated along the axes in which their sides differ.
-fn repeats(one: &Arc<Constant>, many: &Arc<Constant>) -> bool {
-    let (Some(few), Some(all)) = (one.as_floats(), many.as_floats()) else { return false };
-    let axes = in_order(many.sides.len());
-    spread(one, &many.sides, &axes).is_ok_and(|spread| spread == all) && !few.is_empty()
 }

@@ -18,7 +18,7 @@ use crate::onnx::graph::{Attribute, Constant, Graph, Kind, Node};
 /// Versions of the file format that are known.
 const IR: std::ops::RangeInclusive<i64> = 3..=14;
 /// Versions of the default operators that are known.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
+const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// A gzipped file unpacks to at most this many bytes if that is more than [`RATIO`] times its own.
 const UNPACKED: u64 = 64 << 20;

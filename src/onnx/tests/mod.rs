@@ -1,3 +1,4 @@
 //! Whole graphs, from the bytes of a file to logits and gradients.
 
+mod operators;
 mod oracle;

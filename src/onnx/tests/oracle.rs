@@ -20,10 +20,16 @@ struct Index {
 struct Entry {
     file: String,
     reference: String,
+    input: Sides,
     outputs: Vec<Output>,
     tolerance: Tolerance,
     #[serde(default)]
     gradient_not_unique_on: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Sides {
+    shape: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +50,7 @@ struct Hostile {
     must_say: String,
 }
 
-fn oracle(file: &str) -> PathBuf {
+pub(super) fn oracle(file: &str) -> PathBuf {
     let root = std::env::var_os("EPSBALL_ORACLE").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/oracle"),
         PathBuf::from,
@@ -87,12 +93,27 @@ fn wide(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// The first four test images of MNIST or CIFAR-10, laid out in these sides.
+fn first4(sides: &[usize]) -> Tensor {
+    let spec = match sides.iter().product::<usize>() {
+        784 => format!("idx:{}", oracle("../mnist/t10k-images-idx3-ubyte.gz").display()),
+        _ => format!("cifar10:{}", oracle("../cifar10/cifar10_test_9822.bin").display()),
+    };
+    let images = crate::data::open(&spec).unwrap().read(&[0, 1, 2, 3]).unwrap().rows().unwrap();
+    let images = images.tensor().unwrap();
+    match layout(sides) {
+        Layout::Nhwc => images.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap(),
+        _ => images,
+    }
+}
+
 /// Largest difference.
 fn apart(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, |most, d| {
-        if d.is_nan() { f64::INFINITY } else { most.max(d) }
-    })
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| f64::from((a - b).abs()))
+        .fold(0.0, |most, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })
 }
 
 /// Where the channels are, as the index tells by sides.
@@ -146,18 +167,17 @@ fn networks_that_others_trained() {
         let reference = tensors(&entry.reference);
         for (key, logits) in reference.iter().filter(|(key, _)| key.starts_with("logits.")) {
             let set = key.strip_prefix("logits.").unwrap();
-            // The first images of MNIST and CIFAR-10 are where other tests read them.
-            let Some(gradient) = (set != "first4").then(|| reference.get(&format!("grad.{set}")))
-            else {
-                continue;
+            let gradient = reference.get(&format!("grad.{set}"));
+            let sides = &entry.input.shape;
+            let sides: Vec<usize> =
+                sides.iter().map(|side| side.as_u64().unwrap_or(1) as usize).collect();
+            let x = match set {
+                "first4" => &first4(&sides),
+                _ => {
+                    let text: Vec<String> = sides.iter().map(usize::to_string).collect();
+                    &inputs[&format!("{set}.{}", text.join("x"))]
+                }
             };
-            let input = inputs.iter().find(|(name, x)| {
-                name.starts_with(&format!("{set}."))
-                    && gradient.map_or(x.dims() == [4, 1, 30, 30, 3], |g| g.dims() == x.dims())
-            });
-            // A gradient that is not stored: mnist_fc on random images, which is the only of its shape.
-            let input = input.or_else(|| inputs.iter().find(|(n, _)| *n == "random.1x784x1"));
-            let x = input.unwrap().1;
             let layout = layout(&x.dims()[1..]);
             let form = Form { layout: Some(layout), ..Form::default() };
             let network = match open(&entry.file, &form) {

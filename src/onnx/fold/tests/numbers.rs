@@ -117,7 +117,7 @@ fn places_of_the_largest_and_smallest() {
 #[test]
 fn sums_along_an_axis() {
     let sums = |attributes: &[(&str, Attribute)], axis| {
-        super::run("CumSum", 14, attributes, &[counting(&[2, 3]), one(axis)]).unwrap()
+        run("CumSum", 14, attributes, &[counting(&[2, 3]), one(axis)]).unwrap()
     };
     assert_eq!(sums(&[], 1), ints(&[2, 3], &[0, 1, 3, 3, 7, 12]));
     assert_eq!(sums(&[], 0), ints(&[2, 3], &[0, 1, 2, 3, 5, 7]));

@@ -1,0 +1,67 @@
+//! Constants that are repeated to the sides of another tensor.
+
+use super::held::{Known, in_order, row_major};
+use crate::error::{Error, Result};
+use crate::onnx::graph::Constant;
+
+/// The sides that both are repeated to.
+pub(super) fn common(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let side = |sides: &[usize], axis: usize| {
+        (axis + sides.len()).checked_sub(rank).map_or(1, |axis| sides[axis])
+    };
+    (0..rank)
+        .map(|axis| match (side(a, axis), side(b, axis)) {
+            (a, b) if a == b => Ok(a),
+            (1, side) | (side, 1) => Ok(side),
+            _ => Err(Error::setting(
+                "sides",
+                format!("{a:?} and {b:?} do not fit each other"),
+                "the file contradicts itself: export the network again",
+            )),
+        })
+        .collect()
+}
+
+/// The numbers of a constant that is repeated to `sides`, for the places of the axes `axes` in this order; along
+/// the others it does not differ.
+pub(super) fn spread(constant: &Constant, sides: &[usize], axes: &[usize]) -> Result<Vec<f32>> {
+    let floats = constant.as_floats().ok_or_else(|| {
+        Error::setting("constant", "holds integers beside pixels", "cast it to float")
+    })?;
+    let (added, strides) = (sides.len() - constant.sides.len(), row_major(&constant.sides));
+    let mut index = vec![0_usize];
+    for axis in axes {
+        let stride = match axis.checked_sub(added) {
+            Some(own) if constant.sides[own] != 1 => strides[own],
+            _ => 0,
+        };
+        let places = |start: &usize| (0..sides[*axis]).map(move |i| start + i * stride).collect();
+        index = index.iter().flat_map(|start| -> Vec<usize> { places(start) }).collect();
+    }
+    Ok(index.into_iter().map(|i| floats.get(i).copied().unwrap_or_default()).collect())
+}
+
+impl Known {
+    /// Whether it says the same of every image of a batch.
+    pub(super) fn alike(&self) -> bool {
+        match &self.many {
+            None => true,
+            Some(many) => {
+                let mut axes = (0..many.sides.len())
+                    .filter(|axis| self.one.sides.get(*axis) != Some(&many.sides[*axis]));
+                match (many.sides.len() == self.one.sides.len(), axes.next(), axes.next()) {
+                    (true, Some(_), None) => repeats(&self.one, many),
+                    _ => false,
+                }
+            }
+        }
+    }
+}
+
+/// Whether `many` is `one` repeated along the axes in which their sides differ.
+fn repeats(one: &Constant, many: &Constant) -> bool {
+    let (Some(few), Some(all)) = (one.as_floats(), many.as_floats()) else { return false };
+    let axes = in_order(many.sides.len());
+    spread(one, &many.sides, &axes).is_ok_and(|spread| spread == all) && !few.is_empty()
+}
