@@ -1,6 +1,6 @@
 //! Scale and shift per channel, which is what a batch norm does in evaluation mode.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::affine_form::wide;
 use super::on_gpu::{numbers, slots};
@@ -57,6 +57,16 @@ impl Affine {
     /// Summands, `[C]`.
     pub(super) fn shift(&self) -> &Tensor {
         &self.shift
+    }
+
+    /// Factor and summand, if all channels have the same and no ReLU is part of it.
+    pub(in crate::nn) fn uniform(&self) -> Option<[f64; 2]> {
+        let one = |t: &Tensor| {
+            let numbers: Vec<f64> = t.to_dtype(DType::F64).ok()?.to_vec1().ok()?;
+            let first = *numbers.first()?;
+            numbers.iter().all(|number| *number == first).then_some(first)
+        };
+        (!self.relu).then(|| Some([one(&self.scale)?, one(&self.shift)?])).flatten()
     }
 
     /// This layer and a ReLU after it as one.

@@ -45,6 +45,13 @@ impl Pick {
     }
 }
 
+impl Pick {
+    /// The index, if no number is the constant.
+    pub(in crate::nn) fn moves(&self) -> Option<Arc<[u32]>> {
+        (!self.index.contains(&NOTHING)).then(|| Arc::clone(&self.index))
+    }
+}
+
 impl Unary for Pick {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         pick::forward(x, &self.plan, self.fill, &self.to.batch(x.dim(0)?))

@@ -3,7 +3,9 @@
 //! then it is read, by what is in this room, by the bounds and by the GPUs.
 
 mod evaluate;
+mod moves;
 mod print;
+mod recognise;
 mod rewrite;
 
 use std::sync::Arc;

@@ -35,7 +35,7 @@ impl Writer {
     }
 
     pub(super) fn finish(self, output: Value) -> Result<crate::nn::Program> {
-        self.builder.finish(output)
+        self.builder.finish(output)?.recognised()
     }
 
     /// Adds a step.
