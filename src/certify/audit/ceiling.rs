@@ -155,9 +155,12 @@ fn round_number(low: f64, high: f64) -> Option<f64> {
     None
 }
 
-/// `x`, above 0, in so many significant digits, of which `round` makes the last one.
+/// `x` in so many significant digits, of which `round` makes the last one.
 fn rounded(x: f64, digits: i32, round: fn(f64) -> f64) -> String {
-    let exponent = digits - 1 - x.log10().floor() as i32;
+    if !x.is_normal() {
+        return short(x);
+    }
+    let exponent = digits - 1 - x.abs().log10().floor() as i32;
     let scaled = x * 10_f64.powi(exponent);
     // What has no more digits is not moved by the rounding of the product.
     let whole = if (scaled - scaled.round()).abs() < 1e-9 * scaled {
