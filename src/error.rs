@@ -149,7 +149,7 @@ impl Error {
 }
 
 /// The known name closest to `name`, if one is close enough to be what was meant.
-fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     known
         .iter()
         .map(|k| (similarity(&name.to_lowercase(), k), k.as_str()))

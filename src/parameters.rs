@@ -29,7 +29,10 @@ impl Parameters {
         T::Err: Display,
     {
         let value = match self.given.remove(name) {
-            Some(text) => text.trim().parse().map_err(|e: T::Err| self.bad(name, &text, e))?,
+            Some(text) => {
+                let parsed = text.trim().parse();
+                parsed.map_err(|e: T::Err| self.bad(name, &text, words(e.to_string())))?
+            }
             None => default,
         };
         self.used.insert(name.into(), value.to_string());
@@ -119,6 +122,20 @@ pub fn parse_number(text: &str) -> Option<f64> {
     }
 }
 
+/// What Rust's parsers of numbers say, as what was to be given.
+fn words(problem: String) -> String {
+    let wanted = match problem.as_str() {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "must be a whole number of at least 0"
+        }
+        "number too large to fit in target type" => "is too large",
+        "invalid float literal" | "cannot parse float from empty string" => "must be a number",
+        "provided string was not `true` or `false`" => "must be true or false",
+        _ => return problem,
+    };
+    wanted.to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +160,7 @@ mod tests {
             let mut p = Parameters::new("pgd", &given(&[(name, text)]));
             let error = p.count("steps", 40).unwrap_err().to_string();
             assert!(error.starts_with("pgd: steps: "), "{error}");
+            assert_eq!(error.contains("must be a whole number"), text != "0", "{error}");
         }
         for text in ["0", "-1", "NaN", "inf", "1/0", "x"] {
             let mut p = Parameters::new("pgd", &given(&[("alpha", text)]));

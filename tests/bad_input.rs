@@ -49,6 +49,8 @@ fn settings() {
         (&["--set", "steps=0"], "pgd: steps", ""),
         (&["--set", "alpha=fast"], "pgd: alpha: `fast`", ""),
         (&["--eps", "0"], "eps: `0` is not a number above 0", "8/255"),
+        (&["--eps", "-0.1"], "eps: `-0.1` is not a number above 0", "8/255"),
+        (&["--memory", "-1"], "memory: -1 is not a number of GiB", "for example 2"),
         (&["--eps=-0.1"], "eps: `-0.1` is not a number above 0", "8/255"),
         (&["--eps", "NaN"], "eps: `NaN` is not a number above 0", ""),
         (&["--norm", "L3"], "unknown norm `L3`", "Linf, L2, L1"),
@@ -79,8 +81,8 @@ fn settings() {
     let eps = attack(&sandbox, &["--eps"]);
     assert_eq!(eps.code, 2);
     for (sigma, message) in [("0", "sigma: `0` is not"), ("-1", "sigma: `-1` is not")] {
-        let sigma = format!("--sigma={sigma}");
-        let ran = sandbox.run(&["certify", "-m", "bundled:digits-trades", "-d", "digits", &sigma]);
+        let options = ["-m", "bundled:digits-trades", "-d", "digits", "--sigma", sigma];
+        let ran = sandbox.run(&[&["certify"], &options[..]].concat());
         assert_refused(&ran, message, "above 0");
     }
 }
@@ -274,6 +276,95 @@ fn suites() {
     }
     let ran = sandbox.run(&["run", "nowhere.toml"]);
     assert_refused(&ran, "cannot read nowhere.toml", "");
+    let fgsm = "[[attack]]\nattack = \"fgsm\"\nnorm = \"L2\"\n";
+    let cases = [
+        (
+            head.replace("spec", "images = 20\nspec"),
+            "suite.toml: line 5: images: `20` does not say which images",
+            "{ first = 20 }, { every = 20 } or { indices = [3, 7] }",
+        ),
+        (
+            format!("{head}{fgsm}eps = -1\n"),
+            "suite.toml: line 6: [[attack]]: eps: -1 is not a number above 0",
+            "0.3",
+        ),
+        (
+            format!("{head}{fgsm}eps = true\n"),
+            "line 6: [[attack]]: attack fgsm: eps: a number or a list of numbers is expected",
+            "",
+        ),
+        (
+            format!("{head}{fgsm}eps = 1\nnrom = 3\n"),
+            "suite.toml: line 6: [[attack]]: attack fgsm: has no use for nrom",
+            "did you mean `norm`? it has attack, label, norm",
+        ),
+        (
+            format!("{head}[[attack]]\natack = \"fgsm\"\n"),
+            "suite.toml: line 6: [[attack]]: has no use for atack",
+            "did you mean `attack`?",
+        ),
+        (
+            format!("{head}[[atack]]\nattack = \"fgsm\"\n"),
+            "suite.toml: line 6: unknown field `atack`",
+            "did you mean `attack`? known: name",
+        ),
+        (
+            format!("{head}{fgsm}eps = 1\nseed = 3\n"),
+            "suite.toml: line 6: [[attack]]: attack fgsm: has no use for seed",
+            "`seed` belongs before the first section",
+        ),
+        (
+            head.replace("spec", "seed = 3\nspec"),
+            "suite.toml: line 5: the section has no field `seed`",
+            "`seed` belongs before the first section",
+        ),
+        (
+            format!("{}name = \"x\"\n", head.trim_start_matches("name = \"x\"\n")),
+            "missing field `name`",
+            "`name` belongs before the first section",
+        ),
+        (
+            format!("seed = \"one\"\n{head}"),
+            "suite.toml: line 1: seed: the text \"one\" stands where a whole number",
+            "",
+        ),
+        (
+            format!(
+                "{head}{fgsm}eps = 1\nlabel = \"mine\"\n{}eps = 2\nlabel = \"mine\"\n",
+                fgsm.replace("fgsm", "pgd")
+            ),
+            "line 11: [[attack]] pgd: has the label `mine`, and so has fgsm in line 6",
+            "a label of its own",
+        ),
+        (
+            format!(
+                "{head}[[attack]]\nattack = \"patch-suite\"\npatch = \"2x2\"\nlabel = \"mine\"\n"
+            ),
+            "attack patch-suite: has no use for a label",
+            "leave label out",
+        ),
+        (
+            head.replace("bundled:digits-pgd", "bundled:digit-pgd") + fgsm + "eps = 1\n",
+            "suite.toml: line 2: [[model]]: unknown bundled model `digit-pgd`",
+            "did you mean `digits-pgd`?",
+        ),
+    ];
+    for (text, message, hint) in cases {
+        sandbox.write("suite.toml", text);
+        assert_refused(&sandbox.run(&["run", "suite.toml"]), message, hint);
+    }
+}
+
+#[test]
+fn folders_where_files_are_wanted() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["audit", "."]);
+    assert_refused(&ran, ".: table: it is a folder", "`epsball verify RUN` looks at a whole run");
+    let corruptions =
+        |data: &str| sandbox.run(&["corruptions", "-m", "bundled:digits-pgd", "--data", data]);
+    assert_refused(&corruptions("nowhere"), "nowhere: folder: there is no such", "data list");
+    let ran = corruptions("cifar-c:CIFAR-10-C,fog,1");
+    assert_refused(&ran, "there is no such folder", "give the folder alone: CIFAR-10-C;");
 }
 
 #[test]

@@ -158,3 +158,38 @@ fn no_damage_is_believed() {
     let counts = format!("{refused} refused, {shorter} tables shorter, {unseen} without effect");
     assert!(refused + shorter + unseen == trials && unseen * 20 <= trials, "{counts}");
 }
+
+/// The other jobs go on, and the damaged table stays as it is.
+#[test]
+fn one_damaged_table_stops_no_other_job() {
+    let sandbox = Sandbox::new();
+    let entry =
+        |norm: &str| format!("[[attack]]\nattack = \"fgsm\"\nnorm = \"{norm}\"\neps = 0.2\n");
+    let head = SUITE.split("[[attack]]").next().unwrap().replace("save_adversarial = true", "");
+    sandbox.write("suite.toml", format!("{head}{}{}", entry("Linf"), entry("L2")));
+    assert_eq!(sandbox.run(&["run", "suite.toml", "-o", "run"]).code, 0);
+    let folder = sandbox.path("run");
+    let jobs = RunRecord::read(&folder).unwrap().jobs;
+    let tables: Vec<_> = jobs.iter().map(|job| folder.join(&job.file)).collect();
+    let whole = std::fs::read(&tables[0]).unwrap();
+    let row = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let mut flipped = whole.clone();
+    flipped[row] ^= 1;
+    let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    for (damaged, problem) in
+        [(flipped, "row 1: its checksum"), (whole[..last].to_vec(), "was cut")]
+    {
+        std::fs::write(&tables[0], &damaged).unwrap();
+        std::fs::remove_file(&tables[1]).unwrap();
+        let ran = sandbox.run(&["run", "suite.toml", "-o", "run"]);
+        assert_eq!(ran.code, 2, "there is no board: {}", ran.all());
+        let failed = format!("1 of {} jobs failed:\n{}\n", jobs.len(), jobs[0].id);
+        assert!(ran.stderr.contains(&failed), "{}", ran.all());
+        assert!(ran.stderr.contains(problem), "{}", ran.all());
+        assert!(tables[1].exists());
+        assert_eq!(std::fs::read(&tables[0]).unwrap(), damaged);
+    }
+    std::fs::remove_file(&tables[0]).unwrap();
+    assert_eq!(sandbox.run(&["run", "suite.toml", "-o", "run"]).code, 0);
+    assert!(tables[0].exists());
+}

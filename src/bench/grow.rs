@@ -17,13 +17,21 @@ use crate::work;
 /// Two ways out of a contradiction.
 const WAYS_OUT: &str = "choose another folder with --output, or give it another name in the suite";
 
-/// Adds `plan` to the run in `folder`, which is made if it is not there. Returns the record of each job
-/// of the plan, with the images that its table has and those that the plan wants.
+/// A job of a plan in a run folder.
+#[derive(Debug)]
+pub(super) struct Grown {
+    /// Its record, with the images that its table has and those that the plan wants.
+    pub(super) record: JobRecord,
+    /// What is wrong with its table, which therefore stays as it is.
+    pub(super) damage: Option<Error>,
+}
+
+/// Adds `plan` to the run in `folder`, which is made if it is not there. Returns the jobs of the plan.
 ///
 /// # Errors
-/// If the folder cannot be written to, its files were changed, or a model or an image of the plan is
+/// If the folder cannot be written to, its record was changed, or a model or an image of the plan is
 /// another one than that of the same name in the folder.
-pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
+pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<Grown>> {
     let _lock = lock(folder)?;
     let mut record = match RunRecord::path(folder).exists() {
         true => RunRecord::read(folder)?,
@@ -40,7 +48,7 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
     for model in &plan.record.models {
         add_model(&mut record, model, folder)?;
     }
-    let tables = tables(&record, folder)?;
+    let (tables, mut damaged) = tables(&record, folder);
     for (data, wanted) in plan.record.data.iter().zip(&plan.images) {
         add_data(&mut record, data, wanted, &tables, folder)?;
     }
@@ -56,7 +64,11 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
             }
         };
         let job = &mut record.jobs[at];
-        extend(&mut job.work, &new.work);
+        if let Some(damage) = damaged.remove(&job.key) {
+            jobs.push(Grown { record: job.clone(), damage: Some(damage) });
+            continue;
+        }
+        let more = extend(&mut job.work, &new.work)?;
         let table = folder.join(&job.file);
         // A table that the record does not know of is this job's own, or the job says whose it is.
         let own = || table_images(&table, &job.key).ok();
@@ -67,7 +79,9 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
             && rows < job.images
             && table.exists()
         {
-            return Err(cut(&table, rows, job.images));
+            let damage = Some(cut(&table, rows, job.images));
+            jobs.push(Grown { record: job.clone(), damage });
+            continue;
         }
         let mut all: BTreeSet<u64> = done.iter().flatten().map(|(idx, _)| *idx).collect();
         match &planned.rows {
@@ -75,10 +89,12 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<JobRecord>> {
             None => all.extend(plan.images[planned.data].iter().map(|(idx, _)| *idx)),
         }
         job.images = all.len();
-        job.finished = done.is_some_and(|done| done.len() == all.len());
-        jobs.push(job.clone());
+        let whole = done.is_some_and(|done| done.len() == all.len());
+        // A row about many images does not show how many there were to be.
+        job.finished = whole && (planned.rows.is_none() || (job.finished && !more));
+        jobs.push(Grown { record: job.clone(), damage: None });
     }
-    let work = jobs.iter().any(|job| !job.finished);
+    let work = jobs.iter().any(|job| job.damage.is_none() && !job.record.finished);
     if work {
         record.sessions.push(plan.session.clone());
     }
@@ -132,13 +148,16 @@ fn lock(folder: &Path) -> Result<std::fs::File> {
 /// Images (index and digest) of every table that the record knows of, by the key of its job.
 type Tables = BTreeMap<String, Vec<(u64, String)>>;
 
-fn tables(record: &RunRecord, folder: &Path) -> Result<Tables> {
-    let table = |job: &JobRecord| {
-        let path = folder.join(&job.file);
-        let images = table_images(&path, &job.key)?;
-        Ok((job.key.clone(), images))
-    };
-    record.jobs.iter().map(table).collect()
+/// The tables that can be read, and what is wrong with the others.
+fn tables(record: &RunRecord, folder: &Path) -> (Tables, BTreeMap<String, Error>) {
+    let (mut tables, mut damaged) = (Tables::new(), BTreeMap::new());
+    for job in &record.jobs {
+        match table_images(&folder.join(&job.file), &job.key) {
+            Ok(images) => drop(tables.insert(job.key.clone(), images)),
+            Err(error) => drop(damaged.insert(job.key.clone(), error)),
+        }
+    }
+    (tables, damaged)
 }
 
 fn cut(table: &Path, rows: usize, images: usize) -> Error {
@@ -217,13 +236,12 @@ fn add_data(
 }
 
 /// Adds the budgets that a report asks of `new` to those of `known`, if rows do not depend on them; else they
-/// are the same.
-fn extend(known: &mut Work, new: &Work) {
+/// are the same. Returns whether rows that are there are to be about more images.
+fn extend(known: &mut Work, new: &Work) -> Result<bool> {
     known.eps.extend(&new.eps);
     known.eps.sort_by(f64::total_cmp);
     known.eps.dedup();
-    // What is only told, and where images lie, is as the latest session says it.
-    known.facts.clone_from(&new.facts);
+    Ok(work::of(new)?.extend(known, new))
 }
 
 fn start(hash: &str) -> &str {

@@ -11,6 +11,7 @@ mod plan;
 mod preflight;
 mod runner;
 mod session;
+mod source;
 pub(crate) mod subject;
 mod suite;
 #[cfg(test)]
@@ -21,4 +22,5 @@ mod tests;
 pub use bundled::{BUNDLED_SUITE, bundled_models};
 pub use plan::{Plan, PlannedJob};
 pub use runner::{Failure, RunOptions, Summary, run};
+pub use source::Source;
 pub use suite::{DataEntry, ModelEntry, Suite};

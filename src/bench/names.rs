@@ -1,9 +1,11 @@
 //! Names: which of them are refused before anything is computed, and how they become names of files that
 //! two different jobs never share.
 
+use std::collections::BTreeSet;
+
 use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::record::JobRecord;
+use crate::record::{JobRecord, Work};
 use crate::work;
 
 /// Longest part of a file name that is made of a name.
@@ -95,15 +97,27 @@ pub(super) fn distinguish(job: &mut JobRecord, (label, stem): (&str, &str), take
 
 /// In which settings `job` differs from `other`: `steps=20, seed=1`.
 fn differences(job: &JobRecord, other: &JobRecord) -> String {
-    let known = &other.work.parameters;
-    let mut all: Vec<String> = job
-        .work
-        .parameters
-        .iter()
-        .filter(|(name, value)| known.get(*name) != Some(value))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    // What rows do not depend on makes no other job.
+    let essence = |job: &JobRecord| {
+        work::of(&job.work).map_or_else(|_| job.work.clone(), |kind| kind.essence(&job.work))
+    };
+    let (own, others) = (essence(job), essence(other));
+    let mut all = Vec::new();
+    if (&own.method, &own.threat) == (&others.method, &others.threat) {
+        let settings = |work: &Work| {
+            let mut settings = work.parameters.clone();
+            settings.extend(work.facts.clone());
+            settings
+        };
+        let (own, others) = (settings(&own), settings(&others));
+        let names: BTreeSet<&String> = own.keys().chain(others.keys()).collect();
+        let differing = names.into_iter().filter(|name| own.get(*name) != others.get(*name));
+        let value = |name: &String| own.get(name).map_or("default", String::as_str);
+        all.extend(differing.map(|name| format!("{name}={}", value(name))));
+    }
     for (name, own, others) in [
+        ("method", own.method, others.method),
+        ("threat", own.threat, others.threat),
         ("seed", job.seed.to_string(), other.seed.to_string()),
         ("rng", job.rng.clone(), other.rng.clone()),
         ("device", job.device.clone(), other.device.clone()),
@@ -164,6 +178,35 @@ mod tests {
         }
         assert!(check_suite("a/b").is_err() && check_suite("../x").is_err());
         check_suite("my suite").unwrap();
+    }
+
+    #[test]
+    fn jobs_of_one_label_say_in_words_what_differs() {
+        let job = |facts: &[(&str, &str)], data: &str| {
+            let facts = facts.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let work =
+                Work { kind: "corruption".into(), facts: facts.collect(), ..Work::default() };
+            JobRecord {
+                id: String::new(),
+                key: sha256(data.as_bytes()),
+                file: String::new(),
+                model: "m".into(),
+                data: data.into(),
+                images: 1,
+                finished: false,
+                checked: false,
+                seed: 0,
+                rng: "per-image".into(),
+                device: "cpu".into(),
+                precision: "f32".into(),
+                work,
+            }
+        };
+        let other = job(&[("first", "10"), ("data", "here")], "a");
+        let crop = [("first", "20"), ("preprocessing", "Crop288")];
+        assert_eq!(differences(&job(&crop, "a"), &other), "preprocessing=Crop288");
+        assert_eq!(differences(&other, &job(&crop, "a")), "preprocessing=default");
+        assert_eq!(differences(&job(&crop, "b"), &other), "preprocessing=Crop288, data=b");
     }
 
     #[test]

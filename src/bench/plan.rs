@@ -78,19 +78,27 @@ impl Plan {
         let data = suite
             .data
             .iter()
-            .map(|entry| -> Result<Box<dyn Dataset>> {
-                let whole = data::open(&entry.spec)?;
-                match &entry.images {
-                    Some(selection) => Ok(Box::new(Subset::new(whole, selection)?)),
-                    None => Ok(whole),
-                }
+            .enumerate()
+            .map(|(number, entry)| {
+                let whole = data::open(&entry.spec);
+                let part = whole.and_then(|whole| -> Result<Box<dyn Dataset>> {
+                    match &entry.images {
+                        Some(selection) => Ok(Box::new(Subset::new(whole, selection)?)),
+                        None => Ok(whole),
+                    }
+                });
+                part.map_err(|error| suite.source.locate("data", number, error))
             })
             .collect::<Result<Vec<_>>>()?;
         one_norm(suite)?;
         let (mut models, records): (Vec<_>, Vec<_>) = suite
             .models
             .iter()
-            .map(|entry| models::load(entry, suite.memory))
+            .enumerate()
+            .map(|(number, entry)| {
+                models::load(entry, suite.memory)
+                    .map_err(|error| suite.source.locate("model", number, error))
+            })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .unzip();
@@ -165,10 +173,12 @@ impl Plan {
                 eps: suite.models[model].eps.as_ref(),
             };
             let mut jobs = Vec::new();
-            for (section, entry) in suite.entries() {
-                if plan.is_for(entry, model)? {
-                    jobs.extend(read_entry(section, entry)?.jobs(&subject)?);
-                }
+            for (section, number, entry) in suite.entries() {
+                let own = || match plan.is_for(entry, model)? {
+                    true => read_entry(section, entry)?.jobs(&subject),
+                    false => Ok(Vec::new()),
+                };
+                jobs.extend(own().map_err(|e| suite.source.locate(section, number, e))?);
             }
             resolved.push(((model, data), jobs));
         }
@@ -238,11 +248,14 @@ impl Plan {
             let stem = if several { format!("{stem}--{}", data_record.name) } else { stem };
             let label = work.label.clone();
             let key = how.key(&model_record.identity, data_record, &work)?;
-            if self.record.jobs.iter().any(|job| job.key == key) {
+            if let Some(known) = self.record.jobs.iter().find(|job| job.key == key) {
                 return Err(Error::setting(
                     "suite",
-                    format!("the job `{}--{stem}` occurs twice", model_record.name),
-                    "leave one of the two out",
+                    format!(
+                        "the job `{}--{stem}` occurs twice: `{}` has the same settings",
+                        model_record.name, known.id
+                    ),
+                    work::of(&work)?.once(),
                 ));
             }
             let mut job = JobRecord {

@@ -4,11 +4,10 @@
 
 use std::path::Path;
 
-use super::grow::{end_session, finish_job, grow};
+use super::grow::{Grown, end_session, finish_job, grow};
 use super::plan::Plan;
 use super::session;
 use crate::error::{Error, Result};
-use crate::record::JobRecord;
 use crate::work::Progress;
 
 /// How to run.
@@ -43,9 +42,9 @@ pub struct Failure {
 /// If the folder holds something that contradicts the plan; with [`Error::Interrupted`] if the caller
 /// asked to stop. Jobs that fail are in the summary.
 pub fn run(plan: &Plan, options: &RunOptions<'_>, progress: &mut dyn Progress) -> Result<Summary> {
-    let records = grow(plan, options.folder)?;
+    let jobs = grow(plan, options.folder)?;
     let mut summary = Summary::default();
-    let ended = run_jobs(plan, &records, options, progress, &mut summary);
+    let ended = run_jobs(plan, jobs, options, progress, &mut summary);
     // Nothing was computed in a session that found everything finished, and there is no record of it.
     end_session(options.folder, &plan.session, session::now())?;
     ended.map(|()| summary)
@@ -53,23 +52,26 @@ pub fn run(plan: &Plan, options: &RunOptions<'_>, progress: &mut dyn Progress) -
 
 fn run_jobs(
     plan: &Plan,
-    records: &[JobRecord],
+    jobs: Vec<Grown>,
     options: &RunOptions<'_>,
     progress: &mut dyn Progress,
     summary: &mut Summary,
 ) -> Result<()> {
-    for (number, (record, job)) in records.iter().zip(&plan.jobs).enumerate() {
-        let place = plan.place(number, record, options.folder, options.stop);
-        let ended = job.task.run(&place, progress).and_then(|()| match record.finished {
-            true => Ok(()),
-            false => finish_job(options.folder, record),
-        });
+    for (number, (Grown { record, damage }, job)) in jobs.into_iter().zip(&plan.jobs).enumerate() {
+        let place = plan.place(number, &record, options.folder, options.stop);
+        let ended = match damage {
+            Some(damage) => Err(damage),
+            None => job.task.run(&place, progress).and_then(|()| match record.finished {
+                true => Ok(()),
+                false => finish_job(options.folder, &record),
+            }),
+        };
         match ended {
             Ok(()) => summary.finished += 1,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => {
-                progress.failed(record, &error);
-                summary.failures.push(Failure { job: record.id.clone(), error });
+                progress.failed(&record, &error);
+                summary.failures.push(Failure { job: record.id, error });
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::source::{self, Source};
 use crate::data::Selection;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
@@ -64,11 +65,18 @@ pub struct Suite {
     /// The corruption benchmarks.
     #[serde(default, rename = "corruption", skip_serializing_if = "is_default")]
     pub corruptions: Vec<Entry>,
+    /// Where they stand in a file, for errors.
+    #[serde(skip)]
+    pub source: Source,
 }
 
-/// The sections of a suite whose entries are work.
+/// The sections of a suite with their places.
 #[derive(Deserialize)]
 struct Sections {
+    #[serde(default)]
+    model: Vec<Spanned<toml::Table>>,
+    #[serde(default)]
+    data: Vec<Spanned<toml::Table>>,
     #[serde(default)]
     attack: Vec<Spanned<Entry>>,
     #[serde(default)]
@@ -157,33 +165,40 @@ impl Suite {
     /// # Errors
     /// If the text is not a suite; the error names the line and the field.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        let line = |at: usize| format!("line {}", 1 + text[..at].matches('\n').count());
-        let bad = |error: toml::de::Error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let remedy = "see benchmarks/suites/ for complete examples";
-            Error::file(path, line(at), error.message(), remedy)
-        };
-        let suite: Self = toml::from_str(text).map_err(bad)?;
-        let Sections { attack, certificate, corruption } = toml::from_str(text).map_err(bad)?;
+        let line = |at: usize| source::line(text, at);
+        let bad = |error: toml::de::Error| source::misfit(text, path, &error);
+        let mut suite: Self = toml::from_str(text).map_err(bad)?;
+        let Sections { model, data, attack, certificate, corruption } =
+            toml::from_str(text).map_err(bad)?;
+        suite.source = Source::new(path);
+        for (section, tables) in [("model", model), ("data", data)] {
+            suite.source.put(section, tables.iter().map(|table| line(table.span().start)));
+        }
         for (section, entries) in
             [("attack", attack), ("certificate", certificate), ("corruption", corruption)]
         {
-            for entry in entries {
-                read_entry(section, entry.get_ref()).map_err(|error| {
-                    let hint = error.hint().unwrap_or_default();
-                    Error::file(path, line(entry.span().start), error.to_string(), hint)
-                })?;
+            suite.source.put(section, entries.iter().map(|entry| line(entry.span().start)));
+            for (number, entry) in entries.iter().enumerate() {
+                let read = read_entry(section, entry.get_ref()).map(|_| ());
+                let earlier = entries.iter().take(number).map(Spanned::get_ref).enumerate();
+                let read =
+                    read.and_then(|()| suite.source.twins(section, entry.get_ref(), earlier));
+                read.map_err(|error| suite.source.locate(section, number, error))?;
             }
         }
         Ok(suite)
     }
 
-    /// Every entry with the section it is in.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'static str, &Entry)> {
-        let attacks = self.attacks.iter().map(|entry| ("attack", entry));
-        let certificates = self.certificates.iter().map(|entry| ("certificate", entry));
-        let corruptions = self.corruptions.iter().map(|entry| ("corruption", entry));
-        attacks.chain(certificates).chain(corruptions)
+    /// Every entry with the section it is in, and its number there.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'static str, usize, &Entry)> {
+        let sections = [
+            ("attack", &self.attacks),
+            ("certificate", &self.certificates),
+            ("corruption", &self.corruptions),
+        ];
+        sections.into_iter().flat_map(|(section, entries)| {
+            entries.iter().enumerate().map(move |(number, entry)| (section, number, entry))
+        })
     }
 
     /// Without the models whose file is not there, if the suite wants that.
@@ -195,6 +210,8 @@ impl Suite {
         if self.skip_missing {
             let fetched = |path: &str| path.starts_with("bundled:") || is_reference(path);
             let there = |path: &str| fetched(path) || Path::new(path).exists();
+            let kept: Vec<bool> = self.models.iter().map(|m| m.files().all(there)).collect();
+            suite.source.keep("model", &kept);
             suite.models.retain(|model| model.files().all(there));
             let missing: Vec<&str> =
                 self.models.iter().filter_map(|m| m.files().find(|path| !there(path))).collect();

@@ -9,7 +9,7 @@ use crate::certify::analysis::{EnvelopePoint, envelope};
 use crate::certify::audit::{AUDIT_VERSION, Audit, Given, audit};
 use crate::certify::log::Log;
 use crate::data;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -50,6 +50,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
+    if let Some(folder) = args.logs.iter().find(|log| log.is_dir()) {
+        return Err(Error::file(
+            folder,
+            "table",
+            "it is a folder, and an audit reads tables of randomized smoothing",
+            "name tables, as in RUN/jobs/MODEL/smoothing-0.25.tsv; `epsball verify RUN` looks at a whole run",
+        ));
+    }
     let given = Given { sigma: args.sigma, n0: args.n0, n: args.n, alpha: args.alpha };
     let data = args.data.as_deref().map(data::open).transpose()?;
     let audits: Vec<Audit> = args

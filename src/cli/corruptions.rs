@@ -18,9 +18,9 @@ pub(super) struct Args {
     /// Folder of CIFAR-C (CORRUPTION.npy, labels.npy) or ImageNet-C (CORRUPTION/SEVERITY/CLASS/IMAGE)
     #[arg(short, long)]
     data: PathBuf,
-    /// How images of ImageNet-C are resized and cropped
-    #[arg(long, value_name = "NAME", default_value = "Res224")]
-    preprocessing: String,
+    /// How images of ImageNet-C are resized and cropped [default: Res224]
+    #[arg(long, value_name = "NAME")]
+    preprocessing: Option<String>,
     /// List of the images of ImageNet-C to take, CLASS/IMAGE in each line
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
@@ -58,12 +58,13 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let entry = CorruptionEntry {
         folder: args.data.clone(),
         label: None,
-        preprocessing: Some(args.preprocessing.clone()),
+        preprocessing: args.preprocessing.clone(),
         ids: args.ids.clone(),
         first: args.first,
         only: args.only.clone(),
         baseline,
     };
+    entry.check()?;
     // The images of the board: one corruption at its lowest severity stands for all.
     let first = entry.corruptions().into_iter().next().unwrap_or_default();
     let name = args.data.file_name().map(|name| name.to_string_lossy().into_owned());

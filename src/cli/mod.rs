@@ -23,7 +23,7 @@ mod verify;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 
@@ -90,7 +90,7 @@ enum Command {
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
     restore_broken_pipe();
-    let cli = Cli::parse();
+    let cli = parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
@@ -111,6 +111,18 @@ pub fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// The command line. A negative number is a value, about which the command has its own words, and never the
+/// name of an option.
+fn parse() -> Cli {
+    let negative = |argument: clap::Arg| match argument.get_action().takes_values() {
+        true => argument.allow_negative_numbers(true),
+        false => argument,
+    };
+    let command = Cli::command().mut_args(negative);
+    let command = command.mut_subcommands(|subcommand| subcommand.mut_args(negative));
+    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {

@@ -38,7 +38,7 @@ pub(super) struct Args {
     /// Only what the files of a run say: no network is asked and no image is read
     #[arg(long, conflicts_with = "adversarial")]
     files_only: bool,
-    /// Certificates of each job that are computed again
+    /// Certificates, or accuracies under a corruption, of each job that are computed again
     #[arg(long, value_name = "K", default_value_t = 3, conflicts_with = "adversarial")]
     certificates: usize,
     /// Seed of the choice of these
@@ -135,6 +135,7 @@ fn text(found: &Verification) -> String {
         (found.clean, "clean predictions"),
         (found.adversarial, "adversarial images"),
         (found.certificates, "certificates computed again"),
+        (found.corruptions, "accuracies under corruptions computed again"),
     ] {
         text += &format!("\n  {count:>6} {what}");
     }

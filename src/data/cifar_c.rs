@@ -2,11 +2,11 @@
 //! corruptions and perturbations", ICLR 2019): a folder with an npy file per corruption, in which the
 //! test set lies five times, severity 1 to 5, and one `labels.npy` for all of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::source::{self, Source};
 use super::{Dataset, Format, Selection, Subset, array, npy};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 pub(super) const FORMAT: Format = Format {
     name: "cifar-c",
@@ -17,6 +17,9 @@ pub(super) const FORMAT: Format = Format {
 };
 
 const SEVERITIES: usize = 5;
+
+/// The file of the labels, without its ending.
+pub(crate) const LABELS: &str = "labels";
 
 /// Images keep their index in the file of the corruption as their id.
 fn open(spec: &str) -> Result<Box<dyn Dataset>> {
@@ -35,12 +38,12 @@ fn open(spec: &str) -> Result<Box<dyn Dataset>> {
     };
     let folder = Path::new(folder);
     let whole = |name: &str, field: &str| -> Result<_> {
-        let path = folder.join(format!("{name}.npy"));
+        let path = file(folder, name, field)?;
         let source = Source::open(&path)?;
         let end = source.len();
         Ok((npy::read_header(source, (0, end), field)?, path))
     };
-    let ((images, path), (labels, _)) = (whole(corruption, "images")?, whole("labels", "labels")?);
+    let ((images, path), (labels, _)) = (whole(corruption, "images")?, whole(LABELS, "labels")?);
     let name = format!("{corruption}-{severity}");
     let all = array::pair_quietly(name, source::sha256_file(&path)?, images, &labels)?;
     let len = all.info.len;
@@ -55,6 +58,32 @@ fn open(spec: &str) -> Result<Box<dyn Dataset>> {
     let each = len / SEVERITIES;
     let indices = ((severity - 1) * each..severity * each).collect();
     Ok(Box::new(Subset::new(Box::new(all), &Selection::Indices(indices))?))
+}
+
+/// The file `NAME.npy` of the folder; `field` is for the error.
+///
+/// # Errors
+/// If there is none: the error says which there are.
+pub(crate) fn file(folder: &Path, name: &str, field: &str) -> Result<PathBuf> {
+    let path = folder.join(format!("{name}.npy"));
+    if path.is_file() {
+        return Ok(path);
+    }
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = files
+        .filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".npy")?.to_owned()))
+        .filter(|name| name != LABELS)
+        .collect();
+    names.sort();
+    let remedy = match (names.is_empty(), nearest(name, &names)) {
+        (true, _) => "name a folder of CIFAR-C; `epsball data list` says how to get one".into(),
+        (false, _) if name == LABELS => {
+            "copy it from the archive of CIFAR-C: one file has the labels of all corruptions".into()
+        }
+        (false, Some(near)) => format!("did you mean `{near}`? there are {}", names.join(", ")),
+        (false, None) => format!("there are {}", names.join(", ")),
+    };
+    Err(Error::file(path, field, "there is no such file", remedy))
 }
 
 #[cfg(test)]
@@ -98,11 +127,17 @@ mod tests {
             (spec(",fog,0"), "`0` is no severity"),
             (spec(",fog,6"), "`6` is no severity"),
             (spec(",fog"), "does not name"),
-            (spec(",snow,1"), "cannot read"),
+            (spec(",snow,1"), "snow.npy: images: there is no such file"),
             (format!("{},fog,1", odd.path().display()), "9 images are not 5 severities"),
         ] {
             let error = open(&spec).err().expect(problem);
             assert!(error.to_string().contains(problem), "{error}");
+            assert!(error.hint().is_some(), "{error}");
         }
+        let hint = |spec: String| open(&spec).err().unwrap().hint().unwrap();
+        assert_eq!(hint(spec(",fgo,1")), "did you mean `fog`? there are fog");
+        assert_eq!(hint(spec(",snow,1")), "there are fog");
+        std::fs::remove_file(good.path().join("labels.npy")).unwrap();
+        assert!(hint(spec(",fog,1")).starts_with("copy it from the archive"));
     }
 }

@@ -9,7 +9,7 @@ mod array;
 mod arrays;
 mod catalogue;
 mod cifar;
-mod cifar_c;
+pub(crate) mod cifar_c;
 mod cifar_pickle;
 mod digits;
 mod element;
@@ -82,6 +82,11 @@ const FORMATS: &[Format] = &[
 /// `idx:IMAGES[,LABELS]`, ...
 pub fn usages() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().map(|format| format.usage)
+}
+
+/// Whether `name` is that of a format.
+pub(crate) fn is_format(name: &str) -> bool {
+    FORMATS.iter().any(|format| format.name == name)
 }
 
 /// Opens the data set that `spec` names: `FORMAT:PATH`, or a path whose format its name shows.

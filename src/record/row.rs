@@ -24,6 +24,12 @@ pub trait Row: Line + Clone + Debug + PartialEq + Send + Sync + 'static {
     /// True class.
     fn label(&self) -> u32;
 
+    /// How many images it is about. A row that is about a list of images is taken up by a later one of its
+    /// index that is about more images of the same list.
+    fn images(&self) -> usize {
+        1
+    }
+
     /// What cannot be in this row, in a few words; `None` if it makes sense.
     fn problem(&self) -> Option<String>;
 

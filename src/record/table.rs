@@ -3,7 +3,7 @@
 //! end in the middle of a line; all of these say that the job is unfinished. Anything else that is not
 //! what was written is refused, and never read as a result.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::checksum;
@@ -16,7 +16,7 @@ const CHECK: &str = "check";
 /// The complete lines of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table<R> {
-    /// In the order of the file.
+    /// In the order of the file. A row that was taken up by one about more images is not among them.
     pub rows: Vec<R>,
     /// Bytes of the file that the rows and the header take up; what follows is a torn line.
     pub complete: usize,
@@ -40,16 +40,25 @@ pub fn read_table<R: Row>(path: &Path, key: &str) -> Result<Table<R>> {
         }
         Err(e) => return Err(Error::io("read", path)(e)),
     };
-    let mut seen = BTreeSet::new();
-    for (number, row) in (1..).zip(&table.rows) {
-        let problem = row.problem().or_else(|| {
-            (!seen.insert(row.idx())).then(|| format!("image {} comes a second time", row.idx()))
-        });
-        if let Some(problem) = problem {
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut rows: Vec<R> = Vec::with_capacity(table.rows.len());
+    for (number, row) in (1..).zip(table.rows) {
+        if let Some(problem) = row.problem() {
             return Err(damaged(path, number, problem));
         }
+        match places.get(&row.idx()).and_then(|at| rows.get_mut(*at)) {
+            Some(known) if row.images() > known.images() => *known = row,
+            Some(_) => {
+                let problem = format!("image {} comes a second time", row.idx());
+                return Err(damaged(path, number, problem));
+            }
+            None => {
+                places.insert(row.idx(), rows.len());
+                rows.push(row);
+            }
+        }
     }
-    Ok(table)
+    Ok(Table { rows, complete: table.complete })
 }
 
 /// Reads the lines of a table from the bytes of its file.
@@ -114,7 +123,7 @@ pub(crate) fn encode<L: Line>(path: &Path, key: &str, rows: &[L], first: bool) -
 }
 
 /// Index and digest of the images in the table at `path` of the job `key`, of whichever kind its rows
-/// are.
+/// are; of several rows with one index, the last.
 ///
 /// # Errors
 /// As [`read_table`].
@@ -130,7 +139,18 @@ pub(crate) fn table_images(path: &Path, key: &str) -> Result<Vec<(u64, String)>>
         Err(e) => return Err(Error::io("read", path)(e)),
     };
     let rows = parse::<Image>(path, key, &bytes)?.rows;
-    Ok(rows.into_iter().map(|row| (row.idx, row.image)).collect())
+    let mut images: Vec<(u64, String)> = Vec::with_capacity(rows.len());
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    for Image { idx, image } in rows {
+        match places.get(&idx).and_then(|at| images.get_mut(*at)) {
+            Some(known) => known.1 = image,
+            None => {
+                places.insert(idx, images.len());
+                images.push((idx, image));
+            }
+        }
+    }
+    Ok(images)
 }
 
 fn damaged(path: &Path, row: usize, problem: String) -> Error {

@@ -49,7 +49,8 @@ pub(super) fn reading(board: &Board) -> Vec<String> {
     if board.part.is_some() {
         lines.push(
             "Networks of this data set were attacked on different images; each board ranks those that were \
-             attacked on the same ones."
+             attacked on the same ones. To rank all together, attack those with fewer images again on as many \
+             as the others (-n, or images in a suite): what is done is kept."
                 .into(),
         );
     }

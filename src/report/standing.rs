@@ -147,9 +147,9 @@ impl Standing {
     /// Field of a worst case.
     pub(super) fn worst_cell(&self, worst: Option<&WorstCase>) -> Cell {
         let Some(worst) = worst else { return Cell::Absent };
-        // Images of the target class are left out of a targeted column, which is said elsewhere.
-        let other = worst.images.as_ref().is_some_and(|set| self.entrant.elsewhere(set));
-        worst.cell(other && worst.left_out == 0)
+        // Images of the target class are left out of a targeted column, which is said otherwise.
+        let other = worst.covered.as_ref().is_some_and(|set| self.entrant.elsewhere(set));
+        worst.cell(other)
     }
 }
 

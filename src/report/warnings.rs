@@ -164,10 +164,9 @@ fn elsewhere(board: &Board, standing: &Standing) -> Vec<String> {
         }
     };
     for column in &board.threats {
-        let Some(worst) = standing.threat(column).filter(|worst| worst.left_out == 0) else {
-            continue;
-        };
-        put(&column.title, &worst.images);
+        if let Some(worst) = standing.threat(column) {
+            put(&column.title, &worst.covered);
+        }
     }
     for column in &board.columns {
         if let Some((outcome, _)) = standing.entrant.best_in(column) {

@@ -4,7 +4,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use super::misfit::{unknown_field, words};
+use crate::error::{Error, Result, nearest};
 
 /// An `[[attack]]`, `[[certificate]]` or `[[corruption]]` of a suite. The typed entries of the kinds
 /// ([`AttackEntry`](super::AttackEntry), …) become one by `into()`.
@@ -37,9 +38,7 @@ impl Entry {
     pub(crate) fn read<T: DeserializeOwned>(&self, subject: &str) -> Result<T> {
         let mut table = self.0.clone();
         table.remove("models");
-        toml::Value::Table(table)
-            .try_into()
-            .map_err(|e: toml::de::Error| misfit(subject, e.message()))
+        toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| misfit(subject, &e))
     }
 
     /// The entry whose fields are those of `entry`.
@@ -49,17 +48,20 @@ impl Entry {
     }
 }
 
-/// An error for a field that cannot be used, from the words of the parser.
-fn misfit(subject: &str, message: &str) -> Error {
-    let message = message.trim();
-    if let Some((unknown, known)) = message.split_once(", expected")
-        && let Some(field) = unknown.strip_prefix("unknown field `")
-    {
-        let known = known.trim_start_matches(" one of").trim().replace('`', "");
-        let problem = format!("has no use for {}", field.trim_end_matches('`'));
-        return Error::setting(subject, problem, format!("it has {known}"));
+/// An error for a field that cannot be used, from that of the parser.
+fn misfit(subject: &str, error: &toml::de::Error) -> Error {
+    if let Some((field, known)) = unknown_field(error.message()) {
+        let near = nearest(&field, &known)
+            .map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        let remedy = format!("{near}it has {}", known.join(", "));
+        return Error::setting(subject, format!("has no use for {field}"), remedy);
     }
-    Error::setting(subject, message.replace('\n', " "), "see benchmarks/suites/ for examples")
+    // The text of the error says in which field behind its message.
+    let text = error.to_string();
+    let place = text.strip_prefix(error.message()).unwrap_or_default();
+    let field = place.split('`').nth(1).map_or(String::new(), |field| format!("{field}: "));
+    let problem = format!("{field}{}", words(error.message()));
+    Error::setting(subject, problem, "see benchmarks/suites/ for examples")
 }
 
 /// The field that an entry of this kind has no use for, if that is the error.

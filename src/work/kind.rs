@@ -53,6 +53,19 @@ pub(crate) trait Kind: Debug + Sync {
         Chance::None
     }
 
+    /// Takes up in the record of a job what a later session says about it. Returns whether rows that are
+    /// there are to be about more images.
+    fn extend(&self, known: &mut Work, new: &Work) -> bool {
+        // What is only told, and where images lie, is as the latest session says it.
+        known.facts.clone_from(&new.facts);
+        false
+    }
+
+    /// What to do where two entries of a suite are one job.
+    fn once(&self) -> &'static str {
+        "leave one of the two out"
+    }
+
     /// The same work without what its rows do not depend on: the label, and what only a report asks for.
     /// If that includes the budgets, those of several jobs are reported together.
     fn essence(&self, work: &Work) -> Work {

@@ -17,6 +17,7 @@ mod job;
 mod journal;
 mod kind;
 mod method;
+mod misfit;
 mod number;
 mod outcome;
 mod patch;
@@ -41,11 +42,13 @@ pub use corruption::{
 };
 pub use entrant::Entrant;
 pub use entry::Entry;
+pub(crate) use entry::needless;
 pub(crate) use fits::fits;
 pub(crate) use job::Job;
 pub use kind::Listed;
 pub(crate) use kind::{Chance, Kind, Settings, Subject};
 pub(crate) use method::Method;
+pub(crate) use misfit::{unknown_field, words};
 pub use number::{Number, OneOrMany};
 pub use outcome::{Cost, KindColumn, KindResult, LowerBound, Outcome};
 pub use patch::{PatchEntry, PatchResult};
@@ -62,7 +65,7 @@ pub use smoothing::{
 pub(crate) use task::Silent;
 pub use task::{Place, Progress, Resolved, Task};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::record::Work;
 
 /// Every kind, in the order in which a report shows them.
@@ -97,6 +100,16 @@ fn kind_of(section: &'static str, entry: &Entry) -> Result<&'static dyn Kind> {
         (Some(name), _) => name,
         (None, None) => methods().next().unwrap_or(section),
         (None, Some(_)) => {
+            let near =
+                |key: &&String| *key != section && nearest(key, &[section.to_owned()]).is_some();
+            if let Some(key) = entry.0.keys().find(near) {
+                let remedy = format!("did you mean `{section}`? it names what is to be done");
+                return Err(Error::setting(
+                    format!("[[{section}]]"),
+                    format!("has no use for {key}, and no {section}"),
+                    remedy,
+                ));
+            }
             let remedy = format!("write {section} = \"NAME\"; see `epsball list {section}s`");
             return Err(Error::setting(format!("[[{section}]]"), "has no name", remedy));
         }
@@ -112,13 +125,13 @@ fn kind_of(section: &'static str, entry: &Entry) -> Result<&'static dyn Kind> {
 pub(crate) fn read_entry(section: &'static str, entry: &Entry) -> Result<Box<dyn Settings>> {
     let kind = kind_of(section, entry)?;
     kind.read(entry).map_err(|error| {
-        let Some(field) = entry::needless(&error) else { return error };
+        let Some(field) = needless(&error) else { return error };
         // Who has a use for it.
         let takes = |other: &&&dyn Kind| {
             let only = entry.0.iter().filter(|(name, _)| **name == field);
             let probe = Entry(only.map(|(name, value)| (name.clone(), value.clone())).collect());
             let refused = other.read(&probe).err();
-            refused.as_ref().and_then(entry::needless).as_deref() != Some(&*field)
+            refused.as_ref().and_then(needless).as_deref() != Some(&*field)
         };
         let own = KINDS.iter().filter(|other| other.section() == section).filter(takes);
         let names: Vec<&str> = own.flat_map(|kind| kind.methods()).map(|m| m.name).collect();

@@ -11,6 +11,9 @@ pub(crate) struct PerImage {
     pub(crate) column: String,
     /// The values are 0 or 1, and their mean is a share.
     pub(crate) share: bool,
+    /// The values are accuracies over lists of images, each of a corruption at a severity, and not about
+    /// one image each.
+    pub(crate) lists: bool,
     /// What is known of each image.
     pub(crate) values: BTreeMap<ImageKey, Value>,
 }

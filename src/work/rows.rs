@@ -17,6 +17,9 @@ pub(crate) trait Rows: Debug + Send + Sync {
     /// Index and digest of every image, in the order of the table.
     fn images(&self) -> Vec<(u64, &str)>;
 
+    /// How many images each row is about, in the order of the table.
+    fn sizes(&self) -> Vec<usize>;
+
     /// The images with their indices.
     fn keys(&self) -> Vec<(&ImageKey, u64)>;
 
@@ -73,6 +76,10 @@ impl<R: Row> Rows for Keyed<R> {
 
     fn images(&self) -> Vec<(u64, &str)> {
         self.rows.iter().map(|row| (row.idx(), row.image())).collect()
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        self.rows.iter().map(Row::images).collect()
     }
 
     fn keys(&self) -> Vec<(&ImageKey, u64)> {

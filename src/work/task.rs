@@ -20,8 +20,9 @@ pub trait Task: Send + Sync {
         false
     }
 
-    /// The row number `idx`, computed once more, as text without its time; `images` reads images of the
-    /// job's data set by their indices. `None` if rows of this kind are not computed twice.
+    /// The row number `idx`, which is about `size` images, computed once more, as text without its time;
+    /// `images` reads images of the job's data set by their indices. `None` if rows of this kind are not
+    /// computed twice.
     ///
     /// # Errors
     /// If the network or the data fails.
@@ -29,9 +30,9 @@ pub trait Task: Send + Sync {
         &self,
         network: &FrozenNetwork,
         images: &dyn Fn(&[u64]) -> Result<Batch>,
-        idx: u64,
+        (idx, size): (u64, usize),
     ) -> Result<Option<String>> {
-        let _ = (network, images, idx);
+        let _ = (network, images, idx, size);
         Ok(None)
     }
 }

@@ -7,8 +7,10 @@ use crate::bench::{DataEntry, ModelEntry, Plan, RunOptions, Suite, Summary, run}
 use crate::data;
 use crate::error::{Error, Result};
 use crate::record::{RunRecord, read_table};
+use crate::report::compare::{Settings, compare};
 use crate::report::{Csv, Exporter as _, Leaderboard, Markdown, Terminal};
-use crate::work::{CorruptionEntry, CorruptionResult, CorruptionRow, Silent};
+use crate::verify::run as verify;
+use crate::work::{CorruptionEntry, CorruptionResult, CorruptionRow, Entry, Silent};
 
 /// Severities of every corruption.
 const SEVERITIES: usize = 5;
@@ -112,24 +114,116 @@ fn a_corruption_that_is_named_twice_is_measured_once() {
     run_until(&suite, output.path(), &|| false).unwrap();
 }
 
-/// Two entries of one network: every number says how many images it is over.
+/// Two networks over other numbers of images: every number says over how many it is.
 #[test]
 fn results_over_other_images_are_told_apart() {
-    let (data, output) = (stacked(), tempfile::tempdir().unwrap());
-    let mut suite = suite(CorruptionEntry { label: Some("whole".into()), ..fog(data.path()) });
-    let first = CorruptionEntry { label: Some("half".into()), first: Some(2), ..fog(data.path()) };
-    suite.corruptions.push(first.into());
-    run_until(&suite, output.path(), &|| false).unwrap();
-    let board = Leaderboard::from_runs(&[output.path().into()]).unwrap();
+    let (data, outputs) = (stacked(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    run_until(&suite(fog(data.path())), outputs[0].path(), &|| false).unwrap();
+    let mut half = suite(CorruptionEntry { first: Some(2), ..fog(data.path()) });
+    half.models[0].path = "bundled:digits-trades".into();
+    run_until(&half, outputs[1].path(), &|| false).unwrap();
+    let folders = outputs.each_ref().map(|output| output.path().to_path_buf());
+    let board = Leaderboard::from_runs(&folders).unwrap();
     let text = Markdown.export(&board).unwrap();
     for part in [
-        "whole: mean accuracy over 1 corruption at 5 severities, 4 images each.",
-        "half: mean accuracy over 1 corruption at 5 severities, 2 images each.",
-        "digits-pgd, whole",
-        "digits-pgd, half",
+        "digits-pgd: mean accuracy over 1 corruption at 5 severities, 4 images each.",
+        "digits-trades: mean accuracy over 1 corruption at 5 severities, 2 images each.",
+        "run the smaller ones again with a larger -n",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    let error = compare(&folders[0], &folders[1], &Settings::default()).unwrap_err();
+    assert!(error.to_string().contains("fog (over other corruptions or images)"), "{error}");
+}
+
+/// Two entries of one network are one job: the larger has the images of the smaller.
+#[test]
+fn two_entries_of_one_network_are_refused() {
+    let data = stacked();
+    let mut suite = suite(CorruptionEntry { label: Some("whole".into()), ..fog(data.path()) });
+    let half = CorruptionEntry { label: Some("half".into()), first: Some(2), ..fog(data.path()) };
+    suite.corruptions.push(half.into());
+    let error = Plan::new(&suite).err().unwrap();
+    let (text, hint) = (error.to_string(), error.hint().unwrap());
+    assert!(text.contains("--half` occurs twice: `digits-pgd--whole` has the same"), "{text}");
+    assert!(hint.contains("one entry for both"), "{hint}");
+}
+
+/// More images are the same job: what is measured is taken over, and the rows are those of a run over all.
+#[test]
+fn more_images_grow_the_job() {
+    let (data, output, whole) =
+        (stacked(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let of = |first| suite(CorruptionEntry { first, ..fog(data.path()) });
+    run_until(&of(None), whole.path(), &|| false).unwrap();
+    run_until(&of(Some(1)), output.path(), &|| false).unwrap();
+    // The first batch and the digests of the second: stops in the second severity.
+    let asked = AtomicUsize::new(0);
+    let stop = || asked.fetch_add(1, Ordering::Relaxed) == 3;
+    assert!(run_until(&of(Some(3)), output.path(), &stop).is_err());
+    let images = |rows: &[CorruptionRow]| rows.iter().map(|row| row.images).collect::<Vec<_>>();
+    assert_eq!(images(&rows(output.path())), [3, 1, 1, 1, 1]);
+    assert!(!RunRecord::read(output.path()).unwrap().jobs[0].finished);
+    let board = Leaderboard::from_runs(&[output.path().into()]).unwrap();
+    let text = Markdown.export(&board).unwrap();
+    assert!(text.contains("at 5 severities, 1 to 3 images each."), "{text}");
+    for first in [Some(3), None, Some(2)] {
+        run_until(&of(first), output.path(), &|| false).unwrap();
+    }
+    assert_eq!(rows(output.path()), rows(whole.path()));
+    let record = RunRecord::read(output.path()).unwrap();
+    assert_eq!(record.jobs.len(), 1);
+    assert_eq!(record.jobs[0].work.label, "corruptions");
+    assert!(record.jobs[0].finished);
+    // A session that found everything done is not recorded.
+    assert_eq!(record.sessions.len(), 4);
+    let settings = verify::Settings { certificates: 5, ..verify::Settings::default() };
+    let found = verify::verify_run(output.path(), &settings, &|| false).unwrap();
+    assert_eq!((&found.findings[..], found.certificates, found.corruptions), (&[][..], 0, 5));
+}
+
+#[test]
+fn jobs_of_one_label_say_in_what_they_differ() {
+    let text =
+        "name = \"x\"\n[[model]]\npath = \"bundled:digits-pgd\"\n[[data]]\nspec = \"digits\"\n";
+    let fgsm = "label = \"mine\"\nnorm = \"Linf\"\neps = 0.1\n";
+    let suite = |attack: &str| {
+        let text = format!("{text}[[attack]]\nattack = \"{attack}\"\n{fgsm}");
+        Suite::parse(&text, Path::new("suite.toml")).unwrap()
+    };
+    let output = tempfile::tempdir().unwrap();
+    let mut first = suite("fgsm");
+    first.data[0].images = Some(data::Selection::First(2));
+    let mut second = suite("pgd");
+    second.data[0].images = Some(data::Selection::First(2));
+    for suite in [&first, &second] {
+        run_until(suite, output.path(), &|| false).unwrap();
+    }
+    let jobs = RunRecord::read(output.path()).unwrap().jobs;
+    let labels: Vec<&str> = jobs.iter().map(|job| job.work.label.as_str()).collect();
+    assert_eq!(labels, ["mine", "mine (method=pgd)"]);
+}
+
+#[test]
+fn two_networks_are_compared_corruption_by_corruption() {
+    let (data, outputs) = (stacked(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let mut other = suite(fog(data.path()));
+    other.models[0].path = "bundled:digits-trades".into();
+    run_until(&suite(fog(data.path())), outputs[0].path(), &|| false).unwrap();
+    run_until(&other, outputs[1].path(), &|| false).unwrap();
+    let [a, b] = outputs.each_ref().map(|output| output.path().to_path_buf());
+    let comparison = compare(&a, &b, &Settings::default()).unwrap();
+    let titles: Vec<&str> = comparison.rows.iter().map(|row| row.title.as_str()).collect();
+    assert_eq!(titles, ["mean accuracy", "fog"]);
+    let mean = |folder: &Path| {
+        let rows = rows(folder);
+        rows.iter().map(CorruptionRow::accuracy).sum::<f64>() / rows.len() as f64
+    };
+    let row = &comparison.rows[0];
+    assert_eq!((row.images, row.lists, row.p_value), (5, true, None));
+    assert_eq!((row.first, row.second), (mean(&a), mean(&b)));
+    let text = comparison.to_string();
+    assert!(text.contains("there is no p") && !text.contains("McNemar"), "{text}");
 }
 
 /// As errors about damaged tables say.
@@ -202,18 +296,54 @@ fn the_mean_is_over_severities_and_errors_are_relative_to_the_baseline() {
 #[test]
 fn what_does_not_fit_is_found_before_the_first_image() {
     let output = tempfile::tempdir().unwrap();
-    let data = stacked();
-    let only = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let missing = CorruptionEntry { only: only(&["fog", "snow"]), ..fog(data.path()) };
-    let error = run_until(&suite(missing), output.path(), &|| false).unwrap_err();
-    assert!(error.to_string().contains("snow.npy"), "{error}");
-    // Folders of images come through a preprocessing, to which this network does not fit.
-    let folders = folder(&["fog"]);
-    let error = run_until(&suite(fog(folders.path())), output.path(), &|| false).unwrap_err();
-    assert!(error.to_string().contains("takes images [1, 8, 8]"), "{error}");
-    let elsewhere = CorruptionEntry { only: only(&["../fog"]), ..fog(data.path()) };
-    let error = run_until(&suite(elsewhere), output.path(), &|| false).unwrap_err();
-    assert!(error.to_string().contains("`../fog` is no name of one"), "{error}");
+    let (data, folders) = (stacked(), folder(&["fog"]));
+    let only = |name: &str| vec![name.to_owned()];
+    let unlabelled = stacked();
+    std::fs::remove_file(unlabelled.path().join("labels.npy")).unwrap();
+    let spec = PathBuf::from(format!("cifar-c:{},fog,1", data.path().display()));
+    let shape = Some("Res224".to_owned());
+    let folder_too = format!("give the folder alone: {};", data.path().display());
+    for (entry, problem, hint) in [
+        (
+            CorruptionEntry { only: only("fgo"), ..fog(data.path()) },
+            "fgo.npy: corruption: there is no such file",
+            "did you mean `fog`? there are fog",
+        ),
+        (fog(unlabelled.path()), "labels.npy: labels: there is no such file", "copy it from"),
+        (
+            CorruptionEntry { preprocessing: shape, ..fog(data.path()) },
+            "corruption: preprocessing: does not apply to CIFAR-C",
+            "leave preprocessing out",
+        ),
+        (
+            CorruptionEntry { ids: Some("ids.txt".into()), ..fog(data.path()) },
+            "corruption: ids: does not apply to CIFAR-C",
+            "leave ids out",
+        ),
+        (fog(&spec), "folder: there is no such folder", &folder_too),
+        (
+            CorruptionEntry { only: only("snow"), ..fog(folders.path()) },
+            "snow/1: corruption: there is no such folder",
+            "there are: fog;",
+        ),
+        // Folders of images come through a preprocessing, to which this network does not fit.
+        (fog(folders.path()), "takes images [1, 8, 8]", ""),
+        (
+            CorruptionEntry { only: only("../fog"), ..fog(data.path()) },
+            "`../fog` is no name of one",
+            "",
+        ),
+    ] {
+        let error = run_until(&suite(entry), output.path(), &|| false).unwrap_err();
+        assert!(error.to_string().contains(problem), "{error}");
+        let said = error.hint().unwrap_or_default();
+        assert!(said.contains(hint), "{said}");
+    }
+    let text = format!("folder = \"{}\"\nonly = []\n", data.path().display());
+    let mut none = suite(fog(data.path()));
+    none.corruptions[0] = Entry(toml::from_str(&text).unwrap());
+    let error = Plan::new(&none).err().unwrap();
+    assert!(error.to_string().contains("corruption: only: the list is empty"), "{error}");
     assert!(!output.path().join("run.toml").exists());
 }
 

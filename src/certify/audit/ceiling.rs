@@ -111,6 +111,7 @@ fn fits(subject: &Subject, need: &Need, n: u64, ceiling: Option<f64>) -> String 
     let mut fits = Vec::new();
     if let Some(alpha) = theory.alpha_for(need.low, n) {
         let most = theory.alpha_for(need.high, n).unwrap_or(0.5);
+        let inside = within(alpha, most);
         fits.push(match round_number(alpha, most) {
             Some(round) => {
                 let (whole, certified) =
@@ -119,11 +120,11 @@ fn fits(subject: &Subject, need: &Need, n: u64, ceiling: Option<f64>) -> String 
                     "alpha {} ({} to {}; {whole} of {certified} radii are whole numbers of votes \
                      under it)",
                     short(round),
-                    digits(alpha),
-                    digits(most)
+                    inside[0],
+                    inside[1]
                 )
             }
-            None => format!("alpha {} to {}", digits(alpha), digits(most)),
+            None => format!("alpha {} to {}", inside[0], inside[1]),
         });
     }
     if let Some(n) = theory.n_for(need.low, claim.alpha) {
@@ -131,7 +132,7 @@ fn fits(subject: &Subject, need: &Need, n: u64, ceiling: Option<f64>) -> String 
     }
     // No sigma makes a certificate of votes that prove nothing.
     if let Some(ceiling) = ceiling.filter(|_| claim.family.has_sigma()) {
-        fits.push(format!("sigma {}", digits(claim.sigma * need.low / ceiling)));
+        fits.push(format!("sigma {}", rounded(claim.sigma * need.low / ceiling, 3, f64::ceil)));
     }
     match fits.is_empty() {
         true => "no other alpha and no other N".to_owned(),
@@ -154,9 +155,30 @@ fn round_number(low: f64, high: f64) -> Option<f64> {
     None
 }
 
-/// Three significant digits.
-fn digits(x: f64) -> String {
-    short(format!("{x:.2e}").parse().unwrap_or(x))
+/// `x` in so many significant digits, of which `round` makes the last one.
+fn rounded(x: f64, digits: i32, round: fn(f64) -> f64) -> String {
+    if !x.is_normal() {
+        return short(x);
+    }
+    let exponent = digits - 1 - x.abs().log10().floor() as i32;
+    let scaled = x * 10_f64.powi(exponent);
+    // What has no more digits is not moved by the rounding of the product.
+    let whole = if (scaled - scaled.round()).abs() < 1e-9 * scaled {
+        scaled.round()
+    } else {
+        round(scaled)
+    };
+    format!("{whole}e{}", -exponent).parse().map_or_else(|_| short(x), short)
+}
+
+/// Both ends of a range in the fewest digits, at least three, in which they do not leave it.
+fn within(low: f64, high: f64) -> [String; 2] {
+    let ends = |digits| [rounded(low, digits, f64::ceil), rounded(high, digits, f64::floor)];
+    let inside = |ends: &[String; 2]| {
+        let [low, high] = ends.each_ref().map(|end| end.parse::<f64>().unwrap_or(0.0));
+        low <= high
+    };
+    (3..6).map(ends).find(inside).unwrap_or_else(|| [short(low), short(high)])
 }
 
 #[cfg(test)]
@@ -176,6 +198,41 @@ mod tests {
         ] {
             assert_eq!(round_number(low, high), round, "{low}");
         }
+    }
+
+    #[test]
+    fn what_is_said_to_fit_does() {
+        for (x, up, down) in
+            [(0.009_912, "0.00992", "0.00991"), (0.01, "0.01", "0.01"), (123.4, "124", "123")]
+        {
+            assert_eq!(
+                (rounded(x, 3, f64::ceil), rounded(x, 3, f64::floor)),
+                (up.into(), down.into())
+            );
+        }
+        assert_eq!(within(0.009_912, 0.011_19), ["0.00992", "0.0111"]);
+        // Three digits have no number in between.
+        assert_eq!(within(0.071_212, 0.071_238), ["0.07122", "0.07123"]);
+        // The alpha and the sigma that are named allow every radius, and what is a digit less does not.
+        let given = |alpha, sigma| Given {
+            n: Some(100_000),
+            alpha: Some(alpha),
+            sigma,
+            ..Given::default()
+        };
+        let radii = &["0.978", "0.5"][..];
+        let seen = audited(radii, given(0.001, None)).0.unwrap();
+        let ways = seen.split_once("What would fit: ").unwrap().1;
+        let number = |start: &str| -> f64 {
+            let rest = ways.split_once(start).unwrap().1;
+            let end = rest.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse().unwrap()
+        };
+        let (low, sigma) = (number("("), number("sigma "));
+        assert_eq!(audited(radii, given(low, None)).0, None, "{seen}");
+        assert!(audited(radii, given(low * 0.98, None)).0.is_some(), "{seen}");
+        assert_eq!(audited(radii, given(0.001, Some(sigma))).0, None, "{seen}");
+        assert!(audited(radii, given(0.001, Some(sigma - 0.001))).0.is_some(), "{seen}");
     }
 
     /// The finding of the ceiling, and the smallest N, of a log of sigma 0.25 with these radii.

@@ -88,7 +88,7 @@ fn a_ceiling_that_needs_another_alpha_is_called_out() {
         "0.978 (3.912 sigma)",
         "which allow 0.952864 (3.811 sigma)",
         "3 of 11 radii are too large",
-        "What would fit: alpha 0.01 (0.0099 to ",
+        "What would fit: alpha 0.01 (0.00991 to ",
         "; 11 of 11 radii are whole numbers of votes under it)",
         "or N 14",
     ] {

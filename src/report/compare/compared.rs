@@ -13,8 +13,11 @@ use crate::stats::mcnemar::Pairs;
 pub struct Compared {
     /// What is compared.
     pub title: String,
-    /// Images, the same on both sides.
+    /// Images, the same on both sides; or lists of images, if [`Self::lists`].
     pub images: usize,
+    /// The values are accuracies over lists of images, each of a corruption at a severity.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lists: bool,
     /// Mean of the first side.
     pub first: f64,
     /// Mean of the second side.
@@ -61,6 +64,7 @@ impl Compared {
         Ok(Self {
             title: pair.title.clone(),
             images,
+            lists: pair.first.lists,
             first: mean(values().map(|(a, _)| a).sum()),
             second: mean(values().map(|(_, b)| b).sum()),
             difference: mean(differences.iter().sum()),

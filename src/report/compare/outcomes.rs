@@ -18,6 +18,8 @@ pub(super) struct Outcomes {
     pub(super) column: String,
     /// The values are 0 or 1, and their mean is a share.
     pub(super) share: bool,
+    /// The values are about lists of images, and not about one each.
+    pub(super) lists: bool,
     /// What is known of each image.
     pub(super) values: BTreeMap<ImageKey, Value>,
 }
@@ -33,12 +35,13 @@ pub(super) struct Owner {
 impl Owner {
     /// Its columns.
     pub(super) fn outcomes(&self, columns: Vec<PerImage>) -> Vec<Outcomes> {
-        let of = |PerImage { column, share, values }| Outcomes {
+        let of = |PerImage { column, share, lists, values }| Outcomes {
             model: self.model.clone(),
             data: self.data.clone(),
             label: self.label.clone(),
             column,
             share,
+            lists,
             values,
         };
         columns.into_iter().map(of).collect()

@@ -44,14 +44,27 @@ pub(super) fn pairs<'a>(
             alone.push(format!("{} (first only)", title(a)));
             continue;
         };
+        if a.lists {
+            // Each corruption by itself: of a mean over other lists nothing is known pair by pair.
+            match partners.find(|b| a.values.keys().eq(b.values.keys())) {
+                Some(b) => {
+                    let (first, second) = (Cow::Borrowed(a), Cow::Borrowed(b));
+                    pairs.push(Pair { title: title(a), first, second });
+                }
+                None => alone.push(format!("{} (over other corruptions or images)", title(a))),
+            }
+            continue;
+        }
         let mut aligned = partners.map(|b| align(a, b));
         let Some((first, second)) = aligned.find(|(a, b)| same_data(a, b)) else {
             let name = |o: &Outcomes| o.data.clone().unwrap_or_else(|| "a log".into());
-            return Err(Error::setting(
-                title(a),
-                format!("it is about {} on one side and {} on the other", name(a), name(other)),
-                "compare runs on the same images",
-            ));
+            let problem = match name(a) == name(other) {
+                true => format!("no image of {} is on both sides", name(a)),
+                false => {
+                    format!("it is about {} on one side and {} on the other", name(a), name(other))
+                }
+            };
+            return Err(Error::setting(title(a), problem, "compare runs on the same images"));
         };
         let title = title(a);
         same_images(&title, &first, &second)?;
@@ -64,7 +77,8 @@ pub(super) fn pairs<'a>(
         return Err(Error::setting(
             "compare",
             format!("the two have nothing in common: {}", alone.join(", ")),
-            "compare jobs with the same label, or two single tables of the same threat and budget",
+            "compare jobs on the same images with the same label, or two single tables of the same threat and \
+             budget",
         ));
     }
     Ok((pairs, alone))

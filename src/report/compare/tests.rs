@@ -221,7 +221,7 @@ fn other_images_labels_or_data_are_refused() {
     let [a, b] = two();
     let (_folder, first, second) = folders([a, b.images(|idx| format!("another {idx}"))]);
     let error = compare(&first, &second, &Settings::default()).unwrap_err().to_string();
-    assert!(error.ends_with("it is about digits on one side and digits on the other"), "{error}");
+    assert!(error.ends_with("no image of digits is on both sides"), "{error}");
 
     let one = |rows: &[AttackRow]| {
         let run = Fixture::new("run", rows.len()).model("net", "aa", "");

@@ -22,17 +22,26 @@ impl Display for Comparison {
             }
             writeln!(f, "{}", line.trim_end())?;
         }
-        let most = self.rows.iter().map(|row| row.images).max().unwrap_or(0);
-        let least = self.rows.iter().map(|row| row.images).min().unwrap_or(0);
-        let images = if most == least { most.to_string() } else { format!("{least} to {most}") };
-        writeln!(
-            f,
-            "\nShares in percent of {images} images. p: McNemar's exact test, two-sided; Holm p: adjusted for \
-             {} comparisons.\nIntervals: paired bootstrap, {} draws, seed {}.",
-            self.rows.iter().filter(|row| row.p_value.is_some()).count(),
-            self.replicates,
-            self.seed
-        )?;
+        writeln!(f)?;
+        let single = || self.rows.iter().filter(|row| !row.lists).map(|row| row.images);
+        if let (Some(least), Some(most)) = (single().min(), single().max()) {
+            let images =
+                if most == least { most.to_string() } else { format!("{least} to {most}") };
+            writeln!(
+                f,
+                "Shares in percent of {images} images. p: McNemar's exact test, two-sided; Holm p: adjusted \
+                 for {} comparisons.",
+                self.rows.iter().filter(|row| row.p_value.is_some()).count()
+            )?;
+        }
+        if self.rows.iter().any(|row| row.lists) {
+            writeln!(
+                f,
+                "Corruptions: mean accuracy in percent over the severities, whose table has counts and not \
+                 images: there is no p.\nTheir intervals are over corruptions and severities, not over images."
+            )?;
+        }
+        writeln!(f, "Intervals: paired bootstrap, {} draws, seed {}.", self.replicates, self.seed)?;
         if !self.unmatched.is_empty() {
             writeln!(f, "Not compared: {}.", self.unmatched.join(", "))?;
         }
@@ -42,13 +51,14 @@ impl Display for Comparison {
 
 fn fields(row: &Compared) -> [String; 9] {
     let decimals = if row.images >= 1000 { 2 } else { 1 };
-    let value = |x: f64| match row.pairs {
-        Some(_) => format::fixed(100.0 * x, decimals),
-        None => format::fixed(x, 3),
+    let percent = row.pairs.is_some() || row.lists;
+    let value = |x: f64| match percent {
+        true => format::fixed(100.0 * x, decimals),
+        false => format::fixed(x, 3),
     };
-    let signed = |x: f64| match row.pairs {
-        Some(_) => format::signed(100.0 * x, decimals),
-        None => format::signed(x, 3),
+    let signed = |x: f64| match percent {
+        true => format::signed(100.0 * x, decimals),
+        false => format::signed(x, 3),
     };
     let p = |p: Option<f64>| match p {
         None => "-".to_owned(),

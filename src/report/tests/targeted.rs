@@ -57,6 +57,21 @@ fn a_board_of_targeted_attacks_has_no_worst_case_and_no_rank() {
     }
 }
 
+/// Images of the target class are left out of the column and still belong to its images.
+#[test]
+fn a_targeted_column_over_part_of_the_images_says_so() {
+    let whole = run().attack("net", attack("pgd-linf", "Linf", &[0.2]), &labelled("........", 3));
+    let part = |count| {
+        let rows = &labelled("3.......", 3)[..count];
+        Fixture::new("run", count).model("net", "aa", "").attack("net", to_three(), rows)
+    };
+    let text =
+        |count| Markdown.export(&board(&[("a", whole.clone()), ("b", part(count))])).unwrap();
+    let line = "§ net: over 4 images that are not those of its row: Linf 0.3 to class 3.";
+    assert!(text(4).contains(line), "{}", text(4));
+    assert!(!text(8).contains('§'), "{}", text(8));
+}
+
 #[test]
 fn the_target_and_the_threat_decide_what_counts() {
     // Untargeted: image 0 to class 3 and image 1 to class 2, both at 0.1.

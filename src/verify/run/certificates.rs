@@ -1,11 +1,11 @@
-//! Certificates drawn at random, computed again with their own noise: a radius, a count or a bound that
-//! was raised comes out as it was.
+//! Certificates and accuracies under corruptions, drawn at random and computed again, the former with their
+//! own noise: a radius, a count or a bound that was raised comes out as it was.
 
 use super::{Subject, Verification};
 use crate::bench::again;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::work::Rows;
+use crate::work::{self, Rows};
 
 /// Computes some certificates of the job again.
 pub(super) fn verify(
@@ -16,7 +16,8 @@ pub(super) fn verify(
     let Subject { job, network, data, settings, stop, .. } = *subject;
     let Some(task) = again::task(job, network, data.data.as_ref())? else { return Ok(()) };
     let texts = rows.untimed();
-    let images = rows.images();
+    let (images, sizes) = (rows.images(), rows.sizes());
+    let by_image = work::of(&job.work)?.by_image();
     let mut chosen: Vec<usize> = (0..images.len()).collect();
     let order = |number: &usize| {
         sha256(format!("{} {} {}", settings.seed, job.key, images[*number].0).as_bytes())
@@ -28,13 +29,16 @@ pub(super) fn verify(
             return Err(Error::Interrupted);
         }
         let idx = images[number].0;
-        let again = task.again(network, &|images| data.read(images), idx)?;
+        let again = task.again(network, &|images| data.read(images), (idx, sizes[number]))?;
         let Some(again) = again else { continue };
-        found.certificates += 1;
+        let (count, row, what) = match by_image {
+            true => (&mut found.certificates, format!("image {idx}"), "certificate"),
+            false => (&mut found.corruptions, format!("row {}", number + 1), "accuracy"),
+        };
+        *count += 1;
         if again != texts[number] {
-            let problem =
-                format!("its certificate comes out otherwise: {} is {again}", texts[number]);
-            found.find(format!("{}: image {idx}", job.id), problem);
+            let problem = format!("its {what} comes out otherwise: {} is {again}", texts[number]);
+            found.find(format!("{}: {row}", job.id), problem);
         }
     }
     Ok(())

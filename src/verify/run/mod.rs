@@ -27,7 +27,7 @@ use crate::work::{self, AttackRow, Keyed, Rows};
 pub struct Settings {
     /// Only what the folder's own files say: no network is asked and no image is read.
     pub files_only: bool,
-    /// Certificates of each job that are computed again.
+    /// Certificates, or accuracies under a corruption, of each job that are computed again.
     pub certificates: usize,
     /// Seed of the choice of these.
     pub seed: u64,
@@ -69,8 +69,10 @@ pub struct Verification {
     pub clean: usize,
     /// Saved adversarial images that were asked again.
     pub adversarial: usize,
-    /// Certificates, and accuracies under a corruption, that were computed again.
+    /// Certificates that were computed again.
     pub certificates: usize,
+    /// Accuracies under a corruption at a severity that were computed again.
+    pub corruptions: usize,
     /// What is wrong; nothing, if the folder claims what is true.
     pub findings: Vec<Finding>,
 }

@@ -71,6 +71,10 @@ fn resolve(
     if entry.attack != "patch-suite" {
         return single(entry, seed, randomness, shape);
     }
+    if entry.label.is_some() {
+        let remedy = "leave label out: each of its attacks has its own name";
+        return Err(Error::setting("attack patch-suite", "has no use for a label", remedy));
+    }
     if let Some(name) = entry.parameters.keys().find(|k| !PATCH_SUITE.contains(&k.as_str())) {
         return Err(Error::unknown("attack of patch-suite", name, PATCH_SUITE));
     }

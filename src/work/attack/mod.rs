@@ -146,6 +146,7 @@ impl Kind for Attack {
             PerImage {
                 column: format!("robust {}", goal::title(&work.threat, eps, work.fact("goal"))),
                 share: true,
+                lists: false,
                 values: aimed.map(|(key, row)| (key.clone(), value(row))).collect(),
             }
         };

@@ -24,6 +24,9 @@ pub struct WorstCase {
     pub robust: Option<Proportion>,
     /// These images.
     pub images: Option<ImageSet>,
+    /// These images and those left out: what every finished attack covers.
+    #[serde(skip)]
+    pub covered: Option<ImageSet>,
     /// Images of the finished attacks that are not among them, because their label is the target.
     pub left_out: usize,
     /// What the finished attacks say of the images that only some of them cover.
@@ -114,6 +117,7 @@ pub(crate) fn worst_case(
             .collect(),
         robust: share(&common),
         images: ImageSet::of(&common.difference(&left_out).copied().collect()),
+        covered: ImageSet::of(&common),
         left_out: common.intersection(&left_out).count(),
         beyond: beyond.flatten(),
     })

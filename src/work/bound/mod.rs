@@ -128,6 +128,7 @@ impl Kind for Bound {
             PerImage {
                 column: format!("verified {}", format::title(&work.threat, Some(*eps))),
                 share: true,
+                lists: false,
                 values: rows.iter().map(|(key, row)| (key.clone(), value(row))).collect(),
             }
         };

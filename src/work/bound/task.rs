@@ -23,7 +23,7 @@ impl Task for BoundTask {
         &self,
         network: &FrozenNetwork,
         images: &dyn Fn(&[u64]) -> Result<Batch>,
-        idx: u64,
+        (idx, _): (u64, usize),
     ) -> Result<Option<String>> {
         let (batch, mut text) = (images(&[idx])?, None);
         bound_batch(network, &batch, &self.0, &|| false, &mut |row| {

@@ -20,11 +20,12 @@ use super::job::Job;
 use super::kind::{Kind, Listed, Settings};
 use super::method::Method;
 use super::outcome::{KindColumn, KindResult as _, Outcome};
+use super::per_image::{PerImage, Value};
 use super::rows::{Keyed, Rows};
 use crate::digest::sha256;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::Work;
-use crate::results::{Sheet, format};
+use crate::results::{Sheet, distinct, format};
 
 /// Name of the kind.
 const NAME: &str = "corruption";
@@ -84,6 +85,11 @@ impl Kind for Corruption {
     }
 
     fn read(&self, entry: &Entry) -> Result<Box<dyn Settings>> {
+        let none = |only: &toml::Value| only.as_array().is_some_and(|names| names.is_empty());
+        if entry.0.get("only").is_some_and(none) {
+            let remedy = "name corruptions, or leave `only` out to measure all fifteen";
+            return Err(Error::setting("corruption: only", "the list is empty", remedy));
+        }
         Ok(Box::new(entry.read::<CorruptionEntry>("corruption")?))
     }
 
@@ -94,11 +100,13 @@ impl Kind for Corruption {
             _ => spec.split_once("/CORRUPTION/SEVERITY,")?,
         };
         let (preprocessing, ids) = rest.split_once(',').map_or((rest, None), |(p, i)| (p, Some(i)));
+        let names = work.fact("only");
         let entry = CorruptionEntry {
             folder: folder.into(),
             preprocessing: (!preprocessing.is_empty()).then(|| preprocessing.to_owned()),
             ids: ids.map(PathBuf::from),
             first: work.fact("first").parse().ok(),
+            only: names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
             ..CorruptionEntry::default()
         };
         Some(entry.into())
@@ -108,11 +116,33 @@ impl Kind for Corruption {
         "csv"
     }
 
+    fn extend(&self, known: &mut Work, new: &Work) -> bool {
+        let first = |work: &Work| work.fact("first").parse().unwrap_or(usize::MAX);
+        let (had, wanted) = (first(known), first(new));
+        let before = known.facts.clone();
+        known.facts.clone_from(&new.facts);
+        if had > wanted {
+            known.facts.remove("first");
+            known.facts.extend(before.get_key_value("first").map(|(k, v)| (k.clone(), v.clone())));
+        }
+        if let Some(names) = before.get("only") {
+            let all = names.split(',').chain(new.fact("only").split(','));
+            known.facts.insert("only".into(), distinct(all).join(","));
+        }
+        wanted > had
+    }
+
+    fn once(&self) -> &'static str {
+        "write one entry for both, with the larger `first` and all names in `only`"
+    }
+
     fn essence(&self, work: &Work) -> Work {
         let mut work = work.clone().labelled("");
-        // Rows name their images; where these lie, and what errors are compared with, is nothing to them.
-        work.facts.remove("data");
-        work.facts.remove("baseline");
+        // Rows name their corruption and their images; how many these are, where they lie, and what errors
+        // are compared with, is nothing to them.
+        for told in ["data", "only", "first", "baseline"] {
+            work.facts.remove(told);
+        }
         work
     }
 
@@ -170,5 +200,28 @@ impl Kind for Corruption {
     fn summary(&self, entrant: &Entrant) -> Vec<(&'static str, serde_json::Value)> {
         let all: Vec<_> = entrant.results::<CorruptionResult>().collect();
         vec![("corruptions", serde_json::to_value(all).unwrap_or_default())]
+    }
+
+    fn per_image(&self, _: &Work, rows: &dyn Rows, _: &[f64]) -> Vec<PerImage> {
+        let Some(rows) = Keyed::<CorruptionRow>::of(rows) else { return Vec::new() };
+        let column = |column: String, of: &dyn Fn(&CorruptionRow) -> bool| PerImage {
+            column,
+            share: false,
+            lists: true,
+            values: rows
+                .iter()
+                .filter(|(_, row)| of(row))
+                .map(|(key, row)| {
+                    let value = Value { idx: row.idx, label: 0, value: row.accuracy() };
+                    (key.clone(), value)
+                })
+                .collect(),
+        };
+        let mut sorted: Vec<&CorruptionRow> = rows.rows.iter().collect();
+        sorted.sort_by_key(|row| row.idx);
+        let names = distinct(sorted.iter().map(|row| &row.corruption));
+        let each =
+            names.iter().map(|name| column((*name).clone(), &|row| row.corruption == **name));
+        std::iter::once(column("mean accuracy".into(), &|_| true)).chain(each).collect()
     }
 }

@@ -1,6 +1,8 @@
 //! Accuracy under common corruptions, summed up: per corruption and severity, their mean, and the mean
 //! corruption error relative to a baseline network (Hendrycks and Dietterich 2019, section 4.1).
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::SEVERITIES;
@@ -19,6 +21,8 @@ pub struct CorruptionResult {
     pub data: String,
     /// Images of each corruption and severity.
     pub images: usize,
+    /// The most images of any of them: more than [`Self::images`] if only some have grown.
+    pub most_images: usize,
     /// Corruptions and severities measured.
     pub done: usize,
     /// Those to be measured.
@@ -51,12 +55,17 @@ impl CorruptionResult {
     /// The corruptions `method` of the network `model`, summed up; `None` if they were not measured.
     pub(crate) fn of(method: &Method<'_>, model: usize) -> Option<Self> {
         let pool: Pool<'_, CorruptionRow> = Pool::of(&method.jobs, model)?;
-        let rows = pool.weakest();
+        let rows = largest(pool.weakest());
         let own = method.jobs.iter().filter(|job| job.model == model);
         let baseline = own.map(|job| job.work.fact("baseline")).find(|name| !name.is_empty());
         let base = method.jobs.iter().find(|job| Some(&*job.model_name) == baseline);
         let base = base.and_then(|job| Pool::of(&method.jobs, job.model));
-        let base = base.map_or(Vec::new(), |pool: Pool<'_, CorruptionRow>| whole(&pool.weakest()));
+        let base = base.map_or(Vec::new(), |pool: Pool<'_, CorruptionRow>| largest(pool.weakest()));
+        // Errors are relative over the same images only.
+        let same = |row: &&CorruptionRow| {
+            rows.iter().any(|own| own.idx == row.idx && own.image == row.image)
+        };
+        let base = whole(&base.into_iter().filter(same).collect::<Vec<_>>());
         let mut corruptions = whole(&rows);
         for own in &mut corruptions {
             let of = base.iter().find(|base| base.corruption == own.corruption);
@@ -64,7 +73,10 @@ impl CorruptionResult {
                 .filter(|of| of.accuracy < 1.0)
                 .map(|of| (1.0 - own.accuracy) / (1.0 - of.accuracy));
         }
-        let (done, all) = pool.progress;
+        let (done, all) = match pool.finished() {
+            true => (rows.len(), rows.len()),
+            false => pool.progress,
+        };
         let finished = done >= all && !corruptions.is_empty();
         let errors: Option<Vec<f64>> = corruptions.iter().map(|c| c.error).collect();
         let accuracies: Vec<f64> = corruptions.iter().map(|c| c.accuracy).collect();
@@ -72,6 +84,7 @@ impl CorruptionResult {
             label: method.work.label.clone(),
             data: method.work.fact("data").to_owned(),
             images: rows.iter().map(|row| row.images).min().unwrap_or(0),
+            most_images: rows.iter().map(|row| row.images).max().unwrap_or(0),
             done,
             all,
             accuracy: finished.then(|| mean(&accuracies)),
@@ -86,6 +99,18 @@ impl CorruptionResult {
         let all: Vec<f64> = self.corruptions.iter().map(|c| c.severities[severity - 1]).collect();
         self.accuracy.map(|_| mean(&all))
     }
+}
+
+/// For each corruption and severity the row about the most images; of several, the one that claims least.
+fn largest(rows: Vec<&CorruptionRow>) -> Vec<&CorruptionRow> {
+    let mut best: BTreeMap<u64, &CorruptionRow> = BTreeMap::new();
+    for row in rows {
+        let known = best.entry(row.idx).or_insert(row);
+        if (row.images, known.correct) > (known.images, row.correct) {
+            *known = row;
+        }
+    }
+    best.into_values().collect()
 }
 
 /// The corruptions that have every severity.

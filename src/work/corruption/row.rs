@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::SEVERITIES;
 use crate::record::Row;
 
-/// How many images of one corruption and severity are classified correctly.
+/// How many images of one corruption and severity are classified correctly. A table that has grown has
+/// several rows of one; the last, over the most images, holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CorruptionRow {
@@ -37,6 +38,10 @@ impl Row for CorruptionRow {
 
     fn label(&self) -> u32 {
         0
+    }
+
+    fn images(&self) -> usize {
+        self.images
     }
 
     fn untimed(&self) -> Self {

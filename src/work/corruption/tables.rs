@@ -33,15 +33,28 @@ fn finished<'a>(entrants: &[&'a Entrant]) -> Vec<(&'a Entrant, &'a CorruptionRes
 pub(super) fn reading(entrants: &[&Entrant]) -> Vec<String> {
     let results = finished(entrants);
     let mut lines = Vec::new();
-    let extents = distinct(results.iter().map(|(_, r)| (&*r.label, r.corruptions.len(), r.images)));
-    let several = distinct(extents.iter().map(|(_, count, images)| (*count, *images))).len() > 1;
-    for (label, count, images) in extents.iter().take(if several { usize::MAX } else { 1 }) {
-        let title = if several { label } else { "Corruptions" };
+    let extent = |r: &CorruptionResult| (r.corruptions.len(), r.images, r.most_images);
+    let extents = distinct(results.iter().map(|(_, result)| extent(result)));
+    for of @ (count, images, most) in &extents {
+        let own = (0..results.len()).filter(|at| extent(results[*at].1) == *of);
+        let title = match extents.len() {
+            1 => "Corruptions".to_owned(),
+            _ => own.map(|at| title(&results, at)).collect::<Vec<_>>().join("; "),
+        };
         let corruptions = if *count == 1 { "corruption" } else { "corruptions" };
+        let images =
+            if images == most { images.to_string() } else { format!("{images} to {most}") };
         lines.push(format!(
             "{title}: mean accuracy over {count} {corruptions} at {SEVERITIES} severities, \
              {images} images each."
         ));
+    }
+    if extents.len() > 1 {
+        lines.push(
+            "Accuracies under corruptions over different images cannot be compared: run the smaller ones \
+             again with a larger -n (in a suite: first), which adds to them."
+                .into(),
+        );
     }
     let baselines = distinct(
         results.iter().filter_map(|(_, r)| r.baseline.as_ref().filter(|_| r.mce.is_some())),

@@ -170,6 +170,7 @@ impl Kind for Patch {
         vec![PerImage {
             column: format!("certified {}", work.threat),
             share: true,
+            lists: false,
             values: rows.iter().map(|(key, row)| (key.clone(), value(row))).collect(),
         }]
     }

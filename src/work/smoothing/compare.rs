@@ -42,6 +42,7 @@ fn certified(norm: &str, rows: &[(ImageKey, Value)], radii: &[f64]) -> Vec<PerIm
     let column = |at: &f64| PerImage {
         column: format!("certified {norm} {}", format::eps(*at)),
         share: true,
+        lists: false,
         values: rows
             .iter()
             .map(|(key, row)| {
@@ -52,6 +53,7 @@ fn certified(norm: &str, rows: &[(ImageKey, Value)], radii: &[f64]) -> Vec<PerIm
     let radius = PerImage {
         column: format!("average {norm} radius"),
         share: false,
+        lists: false,
         values: rows
             .iter()
             .map(|(key, row)| (key.clone(), Value { value: row.value.max(0.0), ..*row }))

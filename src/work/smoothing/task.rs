@@ -30,7 +30,7 @@ impl Task for SmoothingTask {
         &self,
         network: &FrozenNetwork,
         images: &dyn Fn(&[u64]) -> Result<Batch>,
-        idx: u64,
+        (idx, _): (u64, usize),
     ) -> Result<Option<String>> {
         let (batch, keeper, mut text) = (images(&[idx])?, &mut Forget, None);
         certify_batch(network, &batch, &self.0, SAMPLES_PER_PASS, keeper, &|| false, &mut |row| {
