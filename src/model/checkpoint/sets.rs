@@ -1,7 +1,8 @@
 //! Which part of a checkpoint is the network. A training script saves whatever it likes around its
 //! weights: epochs, optimiser states, a running average of the weights. A set of weights is a dict
 //! whose keys are strings and whose values are tensors, and the name it is saved under says what it
-//! is for. In a list or tuple, such as `(epoch, state_dict)`, its name is its place.
+//! is for. In a list or tuple, such as `(epoch, state_dict)`, its name is its place, which says nothing: there
+//! its keys have to be those of layers.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -67,22 +68,29 @@ impl Search<'_> {
         for (key, child) in heap.dict(parent).unwrap_or_default() {
             let Some(key) = heap.text(*key).filter(|key| key.len() <= KEY) else { continue };
             if !["optim", "sched"].iter().any(|part| key.contains(part)) {
-                self.enter(*child, path, key, depth);
+                self.enter(*child, path, key, depth, |_, _| true);
             }
         }
         for (place, child) in heap.items(parent).unwrap_or_default().iter().enumerate() {
-            self.enter(*child, path, &place.to_string(), depth);
+            self.enter(*child, path, &place.to_string(), depth, names_layers);
         }
     }
 
-    /// Goes on with what `parent`, whose name is `path`, holds under `key`.
-    fn enter(&mut self, child: Value, path: &str, key: &str, depth: usize) {
+    /// Goes on with `child`, which what is called `path` holds under `key`; it may be a set if `right` says so.
+    fn enter(
+        &mut self,
+        child: Value,
+        path: &str,
+        key: &str,
+        depth: usize,
+        right: fn(&Heap, Value) -> bool,
+    ) {
         let holds = self.heap.dict(child).is_some() || self.heap.items(child).is_some();
         if !holds || self.visited.contains(&child) || self.found.len() >= MOST {
             return;
         }
         let name = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-        if self.is_set(child) {
+        if self.is_set(child) && right(self.heap, child) {
             self.found.push(candidate(self.heap, child, name));
         } else {
             self.visit(child, &name, depth - 1);
@@ -100,6 +108,12 @@ impl Search<'_> {
             tensors > 0 && 2 * tensors >= pairs.len() && pairs.iter().all(|(key, _)| is_key(*key))
         })
     }
+}
+
+/// Whether some key of the dict `value` is that of a layer's weight, `fc.weight`.
+fn names_layers(heap: &Heap, value: Value) -> bool {
+    let pairs = heap.dict(value).unwrap_or_default();
+    pairs.iter().any(|(key, _)| heap.text(*key).is_some_and(|key| key.contains('.')))
 }
 
 /// The set of weights in the dict `value`.

@@ -231,6 +231,10 @@ fn sets_in_lists_and_tuples_are_found_by_their_places() {
         assert_eq!((checkpoint.sets.len(), set.name.as_str()), (1, name));
         assert_eq!(set.tensors["w.weight"].to_vec1::<f32>().unwrap(), [6.0, 7.0]);
     }
+    // A batch of images, say.
+    let p = Pickle::new().raw(b"](}").text("images").tensor(("1", 2), 0, &[2], &[1]).raw(b"se");
+    let error = words(&read_bytes(&zip(p.stop(), storages())).unwrap_err());
+    assert!(error.contains("no state dict found: the file holds a list"), "{error}");
     let two = set(one(Pickle::new().raw(b"(")), "0").raw(b"t").stop();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("two.pt");
