@@ -39,8 +39,8 @@ impl Measured {
         let others: Vec<&str> =
             ALL.iter().map(|(name, _)| *name).filter(|name| *name != usual).collect();
         let text = format!(
-            "names and shapes do not tell the activation; {usual} is assumed (activation={} says \
-             another)",
+            "names and shapes do not tell the activation; {usual} is assumed, and --arch \
+             NAME:{NAME}=VALUE says another, which may be {}",
             others.join(", ")
         );
         self.doubt(NAME, text)

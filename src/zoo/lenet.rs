@@ -60,19 +60,16 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
         Measured::new(size(head, 0)?, parameters).of_images([channels, pixels, pixels]);
     if either {
         let (here, there) = ("28 x 28 pixels with two zeros around them", "32 x 32 without");
-        let (assumed, other) = if padded { (here, there) } else { (there, here) };
-        let correction = match padded {
-            true => format!("padded=false and the input shape {channels},32,32"),
-            false => format!("padded=true and the input shape {channels},28,28"),
-        };
+        let (assumed, other, side) = if padded { (here, there, 32) } else { (there, here, 28) };
         let text = format!(
-            "the shapes fit images of {here} and of {there}; {assumed} are assumed \
-             ({correction} say {other})"
+            "the shapes fit images of {here} and of {there}; {assumed} are assumed, and --arch \
+             lenet:padded={}:input_shape={channels},{side},{side} says {other}",
+            !padded
         );
         measured = measured.doubt("padded", text);
     }
-    let text = "names and shapes do not tell how it pools; maxima are assumed (average_pool=true \
-                says averages)";
+    let text = "names and shapes do not tell how it pools; maxima are assumed, and --arch \
+                lenet:average_pool=true says averages";
     Some(measured.doubt("average_pool", text).assume_activation("relu"))
 }
 

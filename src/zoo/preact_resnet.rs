@@ -53,6 +53,8 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
         ("width", keys.size("conv1.weight", 0)?.into()),
         ("activated_shortcut", norm.into()),
         ("norm_before_head", norm.into()),
+        // Nearly all that is published in this form has ReLU, so this is no doubt.
+        activation::by_default("relu"),
     ];
     let assumed = if norm {
         "the activated input is assumed, as usual with a norm before the head"
@@ -62,7 +64,7 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     let text =
         format!("names and shapes do not tell what the shortcut convolutions read; {assumed}");
     let measured = Measured::new(keys.size("linear.weight", 0)?, parameters);
-    Some(measured.doubt("activated_shortcut", text).assume_activation("relu"))
+    Some(measured.doubt("activated_shortcut", text))
 }
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {

@@ -48,9 +48,27 @@ pub(super) const VGG: Architecture = Architecture {
     ..Architecture::FIXED
 };
 
-/// What the convolutions tell: their numbers and channels per stage, channels of the images, whether there
-/// are norms.
-fn measure_stages(keys: &Keys<'_>) -> Option<([(&'static str, Value); 3], [usize; 3])> {
+/// What the convolutions tell.
+struct Stages {
+    /// Their numbers and channels per stage, and whether there are norms.
+    parameters: [(&'static str, Value); 3],
+    /// Channels of the images.
+    channels: usize,
+    /// Channels of the last stage.
+    width: usize,
+    /// How many times smaller the images end than they begin.
+    smaller: usize,
+}
+
+impl Stages {
+    /// The shape of images of which `features` numbers are left.
+    fn image(&self, features: usize) -> Option<[usize; 3]> {
+        let side = features.checked_div(self.width)?.isqrt().checked_mul(self.smaller)?;
+        Some([self.channels, side, side])
+    }
+}
+
+fn measure_stages(keys: &Keys<'_>) -> Option<Stages> {
     let width = |place: usize| match keys.shape(&format!("features.{place}.weight"))? {
         [width, _, 3, 3] => Some(*width),
         _ => None,
@@ -75,36 +93,33 @@ fn measure_stages(keys: &Keys<'_>) -> Option<([(&'static str, Value); 3], [usize
             break;
         }
     }
-    let (channels, last) = (keys.size("features.0.weight", 1)?, widths[widths.len() - 1]);
-    let halvings = 1_usize.checked_shl(u32::try_from(blocks.len()).ok()?)?;
+    let (channels, width) = (keys.size("features.0.weight", 1)?, widths[widths.len() - 1]);
+    let smaller = 1_usize.checked_shl(u32::try_from(blocks.len()).ok()?)?;
     let parameters =
         [("blocks", blocks.into()), ("widths", widths.into()), ("batch_norm", batch_norm.into())];
-    Some((parameters, [channels, last, halvings]))
-}
-
-/// The shape of images of which `features` numbers in `width` channels are left.
-fn image(features: usize, [channels, width, halvings]: [usize; 3]) -> Option<[usize; 3]> {
-    let side = features.checked_div(width)?.isqrt().checked_mul(halvings)?;
-    Some([channels, side, side])
+    Some(Stages { parameters, channels, width, smaller })
 }
 
 fn measure_cifar(keys: &Keys<'_>) -> Option<Measured> {
-    let (parameters, sizes) = measure_stages(keys)?;
+    let stages = measure_stages(keys)?;
     let [classes, features] = [0, 1].map(|axis| keys.size("classifier.weight", axis));
-    Some(Measured::new(classes?, parameters).of_images(image(features?, sizes)?))
+    let image = stages.image(features?)?;
+    Some(Measured::new(classes?, stages.parameters).of_images(image))
 }
 
 fn measure(keys: &Keys<'_>) -> Option<Measured> {
-    let ([blocks, widths, batch_norm], sizes) = measure_stages(keys)?;
+    let stages = measure_stages(keys)?;
     let timm_names = keys.has("pre_logits.fc1.weight");
     let [first, _, head] = names(timm_names);
     let first = keys.shape(&format!("{first}.weight"))?;
     let (hidden, features) =
         (*first.first()?, first[1..].iter().try_fold(1, |n: usize, side| n.checked_mul(*side))?);
+    let image = stages.image(features)?;
+    let [blocks, widths, batch_norm] = stages.parameters;
     let parameters =
         [blocks, widths, batch_norm, ("hidden", hidden.into()), ("timm_names", timm_names.into())];
     let classes = keys.size(&format!("{head}.weight"), 0)?;
-    Some(Measured::new(classes, parameters).of_images(image(features, sizes)?))
+    Some(Measured::new(classes, parameters).of_images(image))
 }
 
 /// What the fully connected layers are called.

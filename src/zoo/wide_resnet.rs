@@ -68,8 +68,10 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
         ("widen_factor", widen_factor.into()),
         ("cosine_head", (!keys.has("fc.bias")).into()),
         ("per_image_standardisation", false.into()),
+        // Nearly all that is published in this form has ReLU, so this is no doubt.
+        activation::by_default("relu"),
     ];
-    Some(Measured::new(keys.size("fc.weight", 0)?, parameters).assume_activation("relu"))
+    Some(Measured::new(keys.size("fc.weight", 0)?, parameters))
 }
 
 /// Depth and widening factor.
