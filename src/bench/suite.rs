@@ -97,7 +97,7 @@ pub struct ModelEntry {
     /// Name in tables; otherwise the one in the file.
     #[serde(default)]
     pub name: Option<String>,
-    /// Architecture, for weights that do not say it.
+    /// Architecture, for weights that do not say it: `NAME[:PARAMETER=VALUE]...`.
     #[serde(default)]
     pub arch: Option<String>,
     /// The network returns probabilities and is to be attacked as it is.

@@ -9,8 +9,8 @@ use candle_core::Tensor;
 use super::exit;
 use crate::error::{Error, Result};
 use crate::hub;
-use crate::model::{ModelCard, checkpoint, file};
-use crate::zoo::{self, Normalisation, Recognised, Value};
+use crate::model::{ModelCard, checkpoint, file, timm};
+use crate::zoo::{self, Named, Normalisation, Recognised, Value};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// The model file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Architecture; otherwise the one whose keys and shapes fit
+    /// Architecture, NAME[:PARAMETER=VALUE]...; otherwise the one whose keys and shapes fit
     #[arg(long)]
     arch: Option<String>,
     /// A size or choice of the architecture, such as activated_shortcut=true; may be repeated.
@@ -53,14 +53,19 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
+    let described = match args.arch {
+        Some(_) => None,
+        None => timm::expected(&args.checkpoint)?,
+    };
     let mut set = checkpoint::read_set(&hub::local(&args.checkpoint)?, args.set.as_deref())?;
     for warning in &set.warnings {
         eprintln!("warning: {}: {warning}", args.checkpoint.display());
     }
     let stored = zoo::take_normalisation(&mut set.tensors)?;
-    let mut found = match &args.arch {
-        Some(name) => named(name, &set.tensors, stored.as_ref())?,
-        None => recognised(args, &set.tensors, stored.as_ref())?,
+    let mut found = match (&args.arch, &described) {
+        (Some(name), _) => name.parse::<Named>()?.recognise(&set.tensors, stored.as_ref()),
+        (None, Some(described)) => described.recognise(&set.tensors, stored.as_ref())?,
+        (None, None) => recognised(args, &set.tensors, stored.as_ref())?,
     };
     args.correct(&mut found)?;
     found.program(&set.tensors).map_err(|error| match error {
@@ -71,6 +76,9 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     })?;
     for doubt in &found.doubts {
         eprintln!("not sure: {}", doubt.text);
+    }
+    if let Some(described) = described {
+        eprintln!("{}", described.advice());
     }
     let Recognised { architecture, plan, .. } = found;
     set.tensors
@@ -102,20 +110,6 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 fn describe(name: &str, card: &ModelCard) -> String {
     let parameters = card.parameters.iter().map(|(name, value)| format!(", {name} {value}"));
     std::iter::once(name.to_string()).chain(parameters).collect()
-}
-
-/// The architecture that the user named, with what the weights tell about it.
-fn named(
-    name: &str,
-    tensors: &BTreeMap<String, Tensor>,
-    stored: Option<&Normalisation>,
-) -> Result<Recognised> {
-    let architecture = zoo::find(name)?;
-    Ok(architecture.recognise(tensors, stored).unwrap_or_else(|| Recognised {
-        architecture,
-        plan: architecture.plan(),
-        doubts: Vec::new(),
-    }))
 }
 
 /// The only architecture that fits.

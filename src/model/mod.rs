@@ -9,6 +9,7 @@ mod ensemble;
 pub mod file;
 mod frozen;
 mod prediction;
+pub(crate) mod timm;
 
 pub use candle::CandleClassifier;
 pub use card::{CARD_VERSION, ModelCard};
