@@ -122,7 +122,7 @@ fn damaged(place: &str, problem: String) -> Error {
 /// The architecture here, with what its weights do not tell.
 fn named(name: &str) -> Option<Named> {
     let of = |architecture: &str| architecture.parse::<Named>().ok();
-    let sides = |rest: &str, sides: &[&str]| sides.contains(&rest);
+    let among = |rest: &str, known: &[&str]| known.contains(&rest);
     let sized = |name: &str, sizes: &[&'static str]| {
         let (size, rest) = name.split_once('_')?;
         sizes.contains(&size).then(|| rest.to_owned())
@@ -132,10 +132,10 @@ fn named(name: &str) -> Option<Named> {
     }
     if let Some(rest) = name.strip_prefix("vgg") {
         let depth = rest.strip_suffix("_bn").unwrap_or(rest);
-        return sides(depth, &["11", "13", "16", "19"]).then(|| of("imagenet-vgg"))?;
+        return among(depth, &["11", "13", "16", "19"]).then(|| of("imagenet-vgg"))?;
     }
     if let Some(depth) = name.strip_prefix("densenet") {
-        return sides(depth, &["121", "161", "169", "201"]).then(|| of("imagenet-densenet"))?;
+        return among(depth, &["121", "161", "169", "201"]).then(|| of("imagenet-densenet"))?;
     }
     if let Some(size) = name.strip_prefix("convnext_") {
         let known = ["tiny", "small", "base", "large", "xlarge"];
@@ -144,30 +144,22 @@ fn named(name: &str) -> Option<Named> {
     if let Some(rest) = name.strip_prefix("vit_") {
         let rest = sized(rest, &["tiny", "small", "base", "large"])?;
         let (patch, side) = rest.strip_prefix("patch")?.split_once('_')?;
-        let fits = sides(patch, &["8", "16", "32"]) && sides(side, &["224", "384"]);
+        let fits = among(patch, &["8", "16", "32"]) && among(side, &["224", "384"]);
         return fits.then(|| of("vit"))?;
     }
     if let Some(rest) = name.strip_prefix("deit_") {
         let rest = sized(rest, &["tiny", "small", "base"])?;
-        return sides(&rest, &["patch16_224", "patch16_384"]).then(|| of("vit"))?;
+        return among(&rest, &["patch16_224", "patch16_384"]).then(|| of("vit"))?;
     }
     if let Some(rest) = name.strip_prefix("swin_") {
         let rest = sized(rest, &["tiny", "small", "base", "large"])?;
         let known = ["patch4_window7_224", "patch4_window12_384"];
-        return sides(&rest, &known).then(|| of("swin"))?;
+        return among(&rest, &known).then(|| of("swin"))?;
     }
-    // xcit_small_12_p16_224
-    let (size, rest) = name.strip_prefix("xcit_")?.split_once('_')?;
-    let heads = match size {
-        "small" | "medium" => 8,
-        "large" => 16,
-        _ => return None,
-    };
-    let (depth, rest) = rest.split_once('_')?;
-    let (patch, side) = rest.strip_prefix('p')?.split_once('_')?;
-    let fits =
-        sides(depth, &["12", "24"]) && sides(patch, &["8", "16"]) && sides(side, &["224", "384"]);
-    fits.then(|| of(&format!("xcit:heads={heads}:patch={patch}")))?
+    // For patches of 8 pixels timm has one convolution fewer in front, and XCiT-N has a norm fewer.
+    let rest = sized(name.strip_prefix("xcit_")?, &["tiny", "small", "medium", "large"])?;
+    let known = ["12_p16_224", "12_p16_384", "24_p16_224", "24_p16_384"];
+    among(&rest, &known).then(|| of("xcit:patch=16"))?
 }
 
 /// Those with a 7 x 7 convolution in front and nothing but the usual blocks.
@@ -300,7 +292,7 @@ mod tests {
         ] {
             assert_eq!(named(name).unwrap().architecture.name, architecture, "{name}");
         }
-        assert_eq!(named("xcit_large_24_p8_384").unwrap().parameters["heads"], 16.into());
+        assert_eq!(named("xcit_large_24_p16_384").unwrap().parameters["patch"], 16.into());
         for name in [
             "",
             "efficientnet_b0",
@@ -317,6 +309,7 @@ mod tests {
             "swinv2_tiny_window8_256",
             "swin_s3_tiny_224",
             "xcit_nano_12_p16_224",
+            "xcit_small_12_p8_224",
         ] {
             assert!(named(name).is_none(), "{name}");
         }
