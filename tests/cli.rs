@@ -165,6 +165,33 @@ fn convert_says_what_it_is_not_sure_of() {
     assert!(said.contains("(preact-resnet-18, activated_shortcut true, width 4)"), "{said}");
 }
 
+/// The names and shapes of this network are the same with every activation.
+#[test]
+fn an_activation_is_doubted_until_it_is_named() {
+    let sandbox = Sandbox::new();
+    let sizes = [("depth", "10"), ("widen_factor", "1")];
+    let said = converted(&sandbox, "dm-wide-resnet", &sizes, &[]);
+    assert!(said.contains("silu is assumed, and --arch NAME:activation=VALUE says"), "{said}");
+    let told = ["--arch", "dm-wide-resnet:activation=relu"];
+    let said = converted(&sandbox, "dm-wide-resnet", &sizes, &told);
+    assert!(!said.contains("activation is"), "{said}");
+    assert!(said.contains("(dm-wide-resnet, activation relu, depth 10, widen_factor 1)"), "{said}");
+    let inspect = |file, arch| sandbox.run(&["inspect", file, "--arch", arch]);
+    let ran = inspect("plain.safetensors", "dm-wide-resnet:activation=gelu");
+    assert!(ran.stdout.contains("parameter     activation gelu\n"), "{}", ran.all());
+    assert!(ran.stdout.contains("gelu\n") && !ran.stdout.contains("silu"), "{}", ran.all());
+    // The user's word goes before the card's.
+    let ran = inspect("model.safetensors", "dm-wide-resnet:activation=silu");
+    assert!(ran.stdout.contains("silu") && !ran.stdout.contains("relu"), "{}", ran.all());
+    let ran = inspect("plain.safetensors", "dm-wide-resnet:activation=swish");
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    assert!(
+        ran.stderr.contains("activation: is swish, has to be one of relu, silu"),
+        "{}",
+        ran.all()
+    );
+}
+
 #[test]
 fn a_checkpoint_becomes_a_model_file() {
     let sandbox = Sandbox::new();

@@ -106,7 +106,7 @@ pub struct ModelEntry {
     /// Name in tables; otherwise the one in the file.
     #[serde(default)]
     pub name: Option<String>,
-    /// Architecture, for weights that do not say it.
+    /// Architecture, for weights that do not say it: `NAME[:PARAMETER=VALUE]...`.
     #[serde(default)]
     pub arch: Option<String>,
     /// What an image is for an ONNX network: `{ layout = "nhwc", range = 255, mean = [..], std = [..], shape =

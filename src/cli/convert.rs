@@ -11,8 +11,8 @@ use super::onnx::Onnx;
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::model::file::Declared;
-use crate::model::{ModelCard, checkpoint, file, onnx};
-use crate::zoo::{self, Normalisation, Recognised, Value};
+use crate::model::{ModelCard, checkpoint, file, onnx, timm};
+use crate::zoo::{self, Named, Normalisation, Recognised, Value};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -21,7 +21,7 @@ pub(super) struct Args {
     /// The model file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Architecture; otherwise the one whose keys and shapes fit
+    /// Architecture, NAME[:PARAMETER=VALUE]...; otherwise the one whose keys and shapes fit
     #[arg(long)]
     arch: Option<String>,
     /// A size or choice of the architecture, such as activated_shortcut=true; may be repeated.
@@ -57,18 +57,22 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let local = hub::local(&args.checkpoint)?;
-    if onnx::is_onnx(&local) {
-        return args.graph(&local);
+    if onnx::is_onnx(&args.checkpoint) {
+        return args.graph(&hub::local(&args.checkpoint)?);
     }
-    let mut set = checkpoint::read_set(&local, args.set.as_deref())?;
+    let described = match args.arch {
+        Some(_) => None,
+        None => timm::expected(&args.checkpoint)?,
+    };
+    let mut set = checkpoint::read_set(&hub::local(&args.checkpoint)?, args.set.as_deref())?;
     for warning in &set.warnings {
         eprintln!("warning: {}: {warning}", args.checkpoint.display());
     }
     let stored = zoo::take_normalisation(&mut set.tensors)?;
-    let mut found = match &args.arch {
-        Some(name) => named(name, &set.tensors, stored.as_ref())?,
-        None => recognised(args, &set.tensors, stored.as_ref())?,
+    let mut found = match (&args.arch, &described) {
+        (Some(name), _) => name.parse::<Named>()?.recognise(&set.tensors, stored.as_ref()),
+        (None, Some(described)) => described.recognise(&set.tensors, stored.as_ref())?,
+        (None, None) => recognised(args, &set.tensors, stored.as_ref())?,
     };
     args.correct(&mut found)?;
     found.program(&set.tensors).map_err(|error| match error {
@@ -79,6 +83,9 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     })?;
     for doubt in &found.doubts {
         eprintln!("not sure: {}", doubt.text);
+    }
+    if let Some(described) = described {
+        eprintln!("{}", described.advice());
     }
     let Recognised { architecture, plan, .. } = found;
     set.tensors
@@ -92,20 +99,6 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 fn describe(card: &ModelCard) -> String {
     let parameters = card.parameters.iter().map(|(name, value)| format!(", {name} {value}"));
     std::iter::once(card.architecture.clone()).chain(parameters).collect()
-}
-
-/// The architecture that the user named, with what the weights tell about it.
-fn named(
-    name: &str,
-    tensors: &BTreeMap<String, Tensor>,
-    stored: Option<&Normalisation>,
-) -> Result<Recognised> {
-    let architecture = zoo::find(name)?;
-    Ok(architecture.recognise(tensors, stored).unwrap_or_else(|| Recognised {
-        architecture,
-        plan: architecture.plan(),
-        doubts: Vec::new(),
-    }))
 }
 
 /// The only architecture that fits.

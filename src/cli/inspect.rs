@@ -12,7 +12,8 @@ use crate::model::file::{Declared, load};
 pub(super) struct Args {
     /// Model file, ONNX file or checkpoint, or hf:OWNER/NAME[@REVISION][/FILE]
     model: PathBuf,
-    /// Architecture, for weights that do not say it
+    /// Architecture, for weights that do not say it: NAME[:PARAMETER=VALUE]..., such as
+    /// dm-wide-resnet:activation=relu
     #[arg(long)]
     arch: Option<String>,
     /// Print the card as JSON

@@ -14,7 +14,8 @@ pub(super) struct Model {
     /// several times, the ensemble of these
     #[arg(short = 'm', long = "model", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Architecture, for weights that do not say it
+    /// Architecture, for weights that do not say it: NAME[:PARAMETER=VALUE]..., such as
+    /// dm-wide-resnet:activation=relu
     #[arg(long)]
     arch: Option<String>,
     /// What an ensemble averages [default: logits]

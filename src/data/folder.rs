@@ -34,12 +34,12 @@ pub(super) struct Folder {
     pub(super) info: DataInfo,
     /// Image file and class.
     pub(super) files: Vec<(PathBuf, u32)>,
-    preprocessing: Option<&'static Preprocessing>,
+    preprocessing: Option<Preprocessing>,
 }
 
 impl Folder {
     /// The images below `root`: all of one size, or of any if there is a preprocessing.
-    pub(super) fn open(root: &Path, preprocessing: Option<&'static Preprocessing>) -> Result<Self> {
+    pub(super) fn open(root: &Path, preprocessing: Option<Preprocessing>) -> Result<Self> {
         let classes: Vec<_> = entries(root)?.into_iter().filter(|entry| entry.is_dir()).collect();
         let (mut files, mut ignored, mut names) = (Vec::new(), Vec::new(), String::new());
         for (class, folder) in classes.iter().enumerate() {
@@ -60,11 +60,11 @@ impl Folder {
             let (count, first) = (ignored.len(), first.display());
             tracing::warn!("{count} entries that are not png or jpeg are left out, {first} first");
         }
-        let shape = match preprocessing {
+        let shape = match &preprocessing {
             None => common_shape(&files)?,
             Some(preprocessing) => {
                 // Other inputs of the network are another data set.
-                names += preprocessing.name;
+                names += &preprocessing.name;
                 [3, preprocessing.side(), preprocessing.side()]
             }
         };
@@ -90,7 +90,7 @@ impl Folder {
 
     fn decode(&self, index: usize, out: &mut [f32]) -> Result<()> {
         let path = &self.files[index].0;
-        match self.preprocessing {
+        match &self.preprocessing {
             None => Picture::open(path)?.decode(self.info.shape, CHANGED, out),
             Some(preprocessing) => Picture::open(path)?.prepare(preprocessing, out),
         }

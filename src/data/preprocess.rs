@@ -1,23 +1,24 @@
 //! How images of any size come to the size that a network takes, under the names that RobustBench gives
-//! these steps. Resizing and cropping are torchvision's, so that published accuracies can be repeated.
+//! these steps, and names of the same form for other sizes. Resizing and cropping are torchvision's, so that published accuracies can be repeated.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::resize::{Filter, Image};
 use crate::error::{Error, Result};
 
 /// Steps from a decoded image to the input of a network.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Preprocessing {
     /// Name in a specification.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     resize: Resize,
     filter: Filter,
     /// Side of the square cut out of the middle, 0 for none.
     crop: usize,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Resize {
     None,
     /// The shorter side to this length, the other in proportion.
@@ -26,36 +27,49 @@ enum Resize {
     Both(usize),
 }
 
-/// All that can be named.
+/// The longest side that an image is brought to.
+const LONGEST: usize = 4096;
+
+/// Those with names of their own; [`find`] knows the form of more.
 pub(super) const ALL: &[Preprocessing] = &[
     Preprocessing {
-        name: "Res256Crop224",
+        name: Cow::Borrowed("Res256Crop224"),
         resize: Resize::Shorter(256),
         filter: Filter::Bilinear,
         crop: 224,
     },
     Preprocessing {
-        name: "BicubicRes256Crop224",
+        name: Cow::Borrowed("BicubicRes256Crop224"),
         resize: Resize::Shorter(256),
         filter: Filter::Bicubic,
         crop: 224,
     },
     // RobustBench has no name for this one, which it takes from timm's settings of XCiT.
     Preprocessing {
-        name: "BicubicRes224Crop224",
+        name: Cow::Borrowed("BicubicRes224Crop224"),
         resize: Resize::Shorter(224),
         filter: Filter::Bicubic,
         crop: 224,
     },
-    Preprocessing { name: "Res224", resize: Resize::Both(224), filter: Filter::Bilinear, crop: 0 },
-    Preprocessing { name: "Crop288", resize: Resize::None, filter: Filter::Bilinear, crop: 288 },
+    Preprocessing {
+        name: Cow::Borrowed("Res224"),
+        resize: Resize::Both(224),
+        filter: Filter::Bilinear,
+        crop: 0,
+    },
+    Preprocessing {
+        name: Cow::Borrowed("Crop288"),
+        resize: Resize::None,
+        filter: Filter::Bilinear,
+        crop: 288,
+    },
 ];
 
 /// Splits `PATH[,PREPROCESSING]`. A comma inside the name of a path that exists does not separate.
 ///
 /// # Errors
 /// If there is no such preprocessing.
-pub(super) fn split(spec: &str) -> Result<(&Path, Option<&'static Preprocessing>)> {
+pub(super) fn split(spec: &str) -> Result<(&Path, Option<Preprocessing>)> {
     match spec.rsplit_once(',') {
         Some((path, name)) if !Path::new(spec).exists() => Ok((path.as_ref(), Some(find(name)?))),
         _ => Ok((spec.as_ref(), None)),
@@ -66,10 +80,28 @@ pub(super) fn split(spec: &str) -> Result<(&Path, Option<&'static Preprocessing>
 ///
 /// # Errors
 /// If there is none.
-pub(super) fn find(name: &str) -> Result<&'static Preprocessing> {
-    ALL.iter()
-        .find(|p| p.name == name)
-        .ok_or_else(|| Error::unknown("preprocessing", name, ALL.iter().map(|p| p.name)))
+pub(super) fn find(name: &str) -> Result<Preprocessing> {
+    let known = ALL.iter().find(|p| p.name == name).cloned();
+    known.or_else(|| of_form(name)).ok_or_else(|| {
+        let known = ALL.iter().map(|p| p.name.to_string());
+        let form = "[Bicubic]Res{N}Crop{M} for other sizes, N at least M".to_owned();
+        Error::unknown("preprocessing", name, known.chain([form]))
+    })
+}
+
+/// `[Bicubic]Res{N}Crop{M}`: the shorter side to N pixels, then M x M pixels in the middle.
+fn of_form(name: &str) -> Option<Preprocessing> {
+    let (filter, rest) = match name.strip_prefix("Bicubic") {
+        Some(rest) => (Filter::Bicubic, rest),
+        None => (Filter::Bilinear, name),
+    };
+    let (side, crop) = rest.strip_prefix("Res")?.split_once("Crop")?;
+    let (side, crop) = (side.parse().ok()?, crop.parse().ok()?);
+    let fits = (1..=LONGEST).contains(&side) && (1..=side).contains(&crop);
+    // Another spelling of the numbers would be another name of the same images.
+    let is_usual = rest == format!("Res{side}Crop{crop}");
+    let resize = Resize::Shorter(side);
+    (fits && is_usual).then(|| Preprocessing { name: name.to_owned().into(), resize, filter, crop })
 }
 
 impl Preprocessing {
@@ -172,7 +204,7 @@ mod tests {
     #[test]
     fn every_name_gives_its_square() {
         for preprocessing in ALL {
-            assert_eq!(find(preprocessing.name).unwrap(), preprocessing);
+            assert_eq!(find(&preprocessing.name).unwrap(), *preprocessing);
             for (width, height) in [(300, 400), (17, 9), (1, 1)] {
                 let bytes = vec![77; 3 * width * height];
                 let image = preprocessing.apply(Image { width, height, bytes });
@@ -181,6 +213,13 @@ mod tests {
                 assert_eq!(image.bytes.len(), 3 * side * side);
             }
         }
-        assert!(find("Res224Crop256").is_err());
+        for name in
+            ["Res224Crop256", "Res0224Crop224", "Res224Crop0", "Res9999Crop224", "Res+9Crop9"]
+        {
+            assert!(find(name).is_err(), "{name}");
+        }
+        let other = find("BicubicRes235Crop224").unwrap();
+        assert_eq!((other.resized(470, 500), other.side()), ((235, 250), 224));
+        assert_eq!(other.filter, Filter::Bicubic);
     }
 }

@@ -31,6 +31,25 @@ pub(crate) fn local(path: &Path) -> Result<PathBuf> {
     }
 }
 
+/// The file of this name in the folder of `path`, which may not be there, or in its repository and revision.
+/// `None` if `path` begins like a reference and is none.
+///
+/// # Errors
+/// As [`fetch`].
+pub(crate) fn beside(path: &Path, file: &str) -> Result<Option<PathBuf>> {
+    match path.to_str().map(|text| Reference::parse(text, Kind::Model)) {
+        Some(Ok(Some(reference))) => fetch(&reference.beside(file)).map(Some),
+        Some(Err(_)) => Ok(None),
+        _ => Ok(Some(path.with_file_name(file))),
+    }
+}
+
+/// Whose repository `path` refers to, if it does.
+pub(crate) fn owner(path: &Path) -> Option<String> {
+    let reference = path.to_str().and_then(|text| Reference::parse(text, Kind::Model).ok());
+    Some(reference.flatten()?.owner().to_owned())
+}
+
 /// What a model at `path` is called for want of a better name: the file stem, or the name of the repository,
 /// whose file is often just `model`.
 pub(crate) fn stem(path: &Path) -> String {

@@ -91,6 +91,16 @@ impl Reference {
         }
     }
 
+    /// Another file of the repository, at its root.
+    pub(super) fn beside(&self, file: &str) -> Self {
+        Self { file: Some(file.to_owned()), sha256: None, ..self.clone() }
+    }
+
+    /// Whose repository it is.
+    pub(super) fn owner(&self) -> &str {
+        self.repository.split_once('/').map_or("", |(owner, _)| owner)
+    }
+
     /// Name of the repository, without its owner.
     pub(super) fn name(&self) -> &str {
         self.repository.split_once('/').map_or(self.repository.as_str(), |(_, name)| name)

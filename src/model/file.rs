@@ -8,12 +8,12 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 
 use super::card::{CARD_VERSION, ModelCard};
-use super::{FrozenNetwork, ModelInfo, onnx};
+use super::{FrozenNetwork, ModelInfo, onnx, timm};
 use crate::digest::{Hash, sha256};
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::onnx::Form;
-use crate::zoo::{self, Architecture, Stored};
+use crate::zoo::{self, Named, Recognised, Stored};
 
 /// Key of the card in the safetensors metadata.
 const CARD_KEY: &str = "epsball";
@@ -23,22 +23,26 @@ const CARD_KEY: &str = "epsball";
 pub struct Declared {
     /// Name in tables; otherwise the card's, the repository's or the file stem.
     pub name: Option<String>,
-    /// Architecture, needed for plain weights.
+    /// Architecture, needed for plain weights: `NAME[:PARAMETER=VALUE]...`, see [`zoo::Named`].
     pub architecture: Option<String>,
     /// What an image is for an ONNX network.
     pub onnx: Form,
 }
 
-/// Reads a model file or an ONNX file: the network and the card that describes it. It may be one of the Hugging Face
-/// Hub, `hf:OWNER/NAME[@REVISION][/FILE][#SHA256]`, which is fetched first.
+/// Reads a model file or an ONNX file: the network and the card that describes it. It may be one of the Hugging
+/// Face Hub, `hf:OWNER/NAME[@REVISION][/FILE][#SHA256]`, which is fetched first; of weights of timm without a card,
+/// `config.json` beside them says what they are.
 ///
 /// # Errors
 /// If the file cannot be fetched or read, is not safetensors, has no card and no architecture was
 /// declared, or its weights do not fit the architecture.
 pub fn load(path: &Path, declared: &Declared) -> Result<(FrozenNetwork, ModelCard)> {
+    if declared.architecture.is_none() {
+        timm::expected(path)?;
+    }
     let file = hub::local(path)?;
     let bytes = std::fs::read(&file).map_err(Error::io("read", &file))?;
-    build(&file, &bytes, declared, hub::stem(path))
+    build(&file, &bytes, declared, path)
 }
 
 /// [`load`] for a file that is already in memory; `path` is its name in errors.
@@ -50,18 +54,18 @@ pub fn load_bytes(
     bytes: &[u8],
     declared: &Declared,
 ) -> Result<(FrozenNetwork, ModelCard)> {
-    build(path, bytes, declared, hub::stem(path))
+    build(path, bytes, declared, path)
 }
 
-/// The network; `stem` is its name if nothing else says one.
+/// The network; `origin` is the path or reference that the user named.
 fn build(
     path: &Path,
     bytes: &[u8],
     declared: &Declared,
-    stem: String,
+    origin: &Path,
 ) -> Result<(FrozenNetwork, ModelCard)> {
     if onnx::is_onnx(path) {
-        let (tensors, mut card) = onnx::read(path, bytes, declared, &stem)?;
+        let (tensors, mut card) = onnx::read(path, bytes, declared, &hub::stem(origin))?;
         if let Some(name) = &declared.name {
             card.name.clone_from(name);
         }
@@ -70,18 +74,30 @@ fn build(
     }
     let (stored, mut tensors) = read_tensors(path, bytes)?;
     onnx::only_onnx(&declared.onnx, stored.as_ref()).map_err(|error| name_file(error, path))?;
-    let mut card = match (&declared.architecture, stored) {
-        (Some(name), Some(card)) if card.architecture == *name => card,
-        (Some(name), _) => card_of_weights(path, stem, zoo::find(name)?, &mut tensors)?,
+    let named = declared.architecture.as_ref().map(|text| text.parse::<Named>()).transpose()?;
+    let mut card = match (named, stored) {
+        (Some(named), Some(card)) if card.architecture == named.architecture.name => {
+            corrected(card, named)
+        }
+        (Some(named), _) => {
+            let normalisation = zoo::take_normalisation(&mut tensors)?;
+            card_of(path, origin, named.recognise(&tensors, normalisation.as_ref()))
+        }
         (None, Some(card)) => card,
         (None, None) => {
-            let names = zoo::ALL.iter().map(|a| a.name).collect::<Vec<_>>().join(", ");
-            return Err(Error::file(
-                path,
-                "metadata",
-                "the file does not say which architecture its weights belong to",
-                format!("name it with --arch (known: {names})"),
-            ));
+            let Some(described) = timm::beside(origin)? else {
+                let names = zoo::ALL.iter().map(|a| a.name).collect::<Vec<_>>().join(", ");
+                return Err(Error::file(
+                    path,
+                    "metadata",
+                    "the file does not say which architecture its weights belong to",
+                    format!("name it with --arch (known: {names})"),
+                ));
+            };
+            let normalisation = zoo::take_normalisation(&mut tensors)?;
+            let found = described.recognise(&tensors, normalisation.as_ref())?;
+            tracing::warn!("{}", described.advice());
+            card_of(path, origin, found)
         }
     };
     if let Some(name) = &declared.name {
@@ -122,21 +138,21 @@ fn of_graph(
     }
 }
 
-/// A card for plain weights of this architecture, its parameters measured from their shapes.
-fn card_of_weights(
-    path: &Path,
-    name: String,
-    architecture: &'static Architecture,
-    tensors: &mut BTreeMap<String, Tensor>,
-) -> Result<ModelCard> {
-    let normalisation = zoo::take_normalisation(tensors)?;
-    let Some(found) = architecture.recognise(tensors, normalisation.as_ref()) else {
-        return Ok(ModelCard::new(name, architecture));
-    };
+/// The card of a file, with what the user says before it.
+fn corrected(mut card: ModelCard, named: Named) -> ModelCard {
+    card.input_shape = named.input_shape.unwrap_or(card.input_shape);
+    card.parameters.extend(named.parameters);
+    let defaults = named.architecture.parameters();
+    card.parameters.retain(|name, value| defaults.get(name) != Some(value));
+    card
+}
+
+/// A card for plain weights that were read as this.
+fn card_of(path: &Path, origin: &Path, found: Recognised) -> ModelCard {
     for doubt in &found.doubts {
         tracing::warn!("{}: {}", path.display(), doubt.text);
     }
-    Ok(ModelCard::of_plan(name, found.architecture, found.plan))
+    ModelCard::of_plan(hub::stem(origin), found.architecture, found.plan)
 }
 
 /// Writes weights with their card, replacing the file at once when it is complete.

@@ -10,6 +10,7 @@ pub mod file;
 mod frozen;
 pub mod onnx;
 mod prediction;
+pub(crate) mod timm;
 
 pub use candle::CandleClassifier;
 pub use card::{CARD_VERSION, ModelCard};

@@ -137,6 +137,14 @@ impl Heap {
         }
     }
 
+    /// The items of the tuple or list behind `value`, if it is one.
+    pub(crate) fn items(&self, value: Value) -> Option<&[Value]> {
+        match self.get(value) {
+            Some(Object::Tuple(items) | Object::List(items)) => Some(items),
+            _ => None,
+        }
+    }
+
     /// The pairs of the dict behind `value`, if it is one.
     pub(crate) fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
         match self.get(value) {

@@ -1,25 +1,26 @@
-//! Wide ResNet in the form of Gowal et al. (2020): SiLU instead of ReLU, and convolutions of stride 2
-//! that are padded on the right and at the bottom only. With mean-centred feature sparsification it is
+//! Wide ResNet in the form of Gowal et al. (2020): a choice of activations, mostly SiLU, and convolutions
+//! of stride 2 that are padded on the right and at the bottom only. With mean-centred feature sparsification it is
 //! the MeanSparse form (Amini et al., 2024); robust architectures of other widths and with
 //! squeeze-excitation (Peng et al., BMVC 2023) have the same body.
 
 use super::constants::CIFAR10;
 use super::wide_resnet::blocks_per_stage;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
 use crate::error::Result;
-use crate::nn::{Conv2d, Layer, MeanSparse, gate, global_avg_pool, relu, seq, sigmoid, silu, sum};
+use crate::nn::{Conv2d, Layer, MeanSparse, gate, global_avg_pool, relu, seq, sigmoid, sum};
 use crate::ops::conv2d::Padding;
 
 /// Of any depth and width.
 pub(super) const DM_WIDE_RESNET: Architecture = Architecture {
     name: "dm-wide-resnet",
     family: "dm-wide-resnet",
-    about: "Wide ResNet with SiLU and one-sided padding for CIFAR",
+    about: "Wide ResNet with SiLU or ReLU and one-sided padding for CIFAR",
     normalisation: Some(CIFAR10),
     parameters: &[
         ("depth", Value::Number(28)),
         ("widen_factor", Value::Number(10)),
         ("mean_sparse", Value::Flag(false)),
+        activation::by_default("silu"),
     ],
     measure: Some(measure),
     // Counters of the passes in which the statistics of the sparsification were taken.
@@ -43,6 +44,7 @@ pub(super) const DM_WRN_70_16: Architecture = Architecture {
         ("depth", Value::Number(70)),
         ("widen_factor", Value::Number(16)),
         ("mean_sparse", Value::Flag(false)),
+        activation::by_default("silu"),
     ],
     ..DM_WIDE_RESNET
 };
@@ -65,7 +67,7 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
         ("widen_factor", (widths[0] / STEM).into()),
         ("mean_sparse", keys.has("meansparse_end.threshold").into()),
     ];
-    Some(Measured::new(keys.size("logits.weight", 0)?, parameters))
+    Some(Measured::new(keys.size("logits.weight", 0)?, parameters).assume_activation("silu"))
 }
 
 /// Blocks and channels per stage.
@@ -85,6 +87,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         widths: &[width, 2 * width, 4 * width],
         mean_sparse: plan.flag("mean_sparse")?,
         squeeze: false,
+        activation: activation::of(plan)?,
     };
     body.build(w, plan)
 }
@@ -101,6 +104,8 @@ pub(super) struct Body<'a> {
     pub(super) mean_sparse: bool,
     /// Squeeze-excitation at the end of every residual branch.
     pub(super) squeeze: bool,
+    /// Makes an activation.
+    pub(super) activation: fn() -> Layer,
 }
 
 impl Body<'_> {
@@ -147,7 +152,7 @@ impl Body<'_> {
         Ok(layers)
     }
 
-    /// Norm, sparsification and SiLU.
+    /// Norm, sparsification and activation.
     fn activate(
         &self,
         w: &mut Weights<'_>,
@@ -159,7 +164,7 @@ impl Body<'_> {
         if self.mean_sparse {
             layers.push(mean_sparse(&mut w.at(sparse), channels)?);
         }
-        layers.push(silu());
+        layers.push((self.activation)());
         Ok(layers)
     }
 }

@@ -2,13 +2,17 @@
 //! one file here and one line in [`ALL`]; its keys are those of the published checkpoints.
 
 mod abc_cnn_a;
+mod activation;
 mod card_resnet;
 mod cifar_resnet;
 mod constants;
 mod convnext;
+mod densenet;
 mod digits;
 mod dm_preact_resnet;
 mod dm_wide_resnet;
+mod lenet;
+mod named;
 mod parameters;
 mod preact_resnet;
 mod pretrained_ensemble;
@@ -24,11 +28,13 @@ mod robust_wide_resnet;
 mod swin;
 mod trades_cnn;
 mod transformer;
+mod vgg;
 mod vit;
 mod weights;
 mod wide_resnet;
 mod xcit;
 
+pub use named::Named;
 pub use parameters::{Parameters, Value};
 pub use recognise::{Doubt, Keys, Measured, Recognised, candidates, recognise, take_normalisation};
 pub use weights::{Fresh, Source, Stored, Weights};
@@ -113,8 +119,11 @@ pub const ALL: &[Architecture] = &[
     digits::CNN,
     digits::MLP,
     trades_cnn::SMALL_CNN,
-    cifar_resnet::RESNET20_A,
+    lenet::LENET,
     abc_cnn_a::CNN_A,
+    abc_cnn_a::CIFAR_CNN_A,
+    cifar_resnet::RESNET_A,
+    cifar_resnet::RESNET20_A,
     preact_resnet::PREACT_RESNET18,
     preact_resnet::PREACT_RESNET18_V2,
     resnet_cifar::RESNET,
@@ -139,6 +148,10 @@ pub const ALL: &[Architecture] = &[
     ra_wide_resnet::RA_WIDE_RESNET,
     pssilu_wide_resnet::PSSILU_WIDE_RESNET,
     resnext_cifar::RESNEXT29,
+    vgg::CIFAR_VGG,
+    vgg::VGG,
+    densenet::CIFAR_DENSENET,
+    densenet::DENSENET,
     card_resnet::LRR_RESNET18,
     card_resnet::WIDE_PREACT_RESNET,
     pretrained_ensemble::PRETRAINED_ENSEMBLE,

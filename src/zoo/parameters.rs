@@ -26,6 +26,8 @@ pub enum Value {
     Number(usize),
     /// One number per stage.
     List(Cow<'static, [usize]>),
+    /// One of several by its name, such as an activation.
+    Word(Cow<'static, str>),
 }
 
 /// Values by name.
@@ -34,6 +36,11 @@ pub type Parameters = BTreeMap<String, Value>;
 /// A list of numbers, for the tables of defaults.
 pub(super) const fn list(numbers: &'static [usize]) -> Value {
     Value::List(Cow::Borrowed(numbers))
+}
+
+/// A name, for the tables of defaults.
+pub(super) const fn word(name: &'static str) -> Value {
+    Value::Word(Cow::Borrowed(name))
 }
 
 impl From<bool> for Value {
@@ -54,6 +61,12 @@ impl From<Vec<usize>> for Value {
     }
 }
 
+impl From<&'static str> for Value {
+    fn from(name: &'static str) -> Self {
+        word(name)
+    }
+}
+
 impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -63,6 +76,7 @@ impl std::fmt::Display for Value {
                 let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
                 write!(f, "{}", numbers.join(","))
             }
+            Self::Word(name) => f.write_str(name),
         }
     }
 }
@@ -70,7 +84,7 @@ impl std::fmt::Display for Value {
 impl std::str::FromStr for Value {
     type Err = Error;
 
-    /// `true`, `28` or `3,4,6,3`.
+    /// `true`, `28`, `3,4,6,3` or `relu`.
     fn from_str(text: &str) -> Result<Self> {
         if let Ok(flag) = text.parse() {
             return Ok(Self::Flag(flag));
@@ -78,9 +92,13 @@ impl std::str::FromStr for Value {
         if let Ok(number) = text.parse() {
             return Ok(Self::Number(number));
         }
+        if text.starts_with(|c: char| c.is_ascii_lowercase()) && !text.contains(',') {
+            return Ok(Self::Word(text.to_owned().into()));
+        }
         let numbers: Result<Vec<usize>, _> = text.split(',').map(|n| n.trim().parse()).collect();
         numbers.map(Self::from).map_err(|_| {
-            let problem = format!("`{text}` is neither true, false, a number nor a list of them");
+            let problem =
+                format!("`{text}` is neither true, false, a number, a list of them nor a name");
             Error::setting("parameter", problem, "write for example depth=28 or blocks=3,4,6,3")
         })
     }
@@ -127,6 +145,26 @@ pub(super) fn flag(parameters: &Parameters, name: &str) -> Result<bool> {
     }
 }
 
+/// Which of `names` the word `name` is.
+///
+/// # Errors
+/// If there is none or it is another one; the error lists them.
+pub(super) fn choice<T: Copy>(
+    parameters: &Parameters,
+    name: &str,
+    names: &[(&str, T)],
+) -> Result<T> {
+    let found = parameters.get(name);
+    let known = match found {
+        Some(Value::Word(word)) => names.iter().find(|(known, _)| word == known),
+        _ => None,
+    };
+    known.map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = names.iter().map(|(known, _)| *known).collect();
+        misfit(name, found, format!("has to be one of {}", known.join(", ")))
+    })
+}
+
 fn misfit(name: &str, found: Option<&Value>, problem: String) -> Error {
     let found = found.map_or_else(|| "is missing".into(), |value| format!("is {value}"));
     Error::setting(
@@ -142,13 +180,17 @@ mod tests {
 
     #[test]
     fn text_and_json_keep_the_value() {
-        for (text, json) in [("true", "true"), ("28", "28"), ("3,4,6,3", "[3,4,6,3]")] {
+        for (text, json) in
+            [("true", "true"), ("28", "28"), ("3,4,6,3", "[3,4,6,3]"), ("relu", "\"relu\"")]
+        {
             let value: Value = text.parse().unwrap();
             assert_eq!(value.to_string(), text);
             assert_eq!(serde_json::to_string(&value).unwrap(), json);
             assert_eq!(serde_json::from_str::<Value>(json).unwrap(), value);
         }
-        assert!("deep".parse::<Value>().is_err());
+        for text in ["", "-3", "3,deep", "deep,3", "1e3"] {
+            assert!(text.parse::<Value>().is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -160,6 +202,9 @@ mod tests {
         }
         parameters.insert("blocks".into(), vec![3; 17].into());
         assert!(numbers(&parameters, "blocks").is_err());
+        parameters.insert("pool".into(), "median".into());
+        let error = choice(&parameters, "pool", &[("max", 1), ("average", 2)]).unwrap_err();
+        assert_eq!(error.to_string(), "parameter pool: is median, has to be one of max, average");
         let error = flag(&parameters, "cosine_head").unwrap_err().to_string();
         assert_eq!(error, "parameter cosine_head: is missing, has to be true or false");
     }

@@ -1,12 +1,12 @@
 //! The pre-activation ResNet-18 for CIFAR (He et al., ECCV 2016) in the forms that are published with
 //! adversarial training: the shortcut convolution reads the block's input, or the input after its
-//! first norm and ReLU; and there may be a norm before the head. The names of the weights do not tell
-//! the first from the second.
+//! first norm and activation; and there may be a norm before the head. The names of the weights do not tell
+//! the first from the second, nor the activation, which Pang et al. (ICLR 2021) varied.
 
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
 use crate::error::Result;
-use crate::nn::{Layer, global_avg_pool, relu, seq, sum};
+use crate::nn::{Layer, global_avg_pool, seq, sum};
 
 /// The shortcut reads the block's input; no norm before the head.
 pub(super) const PREACT_RESNET18: Architecture = Architecture {
@@ -18,6 +18,7 @@ pub(super) const PREACT_RESNET18: Architecture = Architecture {
         ("width", Value::Number(64)),
         ("activated_shortcut", Value::Flag(false)),
         ("norm_before_head", Value::Flag(false)),
+        activation::by_default("relu"),
     ],
     measure: Some(measure),
     build,
@@ -33,6 +34,7 @@ pub(super) const PREACT_RESNET18_V2: Architecture = Architecture {
         ("width", Value::Number(64)),
         ("activated_shortcut", Value::Flag(true)),
         ("norm_before_head", Value::Flag(true)),
+        activation::by_default("relu"),
     ],
     ..PREACT_RESNET18
 };
@@ -51,6 +53,8 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
         ("width", keys.size("conv1.weight", 0)?.into()),
         ("activated_shortcut", norm.into()),
         ("norm_before_head", norm.into()),
+        // Nearly all that is published in this form has ReLU, so this is no doubt.
+        activation::by_default("relu"),
     ];
     let assumed = if norm {
         "the activated input is assumed, as usual with a norm before the head"
@@ -65,7 +69,7 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
     let width = plan.number("width")?;
-    let activated = plan.flag("activated_shortcut")?;
+    let (activated, act) = (plan.flag("activated_shortcut")?, activation::of(plan)?);
     let mut layers = vec![w.conv("conv1", width, plan.input_shape[0], 3)?.padding(1).layer()];
     let mut inputs = width;
     for (stage, blocks) in plan.numbers("blocks")?.iter().enumerate() {
@@ -73,12 +77,12 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         for index in 0..*blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let mut at = w.at(format_args!("layer{}.{index}", stage + 1));
-            layers.extend(block(&mut at, inputs, outputs, stride, activated)?);
+            layers.extend(block(&mut at, [inputs, outputs], stride, activated, act)?);
             inputs = outputs;
         }
     }
     if plan.flag("norm_before_head")? {
-        layers.extend([w.batch_norm("bn", inputs)?, relu()]);
+        layers.extend([w.batch_norm("bn", inputs)?, act()]);
     }
     layers.extend([global_avg_pool(), w.linear("linear", plan.classes, inputs)?]);
     Ok(layers)
@@ -86,16 +90,16 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
 
 fn block(
     w: &mut Weights<'_>,
-    inputs: usize,
-    outputs: usize,
+    [inputs, outputs]: [usize; 2],
     stride: usize,
     activated: bool,
+    act: fn() -> Layer,
 ) -> Result<Vec<Layer>> {
-    let activate = [w.batch_norm("bn1", inputs)?, relu()];
+    let activate = [w.batch_norm("bn1", inputs)?, act()];
     let mut residual = vec![
         w.conv("conv1", outputs, inputs, 3)?.stride(stride).padding(1).layer(),
         w.batch_norm("bn2", outputs)?,
-        relu(),
+        act(),
         w.conv("conv2", outputs, outputs, 3)?.padding(1).layer(),
     ];
     if stride == 1 && inputs == outputs {
@@ -104,8 +108,8 @@ fn block(
     }
     let shortcut = w.conv("shortcut.0", outputs, inputs, 1)?.stride(stride).layer();
     if activated {
-        let [norm, relu] = activate;
-        return Ok(vec![norm, relu, sum([seq(residual), shortcut])]);
+        let [norm, act] = activate;
+        return Ok(vec![norm, act, sum([seq(residual), shortcut])]);
     }
     residual.splice(0..0, activate);
     Ok(vec![sum([seq(residual), shortcut])])

@@ -1,10 +1,10 @@
-//! RaWideResNet (Peng et al., BMVC 2023): the Wide ResNet with SiLU of [`super::dm_wide_resnet`] with
+//! RaWideResNet (Peng et al., BMVC 2023): the Wide ResNet of [`super::dm_wide_resnet`] with
 //! stages of free depth and width and squeeze-excitation; with MeanSparse too.
 
 use super::constants::CIFAR10;
 use super::dm_wide_resnet::{Body, DM_WIDE_RESNET, measure_stages};
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
 use crate::error::Result;
 use crate::nn::Layer;
 
@@ -19,6 +19,7 @@ pub(super) const RA_WIDE_RESNET: Architecture = Architecture {
         ("blocks", list(&[30, 31, 10])),
         ("widths", list(&[216, 432, 864])),
         ("mean_sparse", Value::Flag(false)),
+        activation::by_default("silu"),
     ],
     measure: Some(measure),
     unused: DM_WIDE_RESNET.unused,
@@ -38,7 +39,7 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
         ("widths", widths.into()),
         ("mean_sparse", keys.has("meansparse_end.threshold").into()),
     ];
-    Some(Measured::new(keys.size("logits.weight", 0)?, parameters))
+    Some(Measured::new(keys.size("logits.weight", 0)?, parameters).assume_activation("silu"))
 }
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
@@ -48,6 +49,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         widths: plan.numbers("widths")?,
         mean_sparse: plan.flag("mean_sparse")?,
         squeeze: true,
+        activation: activation::of(plan)?,
     };
     body.build(w, plan)
 }

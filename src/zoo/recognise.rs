@@ -177,7 +177,7 @@ impl Architecture {
         let Some(measure) = self.measure else {
             let mut plan = self.plan();
             plan.normalisation = normalisation.cloned().or(plan.normalisation);
-            let architecture = find_in_family(self.family, &plan.parameters)?;
+            let architecture = find_in_family(self.family, &plan.parameters, None)?;
             return Some(Recognised { architecture, plan, doubts: Vec::new() });
         };
         let Measured { mut parameters, classes, input_shape, mut doubts } =
@@ -191,8 +191,11 @@ impl Architecture {
                 }
             }
         }
-        let architecture = find_in_family(self.family, &parameters)?;
-        let usual = architecture.normalisation.map(|usual| for_classes(usual, classes).into());
+        let architecture = find_in_family(self.family, &parameters, input_shape)?;
+        let input_shape = input_shape.unwrap_or(architecture.input_shape);
+        // Grey images are no images of the data set that the constants are of.
+        let usual = architecture.normalisation.filter(|(mean, _)| mean.len() == input_shape[0]);
+        let usual = usual.map(|usual| for_classes(usual, classes).into());
         if normalisation.is_none() {
             let assumed = usual.as_ref().map_or("none is assumed".into(), |n: &Normalisation| {
                 format!("mean {:?} and std {:?} are assumed", n.mean, n.std)
@@ -201,7 +204,7 @@ impl Architecture {
             doubts.push(Doubt { about: "normalisation", text });
         }
         let plan = Plan {
-            input_shape: input_shape.unwrap_or(architecture.input_shape),
+            input_shape,
             classes,
             normalisation: normalisation.cloned().or(usual),
             parameters,
@@ -210,9 +213,17 @@ impl Architecture {
     }
 }
 
-/// The member of a family with these parameters, or the one of the family's own name.
-fn find_in_family(family: &str, parameters: &Parameters) -> Option<&'static Architecture> {
+/// The member of a family with these parameters and for images of this shape, if it is known, or the one of
+/// the family's own name.
+fn find_in_family(
+    family: &str,
+    parameters: &Parameters,
+    shape: Option<[usize; 3]>,
+) -> Option<&'static Architecture> {
     let members = || ALL.iter().filter(|a| a.family == family);
-    let exact = members().find(|a| a.name != family && a.parameters() == *parameters);
+    let is_it = |a: &&Architecture| {
+        a.parameters() == *parameters && shape.is_none_or(|shape| shape == a.input_shape)
+    };
+    let exact = members().filter(|a| a.name != family).find(is_it);
     exact.or_else(|| members().find(|a| a.name == family))
 }

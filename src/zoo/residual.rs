@@ -57,7 +57,11 @@ impl Stages<'_> {
     }
 }
 
-fn basic(w: &mut Weights<'_>, [inputs, outputs]: [usize; 2], stride: usize) -> Result<Layer> {
+pub(super) fn basic(
+    w: &mut Weights<'_>,
+    [inputs, outputs]: [usize; 2],
+    stride: usize,
+) -> Result<Layer> {
     Ok(seq([
         w.conv("conv1", outputs, inputs, 3)?.stride(stride).padding(1).layer(),
         w.batch_norm("bn1", outputs)?,

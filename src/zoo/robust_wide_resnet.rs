@@ -1,12 +1,12 @@
 //! Wide ResNets whose stages have their own depths and widths: WRN-34-R (Huang et al., NeurIPS 2021)
-//! with the blocks of [`super::wide_resnet`], and WRN-A4 (Huang et al., CVPR 2023) with SiLU and a
+//! with the blocks of [`super::wide_resnet`], and WRN-A4 (Huang et al., CVPR 2023) mostly with SiLU, and a
 //! shortcut convolution wherever the size changes.
 
 use super::constants::CIFAR10;
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, wide_resnet};
+use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation, wide_resnet};
 use crate::error::Result;
-use crate::nn::{Layer, global_avg_pool, relu, silu};
+use crate::nn::{Layer, global_avg_pool, relu};
 
 /// WRN-34-R unless the sizes say otherwise.
 pub(super) const WRN_34_R: Architecture = Architecture {
@@ -20,7 +20,7 @@ pub(super) const WRN_34_R: Architecture = Architecture {
     ],
     measure: Some(|keys| measure(keys, "bn1.weight")),
     build: |w, plan| {
-        let (mut layers, features) = stages(w, plan, "convShortcut", &relu)?;
+        let (mut layers, features) = stages(w, plan, "convShortcut", relu)?;
         layers.extend([w.batch_norm("bn1", features)?, relu(), global_avg_pool()]);
         layers.push(w.linear("fc", plan.classes, features)?);
         Ok(layers)
@@ -38,11 +38,13 @@ pub(super) const WRN_A4: Architecture = Architecture {
         ("stem", Value::Number(16)),
         ("blocks", list(&[27, 28, 13])),
         ("widths", list(&[160, 448, 384])),
+        activation::by_default("silu"),
     ],
-    measure: Some(|keys| measure(keys, "norm1.weight")),
+    measure: Some(|keys| Some(measure(keys, "norm1.weight")?.assume_activation("silu"))),
     build: |w, plan| {
-        let (mut layers, features) = stages(w, plan, "shortcut.0", &silu)?;
-        layers.extend([w.batch_norm("norm1", features)?, silu(), global_avg_pool()]);
+        let act = activation::of(plan)?;
+        let (mut layers, features) = stages(w, plan, "shortcut.0", act)?;
+        layers.extend([w.batch_norm("norm1", features)?, act(), global_avg_pool()]);
         layers.push(w.linear("fc", plan.classes, features)?);
         Ok(layers)
     },
@@ -71,7 +73,7 @@ fn stages(
     w: &mut Weights<'_>,
     plan: &Plan,
     shortcut: &str,
-    activation: &dyn Fn() -> Layer,
+    act: fn() -> Layer,
 ) -> Result<(Vec<Layer>, usize)> {
     let mut inputs = plan.number("stem")?;
     let mut layers = vec![w.conv("stem_conv", inputs, plan.input_shape[0], 3)?.padding(1).layer()];
@@ -80,7 +82,7 @@ fn stages(
         for index in 0..*blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let mut at = w.at(format_args!("blocks.{stage}.layer.{index}"));
-            let activation = |_: &mut Weights<'_>| Ok(activation());
+            let activation = |_: &mut Weights<'_>| Ok(act());
             let block = wide_resnet::Block { inputs, outputs: *outputs, stride, shortcut };
             layers.extend(block.build(&mut at, &activation)?);
             inputs = *outputs;

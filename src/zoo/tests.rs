@@ -2,6 +2,8 @@
 //! differences, its two forward readings against each other, and whether its own names and shapes
 //! lead back to it. The sizes of the published networks are checked by their numbers of weights.
 
+mod golden;
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
@@ -56,6 +58,51 @@ impl Source for Counted {
 
 /// Name and parameters of small networks.
 const SMALL: &[(&str, &[(&str, &str)])] = &[
+    ("lenet", &[("channels", "2,3"), ("hidden", "5,4"), ("padded", "false")]),
+    (
+        "lenet",
+        &[
+            ("channels", "2,3"),
+            ("hidden", "5,4"),
+            ("padded", "false"),
+            ("activation", "tanh"),
+            ("average_pool", "true"),
+            ("sequential_names", "true"),
+        ],
+    ),
+    ("cnn-a", &[("channels", "2,3"), ("hidden", "5")]),
+    ("cifar-resnet-a", &[("depth", "14"), ("width", "3")]),
+    ("cifar-vgg", &[("blocks", "1,2"), ("widths", "2,3")]),
+    ("cifar-vgg", &[("blocks", "2,1,1"), ("widths", "2,3,3"), ("batch_norm", "false")]),
+    ("imagenet-vgg", &[("blocks", "1,2"), ("widths", "2,3"), ("hidden", "5")]),
+    (
+        "imagenet-vgg",
+        &[
+            ("blocks", "1,1"),
+            ("widths", "2,3"),
+            ("hidden", "5"),
+            ("batch_norm", "true"),
+            ("timm_names", "true"),
+        ],
+    ),
+    (
+        "cifar-densenet",
+        &[("blocks", "1,2,1"), ("stem", "3"), ("growth", "2"), ("bottleneck_width", "5")],
+    ),
+    (
+        "imagenet-densenet",
+        &[("blocks", "2,1"), ("stem", "3"), ("growth", "2"), ("bottleneck_width", "5")],
+    ),
+    (
+        "imagenet-densenet",
+        &[
+            ("blocks", "1,2"),
+            ("stem", "3"),
+            ("growth", "2"),
+            ("bottleneck_width", "4"),
+            ("old_names", "true"),
+        ],
+    ),
     ("preact-resnet-18", &[("width", "3")]),
     ("preact-resnet-18-v2", &[("width", "3")]),
     ("cifar-resnet", &[("width", "2"), ("blocks", "1,2,1,1"), ("bottleneck", "true")]),
@@ -67,6 +114,8 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
         &[("depth", "10"), ("widen_factor", "1"), ("per_image_standardisation", "true")],
     ),
     ("dm-wide-resnet", &[("depth", "10"), ("widen_factor", "1")]),
+    ("dm-wide-resnet", &[("depth", "10"), ("widen_factor", "1"), ("activation", "relu")]),
+    ("dm-preact-resnet-18", &[("blocks", "1,1,1,1"), ("activation", "gelu")]),
     ("dm-wide-resnet", &[("depth", "10"), ("widen_factor", "1"), ("mean_sparse", "true")]),
     ("dm-preact-resnet-18", &[("blocks", "1,2,1,1")]),
     ("smoothing-resnet-110", &[("depth", "8")]),
@@ -114,7 +163,8 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
 ];
 
 /// What no name and no shape says; recognition assumes the usual value and doubts it.
-const UNTOLD: [&str; 4] = ["per_image_standardisation", "heads", "patch", "fine_epsilon"];
+const UNTOLD: [&str; 6] =
+    ["per_image_standardisation", "heads", "patch", "fine_epsilon", "activation", "average_pool"];
 
 /// 8 x 8 images and 3 classes, no normalisation.
 fn small((name, parameters): (&str, &[(&str, &str)])) -> (&'static Architecture, Plan) {
@@ -209,6 +259,13 @@ fn who_names_a_form_is_believed_where_the_tensors_do_not_tell() {
 #[test]
 fn published_sizes_have_the_published_numbers_of_weights() {
     for (name, weights) in [
+        ("lenet", 61_706),
+        ("cnn-a", 166_406),
+        ("cifar-resnet-a", 269_722),
+        ("cifar-vgg", 14_728_266),
+        ("imagenet-vgg", 138_357_544),
+        ("cifar-densenet", 1_000_618),
+        ("imagenet-densenet", 7_978_856),
         ("preact-resnet-18", 11_171_146),
         ("cifar-resnet-18", 11_173_962),
         ("cifar-resnet-50", 23_520_842),
@@ -236,6 +293,59 @@ fn published_sizes_have_the_published_numbers_of_weights() {
         architecture.program(&mut counted, &architecture.plan()).unwrap();
         assert_eq!(counted.0, weights, "{name}");
     }
+}
+
+/// What the tensors of a small network are recognised as.
+fn recognised(name: &str, change: impl Fn(&mut Plan)) -> Recognised {
+    let architecture = find(name).unwrap();
+    let mut plan = architecture.plan();
+    change(&mut plan);
+    let mut random = Random::default();
+    architecture.program(&mut random, &plan).unwrap();
+    let mut found = recognise(&random.0, None);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[test]
+fn the_size_of_the_images_is_measured_where_layers_depend_on_it() {
+    for (name, shape) in [
+        ("lenet", [1, 28, 28]),
+        ("cnn-a", [1, 28, 28]),
+        ("cnn-a", [3, 64, 64]),
+        ("cifar-cnn-a", [3, 32, 32]),
+        ("cifar-vgg", [3, 64, 64]),
+    ] {
+        let found = recognised(name, |plan| {
+            plan.input_shape = shape;
+            plan.normalisation = None;
+        });
+        assert_eq!((found.architecture.name, found.plan.input_shape), (name, shape));
+        assert_eq!(found.plan.normalisation.is_some(), name == "cifar-cnn-a");
+    }
+    for shape in [[1, 28, 28], [3, 32, 32]] {
+        let found = recognised("lenet", |plan| {
+            plan.input_shape = shape;
+            plan.parameters.insert("padded".into(), false.into());
+        });
+        assert_eq!(
+            (found.plan.input_shape, &found.plan.parameters["padded"]),
+            (shape, &false.into())
+        );
+        assert_eq!(found.doubts.iter().any(|doubt| doubt.about == "padded"), shape[0] == 3);
+    }
+}
+
+#[test]
+fn an_activation_that_does_not_exist_is_refused() {
+    let architecture = find("dm-wide-resnet").unwrap();
+    let mut plan = architecture.plan();
+    plan.parameters.insert("activation".into(), "swish".into());
+    let error = architecture.program(&mut Counted::default(), &plan).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "parameter activation: is swish, has to be one of relu, silu, gelu, tanh, sigmoid"
+    );
 }
 
 #[test]

@@ -246,6 +246,23 @@ impl<'a> Weights<'a> {
         Ok(Linear::new(weight.squeeze(3)?.squeeze(2)?, bias).layer())
     }
 
+    /// A fully connected layer behind [`crate::nn::flatten`] that is published as a convolution with a kernel as
+    /// large as its image `[C, H, W]`: `name.weight` `[outputs, C, H, W]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn linear_of_image(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        [channels, height, width]: [usize; 3],
+    ) -> Result<Layer> {
+        let shape = [outputs, channels, height, width];
+        let weight = self.tensor(&format!("{name}.weight"), &shape)?.flatten_from(1)?;
+        let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
+        Ok(Linear::new(weight, Some(bias)).layer())
+    }
+
     /// A fully connected layer of every pixel's channels, with bias: a convolution of 1 x 1 pixels.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! Wide ResNet (Zagoruyko and Komodakis, BMVC 2016) in the form of TRADES, in which most robust CIFAR
 //! networks are published. Pre-activation blocks; a shortcut convolution, where the width changes,
-//! reads the activated input, an identity the raw one.
+//! reads the activated input, an identity the raw one. Pang et al. (ICLR 2021) trained it with other activations
+//! than ReLU.
 
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
 use crate::error::Result;
-use crate::nn::{Layer, Linear, Standardise, UnitLength, global_avg_pool, relu, seq, sum};
+use crate::nn::{Layer, Linear, Standardise, UnitLength, global_avg_pool, seq, sum};
 
 /// Of any depth and width.
 pub(super) const WIDE_RESNET: Architecture = Architecture {
@@ -16,6 +17,7 @@ pub(super) const WIDE_RESNET: Architecture = Architecture {
         ("widen_factor", Value::Number(10)),
         ("cosine_head", Value::Flag(false)),
         ("per_image_standardisation", Value::Flag(false)),
+        activation::by_default("relu"),
     ],
     measure: Some(measure),
     // The published files of the TRADES line hold a first block twice.
@@ -37,6 +39,7 @@ pub(super) const WRN_34_10: Architecture = Architecture {
         ("widen_factor", Value::Number(10)),
         ("cosine_head", Value::Flag(false)),
         ("per_image_standardisation", Value::Flag(false)),
+        activation::by_default("relu"),
     ],
     ..WIDE_RESNET
 };
@@ -50,6 +53,7 @@ pub(super) const WRN_70_16: Architecture = Architecture {
         ("widen_factor", Value::Number(16)),
         ("cosine_head", Value::Flag(false)),
         ("per_image_standardisation", Value::Flag(false)),
+        activation::by_default("relu"),
     ],
     ..WIDE_RESNET
 };
@@ -64,6 +68,8 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
         ("widen_factor", widen_factor.into()),
         ("cosine_head", (!keys.has("fc.bias")).into()),
         ("per_image_standardisation", false.into()),
+        // Nearly all that is published in this form has ReLU, so this is no doubt.
+        activation::by_default("relu"),
     ];
     Some(Measured::new(keys.size("fc.weight", 0)?, parameters))
 }
@@ -80,11 +86,12 @@ pub(super) fn measure_sizes(keys: &Keys<'_>) -> Option<(usize, usize)> {
 const STEM: usize = 16;
 
 fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (mut layers, features) = stages(w, plan, &|_| Ok(relu()))?;
+    let act = activation::of(plan)?;
+    let (mut layers, features) = stages(w, plan, &|_| Ok(act()))?;
     if plan.flag("per_image_standardisation")? {
         layers.insert(0, Standardise.layer());
     }
-    layers.extend([w.batch_norm("bn1", features)?, relu(), global_avg_pool()]);
+    layers.extend([w.batch_norm("bn1", features)?, act(), global_avg_pool()]);
     if plan.flag("cosine_head")? {
         let rows = UnitLength.of_rows(&w.tensor("fc.weight", &[plan.classes, features])?)?;
         layers.extend([UnitLength.layer(), Linear::new(rows, None).layer()]);

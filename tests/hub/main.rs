@@ -296,3 +296,78 @@ fn data_sets_and_models_wherever_a_path_may_stand() {
     let ran = run(&sandbox, NOWHERE, &[], &[&attack[..], &subject].concat());
     assert_refused(&ran, &format!("{} expected", "f".repeat(64)), "correct the hash");
 }
+
+/// A VGG of one convolution for images of 8 x 8 pixels, under the names of timm.
+fn small_vgg(sandbox: &Sandbox) -> Vec<u8> {
+    let tensors: HashMap<&str, Tensor> = [
+        ("features.0.weight", &[2, 3, 3, 3][..]),
+        ("features.0.bias", &[2]),
+        ("pre_logits.fc1.weight", &[3, 2, 4, 4]),
+        ("pre_logits.fc1.bias", &[3]),
+        ("pre_logits.fc2.weight", &[3, 3, 1, 1]),
+        ("pre_logits.fc2.bias", &[3]),
+        ("head.fc.weight", &[5, 3]),
+        ("head.fc.bias", &[5]),
+    ]
+    .map(|(name, shape)| (name, Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap()))
+    .into();
+    let file = sandbox.path("vgg.safetensors");
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+    std::fs::read(file).unwrap()
+}
+
+#[test]
+fn networks_of_timm_are_what_their_config_says() {
+    let (sandbox, hub) = (Sandbox::new(), Hub::new());
+    let config = r#"{"architecture": "vgg11", "num_classes": 5, "pretrained_cfg": {
+        "input_size": [3, 8, 8], "mean": [0.5, 0.25, 0.125], "std": [1.0, 0.5, 0.25],
+        "crop_pct": 0.875, "interpolation": "bicubic", "crop_mode": "center"}}"#;
+    let weights = small_vgg(&sandbox);
+    for repository in ["timm/vgg11.small", "owner/finetuned"] {
+        let at = |file: &str| format!("{repository}/resolve/main/{file}");
+        hub.serve(&at("model.safetensors"), Served::outside_of_git(&weights));
+        hub.serve(&at("config.json"), Served::in_git(config.as_bytes()));
+        let ran = inspect(&sandbox, &hub.address, &format!("hf:{repository}"));
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        for text in ["imagenet-vgg\n", "blocks 1\n", "[3, 8, 8]", "classes       5\n"] {
+            assert!(ran.stdout.contains(text), "{text}: {}", ran.all());
+        }
+        let advice = "timm measures vgg11 on images prepared by BicubicRes9Crop8: imagenet:FOLDER,";
+        assert!(ran.stderr.contains(advice), "{}", ran.all());
+        // What is in the cache needs no network.
+        let model = format!("hf:{repository}/model.safetensors");
+        let ran = run(&sandbox, NOWHERE, &[], &["inspect", "--json", &model]);
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        let card: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(card["mean"], serde_json::json!([0.5, 0.25, 0.125]));
+        assert_eq!(card["std"], serde_json::json!([1.0, 0.5, 0.25]));
+    }
+    let arguments = ["convert", "hf:timm/vgg11.small", "-o", "vgg-model.safetensors"];
+    let ran = run(&sandbox, &hub.address, &[], &arguments);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.stderr.contains("BicubicRes9Crop8"), "{}", ran.all());
+    assert!(!ran.stderr.contains("not sure"), "{}", ran.all());
+}
+
+#[test]
+fn networks_of_timm_that_cannot_be_built_are_refused_before_the_download() {
+    let (sandbox, hub) = (Sandbox::new(), Hub::new());
+    let at = |file: &str| format!("timm/net/resolve/main/{file}");
+    hub.serve(&at("model.safetensors"), Served::in_git(MODEL));
+    for (config, problem, remedy) in [
+        (
+            r#"{"architecture": "efficientnet_b0"}"#,
+            "`efficientnet_b0` of timm is",
+            "export it to ONNX",
+        ),
+        (r#"{"num_classes": 3}"#, "it names no architecture", "--arch"),
+        ("{", "EOF while parsing", "--arch"),
+    ] {
+        hub.serve(&at("config.json"), Served::in_git(config.as_bytes()));
+        for command in [&["inspect", "hf:timm/net"][..], &["convert", "hf:timm/net", "-o", "x"]] {
+            assert_refused(&run(&sandbox, &hub.address, &[], command), problem, remedy);
+        }
+        std::fs::remove_dir_all(sandbox.path("home")).unwrap();
+    }
+    assert!(hub.requests().iter().all(|request| !request.contains("model.safetensors")));
+}

@@ -22,7 +22,7 @@ pub(super) struct Table {
     shards: Vec<Shard>,
     groups: Vec<Group>,
     labels: Vec<u32>,
-    preprocessing: Option<&'static Preprocessing>,
+    preprocessing: Option<Preprocessing>,
     cursor: Mutex<Option<Cursor>>,
 }
 
@@ -46,7 +46,7 @@ struct Cursor {
 
 impl Table {
     /// The images of the table at `path`: all of one shape, or of any if there is a preprocessing.
-    pub(super) fn open(path: &Path, preprocessing: Option<&'static Preprocessing>) -> Result<Self> {
+    pub(super) fn open(path: &Path, preprocessing: Option<Preprocessing>) -> Result<Self> {
         let files = super::files(path)?;
         let (mut shards, mut groups, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         let mut hashes = String::new();
@@ -66,9 +66,9 @@ impl Table {
             return Err(Error::file(path, "rows", "there are none", remedy));
         }
         // One file as it is has the hash that its page on the hub shows.
-        let sha256 = match (files.len(), preprocessing) {
+        let sha256 = match (files.len(), &preprocessing) {
             (1, None) => hashes.trim().to_owned(),
-            _ => source::sha256((hashes + preprocessing.map_or("", |p| p.name)).as_bytes()),
+            (_, of) => source::sha256((hashes + of.as_ref().map_or("", |p| &p.name)).as_bytes()),
         };
         let classes = shards.iter().find_map(Shard::classes);
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into();
@@ -81,7 +81,7 @@ impl Table {
 
     /// That of the first image; the others are compared with it when they are read.
     fn shape(&self) -> Result<[usize; 3]> {
-        if let Some(preprocessing) = self.preprocessing {
+        if let Some(preprocessing) = &self.preprocessing {
             return Ok([3, preprocessing.side(), preprocessing.side()]);
         }
         let ((path, row), first) = (self.place(0), self.encoded(&[0])?);
@@ -135,7 +135,7 @@ impl Table {
     fn decode(&self, index: usize, encoded: &Bytes, out: &mut [f32]) -> Result<()> {
         let (path, row) = self.place(index);
         let picture = Picture::in_row(encoded, path, row)?;
-        match self.preprocessing {
+        match &self.preprocessing {
             None => picture.decode(self.info.shape, ONE_SHAPE, out),
             Some(preprocessing) => picture.prepare(preprocessing, out),
         }

@@ -1,7 +1,8 @@
 //! Which part of a checkpoint is the network. A training script saves whatever it likes around its
 //! weights: epochs, optimiser states, a running average of the weights. A set of weights is a dict
 //! whose keys are strings and whose values are tensors, and the name it is saved under says what it
-//! is for.
+//! is for. In a list or tuple, such as `(epoch, state_dict)`, its name is its place, which says nothing: there
+//! its keys have to be those of layers.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -12,7 +13,7 @@ use crate::pickle::value::{Heap, Value};
 /// One set of weights as the file describes it.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    /// Keys that lead to it, joined by dots; empty if the file itself is the state dict.
+    /// Keys and places in lists that lead to it, joined by dots; empty if the file itself is the state dict.
     pub(super) name: String,
     /// Its tensors under the keys of the file.
     pub(super) tensors: Vec<(String, Rc<View>)>,
@@ -49,8 +50,8 @@ pub(super) fn find(heap: &Heap, root: Value) -> Vec<Candidate> {
     }
 }
 
-/// The walk through the dicts. A pickle may hold the same dict many times, or inside itself, so each
-/// is judged once and looked into once.
+/// The walk through dicts, lists and tuples. A pickle may hold the same one many times, or inside itself,
+/// so each is judged once and looked into once.
 struct Search<'h> {
     heap: &'h Heap,
     known: HashMap<Value, bool>,
@@ -63,19 +64,36 @@ impl Search<'_> {
         if depth == 0 || !self.visited.insert(parent) {
             return;
         }
-        for (key, child) in self.heap.dict(parent).unwrap_or_default() {
-            let Some(key) = self.heap.text(*key).filter(|key| key.len() <= KEY) else { continue };
-            let trains = ["optim", "sched"].iter().any(|part| key.contains(part));
-            let is_new = self.heap.dict(*child).is_some() && !self.visited.contains(child);
-            if trains || !is_new || self.found.len() >= MOST {
-                continue;
+        let heap = self.heap;
+        for (key, child) in heap.dict(parent).unwrap_or_default() {
+            let Some(key) = heap.text(*key).filter(|key| key.len() <= KEY) else { continue };
+            if !["optim", "sched"].iter().any(|part| key.contains(part)) {
+                self.enter(*child, path, key, depth, |_, _| true);
             }
-            let name = if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
-            if self.is_set(*child) {
-                self.found.push(candidate(self.heap, *child, name));
-            } else {
-                self.visit(*child, &name, depth - 1);
-            }
+        }
+        for (place, child) in heap.items(parent).unwrap_or_default().iter().enumerate() {
+            self.enter(*child, path, &place.to_string(), depth, names_layers);
+        }
+    }
+
+    /// Goes on with `child`, which what is called `path` holds under `key`; it may be a set if `right` says so.
+    fn enter(
+        &mut self,
+        child: Value,
+        path: &str,
+        key: &str,
+        depth: usize,
+        right: fn(&Heap, Value) -> bool,
+    ) {
+        let holds = self.heap.dict(child).is_some() || self.heap.items(child).is_some();
+        if !holds || self.visited.contains(&child) || self.found.len() >= MOST {
+            return;
+        }
+        let name = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        if self.is_set(child) && right(self.heap, child) {
+            self.found.push(candidate(self.heap, child, name));
+        } else {
+            self.visit(child, &name, depth - 1);
         }
     }
 
@@ -90,6 +108,12 @@ impl Search<'_> {
             tensors > 0 && 2 * tensors >= pairs.len() && pairs.iter().all(|(key, _)| is_key(*key))
         })
     }
+}
+
+/// Whether some key of the dict `value` is that of a layer's weight, `fc.weight`.
+fn names_layers(heap: &Heap, value: Value) -> bool {
+    let pairs = heap.dict(value).unwrap_or_default();
+    pairs.iter().any(|(key, _)| heap.text(*key).is_some_and(|key| key.contains('.')))
 }
 
 /// The set of weights in the dict `value`.
@@ -116,7 +140,9 @@ pub(super) fn choose<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Optio
         return Some(0);
     }
     let rank = |name: &str| {
-        let last = name.rsplit('.').next().unwrap_or(name);
+        // `model.0` is the first of what was saved as the model.
+        let is_key = |part: &&str| !part.bytes().all(|b| b.is_ascii_digit());
+        let last = name.rsplit('.').find(is_key).unwrap_or(name);
         USUAL.iter().position(|usual| *usual == last)
     };
     let mut ranked: Vec<_> =
@@ -142,5 +168,9 @@ mod tests {
         assert_eq!(choice(&["model", "state_dict", "state_dict_ema"]), Some(1));
         assert_eq!(choice(&["G.state_dict", "D.state_dict"]), None);
         assert_eq!(choice(&["best", "ema"]), None);
+        assert_eq!(choice(&["1"]), Some(0));
+        assert_eq!(choice(&["model.0", "ema.0"]), Some(0));
+        assert_eq!(choice(&["0", "1"]), None);
+        assert_eq!(choice(&["model.0", "model.1"]), None);
     }
 }

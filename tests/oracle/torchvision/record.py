@@ -23,6 +23,9 @@ NAMES = [
     "resnet50",
     "wide_resnet50_2",
     "resnext50_32x4d",
+    "vgg11",
+    "vgg16_bn",
+    "densenet121",
     "vit_b_16",
     "convnext_tiny",
     "convnext_base",
@@ -46,7 +49,7 @@ def randomise(model, images):
             nn.init.normal_(parameter, std=0.3)
         elif "relative_position" in name:
             nn.init.normal_(parameter, std=1.0)
-        elif "head" in name:
+        elif "head" in name or (name.startswith("classifier") and parameter.ndim == 2):
             nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -213,6 +213,39 @@ fn a_choice_that_is_left_open_lists_the_sets() {
 }
 
 #[test]
+fn sets_in_lists_and_tuples_are_found_by_their_places() {
+    let set = |p: Pickle, key: &str| {
+        p.raw(b"}").text("w.weight").tensor((key, 2), 0, &[2], &[1]).raw(b"s")
+    };
+    let one = |p: Pickle| set(p, "1");
+    let in_list = one(Pickle::new().raw(b"](")).raw(b"e").stop();
+    let with_epoch = one(Pickle::new().raw(b"(").int(7)).raw(b"t").stop();
+    let under_a_name = one(Pickle::new().raw(b"}").text("model").raw(b"](")).raw(b"es").stop();
+    // The list is in itself, beside its set.
+    let in_itself = one(Pickle::new().raw(b"]q\x01(h\x01")).raw(b"e").stop();
+    for (pickle, name) in
+        [(in_list, "0"), (with_epoch, "1"), (under_a_name, "model.0"), (in_itself, "1")]
+    {
+        let checkpoint = read_bytes(&zip(pickle, storages())).unwrap();
+        let set = chosen(&checkpoint);
+        assert_eq!((checkpoint.sets.len(), set.name.as_str()), (1, name));
+        assert_eq!(set.tensors["w.weight"].to_vec1::<f32>().unwrap(), [6.0, 7.0]);
+    }
+    // A batch of images, say.
+    let p = Pickle::new().raw(b"](}").text("images").tensor(("1", 2), 0, &[2], &[1]).raw(b"se");
+    let error = words(&read_bytes(&zip(p.stop(), storages())).unwrap_err());
+    assert!(error.contains("no state dict found: the file holds a list"), "{error}");
+    let two = set(one(Pickle::new().raw(b"(")), "0").raw(b"t").stop();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two.pt");
+    std::fs::write(&path, zip(two, storages())).unwrap();
+    let error = words(&read_set(&path, None).unwrap_err());
+    assert!(error.contains("`0`, `1`"), "{error}");
+    let second = read_set(&path, Some("1")).unwrap();
+    assert_eq!(second.tensors["w.weight"].to_vec1::<f32>().unwrap(), [0.0, 1.0]);
+}
+
+#[test]
 fn entries_without_weights_are_left_out_with_a_warning() {
     let p = Pickle::new().raw(b"}(").text("w.weight").tensor(("1", 2), 0, &[2], &[1]);
     let p = p.text("_extra_state").raw(b"Nu").stop();
