@@ -84,7 +84,7 @@ fn pick(from: usize, to: Shape, step: usize) -> Layer {
 /// See [`super::layers`].
 pub(super) fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
     let image = [2, 6, 7, 5];
-    let name = |function: &Function| &*Pointwise(*function).describe().leak();
+    let name = |function: &Function| &*Op::from(Pointwise(*function)).describe().leak();
     let mut all: Vec<_> = functions()
         .iter()
         .map(|(function, _)| (name(function), Pointwise(*function).layer(), image))
@@ -93,8 +93,8 @@ pub(super) fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
         (name(function), seq([sigmoid(), Pointwise(*function).layer()]), image)
     }));
     all.extend(reductions().map(|reduction| {
-        let reduce = Reduce(reduction);
-        (&*reduce.describe().leak(), reduce.layer(), image)
+        let reduce = Op::from(Reduce(reduction));
+        (&*reduce.describe().leak(), reduce.into(), image)
     }));
     let view = |h, w, c| View(Shape::of_image([h, w], c)).layer();
     let factors = [Layer::Identity, seq([silu(), view(7, 6, 5)])];
