@@ -34,7 +34,7 @@ fn main() {
         ),
         _ => (bundled, None, "digits:test", 60, 0.1),
     };
-    let model = load(Path::new(path), &Declared { name: None, architecture }).unwrap().0;
+    let model = load(Path::new(path), &Declared { architecture, ..Declared::default() }).unwrap().0;
     let batch = data::open(images).unwrap().read(&(0..count).collect::<Vec<_>>()).unwrap();
     let threat = Threat::ball(Norm::Linf, eps);
     let configured = configure("autoattack", &threat, &BTreeMap::new()).unwrap();

@@ -93,8 +93,8 @@ pub(super) fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
         (name(function), seq([sigmoid(), Pointwise(*function).layer()]), image)
     }));
     all.extend(reductions().map(|reduction| {
-        let reduce = Reduce(reduction);
-        (&*Op::from(reduce).describe().leak(), reduce.layer(), image)
+        let reduce = Op::from(Reduce(reduction));
+        (&*reduce.describe().leak(), reduce.into(), image)
     }));
     let view = |h, w, c| View(Shape::of_image([h, w], c)).layer();
     let factors = [Layer::Identity, seq([silu(), view(7, 6, 5)])];
