@@ -76,11 +76,7 @@ pub(super) fn unpack<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> 
     if bytes.is_empty() {
         return Err(wrong("the file is empty", DAMAGED));
     }
-    if text.starts_with(b"<!")
-        || text.starts_with(b"<?")
-        || text.starts_with(b"<h")
-        || text.starts_with(b"<H")
-    {
+    if text.starts_with(b"<") {
         return Err(wrong(
             "this is not an ONNX file: it looks like an HTML page saved by a failed download",
             "open the address in a browser, download the file itself and try again",
