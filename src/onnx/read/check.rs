@@ -55,7 +55,7 @@ pub(super) fn unpack<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> 
     let wrong = |problem: &str, remedy: &str| Error::file(path, "file", problem, remedy);
     let mut bytes = Cow::Borrowed(bytes);
     if bytes.starts_with(b"\x1f\x8b") {
-        let limit = (bytes.len() as u64).saturating_mul(RATIO).max(UNPACKED).min(LARGEST);
+        let limit = (bytes.len() as u64).saturating_mul(RATIO).clamp(UNPACKED, LARGEST);
         let mut unpacked = Vec::new();
         let mut reader = MultiGzDecoder::new(&*bytes).take(limit + 1);
         reader.read_to_end(&mut unpacked).map_err(|error| {
@@ -157,7 +157,7 @@ pub(super) fn weights(path: &Path, graph: &Graph) -> Result<()> {
     weights_within(path, &mut vec![graph])
 }
 
-fn weights_within<'g>(path: &Path, graphs: &mut Vec<&'g Graph>) -> Result<()> {
+fn weights_within(path: &Path, graphs: &mut Vec<&Graph>) -> Result<()> {
     let Some(graph) = graphs.last().copied() else { return Ok(()) };
     let made: HashMap<&str, &Constant> = graph
         .nodes
