@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! python benchmarks/onnx/export.py models
-//! cargo run --release --example onnx_forms -- models/resnet18.onnx models/resnet18.safetensors imagenet-resnet18
+//! cargo run --release --example onnx_forms -- models/resnet18.onnx models/resnet18.safetensors imagenet-resnet-18
 //! ```
 #![allow(clippy::print_stdout, missing_docs)]
 
@@ -14,8 +14,10 @@ use std::time::Instant;
 use epsball::loss::Loss;
 use epsball::model::file::{Declared, load};
 use epsball::model::{Classifier, FrozenNetwork};
+use epsball::onnx::Form;
 use epsball::rng::Stream;
 use epsball::rows::{Place, Rows};
+use epsball::zoo;
 
 /// The allocator of the `epsball` binary.
 #[global_allocator]
@@ -27,9 +29,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const IMAGES: usize = 8;
 const REPEATS: usize = 9;
 
-fn open(path: &str, architecture: Option<&String>) -> Result<FrozenNetwork> {
-    let declared = Declared { architecture: architecture.cloned(), ..Declared::default() };
-    Ok(load(Path::new(path), &declared)?.0)
+fn open(path: &str, declared: &Declared) -> Result<FrozenNetwork> {
+    Ok(load(Path::new(path), declared)?.0)
 }
 
 fn main() -> Result<()> {
@@ -37,7 +38,13 @@ fn main() -> Result<()> {
     let [first, second, rest @ ..] = given.as_slice() else {
         return Err("usage: onnx_forms FIRST SECOND [ARCHITECTURE OF THE SECOND]".into());
     };
-    let networks = [open(first, None)?, open(second, rest.first())?];
+    // The normalisation that is part of the architecture stands before the exported network too.
+    let architecture = rest.first().map(|name| zoo::find(name)).transpose()?;
+    let (mean, std) = architecture.and_then(|a| a.normalisation).unwrap_or_default();
+    let onnx = Form { mean: mean.to_vec(), std: std.to_vec(), ..Form::default() };
+    let exported = Declared { onnx, ..Declared::default() };
+    let weights = Declared { architecture: rest.first().cloned(), ..Declared::default() };
+    let networks = [open(first, &exported)?, open(second, &weights)?];
     let [c, h, w] = networks[0].info().input_shape;
     let mut pixels = vec![0.0_f32; IMAGES * c * h * w];
     Stream::new(0, "onnx forms").draw(0, 0).uniform(&mut pixels);
