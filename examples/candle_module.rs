@@ -2,16 +2,21 @@
 //!
 //! ```sh
 //! cargo run --release --example candle_module
+//! # on a GPU, with nvcc in PATH and the CUDA libraries for the linker
+//! cargo run --release --features candle-cuda --example candle_module -- --device cuda
 //! ```
 
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
+use candle_core::utils::cuda_is_available;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap, linear};
 use epsball::attack::{Goal, Request, attack, configure};
 use epsball::data::{self, Dataset as _, Selection, Subset};
+use epsball::device::Device as Wish;
 use epsball::model::{CandleClassifier, ModelInfo};
 use epsball::rng::Randomness;
 use epsball::threat::{Norm, Threat};
@@ -23,9 +28,9 @@ struct Network {
 }
 
 impl Network {
-    fn new() -> candle_core::Result<Self> {
+    fn new(device: &Device) -> candle_core::Result<Self> {
         let weights = VarMap::new();
-        let vb = VarBuilder::from_varmap(&weights, DType::F32, &Device::Cpu);
+        let vb = VarBuilder::from_varmap(&weights, DType::F32, device);
         Ok(Self { fc1: linear(64, 32, vb.pp("fc1"))?, fc2: linear(32, 10, vb.pp("fc2"))? })
     }
 }
@@ -36,12 +41,33 @@ impl Module for Network {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let module = Network::new()?;
+/// candle's device that the arguments ask for, `--device cpu|cuda[:N]`.
+fn device(mut arguments: impl Iterator<Item = String>) -> Result<Device, Box<dyn Error>> {
+    const USAGE: &str = "usage: candle_module [--device cpu|cuda[:N]]";
+    let wish = match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
+        (None, ..) => Wish::Cpu,
+        (Some("--device"), Some(wish), None) => wish.parse().map_err(|_| USAGE)?,
+        _ => return Err(USAGE.into()),
+    };
+    match wish {
+        Wish::Cpu => Ok(Device::Cpu),
+        Wish::Cuda(_) if !cuda_is_available() => Err(format!(
+            "--device {wish}: this program was built without candle's CUDA; build it with `--features candle-cuda`"
+        )
+        .into()),
+        Wish::Cuda(numbers) if numbers.len() == 1 => Ok(Device::new_cuda_with_stream(numbers[0])?),
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let device = device(std::env::args().skip(1))?;
+    let module = Network::new(&device)?;
     let images = Subset::new(data::open("digits")?, &Selection::First(100))?;
     let mut batch = images.read(&(0..100).collect::<Vec<_>>())?;
     // This network is not trained: whatever it says counts as right.
-    batch.labels = module.forward(&batch.images)?.argmax(1)?.to_vec1()?;
+    let logits = module.forward(&batch.images.to_device(&device)?)?;
+    batch.labels = logits.argmax(1)?.to_vec1()?;
 
     let model = CandleClassifier::new(
         ModelInfo {
@@ -56,7 +82,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             optimises_in_forward: false,
         },
         module,
-    );
+    )
+    .on(device);
     let threat = Threat::ball(Norm::Linf, 0.1);
     let pgd = configure("pgd", &threat, &BTreeMap::from([("steps".into(), "20".into())]))?;
     let request = Request {

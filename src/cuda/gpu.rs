@@ -66,7 +66,11 @@ pub(super) struct Gpu {
 /// Number of GPUs that this process can see; 0 without a driver.
 pub(crate) fn count() -> usize {
     // SAFETY: opens the driver's library, as every call below does; it has no other effect.
+    #[cfg(not(feature = "candle-cuda"))]
     let driver = unsafe { sys::is_culib_present() };
+    // Linked, or this program would not have started.
+    #[cfg(feature = "candle-cuda")]
+    let driver = true;
     // The second call fails where a driver is installed and no GPU is there.
     if driver { CudaContext::device_count().map_or(0, |count| count.max(0) as usize) } else { 0 }
 }

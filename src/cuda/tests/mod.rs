@@ -156,7 +156,8 @@ fn every_layer_in_bf16_is_within_its_roundings_of_the_cpu() {
         let only = logits(&network, &x, Precision::Bf16);
         let (again, gradient) = gradient(&network, &x, Precision::Bf16, cotangent);
         assert_eq!(values(&again), values(&only), "{name}");
-        let bound = 4.0 / 512.0;
+        // A negative power multiplies the rounding of what it reads, x^-3 by 3 and its slope by 4.
+        let bound = if name.starts_with("power -") { 8.0 } else { 4.0 } / 512.0;
         assert_close(name, &only, &y, bound);
         assert_close(name, &gradient, &gx, bound);
         // The same network judges in f32.
