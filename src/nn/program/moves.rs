@@ -83,16 +83,15 @@ impl Moves {
     pub(super) fn joined(&self, value: Value, step: &Step, shapes: &[Shape]) -> Option<Step> {
         let own = self.0.get(value).cloned().flatten()?;
         let [from] = step.inputs[..] else { return None };
-        if own.base == from && !(own.index.is_none() && !matches!(*step.op, Op::View(_))) {
+        let is_view = matches!(*step.op, Op::View(_));
+        if own.base == from && (own.index.is_some() || is_view) {
             return None;
         }
         let (base, shape) = (shapes[own.base], shapes[value]);
         let op: Op = match &own.index {
             None => View(shape).into(),
             // A view before or after one move is no reason to give up an operation that has its own form.
-            Some(_) if self.of(from).index.is_none() || matches!(*step.op, Op::View(_)) => {
-                return None;
-            }
+            Some(_) if is_view || self.of(from).index.is_none() => return None,
             Some(index) => Pick::new(base.len(), shape, index.to_vec(), 0.0).ok()?.into(),
         };
         Some(Step { op: Arc::new(op), inputs: vec![own.base] })

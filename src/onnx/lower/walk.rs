@@ -319,6 +319,10 @@ pub(super) fn sides_of(writer: &Writer, pixels: &Pixels) -> (Vec<i64>, Option<Ve
     (one, many)
 }
 
+/// What an output of a single operator is: a program with the sides of its result, or numbers.
+#[cfg(test)]
+pub(in crate::onnx) type Outcome = Result<(crate::nn::Program, Vec<usize>), Arc<Constant>>;
+
 /// A graph whose first input, of sides `sides`, is the image, and the others are `known`: for every output its
 /// program with its sides, or its numbers.
 #[cfg(test)]
@@ -326,7 +330,7 @@ pub(in crate::onnx) fn operator(
     graph: &Graph,
     sides: &[usize],
     known: &HashMap<String, Arc<Constant>>,
-) -> Result<Vec<Result<(crate::nn::Program, Vec<usize>), Arc<Constant>>>> {
+) -> Result<Vec<Outcome>> {
     supported(graph)?;
     let length = sides.iter().product();
     let mut outputs = Vec::new();
