@@ -3,6 +3,7 @@
 
 mod general;
 mod graph;
+mod recognise;
 
 use candle_core::{DType, Device, Tensor, Var};
 
