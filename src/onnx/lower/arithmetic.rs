@@ -16,13 +16,23 @@ enum Side {
 }
 
 /// Input `i`; integers beside pixels are numbers like others, images of a batch get the same constants.
-fn side(call: &Call<'_>, i: usize) -> Result<Side> {
+fn side(writer: &Writer, call: &Call<'_>, i: usize) -> Result<Side> {
     match call.input(i) {
         Some(Held::Known(known)) => {
             if !known.alike() {
                 return Err(call.mixes());
             }
-            Ok(Side::Known(floats(&known.one)))
+            let constant = floats(&known.one);
+            // The axis of the batch, counted from the last one.
+            let batch = call.inputs.iter().flatten().find_map(|input| match input {
+                Held::Pixels(x) => x.batch_axis().map(|axis| (x, axis)),
+                Held::Known(_) => None,
+            });
+            let own = batch.and_then(|(x, axis)| {
+                let own = (axis + constant.sides.len()).checked_sub(x.sides.len())?;
+                writer.of_one(&constant, own, x.sides[axis])
+            });
+            Ok(Side::Known(own.unwrap_or(constant)))
         }
         _ => Ok(Side::Pixels(call.pixels(i)?.clone())),
     }
@@ -53,9 +63,9 @@ fn affine(
     shift: Option<&Constant>,
 ) -> Result<Pixels> {
     for constant in [scale, shift].into_iter().flatten() {
-        let axis = x.batch_axis().and_then(|axis| {
-            (axis + constant.sides.len()).checked_sub(x.sides.len().max(constant.sides.len()))
-        });
+        let axis = x
+            .batch_axis()
+            .and_then(|axis| (axis + constant.sides.len()).checked_sub(x.sides.len()));
         let side = axis.and_then(|axis| constant.sides.get(axis));
         if side.is_some_and(|side| *side != 1)
             && x.batch.is_some_and(|batch| x.sides[batch.axis] == 1)
@@ -119,7 +129,7 @@ fn one(pixels: Pixels) -> Result<Vec<Held>> {
 }
 
 pub(super) fn add(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let sum = match (side(call, 0)?, side(call, 1)?) {
+    let sum = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {
             affine(writer, call, &x, None, Some(&c))?
         }
@@ -136,7 +146,7 @@ fn plus(writer: &mut Writer, call: &Call<'_>, a: &Pixels, b: &Pixels) -> Result<
 }
 
 pub(super) fn sub(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let difference = match (side(call, 0)?, side(call, 1)?) {
+    let difference = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) => {
             affine(writer, call, &x, None, Some(&each(&c, |c| -c)))?
         }
@@ -152,7 +162,7 @@ pub(super) fn sub(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 }
 
 pub(super) fn mul(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let product = match (side(call, 0)?, side(call, 1)?) {
+    let product = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {
             affine(writer, call, &x, Some(&c), None)?
         }
@@ -203,7 +213,7 @@ fn gated(
 }
 
 pub(super) fn div(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let quotient = match (side(call, 0)?, side(call, 1)?) {
+    let quotient = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) => {
             affine(writer, call, &x, Some(&each(&c, f32::recip)), None)?
         }
@@ -220,11 +230,14 @@ pub(super) fn div(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 }
 
 pub(super) fn pow(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let power = match (side(call, 0)?, side(call, 1)?) {
+    let power = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) => match c.as_floats() {
-            Some([0.5]) => writer.map(&x, Pointwise(Function::Sqrt))?,
-            Some([1.0]) => x,
-            Some([power]) => writer.map(&x, Pointwise(Function::Power(f64::from(*power))))?,
+            Some([0.5]) => writer.map(&extended(&x, c.sides.len()), Pointwise(Function::Sqrt))?,
+            Some([1.0]) => extended(&x, c.sides.len()),
+            Some([power]) => {
+                let x = extended(&x, c.sides.len());
+                writer.map(&x, Pointwise(Function::Power(f64::from(*power))))?
+            }
             _ => {
                 let c = materialised(writer, &c, &x)?;
                 join(writer, call, Pairwise(Pairing::Power), &x, &c)?
@@ -248,7 +261,7 @@ fn all(
 ) -> Result<Pixels> {
     let mut result: Option<Pixels> = None;
     for i in 0..call.inputs.len() {
-        let next = match side(call, i)? {
+        let next = match side(writer, call, i)? {
             Side::Pixels(x) => x,
             Side::Known(c) => writer.constant(&c)?,
         };
@@ -327,20 +340,20 @@ fn negated(writer: &mut Writer, x: &Pixels) -> Result<Pixels> {
 }
 
 pub(super) fn greater(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    one(above(writer, call, side(call, 0)?, side(call, 1)?)?)
+    one(above(writer, call, side(writer, call, 0)?, side(writer, call, 1)?)?)
 }
 
 pub(super) fn less(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    one(above(writer, call, side(call, 1)?, side(call, 0)?)?)
+    one(above(writer, call, side(writer, call, 1)?, side(writer, call, 0)?)?)
 }
 
 pub(super) fn greater_or_equal(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let less = above(writer, call, side(call, 1)?, side(call, 0)?)?;
+    let less = above(writer, call, side(writer, call, 1)?, side(writer, call, 0)?)?;
     one(negated(writer, &less)?)
 }
 
 pub(super) fn less_or_equal(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let greater = above(writer, call, side(call, 0)?, side(call, 1)?)?;
+    let greater = above(writer, call, side(writer, call, 0)?, side(writer, call, 1)?)?;
     one(negated(writer, &greater)?)
 }
 
@@ -390,13 +403,13 @@ pub(super) fn choose(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
             }
         })
     };
-    let mask = side(call, 0)?;
+    let mask = side(writer, call, 0)?;
     let inverse = match &mask {
         Side::Known(mask) => Side::Known(each(mask, |mask| 1.0 - mask)),
         Side::Pixels(mask) => Side::Pixels(negated(writer, mask)?),
     };
-    let chosen = masked(writer, &mask, &side(call, 1)?)?;
-    let other = masked(writer, &inverse, &side(call, 2)?)?;
+    let chosen = masked(writer, &mask, &side(writer, call, 1)?)?;
+    let other = masked(writer, &inverse, &side(writer, call, 2)?)?;
     let mut result = match (chosen, other) {
         (Side::Pixels(a), Side::Pixels(b)) => plus(writer, call, &a, &b)?,
         (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {

@@ -173,7 +173,7 @@ fn by_constant(
     }
     call.apart(x, &[axis])?;
     let product = contract(writer, x, axis, weight, outputs, None)?;
-    let extra = constant.sides.len().saturating_sub(rank);
+    let extra = constant.sides.len().saturating_sub(rank.max(2));
     if constant.sides.len() == 1 {
         // A vector has one axis, which is gone.
         return Ok(without(&product, axis));
@@ -314,7 +314,13 @@ pub(super) fn einsum(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
     let mut product = transpose(&product, &axes);
     // The axis of the batch keeps its name.
     let name = |term: &[char], x: &Pixels| x.batch.map(|batch| (term[batch.axis], batch.within));
-    if let Some((name, within)) = name(a, x).or_else(|| name(b, y)) {
+    let names = (name(a, x), name(b, y));
+    if let (Some((left, _)), Some((right, _))) = names
+        && left != right
+    {
+        return Err(call.mixes());
+    }
+    if let Some((name, within)) = names.0.or(names.1) {
         product.batch = result.iter().position(|c| *c == name).map(|axis| Batch { axis, within });
     }
     Ok(vec![product.into()])

@@ -1,4 +1,5 @@
 //! Whole graphs, from the bytes of a file to logits and gradients.
 
+mod batches;
 mod operators;
 mod oracle;
