@@ -1,6 +1,6 @@
 //! Operators that move numbers or only rename their places.
 
-use super::arithmetic::together;
+use super::arithmetic::{floats, together};
 use super::call::Call;
 use super::held::{Batch, Held, Known, Pixels, in_order};
 use super::reshape::named;
@@ -52,6 +52,10 @@ pub(super) fn cast_like(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         Some(Held::Pixels(pixels)) => pixels.kind,
         None => Kind::Float,
     };
+    if let (Some(Held::Known(known)), Kind::Float) = (call.input(0), kind) {
+        let many = known.many.as_deref().map(|many| Arc::new(floats(many)));
+        return Ok(vec![Held::Known(Known { one: Arc::new(floats(&known.one)), many })]);
+    }
     let x = call.pixels(0)?;
     if kind == Kind::Float || kind == x.kind {
         return Ok(vec![Pixels { kind, ..x.clone() }.into()]);
@@ -81,11 +85,10 @@ pub(super) fn concat(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
                 if constant.as_floats().is_none() {
                     constant = call.weight(i)?.as_ref().clone();
                 }
-                let batch = call.inputs.iter().flatten().find_map(|input| match input {
-                    Held::Pixels(x) => x.batch_axis().map(|axis| (axis, x.sides[axis])),
+                let own = call.inputs.iter().flatten().find_map(|input| match input {
+                    Held::Pixels(x) => writer.of_one(&constant, x),
                     Held::Known(_) => None,
                 });
-                let own = batch.and_then(|(axis, side)| writer.of_one(&constant, axis, side));
                 writer.constant(&own.unwrap_or(constant))?
             }
             Some(Held::Known(_)) => return Err(call.mixes()),
@@ -123,11 +126,13 @@ pub(super) fn concat(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
         [axis].into_iter().chain(rest).collect()
     };
     let rows: usize = first.len() / first.sides[axis].max(1);
-    let same = parts.iter().map(|part| writer.shape(part.value)).collect::<Vec<_>>();
+    for part in &mut parts {
+        *part = writer.arrange(part, &order)?;
+    }
+    let same: Vec<Shape> = parts.iter().map(|part| writer.shape(part.value)).collect();
     let mut values = Vec::new();
     for (part, shape) in parts.iter().zip(&same) {
         let own = part.sides[axis];
-        let part = writer.arrange(part, &order)?;
         // Images keep their height and width if all have the same.
         let as_it_is = innermost
             && matches!(shape, Shape::Image { .. })

@@ -270,28 +270,6 @@ impl Writer {
         })
     }
 
-    /// A constant that a file for a fixed number of images repeats for each of them along `axis`, as it is for one
-    /// with `side` places there.
-    pub(super) fn of_one(&self, constant: &Constant, axis: usize, side: usize) -> Option<Constant> {
-        let mut sides = constant.sides.clone();
-        if !self.fixed || self.many < 2 || sides.get(axis) != Some(&(side * self.many)) {
-            return None;
-        }
-        sides[axis] = side;
-        let floats = constant.as_floats()?;
-        let run: usize = sides[axis..].iter().product();
-        let images = floats.chunks(run.max(1) * self.many);
-        let mut first = Vec::new();
-        for image in images {
-            let (own, others) = image.split_at_checked(run)?;
-            if others.chunks(run.max(1)).any(|other| other != own) {
-                return None;
-            }
-            first.extend_from_slice(own);
-        }
-        Some(Constant::floats(sides, first))
-    }
-
     /// Part of an axis: the places `places` of it.
     pub(super) fn take(&mut self, x: &Pixels, axis: usize, places: &[usize]) -> Result<Pixels> {
         let mut sides = x.sides.clone();

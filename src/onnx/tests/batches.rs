@@ -307,3 +307,88 @@ fn windows_of_a_convolution_may_lie_in_the_padding() {
     let (z, g) = logits(&convolution.unwrap(), &[1.0, 2.0]);
     assert_eq!((z, g), (vec![0.0, 0.0, 3.0, 6.0, 0.0, 0.0], vec![3.0; 2]));
 }
+
+#[test]
+fn what_is_not_chosen_may_be_infinite_or_not_a_number() {
+    let zero = ("zero", floats(&[], &[0.0]));
+    let logarithm = network(
+        any(),
+        &[2, 1, 1],
+        std::slice::from_ref(&zero),
+        &[
+            ("Flatten x -> y", &[]),
+            ("Greater y zero -> positive", &[]),
+            ("Log y -> log", &[]),
+            ("Where positive log y -> z", &[]),
+        ],
+    );
+    let (z, g) = logits(&logarithm.unwrap(), &[1.0, -2.0]);
+    assert_eq!((z, g), (vec![0.0, -2.0], vec![1.0, 1.0]));
+    // An infinite mask before a maximum, as attention has one before its softmax.
+    let infinite = ("infinite", floats(&[], &[f32::NEG_INFINITY]));
+    let axis = ("axis", ints(&[1]));
+    let masked = network(
+        any(),
+        &[2, 1, 1],
+        &[zero, infinite, axis],
+        &[
+            ("Flatten x -> y", &[]),
+            ("Less y zero -> negative", &[]),
+            ("Where negative y infinite -> z", &[]),
+            ("ReduceMax z axis -> t", &[]),
+        ],
+    );
+    let (z, g) = logits(&masked.unwrap(), &[5.0, -2.0]);
+    assert_eq!((z, g), (vec![-2.0], vec![0.0, 1.0]));
+    // A mask that the file knows.
+    let bools = crate::onnx::graph::Numbers::Bools(vec![true, false]);
+    let mask = ("mask", Constant { sides: vec![2], numbers: bools });
+    let logarithm = network(
+        any(),
+        &[2, 1, 1],
+        &[mask],
+        &[("Flatten x -> y", &[]), ("Log y -> log", &[]), ("Where mask log y -> z", &[])],
+    );
+    let (z, g) = logits(&logarithm.unwrap(), &[1.0, -2.0]);
+    assert_eq!((z, g), (vec![0.0, -2.0], vec![1.0, 1.0]));
+}
+
+#[test]
+fn a_constant_may_be_cast_like_the_image() {
+    let two = Constant::ints(vec![2]);
+    let twice = network(
+        any(),
+        &[2, 1, 1],
+        &[("two", two)],
+        &[("CastLike two x -> factor", &[]), ("Mul x factor -> y", &[]), ("Flatten y -> z", &[])],
+    );
+    assert_eq!(logits(&twice.unwrap(), &[1.0, -2.0]).0, [2.0, -4.0]);
+}
+
+#[test]
+fn matrices_of_their_own_for_each_image_are_refused() {
+    let product: Nodes<'_> = &[("MatMul x w -> y", &[]), ("Flatten y -> z", &[])];
+    let weights = |last: f32| floats(&[3, 1, 1, 1], &[2.0, 2.0, last]);
+    mixes(&[1, 1, 1], &[("w", weights(2.0))], product);
+    assert!(network(three(), &[1, 1, 1], &[("w", weights(4.0))], product).is_err());
+    let same = network(three(), &[1, 1, 1], &[("w", weights(2.0))], product);
+    assert_eq!(logits(&same.unwrap(), &[3.0]).0, [6.0]);
+}
+
+#[test]
+fn images_whose_sides_are_exchanged_are_put_together() {
+    // [[1, 2], [3, 4]] beside its transpose, one channel each, and as one image of two channels.
+    let side_by_side = network(
+        any(),
+        &[1, 2, 2],
+        &[],
+        &[
+            ("Transpose x -> y", &[("perm", list(&[0, 1, 3, 2]))]),
+            ("Concat y x y -> z", &[("axis", Attribute::Int(2))]),
+            ("Flatten z -> t", &[]),
+        ],
+    );
+    let (z, g) = logits(&side_by_side.unwrap(), &[1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(z, [1.0, 3.0, 2.0, 4.0, 1.0, 2.0, 3.0, 4.0, 1.0, 3.0, 2.0, 4.0]);
+    assert_eq!(g, [3.0; 4]);
+}
