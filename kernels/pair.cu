@@ -2,7 +2,7 @@
 // of src/nn/operation/pairwise.rs.
 #include "common.cuh"
 
-enum { OF_PRODUCT = 0, OF_QUOTIENT = 1, OF_LARGER = 2, OF_SMALLER = 3, OF_POWER = 4 };
+enum { OF_PRODUCT = 0, OF_QUOTIENT = 1, OF_LARGER = 2, OF_SMALLER = 3, OF_POWER = 4, OF_MASKED = 6 };
 
 extern "C" __global__ void NAMED(pair)(int kind, const Real* first, const Real* second, Real* y, Size total) {
     Size i = thread();
@@ -14,6 +14,7 @@ extern "C" __global__ void NAMED(pair)(int kind, const Real* first, const Real* 
         case OF_LARGER: v = a > b || a != a ? a : b; break;
         case OF_SMALLER: v = a < b || a != a ? a : b; break;
         case OF_POWER: v = powf(a, b); break;
+        case OF_MASKED: v = b != 0.0f ? a : 0.0f; break;
         default: v = a - b;
     }
     y[i] = v;
@@ -40,6 +41,7 @@ extern "C" __global__ void NAMED(pair_pullback)(int kind, int of_second, const R
             else
                 slope = b == 0.0f ? 0.0f : b * powf(a, b - 1.0f);
             break;
+        case OF_MASKED: slope = !of_second && b != 0.0f ? 1.0f : 0.0f; break;
         default: slope = of_second ? -1.0f : 1.0f;
     }
     put(gx, i, g[i] * slope, add);

@@ -29,9 +29,11 @@ pub enum Pairing {
     Power,
     /// `a - b`.
     Difference,
+    /// `a` where `b` is not 0, and 0 elsewhere, also if `a` is infinite or NaN there. `b` has no cotangent.
+    Masked,
 }
 
-use Pairing::{Difference, Larger, Power, Product, Quotient, Smaller};
+use Pairing::{Difference, Larger, Masked, Power, Product, Quotient, Smaller};
 
 impl Pairing {
     /// The function.
@@ -56,6 +58,8 @@ impl Pairing {
             }
             Power => a.powf(b),
             Difference => a - b,
+            Masked if b == 0.0 => 0.0,
+            Masked => a,
         }
     }
 
@@ -69,6 +73,7 @@ impl Pairing {
             Power if b == 0.0 => 0.0,
             Power => b * a.powf(b - 1.0),
             Difference => 1.0,
+            Masked => f64::from(b != 0.0),
         }
     }
 
@@ -82,6 +87,7 @@ impl Pairing {
             Power if a == 0.0 && b >= 0.0 => 0.0,
             Power => a.powf(b) * a.ln(),
             Difference => -1.0,
+            Masked => 0.0,
         }
     }
 
@@ -93,6 +99,7 @@ impl Pairing {
             Smaller => "smaller",
             Power => "power",
             Difference => "difference",
+            Masked => "masked",
         }
     }
 }
@@ -161,6 +168,7 @@ impl Operation for Pairwise {
             Smaller => a.minimum(b)?,
             Power => a.pow(b)?,
             Difference => (a - b)?,
+            Masked => b.ne(0.0)?.where_cond(a, &a.zeros_like()?)?,
         })
     }
 
@@ -173,6 +181,7 @@ impl Operation for Pairwise {
             Smaller => 3,
             Power => 4,
             Difference => 5,
+            Masked => 6,
         };
         let (len, count, [a, b]) = (output.len(), Slot::Count(output.len()), [0, 1].map(Slot::X));
         let back = |second: bool| {

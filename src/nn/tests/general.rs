@@ -114,6 +114,7 @@ pub(super) fn layers() -> Vec<(&'static str, Layer, [usize; 4])> {
         ("smaller", pairwise(Pairing::Smaller, [Scale(0.5).layer(), Layer::Identity])),
         ("power", pairwise(Pairing::Power, [sigmoid(), Layer::Identity])),
         ("difference", pairwise(Pairing::Difference, [Layer::Identity, sigmoid()])),
+        ("masked", pairwise(Pairing::Masked, [sigmoid(), relu()])),
         ("mean of a vector", seq([global_avg_pool(), Reduce(Reduction::Mean).layer()])),
         ("L2 norm of a vector", seq([global_avg_pool(), Reduce(Reduction::L2).layer()])),
         ("softmax of channels", softmax()),

@@ -3,33 +3,38 @@
 
 use super::broadcast::common;
 use super::call::Call;
-use super::held::{Batch, Held, Pixels, in_order};
+use super::held::{Batch, Held, Pixels};
 use super::writer::{Writer, extended};
 use crate::error::Result;
 use crate::nn::{Function, Gate, Pairing, Pairwise, Pointwise, Relu, Shape, Sum};
-use crate::onnx::graph::{Constant, Kind, Numbers};
+use crate::onnx::graph::{Constant, Numbers};
 
 /// One of the two tensors of an operator.
-enum Side {
+pub(super) enum Side {
     Known(Constant),
     Pixels(Pixels),
 }
 
 /// Input `i`; integers beside pixels are numbers like others, images of a batch get the same constants.
-fn side(call: &Call<'_>, i: usize) -> Result<Side> {
+pub(super) fn side(writer: &Writer, call: &Call<'_>, i: usize) -> Result<Side> {
     match call.input(i) {
         Some(Held::Known(known)) => {
             if !known.alike() {
                 return Err(call.mixes());
             }
-            Ok(Side::Known(floats(&known.one)))
+            let constant = floats(&known.one);
+            let own = call.inputs.iter().flatten().find_map(|input| match input {
+                Held::Pixels(x) => writer.of_one(&constant, x),
+                Held::Known(_) => None,
+            });
+            Ok(Side::Known(own.unwrap_or(constant)))
         }
         _ => Ok(Side::Pixels(call.pixels(i)?.clone())),
     }
 }
 
 /// A constant in floating point; truth values are 0 and 1.
-fn floats(constant: &Constant) -> Constant {
+pub(super) fn floats(constant: &Constant) -> Constant {
     let numbers = match &constant.numbers {
         Numbers::Floats(_) => return constant.clone(),
         Numbers::Ints(numbers) => numbers.iter().map(|number| *number as f32).collect(),
@@ -39,13 +44,13 @@ fn floats(constant: &Constant) -> Constant {
 }
 
 /// A constant with `f` of its numbers.
-fn each(constant: &Constant, f: impl Fn(f32) -> f32) -> Constant {
+pub(super) fn each(constant: &Constant, f: impl Fn(f32) -> f32) -> Constant {
     let numbers = constant.as_floats().unwrap_or_default().iter().map(|x| f(*x)).collect();
     Constant::floats(constant.sides.clone(), numbers)
 }
 
 /// `x * scale + shift`; the constants must say the same of every image.
-fn affine(
+pub(super) fn affine(
     writer: &mut Writer,
     call: &Call<'_>,
     x: &Pixels,
@@ -53,9 +58,9 @@ fn affine(
     shift: Option<&Constant>,
 ) -> Result<Pixels> {
     for constant in [scale, shift].into_iter().flatten() {
-        let axis = x.batch_axis().and_then(|axis| {
-            (axis + constant.sides.len()).checked_sub(x.sides.len().max(constant.sides.len()))
-        });
+        let axis = x
+            .batch_axis()
+            .and_then(|axis| (axis + constant.sides.len()).checked_sub(x.sides.len()));
         let side = axis.and_then(|axis| constant.sides.get(axis));
         if side.is_some_and(|side| *side != 1)
             && x.batch.is_some_and(|batch| x.sides[batch.axis] == 1)
@@ -71,6 +76,7 @@ fn pair(writer: &mut Writer, call: &Call<'_>, a: &Pixels, b: &Pixels) -> Result<
     let sides = common(&a.sides, &b.sides)?;
     let (a, b) = (extended(a, sides.len()), extended(b, sides.len()));
     let batch = together(call, a.batch, b.batch)?;
+    repeated(call, [&a, &b], &sides)?;
     let wide = if b.sides == sides && a.sides != sides { &b } else { &a };
     let order = wide.order.clone();
     let mut both = [writer.expand(&a, &sides, &order)?, writer.expand(&b, &sides, &order)?];
@@ -80,6 +86,16 @@ fn pair(writer: &mut Writer, call: &Call<'_>, a: &Pixels, b: &Pixels) -> Result<
         one.batch = batch;
     }
     Ok(both)
+}
+
+/// Refuses tensors of which one is repeated to `sides` along the axis on which its images are.
+pub(super) fn repeated(call: &Call<'_>, tensors: [&Pixels; 2], sides: &[usize]) -> Result<()> {
+    for x in tensors {
+        if x.batch_axis().is_some_and(|axis| x.sides[axis] != sides[axis]) {
+            return Err(call.mixes());
+        }
+    }
+    Ok(())
 }
 
 /// Where the batch of a result is whose inputs have it at `a` and `b`.
@@ -95,7 +111,7 @@ pub(super) fn together(
 }
 
 /// `op` of both.
-fn join(
+pub(super) fn join(
     writer: &mut Writer,
     call: &Call<'_>,
     op: Pairwise,
@@ -107,19 +123,19 @@ fn join(
 }
 
 /// A constant as a tensor like `x`.
-fn materialised(writer: &mut Writer, constant: &Constant, x: &Pixels) -> Result<Pixels> {
+pub(super) fn materialised(writer: &mut Writer, constant: &Constant, x: &Pixels) -> Result<Pixels> {
     let mut pixels = writer.constant(constant)?;
     let rank = x.sides.len().max(pixels.sides.len());
     pixels = extended(&pixels, rank);
     Ok(pixels)
 }
 
-fn one(pixels: Pixels) -> Result<Vec<Held>> {
+pub(super) fn one(pixels: Pixels) -> Result<Vec<Held>> {
     Ok(vec![pixels.into()])
 }
 
 pub(super) fn add(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let sum = match (side(call, 0)?, side(call, 1)?) {
+    let sum = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {
             affine(writer, call, &x, None, Some(&c))?
         }
@@ -130,13 +146,13 @@ pub(super) fn add(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 }
 
 /// The sum of two tensors.
-fn plus(writer: &mut Writer, call: &Call<'_>, a: &Pixels, b: &Pixels) -> Result<Pixels> {
+pub(super) fn plus(writer: &mut Writer, call: &Call<'_>, a: &Pixels, b: &Pixels) -> Result<Pixels> {
     let [a, b] = pair(writer, call, a, b)?;
     Ok(Pixels { value: writer.push(Sum, &[a.value, b.value])?, ..a })
 }
 
 pub(super) fn sub(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let difference = match (side(call, 0)?, side(call, 1)?) {
+    let difference = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) => {
             affine(writer, call, &x, None, Some(&each(&c, |c| -c)))?
         }
@@ -152,7 +168,7 @@ pub(super) fn sub(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 }
 
 pub(super) fn mul(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let product = match (side(call, 0)?, side(call, 1)?) {
+    let product = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {
             affine(writer, call, &x, Some(&c), None)?
         }
@@ -203,7 +219,7 @@ fn gated(
 }
 
 pub(super) fn div(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let quotient = match (side(call, 0)?, side(call, 1)?) {
+    let quotient = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) => {
             affine(writer, call, &x, Some(&each(&c, f32::recip)), None)?
         }
@@ -220,11 +236,14 @@ pub(super) fn div(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 }
 
 pub(super) fn pow(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let power = match (side(call, 0)?, side(call, 1)?) {
+    let power = match (side(writer, call, 0)?, side(writer, call, 1)?) {
         (Side::Pixels(x), Side::Known(c)) => match c.as_floats() {
-            Some([0.5]) => writer.map(&x, Pointwise(Function::Sqrt))?,
-            Some([1.0]) => x,
-            Some([power]) => writer.map(&x, Pointwise(Function::Power(f64::from(*power))))?,
+            Some([0.5]) => writer.map(&extended(&x, c.sides.len()), Pointwise(Function::Sqrt))?,
+            Some([1.0]) => extended(&x, c.sides.len()),
+            Some([power]) => {
+                let x = extended(&x, c.sides.len());
+                writer.map(&x, Pointwise(Function::Power(f64::from(*power))))?
+            }
             _ => {
                 let c = materialised(writer, &c, &x)?;
                 join(writer, call, Pairwise(Pairing::Power), &x, &c)?
@@ -248,7 +267,7 @@ fn all(
 ) -> Result<Pixels> {
     let mut result: Option<Pixels> = None;
     for i in 0..call.inputs.len() {
-        let next = match side(call, i)? {
+        let next = match side(writer, call, i)? {
             Side::Pixels(x) => x,
             Side::Known(c) => writer.constant(&c)?,
         };
@@ -300,115 +319,4 @@ pub(super) fn p_relu(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
     let below = writer.map(&minus, Relu)?;
     let below = affine(writer, call, &below, Some(&each(&slope, |slope| -slope)), None)?;
     one(plus(writer, call, &above, &below)?)
-}
-
-/// 1 where `a - b > 0`, 0 elsewhere.
-fn above(writer: &mut Writer, call: &Call<'_>, a: Side, b: Side) -> Result<Pixels> {
-    let difference = match (a, b) {
-        (Side::Pixels(x), Side::Known(c)) => {
-            affine(writer, call, &x, None, Some(&each(&c, |c| -c)))?
-        }
-        (Side::Known(c), Side::Pixels(x)) => {
-            affine(writer, call, &x, Some(&Constant::scalar(-1.0)), Some(&c))?
-        }
-        (Side::Pixels(a), Side::Pixels(b)) => {
-            join(writer, call, Pairwise(Pairing::Difference), &a, &b)?
-        }
-        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
-    };
-    let sign = writer.map(&difference, Pointwise(Function::Sign))?;
-    Ok(Pixels { kind: Kind::Bool, ..writer.map(&sign, Relu)? })
-}
-
-/// `1 - x` of truth values.
-fn negated(writer: &mut Writer, x: &Pixels) -> Result<Pixels> {
-    let (minus, one) = (Constant::scalar(-1.0), Constant::scalar(1.0));
-    writer.affine(x, Some(&minus), Some(&one))
-}
-
-pub(super) fn greater(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    one(above(writer, call, side(call, 0)?, side(call, 1)?)?)
-}
-
-pub(super) fn less(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    one(above(writer, call, side(call, 1)?, side(call, 0)?)?)
-}
-
-pub(super) fn greater_or_equal(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let less = above(writer, call, side(call, 1)?, side(call, 0)?)?;
-    one(negated(writer, &less)?)
-}
-
-pub(super) fn less_or_equal(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let greater = above(writer, call, side(call, 0)?, side(call, 1)?)?;
-    one(negated(writer, &greater)?)
-}
-
-pub(super) fn not(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    one(negated(writer, call.pixels(0)?)?)
-}
-
-pub(super) fn and(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let mut both = mul(writer, call)?;
-    truth(&mut both);
-    Ok(both)
-}
-
-pub(super) fn or(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let mut either = max(writer, call)?;
-    truth(&mut either);
-    Ok(either)
-}
-
-/// Results of operations on truth values are truth values.
-fn truth(results: &mut [Held]) {
-    for result in results {
-        if let Held::Pixels(pixels) = result {
-            pixels.kind = Kind::Bool;
-        }
-    }
-}
-
-/// `Where`: the second input where the first is true, the third elsewhere, as a sum of products. The condition
-/// has no gradient.
-pub(super) fn choose(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let masked = |writer: &mut Writer, mask: &Side, x: &Side| -> Result<Side> {
-        Ok(match (mask, x) {
-            (Side::Known(mask), Side::Pixels(x)) => {
-                Side::Pixels(affine(writer, call, x, Some(mask), None)?)
-            }
-            (Side::Pixels(mask), Side::Known(c)) => {
-                Side::Pixels(affine(writer, call, mask, Some(c), None)?)
-            }
-            (Side::Pixels(mask), Side::Pixels(x)) => Side::Pixels(times(writer, call, x, mask)?),
-            (Side::Known(mask), Side::Known(c)) => {
-                let sides = common(&mask.sides, &c.sides)?;
-                let (mask, c) = (spread(mask, &sides)?, spread(c, &sides)?);
-                // A masked infinity is 0.
-                let numbers = mask.iter().zip(&c).map(|(m, c)| if *m == 0.0 { 0.0 } else { *c });
-                Side::Known(Constant::floats(sides, numbers.collect()))
-            }
-        })
-    };
-    let mask = side(call, 0)?;
-    let inverse = match &mask {
-        Side::Known(mask) => Side::Known(each(mask, |mask| 1.0 - mask)),
-        Side::Pixels(mask) => Side::Pixels(negated(writer, mask)?),
-    };
-    let chosen = masked(writer, &mask, &side(call, 1)?)?;
-    let other = masked(writer, &inverse, &side(call, 2)?)?;
-    let mut result = match (chosen, other) {
-        (Side::Pixels(a), Side::Pixels(b)) => plus(writer, call, &a, &b)?,
-        (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) => {
-            affine(writer, call, &x, None, Some(&c))?
-        }
-        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
-    };
-    result.kind = Kind::Float;
-    one(result)
-}
-
-/// The numbers of a constant that is repeated to `sides`.
-fn spread(constant: &Constant, sides: &[usize]) -> Result<Vec<f32>> {
-    super::broadcast::spread(constant, sides, &in_order(sides.len()))
 }

@@ -1,7 +1,10 @@
 //! Constants that are repeated to the sides of another tensor.
 
-use super::held::{Known, in_order, row_major};
+use super::held::{Known, Pixels, in_order, row_major};
+use super::writer::Writer;
 use crate::error::{Error, Result};
+use crate::nn::Pick;
+use crate::nn::pick::NOTHING;
 use crate::onnx::graph::Constant;
 
 /// The sides that both are repeated to.
@@ -40,6 +43,39 @@ pub(super) fn spread(constant: &Constant, sides: &[usize], axes: &[usize]) -> Re
         index = index.iter().flat_map(|start| -> Vec<usize> { places(start) }).collect();
     }
     Ok(index.into_iter().map(|i| floats.get(i).copied().unwrap_or_default()).collect())
+}
+
+impl Writer {
+    /// A constant that a file for a fixed number of images repeats for each image of `x`, as it is for one image.
+    pub(super) fn of_one(&self, constant: &Constant, x: &Pixels) -> Option<Constant> {
+        let batch = x.batch_axis()?;
+        let axis = (batch + constant.sides.len()).checked_sub(x.sides.len())?;
+        let (mut sides, side) = (constant.sides.clone(), x.sides[batch]);
+        if !self.fixed || self.many < 2 || sides.get(axis) != Some(&(side * self.many)) {
+            return None;
+        }
+        sides[axis] = side;
+        let floats = constant.as_floats()?;
+        let run: usize = sides[axis..].iter().product();
+        let images = floats.chunks(run.max(1) * self.many);
+        let mut first = Vec::new();
+        for image in images {
+            let (own, others) = image.split_at_checked(run)?;
+            if others.chunks(run.max(1)).any(|other| other != own) {
+                return None;
+            }
+            first.extend_from_slice(own);
+        }
+        Some(Constant::floats(sides, first))
+    }
+
+    /// `x` where `mask`, which is repeated to its sides, is not 0, and 0 elsewhere.
+    pub(super) fn masked(&mut self, x: &Pixels, mask: &Constant) -> Result<Pixels> {
+        let mask = spread(mask, &x.sides, &x.order)?;
+        let places = mask.iter().enumerate();
+        let index = places.map(|(i, kept)| if *kept == 0.0 { NOTHING } else { i as u32 }).collect();
+        self.map(x, Pick::new(x.len(), self.shape(x.value), index, 0.0)?)
+    }
 }
 
 impl Known {

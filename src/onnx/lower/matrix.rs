@@ -3,6 +3,7 @@
 
 use candle_core::{Device, Tensor};
 
+use super::arithmetic::repeated;
 use super::broadcast::common;
 use super::call::Call;
 use super::held::{Batch, Held, Pixels, in_order};
@@ -126,11 +127,13 @@ pub(super) fn mat_mul(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>>
         (Some(Held::Pixels(a)), Some(Held::Pixels(b))) => product(writer, call, a, b)?,
         (Some(Held::Pixels(a)), _) => {
             let b = call.weight(1)?;
-            by_constant(writer, call, a, &b, false)?
+            let own = writer.of_one(&b, a);
+            by_constant(writer, call, a, own.as_ref().unwrap_or(&b), false)?
         }
         (_, Some(Held::Pixels(b))) => {
             let a = call.weight(0)?;
-            by_constant(writer, call, b, &a, true)?
+            let own = writer.of_one(&a, b);
+            by_constant(writer, call, b, own.as_ref().unwrap_or(&a), true)?
         }
         _ => return Err(call.error("inputs are missing", "export the network again")),
     };
@@ -173,7 +176,7 @@ fn by_constant(
     }
     call.apart(x, &[axis])?;
     let product = contract(writer, x, axis, weight, outputs, None)?;
-    let extra = constant.sides.len().saturating_sub(rank);
+    let extra = constant.sides.len().saturating_sub(rank.max(2));
     if constant.sides.len() == 1 {
         // A vector has one axis, which is gone.
         return Ok(without(&product, axis));
@@ -226,6 +229,7 @@ pub(super) fn product(
     call.apart(&a, &[rank - 1])?;
     call.apart(&b, &[rank - 2])?;
     let front = common(&a.sides[..rank - 2], &b.sides[..rank - 2])?;
+    repeated(call, [&a, &b], &[&front[..], &[rows, columns]].concat())?;
     let matrices: usize = front.iter().product();
     let batch = match (a.batch, b.batch) {
         (Some(a), Some(b)) if a != b => return Err(call.mixes()),
@@ -281,6 +285,14 @@ pub(super) fn einsum(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
         a.iter().copied().filter(|c| b.contains(c) && !result.contains(c)).collect();
     let rows: Vec<char> = a.iter().copied().filter(|c| !b.contains(c)).collect();
     let columns: Vec<char> = b.iter().copied().filter(|c| !a.contains(c)).collect();
+    let fits = |c: &char| {
+        let side =
+            |term: &[char], x: &Pixels| term.iter().position(|own| own == c).map(|i| x.sides[i]);
+        matches!((side(a, x), side(b, y)), (Some(left), Some(right)) if left == right)
+    };
+    if !shared.iter().chain(&inner).all(fits) {
+        return Err(unsupported());
+    }
     let complete = rows.iter().chain(&columns).all(|c| result.contains(c))
         && result.len() == shared.len() + rows.len() + columns.len();
     if !complete {
@@ -314,7 +326,13 @@ pub(super) fn einsum(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
     let mut product = transpose(&product, &axes);
     // The axis of the batch keeps its name.
     let name = |term: &[char], x: &Pixels| x.batch.map(|batch| (term[batch.axis], batch.within));
-    if let Some((name, within)) = name(a, x).or_else(|| name(b, y)) {
+    let names = (name(a, x), name(b, y));
+    if let (Some((left, _)), Some((right, _))) = names
+        && left != right
+    {
+        return Err(call.mixes());
+    }
+    if let Some((name, within)) = names.0.or(names.1) {
         product.batch = result.iter().position(|c| *c == name).map(|axis| Batch { axis, within });
     }
     Ok(vec![product.into()])

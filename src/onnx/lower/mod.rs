@@ -19,6 +19,7 @@ mod reduce;
 mod reshape;
 mod resize;
 mod softmax;
+mod truth;
 mod walk;
 mod writer;
 

@@ -1,9 +1,9 @@
 //! Operators that move numbers or only rename their places.
 
-use super::arithmetic::together;
+use super::arithmetic::{floats, together};
 use super::call::Call;
 use super::held::{Batch, Held, Known, Pixels, in_order};
-use super::reshape::renamed;
+use super::reshape::named;
 use super::writer::{Places, Writer};
 use crate::error::Result;
 use crate::nn::{Concat, Shape, Stack};
@@ -52,6 +52,10 @@ pub(super) fn cast_like(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         Some(Held::Pixels(pixels)) => pixels.kind,
         None => Kind::Float,
     };
+    if let (Some(Held::Known(known)), Kind::Float) = (call.input(0), kind) {
+        let many = known.many.as_deref().map(|many| Arc::new(floats(many)));
+        return Ok(vec![Held::Known(Known { one: Arc::new(floats(&known.one)), many })]);
+    }
     let x = call.pixels(0)?;
     if kind == Kind::Float || kind == x.kind {
         return Ok(vec![Pixels { kind, ..x.clone() }.into()]);
@@ -81,7 +85,11 @@ pub(super) fn concat(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
                 if constant.as_floats().is_none() {
                     constant = call.weight(i)?.as_ref().clone();
                 }
-                writer.constant(&constant)?
+                let own = call.inputs.iter().flatten().find_map(|input| match input {
+                    Held::Pixels(x) => writer.of_one(&constant, x),
+                    Held::Known(_) => None,
+                });
+                writer.constant(&own.unwrap_or(constant))?
             }
             Some(Held::Known(_)) => return Err(call.mixes()),
             None => continue,
@@ -118,11 +126,13 @@ pub(super) fn concat(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
         [axis].into_iter().chain(rest).collect()
     };
     let rows: usize = first.len() / first.sides[axis].max(1);
-    let same = parts.iter().map(|part| writer.shape(part.value)).collect::<Vec<_>>();
+    for part in &mut parts {
+        *part = writer.arrange(part, &order)?;
+    }
+    let same: Vec<Shape> = parts.iter().map(|part| writer.shape(part.value)).collect();
     let mut values = Vec::new();
     for (part, shape) in parts.iter().zip(&same) {
         let own = part.sides[axis];
-        let part = writer.arrange(part, &order)?;
         // Images keep their height and width if all have the same.
         let as_it_is = innermost
             && matches!(shape, Shape::Image { .. })
@@ -185,31 +195,48 @@ pub(super) fn slice(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Err(call.error("starts, ends, axes and steps differ in length", "export it again"));
     }
-    for (((start, end), axis), step) in starts.into_iter().zip(ends).zip(axes).zip(steps) {
-        let side = x.sides[axis] as i64;
+    let ends_of_many = call.input(2).and_then(|input| match input {
+        Held::Known(known) => known.many().as_ints().map(<[i64]>::to_vec),
+        Held::Pixels(_) => None,
+    });
+    let four = starts.into_iter().zip(ends).zip(axes).zip(steps);
+    for (i, (((start, end), axis), step)) in four.enumerate() {
+        let side = x.sides[axis];
         if step == 0 {
             return Err(call.error("has a step of 0", "export the network again"));
         }
-        let place = |place: i64| if place < 0 { place.saturating_add(side) } else { place };
-        let (least, most) = if step > 0 { (0, side) } else { (-1, side - 1) };
-        let start = place(start).clamp(0, if step > 0 { side } else { side - 1 });
-        let end = place(end).clamp(least, most);
-        let mut places = Vec::new();
-        let mut at = start;
-        while (step > 0 && at < end) || (step < 0 && at > end) {
-            places.push(at as usize);
-            at = at.saturating_add(step);
+        if x.batch_axis() == Some(axis) {
+            // The images have to stay, all of them and in their order, however many there are.
+            let all = side.saturating_mul(writer.many);
+            let end = ends_of_many.as_ref().and_then(|ends| ends.get(i).copied()).unwrap_or(end);
+            if !sliced(all, start, end, step).into_iter().eq(0..all) {
+                return Err(call.mixes());
+            }
+            continue;
         }
+        let places = sliced(side, start, end, step);
         if places.is_empty() {
             return Err(call.error(format!("nothing of axis {axis} is left"), "export it again"));
-        }
-        let all = places.iter().copied().eq(0..x.sides[axis]);
-        if !all {
-            call.apart(&x, &[axis])?;
         }
         x = writer.take(&x, axis, &places)?;
     }
     Ok(vec![x.into()])
+}
+
+/// The places of an axis of `side` places from `start` to before `end`; negative ones count from its end.
+fn sliced(side: usize, start: i64, end: i64, step: i64) -> Vec<usize> {
+    let side = side as i64;
+    let place = |place: i64| if place < 0 { place.saturating_add(side) } else { place };
+    let (least, most) = if step > 0 { (0, side) } else { (-1, side - 1) };
+    let start = place(start).clamp(0, if step > 0 { side } else { (side - 1).max(0) });
+    let end = place(end).clamp(least, most.max(least));
+    let mut places = Vec::new();
+    let mut at = start;
+    while (step > 0 && at < end) || (step < 0 && at > end) {
+        places.push(at as usize);
+        at = at.saturating_add(step);
+    }
+    places
 }
 
 pub(super) fn gather(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
@@ -241,7 +268,9 @@ pub(super) fn gather(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
         let batch = Some(Batch { axis: axis + images, within: 1 });
         return Ok(vec![writer.reshape(&taken, sides, batch)?.into()]);
     }
-    Ok(vec![renamed(writer, call, &taken, sides)?.into()])
+    let rank = index.sides.len();
+    let to = x.batch_axis().map(|own| if own > axis { own + rank - 1 } else { own });
+    Ok(vec![named(writer, call, &taken, sides, to)?.into()])
 }
 
 /// The axis of the indices that numbers the images, if every image gets its own places on an axis on which the

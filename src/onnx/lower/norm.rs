@@ -136,6 +136,7 @@ pub(super) fn group(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         let problem = format!("{channels} channels do not make {groups} groups");
         return Err(call.error(problem, "export the network again"));
     }
+    call.apart(x, &(1..x.sides.len()).collect::<Vec<_>>())?;
     let eps = f64::from(call.node.float_or("epsilon", 1e-5)?);
     let inner = channels / groups * pixels.iter().product::<usize>();
     let parts = renamed(writer, call, x, vec![*images, groups, inner])?;
@@ -208,6 +209,7 @@ pub(super) fn local_response(writer: &mut Writer, call: &Call<'_>) -> Result<Vec
     if x.sides.len() < 2 {
         return Err(call.error("needs an axis of channels", "export the network again"));
     }
+    call.apart(x, &[1])?;
     let channels = x.sides[1];
     let (before, after) = ((size - 1) / 2, (size - 1).div_ceil(2));
     let factor = (alpha / size as f64) as f32;

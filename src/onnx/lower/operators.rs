@@ -6,7 +6,7 @@ use super::held::Held;
 use super::writer::Writer;
 use super::{
     arithmetic, attention, conv, matrix, moving, norm, pointwise, pool, reduce, reshape, resize,
-    softmax,
+    softmax, truth,
 };
 use crate::error::Result;
 
@@ -60,7 +60,7 @@ const NONE: &[&str] = &[];
 pub(super) const OPERATORS: &[Operator] = &[
     operator("Abs", [1, 1], NONE, pointwise::abs),
     operator("Add", [2, 2], NONE, arithmetic::add),
-    operator("And", [2, 2], NONE, arithmetic::and),
+    operator("And", [2, 2], NONE, truth::and),
     operator(
         "Attention",
         [3, 6],
@@ -133,8 +133,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("Gemm", [2, 3], &["alpha", "beta", "transA", "transB"], matrix::gemm),
     operator("GlobalAveragePool", [1, 1], NONE, pool::global_average),
     operator("GlobalMaxPool", [1, 1], NONE, pool::global_maximum),
-    operator("Greater", [2, 2], NONE, arithmetic::greater),
-    operator("GreaterOrEqual", [2, 2], NONE, arithmetic::greater_or_equal),
+    operator("Greater", [2, 2], NONE, truth::greater),
+    operator("GreaterOrEqual", [2, 2], NONE, truth::greater_or_equal),
     operator("GroupNormalization", [3, 3], &["epsilon", "num_groups", "stash_type"], norm::group),
     operator("HardSigmoid", [1, 1], &["alpha", "beta"], pointwise::hard_sigmoid),
     operator("HardSwish", [1, 1], NONE, pointwise::hard_swish),
@@ -143,8 +143,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("LRN", [1, 1], &["alpha", "beta", "bias", "size"], norm::local_response),
     operator("LayerNormalization", [2, 3], &["axis", "epsilon", "stash_type"], norm::layer),
     operator("LeakyRelu", [1, 1], &["alpha"], pointwise::leaky_relu),
-    operator("Less", [2, 2], NONE, arithmetic::less),
-    operator("LessOrEqual", [2, 2], NONE, arithmetic::less_or_equal),
+    operator("Less", [2, 2], NONE, truth::less),
+    operator("LessOrEqual", [2, 2], NONE, truth::less_or_equal),
     operator("Log", [1, 1], NONE, pointwise::log),
     operator("LogSoftmax", [1, 1], &["axis"], softmax::log_softmax),
     operator("LpNormalization", [1, 1], &["axis", "p"], norm::length),
@@ -163,8 +163,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("Mish", [1, 1], NONE, pointwise::mish),
     operator("Mul", [2, 2], NONE, arithmetic::mul),
     operator("Neg", [1, 1], NONE, pointwise::neg),
-    operator("Not", [1, 1], NONE, arithmetic::not),
-    operator("Or", [2, 2], NONE, arithmetic::or),
+    operator("Not", [1, 1], NONE, truth::not),
+    operator("Or", [2, 2], NONE, truth::or),
     operator("PRelu", [2, 2], NONE, arithmetic::p_relu),
     operator("Pad", [1, 4], &["mode", "pads", "value"], moving::pad),
     operator("Pow", [2, 2], NONE, arithmetic::pow),
@@ -227,7 +227,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("Transpose", [1, 1], &["perm"], reshape::transpose),
     operator("Unsqueeze", [1, 2], &["axes"], reshape::unsqueeze),
     operator("Upsample", [1, 2], &["mode", "scales"], resize::upsample),
-    operator("Where", [3, 3], NONE, arithmetic::choose),
+    operator("Where", [3, 3], NONE, truth::choose),
 ];
 
 /// Why an operator is not on the list.

@@ -82,11 +82,14 @@ impl Windows {
                     return Err(call.error(problem, "export the network again"));
                 }
             }
-            let Some(room) = (side + before[axis] + after[axis]).checked_sub(extent) else {
+            let padded = side + before[axis] + after[axis];
+            // A last window may reach beyond everything, and the first one may be the last.
+            let beyond = if ceil { stride - 1 } else { 0 };
+            let Some(room) = (padded + beyond).checked_sub(extent) else {
                 let problem = format!("a kernel of {extent} places does not fit into {side}");
                 return Err(call.error(problem, "export the network again"));
             };
-            let mut count = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
+            let mut count = room / stride + 1;
             // A window has to begin in the image or in what pads it in front.
             if ceil && (count - 1) * stride >= side + before[axis] {
                 count -= 1;
@@ -100,7 +103,15 @@ impl Windows {
     fn of_pool(call: &Call<'_>, sides: &[usize]) -> Result<Self> {
         let kernel = call.node.ints("kernel_shape")?.unwrap_or_default();
         let kernel = kernel.into_iter().map(|side| usize::try_from(side).unwrap_or(0)).collect();
-        Self::read(call, sides, kernel, call.node.flag_or("ceil_mode", false)?)
+        let windows = Self::read(call, sides, kernel, call.node.flag_or("ceil_mode", false)?)?;
+        let same = call.node.text("auto_pad")?.is_some_and(|auto| auto.starts_with("SAME"));
+        if same && windows.dilations.iter().any(|dilation| *dilation > 1) {
+            return Err(call.error(
+                "pads automatically for dilated windows: how far is not agreed on",
+                "export the network with the attribute pads",
+            ));
+        }
+        Ok(windows)
     }
 
     /// Size and stride, if the engine has such windows: square, of neighbouring pixels.

@@ -77,32 +77,46 @@ pub(super) fn reshape(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>>
         let problem = format!("sides {:?} do not become {target:?}", x.sides);
         call.error(problem, "the file contradicts itself: export the network again")
     };
-    let (sides, many) = match (one, many) {
-        (Some(one), many) => (one, many),
-        // The number of images in the file is written into the shape: here it is 1.
-        (None, Some(many)) if x.batch.is_some() => {
-            let axis = many.iter().position(|side| *side == writer.many).ok_or_else(misfit)?;
-            let mut one = many.clone();
-            one[axis] = 1;
-            if one.iter().product::<usize>() != x.len() {
-                return Err(misfit());
-            }
-            (one, Some(many))
+    if let Some(one) = &one {
+        let told = many.as_ref().and_then(|many| (0..one.len()).find(|i| many[*i] != one[*i]));
+        if let Ok(batch) = batch_after(x, one, told) {
+            return Ok(vec![writer.reshape(x, one.clone(), batch)?.into()]);
         }
-        _ => return Err(misfit()),
-    };
-    let batch = batch_after(x, &sides, many.as_deref()).map_err(|()| call.mixes())?;
-    Ok(vec![writer.reshape(x, sides, batch)?.into()])
+    }
+    // The number of images in the file is written into the shape, alone or times something: here it is 1.
+    if let Some(many) = many.filter(|_| x.batch.is_some() && (writer.fixed || one.is_none())) {
+        for axis in 0..many.len() {
+            let mut one = many.clone();
+            one[axis] /= writer.many;
+            if many[axis] % writer.many == 0
+                && let Ok(batch) = batch_after(x, &one, Some(axis))
+            {
+                return Ok(vec![writer.reshape(x, one, batch)?.into()]);
+            }
+        }
+    }
+    Err(if one.is_some() { call.mixes() } else { misfit() })
 }
 
-/// `x` under other sides that leave the batch where it is among the numbers.
+/// `x` under other sides that leave the batch where it is among the numbers; the first axis stays the first one.
 pub(super) fn renamed(
     writer: &mut Writer,
     call: &Call<'_>,
     x: &Pixels,
     sides: Vec<usize>,
 ) -> Result<Pixels> {
-    let batch = batch_after(x, &sides, None).map_err(|()| call.mixes())?;
+    named(writer, call, x, sides, x.batch_axis().filter(|axis| *axis == 0))
+}
+
+/// `x` under other sides, `to` the axis that the one of the batch becomes or becomes part of.
+pub(super) fn named(
+    writer: &mut Writer,
+    call: &Call<'_>,
+    x: &Pixels,
+    sides: Vec<usize>,
+    to: Option<usize>,
+) -> Result<Pixels> {
+    let batch = batch_after(x, &sides, to).map_err(|()| call.mixes())?;
     writer.reshape(x, sides, batch)
 }
 
@@ -113,7 +127,8 @@ pub(super) fn flatten(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>>
     let axis = if axis == rank as i64 { rank } else { call.node.axis(axis, rank)? };
     let (rows, columns) = x.sides.split_at(axis);
     let sides = vec![rows.iter().product(), columns.iter().product()];
-    Ok(vec![renamed(writer, call, x, sides)?.into()])
+    let to = x.batch_axis().map(|own| usize::from(own >= axis));
+    Ok(vec![named(writer, call, x, sides, to)?.into()])
 }
 
 pub(super) fn squeeze(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
@@ -184,8 +199,17 @@ pub(super) fn transpose(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 pub(super) fn expand(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     let x = call.pixels(0)?;
     let target = call.ints(1)?.unwrap_or_default();
-    let target: Vec<usize> =
+    let mut target: Vec<usize> =
         target.into_iter().map(|side| usize::try_from(side).unwrap_or(1)).collect();
+    // The number of images in the file is written into the shape.
+    if let Some(axis) = x.batch_axis()
+        && writer.fixed
+        && let Some(own) = (axis + target.len()).checked_sub(x.sides.len())
+        && let Some(side) = target.get_mut(own)
+        && *side == x.sides[axis] * writer.many
+    {
+        *side = x.sides[axis];
+    }
     let sides = common(&x.sides, &target)?;
     let x = extended(x, sides.len());
     if let Some(axis) = x.batch_axis()

@@ -176,7 +176,9 @@ fn by_axes(
 ) -> Result<Vec<Held>> {
     let mut x = call.pixels(0)?.clone();
     for (axis, to, scale) in lengths {
-        if to == x.sides[axis] && scale == 1.0 {
+        let images = if writer.fixed { writer.many } else { 1 };
+        let counted = x.batch_axis() == Some(axis) && to == images * x.sides[axis];
+        if (to == x.sides[axis] && scale == 1.0) || counted {
             continue;
         }
         call.apart(&x, &[axis])?;

@@ -42,6 +42,7 @@ pub(in crate::onnx) fn lower(graph: &Graph, form: &Form) -> Result<Network> {
         Some(Some(images)) => (images, true),
     };
     let mut writer = Writer::new(Shape::of_image([h, w], c), many);
+    writer.fixed = matches!(reading.batch, Some(Some(_)));
     writer.notes.extend(reading.doubts.iter().cloned());
     let image = image(&mut writer, &reading, form, followed)?;
     let mut names = Names::from([(input.name.clone(), Held::Pixels(image))]);

@@ -25,13 +25,15 @@ pub(super) struct Writer {
     builder: Builder,
     /// Number of images for which [`Known::many`] is.
     pub(super) many: usize,
+    /// Whether the file wants so many images and no other number: sizes in it may count them.
+    pub(super) fixed: bool,
     /// What the user has to be told.
     pub(super) notes: BTreeSet<String>,
 }
 
 impl Writer {
     pub(super) fn new(image: Shape, many: usize) -> Self {
-        Self { builder: Builder::new(image), many, notes: BTreeSet::new() }
+        Self { builder: Builder::new(image), many, fixed: false, notes: BTreeSet::new() }
     }
 
     pub(super) fn finish(self, output: Value) -> Result<crate::nn::Program> {
@@ -383,11 +385,12 @@ pub(super) fn too_large(numbers: usize) -> Result<()> {
     ))
 }
 
-/// Where the batch is after `x` got the sides `sides`, if that is possible; `many` are the sides for more images.
+/// Where the batch is after `x` got the sides `sides`, if that is possible; `told` is the axis that grows with the
+/// number of images, if that is known: among axes of one place it cannot be seen.
 pub(super) fn batch_after(
     x: &Pixels,
     sides: &[usize],
-    many: Option<&[usize]>,
+    told: Option<usize>,
 ) -> Result<Option<Batch>, ()> {
     let Some(batch) = x.batch else { return Ok(None) };
     let inner = batch.within * x.sides[batch.axis + 1..].iter().product::<usize>();
@@ -399,7 +402,6 @@ pub(super) fn batch_after(
             fitting.push(Batch { axis, within });
         }
     }
-    let told = many.and_then(|many| (0..sides.len()).find(|axis| many[*axis] != sides[*axis]));
     let found = match told {
         Some(axis) => fitting.iter().find(|batch| batch.axis == axis),
         None => fitting.iter().find(|batch| sides[batch.axis] == 1).or(fitting.first()),

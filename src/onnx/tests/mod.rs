@@ -1,5 +1,6 @@
 //! Whole graphs, from the bytes of a file to logits and gradients.
 #![allow(clippy::print_stderr)]
 
+mod batches;
 mod operators;
 mod oracle;

@@ -134,7 +134,8 @@ fn send_back(
     }
     let [image, oy, ox] = view.place(pixel);
     let left = (ox * geo.stride[1]) as isize - geo.padding.left as isize;
-    let begin = (-left).max(0) as usize;
+    // A window may lie in the padding as a whole.
+    let begin = (-left).clamp(0, geo.kernel[1] as isize) as usize;
     let end = (view.width as isize - left).clamp(begin as isize, geo.kernel[1] as isize) as usize;
     for (ky, line) in field.chunks_exact(geo.kernel[1] * inputs).enumerate() {
         let iy = (oy * geo.stride[0] + ky * geo.dilation[0]).wrapping_sub(geo.padding.top);
