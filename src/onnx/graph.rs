@@ -16,6 +16,9 @@ pub struct Graph {
     pub inputs: Vec<Input>,
     /// Names of the values that come out.
     pub outputs: Vec<String>,
+    /// How many numbers of one image each output has, where the file states it.
+    #[serde(default)]
+    pub promised: Vec<Option<usize>>,
     /// The nodes; each reads constants, inputs and what the nodes before it have made.
     pub nodes: Vec<Node>,
     /// Weights and other constants by name.

@@ -276,6 +276,13 @@ fn logits(graph: &Graph, output: &str, writer: &mut Writer, names: &Names) -> Re
             "a classifier gives logits of sides [N, classes]",
         ));
     }
+    let place = graph.outputs.iter().position(|name| name == output);
+    let promised = place.and_then(|place| graph.promised.get(place).copied().flatten());
+    if let Some(promised) = promised.filter(|promised| *promised != classes) {
+        writer.notes.insert(format!(
+            "{field}: the file declares {promised} numbers for an image, and its nodes give {classes}"
+        ));
+    }
     let pixels = writer.row_major(&pixels)?;
     writer.view(pixels.value, Shape::Flat(classes))
 }

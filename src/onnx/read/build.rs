@@ -193,8 +193,8 @@ impl<'a> Builder<'a> {
         });
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
         let nodes = order::prune(order::sort(self.folder.path, nodes)?, &outputs);
-        let mut graph =
-            Graph { opset: self.opset, inputs, outputs, nodes, constants: BTreeMap::new() };
+        let (promised, constants) = (proto.promised.clone(), BTreeMap::new());
+        let mut graph = Graph { opset: self.opset, inputs, outputs, promised, nodes, constants };
         let mut needed = BTreeMap::new();
         order::each_read_of(&graph, &mut |name| {
             if let Some(tensor) = stored.get(name) {

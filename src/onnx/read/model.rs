@@ -35,6 +35,8 @@ pub(super) struct GraphProto<'a> {
     pub(super) initializers: Vec<Tensor<'a>>,
     pub(super) inputs: Vec<ValueInfo<'a>>,
     pub(super) outputs: Vec<&'a str>,
+    /// How many numbers of one image the file says that each output has.
+    pub(super) promised: Vec<Option<usize>>,
     pub(super) has_sparse: bool,
 }
 
@@ -86,6 +88,16 @@ pub(super) struct ValueInfo<'a> {
     pub(super) element: i64,
     /// A number or a name per side.
     pub(super) sides: Option<Vec<(i64, &'a str)>>,
+}
+
+impl ValueInfo<'_> {
+    /// The product of the sides behind the first, if all are stated.
+    fn numbers_of_an_image(&self) -> Option<usize> {
+        let [_, sides @ ..] = self.sides.as_deref()? else { return None };
+        let side = |(number, _): &(i64, &str)| usize::try_from(*number).ok().filter(|n| *n > 0);
+        let product = |n: usize, stated| n.checked_mul(side(stated)?);
+        (!sides.is_empty()).then(|| sides.iter().try_fold(1, product)).flatten()
+    }
 }
 
 /// A `FunctionProto`.
@@ -165,7 +177,11 @@ impl<'a> GraphProto<'a> {
                     self.initializers.push(tensor);
                 }
                 11 => self.inputs.push(ValueInfo::read(&field, "input")?),
-                12 => self.outputs.push(ValueInfo::read(&field, "output")?.name),
+                12 => {
+                    let output = ValueInfo::read(&field, "output")?;
+                    self.outputs.push(output.name);
+                    self.promised.push(output.numbers_of_an_image());
+                }
                 15 => self.has_sparse = true,
                 _ => {}
             }

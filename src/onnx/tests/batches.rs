@@ -52,7 +52,8 @@ fn network(
     let constants: BTreeMap<String, Arc<Constant>> =
         constants.iter().map(|(name, c)| ((*name).to_string(), Arc::new(c.clone()))).collect();
     let inputs = vec![Input { name: "x".into(), kind: Kind::Float, sides }];
-    let graph = Graph { opset: 18, inputs, outputs: vec![output], nodes, constants };
+    let promised = Vec::new();
+    let graph = Graph { opset: 18, inputs, outputs: vec![output], promised, nodes, constants };
     graph.network(&Form { layout: Some(Layout::Nchw), ..Form::default() })
 }
 

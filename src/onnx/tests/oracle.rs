@@ -260,7 +260,8 @@ fn networks_that_were_exported() {
 
 /// What the message about a file has to contain that the reader accepts and the lowering does not; the reader's own
 /// refusals are tested with it.
-const REFUSALS: [(&str, &[&str]); 21] = [
+const REFUSALS: [(&str, &[&str]); 22] = [
+    ("output_shape_lies", &["declares 1000", "give 10"]),
     ("unknown_op", &["odd", "FancyNorm", "not supported"]),
     ("custom_domain", &["odd", "com.example.FancyNorm"]),
     ("non_max_suppression", &["NonMaxSuppression", "detector"]),
