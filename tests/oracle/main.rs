@@ -6,6 +6,7 @@
 mod attacks;
 mod autoattack;
 mod networks;
+mod onnx;
 mod torchvision;
 mod zoo;
 
