@@ -44,9 +44,27 @@ impl Call<'_> {
         }
     }
 
-    /// An input of numbers, if it is given.
+    /// An input of numbers, if it is given, that are the same for any number of images.
     pub(super) fn constant(&self, i: usize) -> Result<Option<Arc<Constant>>> {
-        Ok(self.known(i)?.map(|known| Arc::clone(&known.one)))
+        let Some(known) = self.known(i)? else { return Ok(None) };
+        if !known.alike() {
+            return Err(self.mixes());
+        }
+        Ok(Some(Arc::clone(&known.one)))
+    }
+
+    /// Integers that are an attribute in old operator sets and an input in new ones: for one image and for more.
+    pub(super) fn ints_of_both(&self, attribute: &str, i: usize) -> Result<Option<[Vec<i64>; 2]>> {
+        if let Some(numbers) = self.node.ints(attribute)? {
+            return Ok(Some([numbers.clone(), numbers]));
+        }
+        let Some(known) = self.known(i)? else { return Ok(None) };
+        match (known.one.as_ints(), known.many().as_ints()) {
+            (Some(one), Some(many)) if one.len() == many.len() => {
+                Ok(Some([one.to_vec(), many.to_vec()]))
+            }
+            _ => Err(self.error(format!("input {i} is not of integers"), "export it again")),
+        }
     }
 
     /// An input of numbers.

@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::arithmetic::repeated;
+use super::arithmetic::{affine, plus, repeated};
 use super::broadcast::common;
 use super::call::Call;
 use super::held::{Batch, Held, Pixels, in_order};
@@ -64,7 +64,7 @@ pub(super) fn gemm(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     };
     let (Some(Held::Pixels(a)), Some(Held::Known(_))) = (call.input(0), call.input(1)) else {
         // Both depend on the image, or the second does.
-        let side = |i: usize, turned: bool| -> Result<Pixels> {
+        let mut side = |i: usize, turned: bool| -> Result<Pixels> {
             match call.input(i) {
                 Some(Held::Pixels(x)) => {
                     if turned {
@@ -73,18 +73,16 @@ pub(super) fn gemm(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
                         Ok(x.clone())
                     }
                 }
-                _ => Err(call.error(
-                    "the first matrix is a constant, the second is not",
-                    "export the network with MatMul instead",
-                )),
+                _ => {
+                    let constant = writer.constant(&*call.weight(i)?)?;
+                    if turned { turn(&constant) } else { Ok(constant) }
+                }
             }
         };
         let (a, b) = (side(0, turn_a)?, side(1, turn_b)?);
         let product = product(writer, call, &a, &b)?;
         let product = writer.affine(&product, Some(&Constant::scalar(alpha)), None)?;
-        let Some(c) = call.constant(2)? else { return Ok(vec![product.into()]) };
-        let c = scaled(&c, beta);
-        return Ok(vec![writer.affine(&product, None, Some(&c))?.into()]);
+        return Ok(vec![shifted(writer, call, &product, beta)?.into()]);
     };
     let a = if turn_a { turn(a)? } else { a.clone() };
     let b = call.weight(1)?;
@@ -101,19 +99,26 @@ pub(super) fn gemm(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     let numbers = b.as_floats().unwrap_or_default();
     let weight = if turn_b { numbers.to_vec() } else { transposed(numbers, *rows, *columns) };
     let weight = weight.into_iter().map(|w| w * alpha).collect();
-    let bias = call.constant(2)?.map(|c| scaled(&c, beta));
-    let (fused, later) = match bias {
-        Some(bias) if bias.len() == outputs && bias.sides.last() == Some(&outputs) => {
-            (bias.as_floats().map(<[f32]>::to_vec), None)
-        }
-        other => (None, other),
-    };
-    let product = contract(writer, &a, 1, weight, outputs, fused)?;
-    let product = match later {
-        Some(bias) => writer.affine(&product, None, Some(&bias))?,
-        None => product,
-    };
-    Ok(vec![product.into()])
+    if let Some(Held::Known(bias)) = call.input(2)
+        && bias.one.len() == outputs
+        && bias.one.sides.last() == Some(&outputs)
+    {
+        let bias = scaled(&*call.weight(2)?, beta);
+        let bias = bias.as_floats().map(<[f32]>::to_vec);
+        return Ok(vec![contract(writer, &a, 1, weight, outputs, bias)?.into()]);
+    }
+    let product = contract(writer, &a, 1, weight, outputs, None)?;
+    Ok(vec![shifted(writer, call, &product, beta)?.into()])
+}
+
+/// `product + beta C`, if there is a third input.
+fn shifted(writer: &mut Writer, call: &Call<'_>, product: &Pixels, beta: f32) -> Result<Pixels> {
+    if let Some(Held::Pixels(c)) = call.input(2) {
+        let c = writer.affine(c, Some(&Constant::scalar(beta)), None)?;
+        return plus(writer, call, product, &c);
+    }
+    let Some(_) = call.input(2) else { return Ok(product.clone()) };
+    affine(writer, call, product, None, Some(&scaled(&*call.weight(2)?, beta)))
 }
 
 /// A constant times a number.

@@ -185,8 +185,8 @@ pub(super) fn slice(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     let mut x = call.pixels(0)?.clone();
     let rank = x.sides.len();
     let missing = || call.error("starts or ends are missing", "export the network again");
-    let starts = call.ints_of("starts", 1)?.ok_or_else(missing)?;
-    let ends = call.ints_of("ends", 2)?.ok_or_else(missing)?;
+    let [starts, starts_of_many] = call.ints_of_both("starts", 1)?.ok_or_else(missing)?;
+    let [ends, ends_of_many] = call.ints_of_both("ends", 2)?.ok_or_else(missing)?;
     let axes = match call.axes(3, rank)? {
         Some(axes) => axes,
         None => in_order(starts.len().min(rank)),
@@ -195,10 +195,6 @@ pub(super) fn slice(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Err(call.error("starts, ends, axes and steps differ in length", "export it again"));
     }
-    let ends_of_many = call.input(2).and_then(|input| match input {
-        Held::Known(known) => known.many().as_ints().map(<[i64]>::to_vec),
-        Held::Pixels(_) => None,
-    });
     let four = starts.into_iter().zip(ends).zip(axes).zip(steps);
     for (i, (((start, end), axis), step)) in four.enumerate() {
         let side = x.sides[axis];
@@ -208,11 +204,14 @@ pub(super) fn slice(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         if x.batch_axis() == Some(axis) {
             // The images have to stay, all of them and in their order, however many there are.
             let all = side.saturating_mul(writer.many);
-            let end = ends_of_many.as_ref().and_then(|ends| ends.get(i).copied()).unwrap_or(end);
+            let (start, end) = (starts_of_many[i], ends_of_many[i]);
             if !sliced(all, start, end, step).into_iter().eq(0..all) {
                 return Err(call.mixes());
             }
             continue;
+        }
+        if (starts_of_many[i], ends_of_many[i]) != (start, end) {
+            return Err(call.mixes());
         }
         let places = sliced(side, start, end, step);
         if places.is_empty() {
@@ -248,6 +247,9 @@ pub(super) fn gather(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
     let own = own_places(x, axis, known);
     if own.is_none() {
         call.apart(x, &[axis])?;
+        if known.many.is_some() {
+            return Err(call.mixes());
+        }
     }
     let index = Arc::clone(&known.one);
     let Some(numbers) = index.as_ints() else {

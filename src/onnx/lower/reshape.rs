@@ -9,7 +9,7 @@ use super::matrix::{self, without};
 use super::walk::sides_of;
 use super::writer::{Writer, batch_after, extended, too_large};
 use crate::error::Result;
-use crate::onnx::graph::Constant;
+use crate::onnx::graph::{Constant, Numbers};
 
 pub(super) fn shape(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     let x = call.pixels(0)?;
@@ -27,8 +27,14 @@ pub(super) fn shape(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     Ok(vec![Held::Known(Known { one, many })])
 }
 
-pub(super) fn size(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    Ok(vec![Constant::ints(vec![call.pixels(0)?.len() as i64]).into()])
+pub(super) fn size(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
+    let x = call.pixels(0)?;
+    let count = |images: usize| {
+        let count = x.len().saturating_mul(images) as i64;
+        Arc::new(Constant { sides: Vec::new(), numbers: Numbers::Ints(vec![count]) })
+    };
+    let many = x.batch.map(|_| count(writer.many));
+    Ok(vec![Held::Known(Known { one: count(1), many })])
 }
 
 /// The sides that `target` asks for of a tensor of sides `sides`: 0 keeps a side, -1 is what is left.
@@ -198,7 +204,13 @@ pub(super) fn transpose(_: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 
 pub(super) fn expand(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     let x = call.pixels(0)?;
-    let target = call.ints(1)?.unwrap_or_default();
+    let [target, of_many] = call.ints_of_both("", 1)?.unwrap_or_default();
+    for (own, (one, many)) in target.iter().zip(&of_many).enumerate() {
+        let axis = (own + x.sides.len()).checked_sub(target.len());
+        if one != many && (axis.is_none() || axis != x.batch_axis()) {
+            return Err(call.mixes());
+        }
+    }
     let mut target: Vec<usize> =
         target.into_iter().map(|side| usize::try_from(side).unwrap_or(1)).collect();
     // The number of images in the file is written into the shape.

@@ -222,7 +222,18 @@ pub(super) fn resize(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
     let scales = call.constant(if first { 1 } else { 2 })?.filter(given);
     let sizes = match first {
         true => None,
-        false => call.ints(3)?,
+        false => call.ints_of_both("", 3)?,
+    };
+    let sizes = match sizes {
+        None => None,
+        Some([one, many]) => {
+            // Only the axis of the images may be longer for more of them.
+            let counted = axes.iter().zip(one.iter().zip(&many));
+            if counted.clone().any(|(axis, (a, b))| a != b && x.batch_axis() != Some(*axis)) {
+                return Err(call.mixes());
+            }
+            Some(one)
+        }
     };
     let lengths = lengths(call, x, &axes, scales.as_deref(), sizes)?;
     by_axes(writer, call, &rule, lengths)

@@ -164,6 +164,9 @@ fn evaluate(call: &Call<'_>, writer: &mut Writer) -> Result<Vec<Held>> {
         && let Some(Some(first)) = known.first()
     {
         // What only has a meaning for pixels gets its first input as if it were some.
+        if !first.alike() {
+            return Err(call.mixes());
+        }
         let first = Held::Pixels(writer.constant(&first.one)?);
         let mut inputs = call.inputs.clone();
         inputs[0] = Some(first);
@@ -200,6 +203,9 @@ fn branch(call: &Call<'_>, opset: u64, writer: &mut Writer, names: &Names) -> Re
             "an attack needs a network that computes the same for every image: export it without",
         ));
     };
+    if condition.many.is_some() {
+        return Err(call.mixes());
+    }
     let Numbers::Bools(condition) = &condition.one.numbers else {
         return Err(node.error("the condition is no truth value", "export the network again"));
     };

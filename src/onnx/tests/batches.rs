@@ -10,23 +10,23 @@ use crate::onnx::graph::{Attribute, Constant, Graph, Input, Kind, Node, Side};
 use crate::onnx::{Form, Layout, Network};
 
 /// Nodes as text: `Slice x starts -> y`, with their attributes.
-type Nodes<'a> = &'a [(&'a str, &'a [(&'a str, Attribute)])];
+pub(super) type Nodes<'a> = &'a [(&'a str, &'a [(&'a str, Attribute)])];
 
-fn ints(numbers: &[i64]) -> Constant {
+pub(super) fn ints(numbers: &[i64]) -> Constant {
     Constant::ints(numbers.to_vec())
 }
 
-fn floats(sides: &[usize], numbers: &[f32]) -> Constant {
+pub(super) fn floats(sides: &[usize], numbers: &[f32]) -> Constant {
     Constant::floats(sides, numbers.to_vec())
 }
 
-fn list(numbers: &[i64]) -> Attribute {
+pub(super) fn list(numbers: &[i64]) -> Attribute {
     Attribute::Ints(numbers.to_vec())
 }
 
 /// A graph from `x` of these sides, the first of which is that of the batch if `images` is there, to the last
 /// value that is made.
-fn network(
+pub(super) fn network(
     images: Option<Side>,
     sides: &[usize],
     constants: &[(&str, Constant)],
@@ -57,7 +57,7 @@ fn network(
     graph.network(&Form { layout: Some(Layout::Nchw), ..Form::default() })
 }
 
-fn any() -> Option<Side> {
+pub(super) fn any() -> Option<Side> {
     Some(Side::Free("N".into()))
 }
 
@@ -66,7 +66,7 @@ fn three() -> Option<Side> {
 }
 
 /// Logits of one image, whose numbers are in the order C, H, W, and the gradient of their sum.
-fn logits(network: &Network, image: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn logits(network: &Network, image: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let [c, h, w] = network.image;
     let x = Tensor::from_slice(image, (1, c, h, w), &Device::Cpu).unwrap();
     let x = x.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap();
@@ -78,7 +78,7 @@ fn logits(network: &Network, image: &[f32]) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// That the graph is refused because it mixes images.
-fn mixes(sides: &[usize], constants: &[(&str, Constant)], nodes: Nodes<'_>) {
+pub(super) fn mixes(sides: &[usize], constants: &[(&str, Constant)], nodes: Nodes<'_>) {
     let error = network(any(), sides, constants, nodes).unwrap_err().to_string();
     assert!(error.contains("mixed"), "{error}");
 }
@@ -188,7 +188,7 @@ fn a_constant_with_more_axes_leaves_the_batch_where_it_is() {
         &[2, 1, 1],
         &[shift],
         &[
-            flat.clone(),
+            flat,
             ("Add y c -> z", &[]),
             ("Transpose z -> t", &[("perm", list(&[1, 0, 2]))]),
             ("Flatten t -> u", &[]),

@@ -2,5 +2,6 @@
 #![allow(clippy::print_stderr)]
 
 mod batches;
+mod counts;
 mod operators;
 mod oracle;
