@@ -344,7 +344,7 @@ fn an_activation_that_does_not_exist_is_refused() {
     let error = architecture.program(&mut Counted::default(), &plan).unwrap_err().to_string();
     assert_eq!(
         error,
-        "parameter activation: is swish, has to be one of relu, silu, gelu, tanh, sigmoid"
+        "parameter activation: is swish, has to be one of relu, silu, gelu, tanh, sigmoid, softplus"
     );
 }
 
