@@ -91,7 +91,8 @@ static __device__ float slope_of(int kind, float v, float alpha, float beta) {
         case NEG: return -1.0f;
         case EXP: return expf(v);
         case LOG: return 1.0f / v;
-        case SQRT: return 0.5f / sqrtf(v);
+        // A vertical slope counts as 0, as on the CPU.
+        case SQRT: return v == 0.0f ? 0.0f : 0.5f / sqrtf(v);
         case RECIPROCAL: return -1.0f / (v * v);
         case TANH: {
             float t = tanhf(v);
@@ -130,7 +131,9 @@ static __device__ float slope_of(int kind, float v, float alpha, float beta) {
             float inner = alpha * v + beta;
             return inner > 0.0f && inner < 1.0f ? alpha : 0.0f;
         }
-        case POWER: return alpha == 0.0f ? 0.0f : alpha * power_of(v, alpha - 1.0f);
+        case POWER:
+            if (alpha == 0.0f || (v == 0.0f && alpha > 0.0f && alpha < 1.0f)) return 0.0f;
+            return alpha * power_of(v, alpha - 1.0f);
         case THRESHOLDED_RELU: return v > alpha ? 1.0f : 0.0f;
         default: {
             float s = sigmoid_of(alpha * v);

@@ -190,7 +190,17 @@ impl Function {
         }
     }
 
-    /// Its derivative at `x`.
+    /// Whether it has no finite slope at 0 though it has a value there.
+    fn is_root(self) -> bool {
+        match self {
+            Sqrt => true,
+            Power(power) => power > 0.0 && power < 1.0,
+            _ => false,
+        }
+    }
+
+    /// Its derivative at `x`. Where a root is vertical, at 0, it is 0 as for the L2 norm: an infinite slope times
+    /// the 0 that often follows would be NaN, and stop an attack.
     pub fn slope(self, x: f64) -> f64 {
         let above = x > 0.0;
         let step = |yes: bool| f64::from(u8::from(yes));
@@ -199,6 +209,7 @@ impl Function {
             Neg => -1.0,
             Exp => x.exp(),
             Log => x.recip(),
+            Sqrt | Power(_) if x == 0.0 && self.is_root() => 0.0,
             Sqrt => 0.5 / x.sqrt(),
             Reciprocal => -(x * x).recip(),
             Tanh => 1.0 - x.tanh().powi(2),

@@ -167,7 +167,7 @@ fn slopes_are_the_differences_of_values_and_nan_stays_nan() {
     }
 }
 
-/// As PyTorch's autograd gives them.
+/// As PyTorch's autograd gives them, but for roots.
 #[test]
 fn where_there_is_no_derivative_it_is_that_of_pytorch() {
     use Function::*;
@@ -187,7 +187,6 @@ fn where_there_is_no_derivative_it_is_that_of_pytorch() {
         (HardSwish, -3.0, 0.0),
         (HardSwish, 3.0, 1.0),
         (ThresholdedRelu(0.6), 0.6, 0.0),
-        (Sqrt, 0.0, f64::INFINITY),
         (Power(0.0), 0.0, 0.0),
         (Power(2.0), 0.0, 0.0),
     ] {
@@ -280,4 +279,14 @@ fn what_does_not_fit_is_refused() {
     assert!(fits(product(View(Shape::of_image([2, 4], 3)).layer())));
     assert!(!fits(product(apart)) && !fits(product(Layer::Identity)));
     assert!(!fits(product(View(Shape::Flat(24)).layer())));
+}
+
+#[test]
+fn roots_have_no_slope_at_0_and_one_beside_it() {
+    for function in [Function::Sqrt, Function::Power(0.5), Function::Power(0.25)] {
+        assert_eq!((function.value(0.0), function.slope(0.0)), (0.0, 0.0), "{function:?}");
+        assert!(function.slope(1e-12) > 1e5, "{function:?}");
+    }
+    assert_eq!(Function::Power(2.0).slope(0.0), 0.0);
+    assert_eq!(Function::Power(1.0).slope(0.0), 1.0);
 }
