@@ -1,6 +1,6 @@
 //! An ONNX graph as the rest of this room sees it: nodes in the order of their evaluation, constants as
 //! numbers, nothing of the wire. What the file left out, merged or hid in functions is settled by
-//! [`super::read`]; what the operators mean is settled by [`super::lower`].
+//! [`super::read`]; what the operators mean is settled by `lower`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

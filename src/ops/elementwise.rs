@@ -26,7 +26,7 @@ pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64) -> Result<Tensor
 /// `f` of every triple of elements of three tensors of the same shape and type.
 ///
 /// # Errors
-/// As [`zip`].
+/// As [`zip()`].
 pub fn zip3(
     a: &Tensor,
     b: &Tensor,
