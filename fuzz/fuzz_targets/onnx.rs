@@ -1,4 +1,5 @@
-//! ONNX files, up to the graph: the wire, constants, a file of external data beside them, branches, functions.
+//! ONNX files: the wire, constants, a file of external data beside them, branches, functions; then the graph as a
+//! program.
 #![no_main]
 
 use epsball::onnx;
@@ -10,5 +11,7 @@ mod shared;
 fuzz_target!(|bytes: &[u8]| {
     let beside = shared::file("onnx/w.bin", &[0x3f; 64]);
     // The file itself is not looked for.
-    let _ = onnx::read(&beside.with_file_name("net.onnx"), bytes);
+    if let Ok(graph) = onnx::read(&beside.with_file_name("net.onnx"), bytes) {
+        let _ = graph.network(&onnx::Form::default());
+    }
 });

@@ -12,8 +12,8 @@ use crate::nn::pick::NOTHING;
 use crate::nn::{Affine, Builder, Channels, Flatten, IMAGE, Op, Pick, Scale, Shape, Value, View};
 use crate::onnx::graph::{Constant, Kind};
 
-/// Most numbers of a tensor of one image: 2^28, a gigabyte.
-const MOST: usize = 1 << 28;
+/// Most numbers of a tensor of one image: 2^26, a quarter of a gigabyte.
+const MOST: usize = 1 << 26;
 
 /// For one axis of a tensor and each place on it, where in the source it is read, or `None` for the number that
 /// fills. The places of several axes are added.
