@@ -1,12 +1,16 @@
-//! What other frameworks write in many steps and the engine has as one operation: GELU, SiLU, attention. Programs
+//! What other frameworks write in many steps and the engine has as one operation: GELU, SiLU, layer norm, attention. Programs
 //! of the zoo have these operations from the start; imported ones get them here.
 
 use std::sync::Arc;
 
+use candle_core::{DType, Device, Tensor};
+
 use super::moves::Moves;
 use super::{IMAGE, Program, Step, Value};
 use crate::error::Result;
-use crate::nn::operation::{Attention, Concat, Function, Gelu, Op, Pairing, Pick, Silu, View};
+use crate::nn::operation::{
+    Attention, Concat, Function, Gelu, LayerNorm, Op, Pairing, Pick, Reduction, Silu, View,
+};
 use crate::nn::shape::Shape;
 
 impl Program {
@@ -45,6 +49,9 @@ impl List {
         }
         if let Some((op, x)) = self.activation(&step) {
             return self.push(op, vec![x]);
+        }
+        if let Some(value) = self.layer_norm(&step)? {
+            return Ok(value);
         }
         let value = self.push_step(step)?;
         let last = self.steps[value - 1].clone();
@@ -127,6 +134,78 @@ impl List {
         let (Op::Scale(scale), x) = self.made_of_one(scaled)? else { return None };
         let right = (scale.0 - std::f64::consts::FRAC_1_SQRT_2).abs() < 1e-6;
         (function.0 == Function::Erf && right).then_some(x)
+    }
+
+    /// The value that `value` is another view of, or itself.
+    fn plain(&self, value: Value) -> Value {
+        let at = self.moves.of(value);
+        if at.index.is_none() { at.base } else { value }
+    }
+
+    /// The one number for each row of `value`, if every row of `channels` repeats one.
+    fn repeated(&self, value: Value, channels: usize) -> Option<Value> {
+        let at = self.moves.of(value);
+        let index = at.index?;
+        let rows = self.shapes[at.base].len();
+        let fits = rows * channels == index.len()
+            && index.iter().enumerate().all(|(i, from)| *from as usize == i / channels);
+        fits.then_some(at.base)
+    }
+
+    /// What `value` is the mean of along `channels`.
+    fn mean_of(&self, value: Value, channels: usize) -> Option<Value> {
+        let (Op::Reduce(reduce), x) = self.made_of_one(self.plain(value))? else { return None };
+        let fits = reduce.0 == Reduction::Mean && self.shapes[x].channels() == channels;
+        fits.then(|| self.plain(x))
+    }
+
+    /// Layer norm (Ba et al. 2016) without its weights that ends in `step`: what is left of x without its mean,
+    /// divided by the root of its mean square plus eps.
+    fn layer_norm(&mut self, step: &Step) -> Result<Option<Value>> {
+        let Some((x, channels, eps)) = self.standardised(step) else { return Ok(None) };
+        let shape = self.shapes[x];
+        let rows = Shape::of_image([shape.len() / channels.max(1), 1], channels);
+        let fits = matches!(shape, Shape::Image { .. }) && shape.channels() == channels;
+        let image = if fits { x } else { self.push(View(rows), vec![x])? };
+        let ones = Tensor::ones(channels, DType::F32, &Device::Cpu)?;
+        let norm = LayerNorm::new(ones.clone(), ones.zeros_like()?, eps);
+        let out = self.push(norm, vec![image])?;
+        let wanted = self.shapes[step.inputs[0]];
+        if self.shapes[out] == wanted {
+            return Ok(Some(out));
+        }
+        self.push(View(wanted), vec![out]).map(Some)
+    }
+
+    /// The x, the channels and the eps of [`List::layer_norm`].
+    fn standardised(&self, step: &Step) -> Option<(Value, usize, f64)> {
+        let (Op::Pairwise(pair), [centred, root]) = (&*step.op, &step.inputs[..]) else {
+            return None;
+        };
+        let (Op::Pairwise(difference), [x, mean]) = self.made(self.plain(*centred))? else {
+            return None;
+        };
+        if pair.0 != Pairing::Quotient || difference.0 != Pairing::Difference {
+            return None;
+        }
+        // The channels are those that the mean is of.
+        let length = self.shapes[*x].len();
+        let channels = length / self.shapes[self.moves.of(*mean).base].len().max(1);
+        let of_mean = self.mean_of(self.repeated(*mean, channels)?, channels)?;
+        let root = self.plain(self.repeated(*root, channels)?);
+        let (Op::Pointwise(function), sum) = self.made_of_one(root)? else { return None };
+        let (Op::Affine(affine), variance) = self.made_of_one(self.plain(sum))? else {
+            return None;
+        };
+        let [one, eps] = affine.uniform()?;
+        let squares = self.mean_of(variance, channels)?;
+        let (Op::Pointwise(square), of_square) = self.made_of_one(squares)? else { return None };
+        let fits = of_mean == self.plain(*x)
+            && matches!(function.0, Function::Sqrt | Function::Power(0.5))
+            && one == 1.0
+            && square.0 == Function::Power(2.0)
+            && self.plain(of_square) == self.plain(*centred);
+        fits.then_some((*x, channels, eps))
     }
 
     /// The value behind scales and moves, what it is multiplied by, and where its numbers go.

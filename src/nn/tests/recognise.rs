@@ -115,3 +115,47 @@ fn numbers_that_move_to_and_fro_stay() {
     assert_eq!(recognised.steps().len(), 1);
     same(&program, &recognised, [2, 2, 3, 4]);
 }
+
+#[test]
+fn layer_norm_is_one_step_if_it_is_along_the_channels_of_one_value() {
+    let [rows, channels] = [6, 4];
+    let shape = Shape::of_image([2, 3], channels);
+    for (eps, other) in [(1e-5, false), (1e-3, false), (1e-5, true)] {
+        let mut builder = Builder::new(shape);
+        let mut push = |op: Op, inputs: &[usize]| builder.push(op, inputs).unwrap();
+        let view = |height, width| Op::from(View(Shape::of_image([height, 1], width)));
+        let spread = || {
+            let index = (0..rows * channels).map(|i| (i / channels) as u32).collect();
+            Op::from(Pick::new(rows, shape, index, 0.0).unwrap())
+        };
+        let mean = |push: &mut dyn FnMut(Op, &[usize]) -> usize, x: usize| {
+            let seen = push(view(rows, channels), &[x]);
+            push(Reduce(Reduction::Mean).into(), &[seen])
+        };
+        // The mean of another value makes something else of it.
+        let from = if other { push(Silu.into(), &[IMAGE]) } else { IMAGE };
+        let means = mean(&mut push, from);
+        let means = push(spread(), &[means]);
+        let centred = push(Pairwise(Pairing::Difference).into(), &[IMAGE, means]);
+        let squares = push(Pointwise(Function::Power(2.0)).into(), &[centred]);
+        let variance = mean(&mut push, squares);
+        let flat = push(View(Shape::Flat(rows)).into(), &[variance]);
+        let full = |fill: f64| Tensor::full(fill, rows, &Device::Cpu).unwrap();
+        let sum = push(Affine::new(full(1.0), full(eps)).into(), &[flat]);
+        let root = push(Pointwise(Function::Sqrt).into(), &[sum]);
+        let root = push(spread(), &[root]);
+        let out = push(Pairwise(Pairing::Quotient).into(), &[centred, root]);
+        let program = builder.finish(out).unwrap();
+        let recognised = program.recognised().unwrap();
+        let norms = names(&recognised).iter().filter(|name| name.starts_with("layer norm")).count();
+        assert_eq!((norms, recognised.steps().len() == 1), (usize::from(!other), !other));
+        if other {
+            same(&program, &recognised, [2, 2, 3, 4]);
+        } else {
+            let x = random(&[2, 2, 3, 4], 0);
+            let single = |program: &Program| program.forward(&x).unwrap();
+            let apart = (single(&program) - single(&recognised)).unwrap().abs().unwrap();
+            assert!(values(&apart).iter().all(|apart| *apart < 1e-12));
+        }
+    }
+}
