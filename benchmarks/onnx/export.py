@@ -1,4 +1,4 @@
-"""Writes a ResNet-18 and a ViT-B/16 of torchvision, with random weights, as safetensors and as ONNX files.
+"""Writes a ResNet-18, a ViT-B/16 and a ConvNeXt-T of torchvision, with random weights, as safetensors and as ONNX files.
 
     python benchmarks/onnx/export.py FOLDER        (needs torch, torchvision, safetensors, onnx)
 """
@@ -15,12 +15,16 @@ torch.manual_seed(0)
 for name, model in (
     ("resnet18", torchvision.models.resnet18()),
     ("vit_b_16", torchvision.models.vit_b_16()),
+    ("convnext_tiny", torchvision.models.convnext_tiny()),
 ):
     model.eval()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.1, 0.1)
             module.running_var.uniform_(0.5, 1.5)
+    for key, weight in model.named_parameters():
+        if key.endswith("layer_scale"):  # torchvision starts it near zero
+            torch.nn.init.uniform_(weight, 0.1, 0.5)
     if hasattr(model, "heads"):  # torchvision starts it with zeros
         torch.nn.init.normal_(model.heads.head.weight, std=0.05)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / f"{name}.safetensors")
