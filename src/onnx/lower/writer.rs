@@ -12,8 +12,11 @@ use crate::nn::pick::NOTHING;
 use crate::nn::{Affine, Builder, Channels, Flatten, IMAGE, Op, Pick, Scale, Shape, Value, View};
 use crate::onnx::graph::{Constant, Kind};
 
-/// Most numbers of a tensor of one image: 2^26, a quarter of a gigabyte.
-const MOST: usize = 1 << 26;
+/// Most numbers of a tensor of one image: 2^25, an eighth of a gigabyte.
+const MOST: usize = 1 << 25;
+
+/// Most numbers of all tensors of one image together: what is read is written down in seconds.
+const MOST_IN_ALL: usize = 1 << 28;
 
 /// For one axis of a tensor and each place on it, where in the source it is read, or `None` for the number that
 /// fills. The places of several axes are added.
@@ -23,6 +26,8 @@ pub(super) type Places = Vec<Option<usize>>;
 #[derive(Debug)]
 pub(super) struct Writer {
     builder: Builder,
+    /// Numbers of one image in all values so far.
+    numbers: usize,
     /// Number of images for which [`Known::many`] is.
     pub(super) many: usize,
     /// Whether the file wants so many images and no other number: sizes in it may count them.
@@ -33,7 +38,13 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(image: Shape, many: usize) -> Self {
-        Self { builder: Builder::new(image), many, fixed: false, notes: BTreeSet::new() }
+        Self {
+            builder: Builder::new(image),
+            numbers: 0,
+            many,
+            fixed: false,
+            notes: BTreeSet::new(),
+        }
     }
 
     pub(super) fn finish(self, output: Value) -> Result<crate::nn::Program> {
@@ -43,7 +54,9 @@ impl Writer {
     /// Adds a step.
     pub(super) fn push(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
         let value = self.builder.push(op.into(), inputs)?;
-        too_large(self.shape(value).len())?;
+        let numbers = self.shape(value).len();
+        self.numbers = self.numbers.saturating_add(numbers);
+        too_large(if self.numbers > MOST_IN_ALL { self.numbers } else { numbers })?;
         Ok(value)
     }
 
