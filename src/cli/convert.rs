@@ -145,7 +145,7 @@ impl Args {
         let form = self.onnx.form_of(&self.mean, &self.std, &self.input_shape)?;
         let declared = Declared { name: None, architecture: self.arch.clone(), onnx: form };
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let (tensors, card) = onnx::read(path, &bytes, &declared, &self.stem())?;
+        let onnx::Opened { tensors, card, .. } = onnx::read(path, &bytes, &declared, &self.stem())?;
         self.write(&tensors, card)
     }
 

@@ -67,19 +67,19 @@ impl ModelCard {
         Self::of_plan(name, architecture, architecture.plan())
     }
 
-    /// A card for an ONNX graph; the shapes are those of nothing yet.
-    pub(super) fn of_graph(name: impl Into<String>, graph: Graph, onnx: Form) -> Self {
+    /// A card that says nothing but two names.
+    pub(super) fn bare(name: impl Into<String>, architecture: &str) -> Self {
         Self {
             format_version: CARD_VERSION,
             name: name.into(),
-            architecture: super::onnx::ARCHITECTURE.into(),
+            architecture: architecture.into(),
             input_shape: [0; 3],
             classes: 0,
             parameters: Parameters::new(),
             mean: Vec::new(),
             std: Vec::new(),
-            graph: Some(graph),
-            onnx,
+            graph: None,
+            onnx: Form::default(),
             source: String::new(),
             training: String::new(),
             licence: String::new(),
@@ -95,22 +95,12 @@ impl ModelCard {
         let differs = |(name, value): &(String, _)| defaults.get(name) != Some(value);
         let (mean, std) = plan.normalisation.map_or_else(Default::default, |n| (n.mean, n.std));
         Self {
-            format_version: CARD_VERSION,
-            name: name.into(),
-            architecture: architecture.name.into(),
             input_shape: plan.input_shape,
             classes: plan.classes,
             parameters: plan.parameters.into_iter().filter(differs).collect(),
             mean,
             std,
-            graph: None,
-            onnx: Form::default(),
-            source: String::new(),
-            training: String::new(),
-            licence: String::new(),
-            published: BTreeMap::new(),
-            randomised: false,
-            optimises_in_forward: false,
+            ..Self::bare(name, architecture.name)
         }
     }
 

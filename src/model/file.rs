@@ -64,18 +64,49 @@ fn build(
     declared: &Declared,
     origin: &Path,
 ) -> Result<(FrozenNetwork, ModelCard)> {
-    if onnx::is_onnx(path) {
-        let (tensors, mut card) = onnx::read(path, bytes, declared, &hub::stem(origin))?;
-        if let Some(name) = &declared.name {
-            card.name.clone_from(name);
-        }
-        let network = of_graph(&card, &tensors, bytes).map_err(|error| name_file(error, path))?;
-        return Ok((network, card));
+    let (mut card, tensors, program) = if onnx::is_onnx(path) {
+        let opened = onnx::read(path, bytes, declared, &hub::stem(origin))?;
+        (opened.card, opened.tensors, Some(opened.program))
+    } else {
+        let (card, tensors) = described(path, bytes, declared, origin)?;
+        (card, tensors, None)
+    };
+    if let Some(name) = &declared.name {
+        card.name.clone_from(name);
     }
+    let info = ModelInfo {
+        name: card.name.clone(),
+        architecture: card.architecture.clone(),
+        input_shape: card.input_shape,
+        classes: card.classes,
+        parameters: count_parameters(&tensors),
+        sha256: sha256(bytes),
+        identity: identity(&card, &tensors)?,
+        randomised: card.randomised,
+        optimises_in_forward: card.optimises_in_forward,
+    };
+    let program = match (program, &card.graph) {
+        (Some(program), _) => Ok(program),
+        (None, Some(graph)) => onnx::program(&card, graph, &tensors),
+        (None, None) => {
+            zoo::find(&card.architecture)?.program(&mut Stored::new(tensors), &card.plan()?)
+        }
+    };
+    Ok((FrozenNetwork::new(info, program.map_err(|error| name_file(error, path))?), card))
+}
+
+/// The card of a file that is no ONNX file, from the file itself or from what is known about its weights, and
+/// the weights.
+fn described(
+    path: &Path,
+    bytes: &[u8],
+    declared: &Declared,
+    origin: &Path,
+) -> Result<(ModelCard, BTreeMap<String, Tensor>)> {
     let (stored, mut tensors) = read_tensors(path, bytes)?;
     onnx::only_onnx(&declared.onnx, stored.as_ref()).map_err(|error| name_file(error, path))?;
     let named = declared.architecture.as_ref().map(|text| text.parse::<Named>()).transpose()?;
-    let mut card = match (named, stored) {
+    let card = match (named, stored) {
         (Some(named), Some(card)) if card.architecture == named.architecture.name => {
             corrected(card, named)
         }
@@ -100,42 +131,7 @@ fn build(
             card_of(path, origin, found)
         }
     };
-    if let Some(name) = &declared.name {
-        card.name.clone_from(name);
-    }
-    if card.graph.is_some() {
-        let network = of_graph(&card, &tensors, bytes).map_err(|error| name_file(error, path))?;
-        return Ok((network, card));
-    }
-    let parameters = count_parameters(&tensors);
-    let identity = identity(&card, &tensors)?;
-    let program = zoo::find(&card.architecture)?
-        .program(&mut Stored::new(tensors), &card.plan()?)
-        .map_err(|error| name_file(error, path))?;
-    let info = ModelInfo {
-        name: card.name.clone(),
-        architecture: card.architecture.clone(),
-        input_shape: card.input_shape,
-        classes: card.classes,
-        parameters,
-        sha256: sha256(bytes),
-        identity,
-        randomised: card.randomised,
-        optimises_in_forward: card.optimises_in_forward,
-    };
-    Ok((FrozenNetwork::new(info, program), card))
-}
-
-/// The network of a card that holds a graph.
-fn of_graph(
-    card: &ModelCard,
-    tensors: &BTreeMap<String, Tensor>,
-    bytes: &[u8],
-) -> Result<FrozenNetwork> {
-    match &card.graph {
-        Some(graph) => onnx::network(card, graph, tensors, bytes),
-        None => Err(Error::setting("card", "holds no graph", "convert the ONNX file again")),
-    }
+    Ok((card, tensors))
 }
 
 /// The card of a file, with what the user says before it.
@@ -202,7 +198,7 @@ fn read_tensors(
 }
 
 /// See [`ModelInfo::identity`].
-pub(super) fn identity(card: &ModelCard, tensors: &BTreeMap<String, Tensor>) -> Result<String> {
+fn identity(card: &ModelCard, tensors: &BTreeMap<String, Tensor>) -> Result<String> {
     let ModelCard { architecture, input_shape, classes, parameters, mean, std, .. } = card;
     let about = format!(
         "{architecture} {input_shape:?} {classes} {parameters:?} {mean:?} {std:?} {} {}",
@@ -228,8 +224,10 @@ pub(super) fn identity(card: &ModelCard, tensors: &BTreeMap<String, Tensor>) -> 
 
 fn count_parameters(tensors: &BTreeMap<String, Tensor>) -> usize {
     const STATISTICS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
-    let is_weight = |name: &str| !STATISTICS.iter().any(|s| name.ends_with(s));
-    tensors.iter().filter(|(name, _)| is_weight(name)).map(|(_, t)| t.elem_count()).sum()
+    let is_weight = |(name, tensor): &(&String, &Tensor)| {
+        tensor.dtype().is_float() && !STATISTICS.iter().any(|s| name.ends_with(s))
+    };
+    tensors.iter().filter(is_weight).map(|(_, t)| t.elem_count()).sum()
 }
 
 /// An error about weights, which knows no file, as one about this file.

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::card::ModelCard;
-use super::file::{Declared, identity, name_file};
-use super::{FrozenNetwork, ModelInfo};
-use crate::digest::sha256;
+use super::file::{Declared, name_file};
 use crate::error::{Error, Result};
+use crate::nn::Program;
 use crate::onnx::graph::{Attribute, Constant, Graph, Numbers};
 use crate::onnx::{self, Form};
 
 /// What the architecture of a network is called that is of none of the zoo.
-pub(super) const ARCHITECTURE: &str = "onnx";
+const ARCHITECTURE: &str = "onnx";
 
 /// The endings of ONNX files.
 const ENDINGS: [&str; 2] = [".onnx", ".onnx.gz"];
@@ -27,16 +26,22 @@ pub fn is_onnx(path: &Path) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// The tensors of a model file and the card that describes them: an ONNX file as a model file.
+/// An ONNX file as a model file.
+#[derive(Debug)]
+pub struct Opened {
+    /// What describes the network, with its graph.
+    pub card: ModelCard,
+    /// The constants of the graph by name.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// The graph as a program.
+    pub(super) program: Program,
+}
+
+/// Reads an ONNX file and tells what is guessed of it.
 ///
 /// # Errors
 /// If the file is damaged, or its graph is no image classifier.
-pub fn read(
-    path: &Path,
-    bytes: &[u8],
-    declared: &Declared,
-    stem: &str,
-) -> Result<(BTreeMap<String, Tensor>, ModelCard)> {
+pub fn read(path: &Path, bytes: &[u8], declared: &Declared, stem: &str) -> Result<Opened> {
     if let Some(name) = &declared.architecture {
         return Err(Error::setting(
             "--arch",
@@ -64,48 +69,39 @@ pub fn read(
         tensors.insert(name.clone(), tensor(constant)?);
     }
     let stem = stem.strip_suffix(".onnx").unwrap_or(stem);
-    let mut card = ModelCard::of_graph(stem, graph, declared.onnx.clone());
-    card.input_shape = network.image;
-    card.classes = classes;
-    Ok((tensors, card))
+    let card = ModelCard {
+        input_shape: network.image,
+        classes,
+        graph: Some(graph),
+        onnx: declared.onnx.clone(),
+        ..ModelCard::bare(stem, ARCHITECTURE)
+    };
+    Ok(Opened { card, tensors, program: network.program })
 }
 
-/// The network of a card with a graph.
-pub(super) fn network(
+/// The program of a card with a graph.
+pub(super) fn program(
     card: &ModelCard,
     graph: &Graph,
     tensors: &BTreeMap<String, Tensor>,
-    bytes: &[u8],
-) -> Result<FrozenNetwork> {
+) -> Result<Program> {
     let mut graph = graph.clone();
     for (name, tensor) in tensors {
         graph.constants.insert(name.clone(), Arc::new(constant(tensor)?));
     }
     let network = graph.network(&card.onnx)?;
-    let weights = graph.constants.values().filter(|constant| constant.as_floats().is_some());
     let classes = network.program.output_shape().len();
-    if network.image != card.input_shape || classes != card.classes {
-        return Err(Error::setting(
-            "graph",
-            format!(
-                "maps {:?} to {classes} classes, the card says {:?} and {}",
-                network.image, card.input_shape, card.classes
-            ),
-            "convert the ONNX file again",
-        ));
+    if network.image == card.input_shape && classes == card.classes {
+        return Ok(network.program);
     }
-    let info = ModelInfo {
-        name: card.name.clone(),
-        architecture: card.architecture.clone(),
-        input_shape: network.image,
-        classes,
-        parameters: weights.map(|constant| constant.len()).sum(),
-        sha256: sha256(bytes),
-        identity: identity(card, tensors)?,
-        randomised: card.randomised,
-        optimises_in_forward: card.optimises_in_forward,
-    };
-    Ok(FrozenNetwork::new(info, network.program))
+    Err(Error::setting(
+        "graph",
+        format!(
+            "maps {:?} to {classes} classes, the card says {:?} and {}",
+            network.image, card.input_shape, card.classes
+        ),
+        "convert the ONNX file again",
+    ))
 }
 
 /// Makes the constants of the graph all that is no text: those of `Constant` nodes and of branches too.

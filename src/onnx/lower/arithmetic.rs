@@ -152,19 +152,24 @@ pub(super) fn plus(writer: &mut Writer, call: &Call<'_>, a: &Pixels, b: &Pixels)
 }
 
 pub(super) fn sub(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    let difference = match (side(writer, call, 0)?, side(writer, call, 1)?) {
+    let (a, b) = (side(writer, call, 0)?, side(writer, call, 1)?);
+    one(minus(writer, call, a, b)?)
+}
+
+/// The difference of two tensors.
+pub(super) fn minus(writer: &mut Writer, call: &Call<'_>, a: Side, b: Side) -> Result<Pixels> {
+    match (a, b) {
         (Side::Pixels(x), Side::Known(c)) => {
-            affine(writer, call, &x, None, Some(&each(&c, |c| -c)))?
+            affine(writer, call, &x, None, Some(&each(&c, |c| -c)))
         }
         (Side::Known(c), Side::Pixels(x)) => {
-            affine(writer, call, &x, Some(&Constant::scalar(-1.0)), Some(&c))?
+            affine(writer, call, &x, Some(&Constant::scalar(-1.0)), Some(&c))
         }
         (Side::Pixels(a), Side::Pixels(b)) => {
-            join(writer, call, Pairwise(Pairing::Difference), &a, &b)?
+            join(writer, call, Pairwise(Pairing::Difference), &a, &b)
         }
-        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
-    };
-    one(difference)
+        (Side::Known(_), Side::Known(_)) => Err(call.mixes()),
+    }
 }
 
 pub(super) fn mul(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {

@@ -1,6 +1,6 @@
 //! Operators that compare, and what truth values are for: `Where` and logic. Truth values are 0 and 1.
 
-use super::arithmetic::{Side, affine, each, join, materialised, max, mul, one, plus, side};
+use super::arithmetic::{Side, affine, each, join, materialised, max, minus, mul, one, plus, side};
 use super::broadcast::common;
 use super::call::Call;
 use super::held::{Held, Pixels, in_order};
@@ -11,26 +11,14 @@ use crate::onnx::graph::{Constant, Kind};
 
 /// 1 where `a - b > 0`, 0 elsewhere.
 fn above(writer: &mut Writer, call: &Call<'_>, a: Side, b: Side) -> Result<Pixels> {
-    let difference = match (a, b) {
-        (Side::Pixels(x), Side::Known(c)) => {
-            affine(writer, call, &x, None, Some(&each(&c, |c| -c)))?
-        }
-        (Side::Known(c), Side::Pixels(x)) => {
-            affine(writer, call, &x, Some(&Constant::scalar(-1.0)), Some(&c))?
-        }
-        (Side::Pixels(a), Side::Pixels(b)) => {
-            join(writer, call, Pairwise(Pairing::Difference), &a, &b)?
-        }
-        (Side::Known(_), Side::Known(_)) => return Err(call.mixes()),
-    };
+    let difference = minus(writer, call, a, b)?;
     let sign = writer.map(&difference, Pointwise(Function::Sign))?;
     Ok(Pixels { kind: Kind::Bool, ..writer.map(&sign, Relu)? })
 }
 
 /// `1 - x` of truth values.
 fn negated(writer: &mut Writer, x: &Pixels) -> Result<Pixels> {
-    let (minus, one) = (Constant::scalar(-1.0), Constant::scalar(1.0));
-    writer.affine(x, Some(&minus), Some(&one))
+    writer.affine(x, Some(&Constant::scalar(-1.0)), Some(&Constant::scalar(1.0)))
 }
 
 pub(super) fn greater(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
