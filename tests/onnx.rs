@@ -50,7 +50,9 @@ fn what_an_onnx_file_cannot_be_told_is_refused() {
     let sandbox = Sandbox::new();
     for (arguments, problem) in [
         (&["--arch", "cnn-a"][..], "an ONNX file holds its own graph"),
-        (&["--mean", "0.5,0.5"], "has 2 numbers, the image 1 channels"),
+        (&["--mean", "0.5,0.5", "--std", "1,1"], "have to be 1 numbers each"),
+        (&["--mean", "0.5", "--std", "0"], "std above 0"),
+        (&["--mean", "nan", "--std", "1"], "std above 0"),
         (&["--input-shape", "3,8,8"], "does not fit input image of sides 1 x 8 x 8"),
         (&["--range", "0..7"], "is no range of pixels"),
         (&["--output-name", "scores"], "unknown output `scores`"),
@@ -62,4 +64,34 @@ fn what_an_onnx_file_cannot_be_told_is_refused() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/benchmarks/models/digits-pgd.safetensors");
     let ran = sandbox.run(&["inspect", model, "--range", "0..255"]);
     assert!(ran.code == 2 && ran.stderr.contains("for ONNX files"), "{}", ran.all());
+}
+
+#[test]
+fn saying_what_is_so_anyway_makes_no_other_network() {
+    let sandbox = Sandbox::new();
+    std::fs::copy(GATED, sandbox.path("gated.onnx")).unwrap();
+    let attack = |more: &[&str]| {
+        let plain = [
+            "attack",
+            "-m",
+            "gated.onnx",
+            "-d",
+            "digits:test",
+            "-n",
+            "8",
+            "-a",
+            "fgsm",
+            "--norm",
+            "Linf",
+            "--eps",
+            "0.1",
+        ];
+        let ran = sandbox.run(&[&plain[..], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        tables(&sandbox.path("results/gated--digits"))
+    };
+    let first = attack(&[]);
+    let said = ["--input-layout", "nchw", "--input-shape", "1,8,8", "--range", "0..1"];
+    assert_eq!(attack(&said), first);
+    assert_eq!(attack(&["--mean", "0", "--std", "1", "--output-name", "logits"]), first);
 }

@@ -7,7 +7,9 @@ use super::suite::ModelEntry;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
+use crate::model::onnx::is_onnx;
 use crate::model::{Classifier as _, FrozenNetwork, ensemble};
+use crate::onnx::Form;
 use crate::published;
 use crate::record::ModelRecord;
 
@@ -44,7 +46,7 @@ pub(super) fn load(
         files: entry.files().map(str::to_owned).collect(),
         average: entry.average.map(|average| average.to_string()),
         arch: entry.arch.clone(),
-        onnx: entry.onnx.clone(),
+        onnx: form(entry),
         architecture: info.architecture.clone(),
         sha256: info.sha256.clone(),
         identity: info.identity.clone(),
@@ -86,13 +88,16 @@ pub(super) fn place(
     Ok(device)
 }
 
+/// What an image is for the ONNX networks of an entry. One that is declared to return probabilities returns them.
+fn form(entry: &ModelEntry) -> Form {
+    let probabilities = entry.probabilities && entry.files().all(|file| is_onnx(Path::new(file)));
+    Form { keep_softmax: entry.onnx.keep_softmax || probabilities, ..entry.onnx.clone() }
+}
+
 /// A file's network and where it says that it comes from.
 fn one(path: &str, entry: &ModelEntry) -> Result<(FrozenNetwork, String)> {
-    let declared = Declared {
-        name: entry.name.clone(),
-        architecture: entry.arch.clone(),
-        onnx: entry.onnx.clone(),
-    };
+    let declared =
+        Declared { name: entry.name.clone(), architecture: entry.arch.clone(), onnx: form(entry) };
     let (network, card) = match path.strip_prefix("bundled:") {
         Some(name) => bundled::load(name, &declared),
         None => file::load(Path::new(path), &declared),

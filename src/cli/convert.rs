@@ -60,11 +60,15 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     if onnx::is_onnx(&args.checkpoint) {
         return args.graph(&hub::local(&args.checkpoint)?);
     }
+    onnx::only_onnx(&args.onnx.form_of(&[], &[], &[])?, None)?;
+    if args.arch.is_none() {
+        timm::expected(&args.checkpoint)?;
+    }
+    let mut set = checkpoint::read_set(&hub::local(&args.checkpoint)?, args.set.as_deref())?;
     let described = match args.arch {
         Some(_) => None,
-        None => timm::expected(&args.checkpoint)?,
+        None => timm::beside(&args.checkpoint)?,
     };
-    let mut set = checkpoint::read_set(&hub::local(&args.checkpoint)?, args.set.as_deref())?;
     for warning in &set.warnings {
         eprintln!("warning: {}: {warning}", args.checkpoint.display());
     }
@@ -142,6 +146,15 @@ fn recognised(
 impl Args {
     /// An ONNX file becomes a model file: its graph in the card, its weights as tensors.
     fn graph(&self, path: &Path) -> Result<u8> {
+        for (given, name) in
+            [(!self.parameter.is_empty(), "--parameter"), (self.set.is_some(), "--set")]
+        {
+            if given {
+                let problem =
+                    "is for checkpoints, and an ONNX file holds one network with its graph";
+                return Err(Error::setting(name, problem, "leave it out"));
+            }
+        }
         let form = self.onnx.form_of(&self.mean, &self.std, &self.input_shape)?;
         let declared = Declared { name: None, architecture: self.arch.clone(), onnx: form };
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;

@@ -40,6 +40,9 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         println!("parameter     {name} {value}");
     }
     println!("input         {:?} in [0, 1]", info.input_shape);
+    if card.graph.is_some() {
+        println!("reads         {}", card.onnx);
+    }
     println!("classes       {}", info.classes);
     println!("weights       {}", info.parameters);
     println!(

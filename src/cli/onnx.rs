@@ -15,6 +15,9 @@ pub(super) struct Onnx {
     /// The output that holds the logits, if there are several
     #[arg(long, value_name = "NAME")]
     output_name: Option<String>,
+    /// Attack the probabilities of a network that ends in a softmax, which is left out otherwise
+    #[arg(long)]
+    keep_softmax: bool,
 }
 
 /// What is said of a network's images elsewhere on the command line too.
@@ -22,10 +25,10 @@ pub(super) struct Onnx {
 #[command(next_help_heading = "ONNX networks")]
 pub(super) struct Pixels {
     /// Mean per channel that is subtracted before the network, in units of the range: 0.4914,0.4822,0.4465
-    #[arg(long, value_delimiter = ',', value_name = "M,..")]
+    #[arg(long, value_delimiter = ',', value_name = "M,..", requires = "std")]
     mean: Vec<f64>,
     /// Standard deviation per channel that is divided by before the network
-    #[arg(long, value_delimiter = ',', value_name = "S,..")]
+    #[arg(long, value_delimiter = ',', value_name = "S,..", requires = "mean")]
     std: Vec<f64>,
     /// Channels, height and width of the images, if the file does not say them: 3,32,32
     #[arg(long, value_delimiter = ',', value_name = "C,H,W")]
@@ -63,6 +66,7 @@ impl Onnx {
             mean: mean.to_vec(),
             std: std.to_vec(),
             output: self.output_name.clone(),
+            keep_softmax: self.keep_softmax,
         })
     }
 }

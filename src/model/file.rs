@@ -37,7 +37,7 @@ pub struct Declared {
 /// If the file cannot be fetched or read, is not safetensors, has no card and no architecture was
 /// declared, or its weights do not fit the architecture.
 pub fn load(path: &Path, declared: &Declared) -> Result<(FrozenNetwork, ModelCard)> {
-    if declared.architecture.is_none() {
+    if declared.architecture.is_none() && !onnx::is_onnx(path) {
         timm::expected(path)?;
     }
     let file = hub::local(path)?;
@@ -107,9 +107,7 @@ fn described(
     onnx::only_onnx(&declared.onnx, stored.as_ref()).map_err(|error| name_file(error, path))?;
     let named = declared.architecture.as_ref().map(|text| text.parse::<Named>()).transpose()?;
     let card = match (named, stored) {
-        (Some(named), Some(card)) if card.architecture == named.architecture.name => {
-            corrected(card, named)
-        }
+        (Some(named), Some(card)) if is_named(&card, &named) => corrected(card, named),
         (Some(named), _) => {
             let normalisation = zoo::take_normalisation(&mut tensors)?;
             card_of(path, origin, named.recognise(&tensors, normalisation.as_ref()))
@@ -134,12 +132,20 @@ fn described(
     Ok((card, tensors))
 }
 
+/// Whether the user names the architecture of the card, or the family of which it is a member.
+fn is_named(card: &ModelCard, named: &Named) -> bool {
+    let name = named.architecture.name;
+    card.architecture == name || zoo::find(&card.architecture).is_ok_and(|own| own.family == name)
+}
+
 /// The card of a file, with what the user says before it.
 fn corrected(mut card: ModelCard, named: Named) -> ModelCard {
     card.input_shape = named.input_shape.unwrap_or(card.input_shape);
     card.parameters.extend(named.parameters);
-    let defaults = named.architecture.parameters();
-    card.parameters.retain(|name, value| defaults.get(name) != Some(value));
+    if let Ok(own) = zoo::find(&card.architecture) {
+        let defaults = own.parameters();
+        card.parameters.retain(|name, value| defaults.get(name) != Some(value));
+    }
     card
 }
 
@@ -214,6 +220,13 @@ fn identity(card: &ModelCard, tensors: &BTreeMap<String, Tensor>) -> Result<Stri
     for (name, tensor) in tensors.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"))
     {
         hash.add(format!("\n{name} {:?}\n", tensor.dims()).as_bytes());
+        // What integers a graph's constants are matters; those of a zoo network are counters and places.
+        if card.graph.is_some() && tensor.dtype() == DType::I64 {
+            hash.add(b"i64");
+            let values = tensor.flatten_all()?.to_vec1::<i64>()?;
+            hash.add(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+            continue;
+        }
         let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         for part in values.chunks(1 << 14) {
             hash.add(&part.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
@@ -235,5 +248,25 @@ pub(super) fn name_file(error: Error, path: &Path) -> Error {
     match error {
         Error::Setting { field, problem, remedy } => Error::file(path, field, problem, remedy),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_family_of_a_card_corrects_it_and_does_not_replace_it() {
+        let mut card = ModelCard::new("net", zoo::find("dm-wrn-28-10").unwrap());
+        card.mean = vec![0.1, 0.2, 0.3];
+        let named: Named = "dm-wide-resnet:activation=relu".parse().unwrap();
+        assert!(is_named(&card, &named));
+        let corrected = corrected(card.clone(), named);
+        assert_eq!(corrected.parameters["activation"].to_string(), "relu");
+        assert_eq!(
+            (corrected.architecture, corrected.mean),
+            (card.architecture.clone(), card.mean.clone())
+        );
+        assert!(!is_named(&card, &"dm-wrn-70-16".parse().unwrap()));
     }
 }

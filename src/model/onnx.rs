@@ -23,6 +23,8 @@ const ENDINGS: [&str; 2] = [".onnx", ".onnx.gz"];
 /// Whether a file is an ONNX file, by its name.
 pub fn is_onnx(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    // A reference to the Hub may end in a hash.
+    let name = name.split('#').next().unwrap_or_default();
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
@@ -73,7 +75,7 @@ pub fn read(path: &Path, bytes: &[u8], declared: &Declared, stem: &str) -> Resul
         input_shape: network.image,
         classes,
         graph: Some(graph),
-        onnx: declared.onnx.clone(),
+        onnx: network.form,
         ..ModelCard::bare(stem, ARCHITECTURE)
     };
     Ok(Opened { card, tensors, program: network.program })
@@ -170,7 +172,10 @@ fn constant(tensor: &Tensor) -> Result<Constant> {
 }
 
 /// Refuses what is said about an ONNX network of a file that is none.
-pub(super) fn only_onnx(form: &Form, card: Option<&ModelCard>) -> Result<()> {
+///
+/// # Errors
+/// If something is said that the card does not say.
+pub fn only_onnx(form: &Form, card: Option<&ModelCard>) -> Result<()> {
     let own = card.map_or_else(Form::default, |card| card.onnx.clone());
     if *form == Form::default() || *form == own {
         return Ok(());
@@ -178,6 +183,6 @@ pub(super) fn only_onnx(form: &Form, card: Option<&ModelCard>) -> Result<()> {
     Err(Error::setting(
         "onnx",
         "the form of the input and the output is for ONNX files, and this is none",
-        "leave these settings out: a model file says them itself",
+        "leave these settings out: a model file says them itself; in an ensemble, convert the ONNX file first",
     ))
 }

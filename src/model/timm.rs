@@ -76,15 +76,17 @@ pub(crate) fn beside(path: &Path) -> Result<Option<Description>> {
         None => file.display().to_string(),
     };
     let config = match serde_json::from_str::<Json>(&text) {
-        Ok(config) if must_be || config.get("pretrained_cfg").is_some() => config,
+        Ok(config) if must_be || is_of_timm(&config) => config,
         Err(error) if must_be => return Err(damaged(&place, error.to_string())),
         _ => return Ok(None),
     };
-    match read(place, &config) {
-        // A folder on disk may hold other files too.
-        Err(_) if owner.is_none() => Ok(None),
-        described => described.map(Some),
-    }
+    read(place, &config).map(Some)
+}
+
+/// Whether this is timm's description: a folder on disk may hold another's.
+fn is_of_timm(config: &Json) -> bool {
+    config.get("pretrained_cfg").is_some()
+        && config.get("architecture").is_some_and(Json::is_string)
 }
 
 fn read(place: String, config: &Json) -> Result<Description> {

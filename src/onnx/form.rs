@@ -65,6 +65,9 @@ pub struct Form {
     /// The output that holds the logits, if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// A final softmax stays: the network is attacked by its probabilities.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep_softmax: bool,
 }
 
 /// An input as it is read.
@@ -88,11 +91,63 @@ impl Form {
         *self == Self::default()
     }
 
+    /// Refuses numbers that make no pixels.
+    ///
+    /// # Errors
+    /// If the range is another than 1 or 255, or there is no mean and standard deviation for each of `channels`.
+    fn check(&self, channels: usize) -> Result<()> {
+        if let Some(range) = self.range.filter(|range| ![1.0, 255.0].contains(range)) {
+            return Err(Error::setting(
+                "range",
+                format!("pixels up to {range} are not supported"),
+                "say 1 or 255; anything else is a mean and a standard deviation",
+            ));
+        }
+        let (mean, std) = (&self.mean, &self.std);
+        if mean.is_empty() && std.is_empty() {
+            return Ok(());
+        }
+        let count = [mean.len(), std.len()] == [channels; 2];
+        let sound = mean.iter().all(|mean| mean.is_finite())
+            && std.iter().all(|std| std.is_finite() && *std > 0.0);
+        if count && sound {
+            return Ok(());
+        }
+        Err(Error::setting(
+            "mean and std",
+            format!("have to be {channels} numbers each, one per channel, std above 0"),
+            "write for example --mean 0.4914,0.4822,0.4465 --std 0.2471,0.2435,0.2616, in a suite onnx = { mean = \
+             [0.4914, 0.4822, 0.4465], std = [0.2471, 0.2435, 0.2616] }",
+        ))
+    }
+
+    /// The same with everything said that was read, and nothing that changes nothing: forms of one function are
+    /// equal.
+    pub(super) fn resolved(&self, reading: &Reading, output: &str) -> Self {
+        let none = |numbers: &[f64], nothing: f64| numbers.iter().all(|number| *number == nothing);
+        let plain = none(&self.mean, 0.0) && none(&self.std, 1.0);
+        Self {
+            layout: Some(reading.layout),
+            shape: Some(reading.image),
+            range: self.range.filter(|range| *range != 1.0),
+            mean: if plain { Vec::new() } else { self.mean.clone() },
+            std: if plain { Vec::new() } else { self.std.clone() },
+            output: Some(output.into()),
+            keep_softmax: self.keep_softmax,
+        }
+    }
+
     /// The image behind `input`.
     ///
     /// # Errors
     /// If the sides of the input are not known, or do not fit what the caller says.
     pub(super) fn read(&self, input: &Input) -> Result<Reading> {
+        let reading = self.sides(input)?;
+        self.check(reading.image[0])?;
+        Ok(reading)
+    }
+
+    fn sides(&self, input: &Input) -> Result<Reading> {
         let field = format!("input {}", input.name);
         if input.kind != Kind::Float {
             return Err(Error::setting(
@@ -132,26 +187,28 @@ impl Form {
         let flat = image.len() < 3;
         let layout = match self.layout {
             Some(Layout::Flat) => Layout::Flat,
-            Some(layout) if !flat => layout,
+            Some(layout) if !flat => {
+                if let Some(seen) = seen(image).filter(|seen| *seen != layout) {
+                    doubts.push(format!(
+                        "{field}: is read as {layout} as told, though its sides {} look like {seen}",
+                        text(image)
+                    ));
+                }
+                layout
+            }
             Some(layout) => {
                 let problem = format!("is a row of numbers, not {layout}");
                 return Err(Error::setting(field, problem, "say flat"));
             }
             None if flat => Layout::Flat,
-            None => {
-                let colours = |side: Option<usize>| matches!(side, Some(1 | 3 | 4));
-                match (colours(image[0]), colours(image[2])) {
-                    (false, true) => Layout::Nhwc,
-                    (true, false) => Layout::Nchw,
-                    _ => {
-                        doubts.push(format!(
-                            "{field}: its sides {} do not say where the channels are; taken as nchw (--input-layout nhwc for the other)",
-                            text(image)
-                        ));
-                        Layout::Nchw
-                    }
-                }
-            }
+            None => seen(image).unwrap_or_else(|| {
+                doubts.push(format!(
+                    "{field}: its sides {} do not say where the channels are; taken as nchw (--input-layout nhwc for \
+                     the other)",
+                    text(image)
+                ));
+                Layout::Nchw
+            }),
         };
         let shape = match layout {
             Layout::Flat => {
@@ -249,4 +306,28 @@ fn square(length: usize) -> [usize; 3] {
 fn text(sides: &[Option<usize>]) -> String {
     let side = |side: &Option<usize>| side.map_or("?".into(), |side| side.to_string());
     sides.iter().map(side).collect::<Vec<_>>().join(" x ")
+}
+
+/// Where the channels are, if the sides of an image leave no doubt.
+fn seen(image: &[Option<usize>]) -> Option<Layout> {
+    let colours = |side: Option<&Option<usize>>| matches!(side, Some(Some(1 | 3 | 4)));
+    match (colours(image.first()), colours(image.get(2))) {
+        (false, true) => Some(Layout::Nhwc),
+        (true, false) => Some(Layout::Nchw),
+        _ => None,
+    }
+}
+
+impl std::fmt::Display for Form {
+    /// `nhwc, pixels 0..255, mean [..], std [..], output logits`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let layout = self.layout.map(|layout| layout.to_string());
+        let mut parts = vec![layout.unwrap_or_else(|| "layout by its sides".into())];
+        parts.push(format!("pixels 0..{}", self.range.unwrap_or(1.0)));
+        if !self.mean.is_empty() {
+            parts.push(format!("mean {:?}, std {:?}", self.mean, self.std));
+        }
+        parts.extend(self.output.as_ref().map(|output| format!("output {output}")));
+        f.write_str(&parts.join(", "))
+    }
 }

@@ -78,13 +78,13 @@ pub enum Attribute {
     /// An integer.
     Int(i64),
     /// A number.
-    Float(f32),
+    Float(#[serde(with = "any_number")] f32),
     /// A text.
     Text(String),
     /// Integers.
     Ints(Vec<i64>),
     /// Numbers.
-    Floats(Vec<f32>),
+    Floats(#[serde(with = "any_numbers")] Vec<f32>),
     /// Texts.
     Texts(Vec<String>),
     /// A tensor.
@@ -108,7 +108,7 @@ pub struct Constant {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Numbers {
     /// Of f16, bf16, f32 and f64.
-    Floats(Vec<f32>),
+    Floats(#[serde(with = "any_numbers")] Vec<f32>),
     /// Of all integers; a u64 above 2^63 - 1 is not read.
     Ints(Vec<i64>),
     /// Of bool.
@@ -180,5 +180,78 @@ impl Numbers {
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// A number in a format without infinities: those are texts.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Finite(f32),
+    Other(String),
+}
+
+impl From<f32> for Written {
+    fn from(number: f32) -> Self {
+        if number.is_finite() { Self::Finite(number) } else { Self::Other(number.to_string()) }
+    }
+}
+
+impl Written {
+    fn read<E: serde::de::Error>(self) -> Result<f32, E> {
+        match self {
+            Self::Finite(number) => Ok(number),
+            Self::Other(text) => text.parse().map_err(E::custom),
+        }
+    }
+}
+
+/// How one number is written.
+mod any_number {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Written;
+
+    pub(super) fn serialize<S: Serializer>(number: &f32, to: S) -> Result<S::Ok, S::Error> {
+        Written::from(*number).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+        Written::deserialize(from)?.read()
+    }
+}
+
+/// How several are.
+mod any_numbers {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Written;
+
+    pub(super) fn serialize<S: Serializer>(numbers: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(numbers.iter().map(|number| Written::from(*number)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        Vec::<Written>::deserialize(from)?.into_iter().map(Written::read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_json_does_not_have_come_back() {
+        let sides = vec![4];
+        let numbers = vec![f32::NEG_INFINITY, f32::INFINITY, 0.1, -3.4e38];
+        let attributes = [
+            Attribute::Float(f32::NEG_INFINITY),
+            Attribute::Floats(numbers.clone()),
+            Attribute::Constant(Arc::new(Constant::floats(sides, numbers))),
+        ];
+        for attribute in attributes {
+            let text = serde_json::to_string(&attribute).unwrap();
+            assert_eq!(serde_json::from_str::<Attribute>(&text).unwrap(), attribute, "{text}");
+        }
     }
 }

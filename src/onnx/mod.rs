@@ -23,6 +23,8 @@ pub struct Network {
     pub program: Program,
     /// `[C, H, W]` of an image.
     pub image: [usize; 3],
+    /// What an image is for the graph, guesses included.
+    pub form: Form,
     /// What was guessed or left out, a sentence each.
     pub notes: Vec<String>,
 }

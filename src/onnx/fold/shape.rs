@@ -219,12 +219,14 @@ pub(super) fn slice(call: &Call) -> Result<Constant> {
         let (start, end) = (counted(starts[place]), counted(ends[place]));
         let (start, distance) = match step {
             0 => return Err(call.error("a step is 0")),
+            _ if whole == 0 => (0, 0),
             1.. => {
                 let start = start.clamp(0, whole);
                 (start, end.clamp(0, whole) - start)
             }
             _ => {
-                let start = start.clamp(-1, whole - 1);
+                // The definition begins inside, unlike Python.
+                let start = start.clamp(0, whole - 1);
                 (start, start - end.clamp(-1, whole - 1))
             }
         };

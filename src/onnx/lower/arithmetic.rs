@@ -6,7 +6,7 @@ use super::call::Call;
 use super::held::{Batch, Held, Pixels};
 use super::writer::{Writer, extended};
 use crate::error::Result;
-use crate::nn::{Function, Gate, Pairing, Pairwise, Pointwise, Relu, Shape, Sum};
+use crate::nn::{Function, Gate, Op, Pairing, Pairwise, Pointwise, Relu, Shape, Sum};
 use crate::onnx::graph::{Constant, Numbers};
 
 /// One of the two tensors of an operator.
@@ -298,11 +298,33 @@ pub(super) fn mean(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
 }
 
 pub(super) fn max(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    one(all(writer, call, |writer, a, b| join(writer, call, Pairwise(Pairing::Larger), a, b))?)
+    bounded(writer, call, Pairing::Larger, |least| match least {
+        0.0 => Relu.into(),
+        least => Pointwise(Function::Clip { least, most: f64::INFINITY }).into(),
+    })
 }
 
 pub(super) fn min(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
-    one(all(writer, call, |writer, a, b| join(writer, call, Pairwise(Pairing::Smaller), a, b))?)
+    bounded(writer, call, Pairing::Smaller, |most| {
+        Pointwise(Function::Clip { least: f64::NEG_INFINITY, most }).into()
+    })
+}
+
+/// `pairing` of all inputs; of one tensor and a number it is a function of the tensor, `by`.
+fn bounded(
+    writer: &mut Writer,
+    call: &Call<'_>,
+    pairing: Pairing,
+    by: impl Fn(f64) -> Op,
+) -> Result<Vec<Held>> {
+    if call.inputs.len() == 2
+        && let (Side::Pixels(x), Side::Known(c)) | (Side::Known(c), Side::Pixels(x)) =
+            (side(writer, call, 0)?, side(writer, call, 1)?)
+        && let Some([number]) = c.as_floats()
+    {
+        return one(writer.map(&extended(&x, c.sides.len()), by(f64::from(*number)))?);
+    }
+    one(all(writer, call, |writer, a, b| join(writer, call, Pairwise(pairing), a, b))?)
 }
 
 /// `max(x, 0) - slope * max(-x, 0)`.

@@ -194,6 +194,9 @@ pub(super) fn length(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> 
         p => return Err(call.error(format!("attribute p: is {p}"), "1 and 2 are supported")),
     };
     let norm = of_axes(writer, x, &[axis], reduction)?;
+    // A vector without a length stays as it is.
+    let least = Function::Clip { least: 1e-30, most: f64::INFINITY };
+    let norm = writer.map(&norm, Pointwise(least))?;
     let factor = writer.map(&norm, Pointwise(Function::Reciprocal))?;
     Ok(vec![times(writer, call, x, &factor)?.into()])
 }

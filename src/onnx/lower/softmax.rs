@@ -5,6 +5,7 @@ use super::held::{Held, Pixels};
 use super::writer::Writer;
 use crate::error::Result;
 use crate::nn::{LogSoftmax, Op, Softmax};
+use crate::onnx::graph::Node;
 
 pub(super) fn softmax(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
     along(writer, call, Softmax)
@@ -16,13 +17,18 @@ pub(super) fn log_softmax(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<He
 
 fn along(writer: &mut Writer, call: &Call<'_>, op: impl Into<Op>) -> Result<Vec<Held>> {
     let x = call.pixels(0)?;
-    let rank = x.sides.len();
-    let axes: Vec<usize> = match call.opset {
-        0..13 => (call.axis(1, rank)?..rank).collect(),
-        _ => vec![call.axis(-1, rank)?],
-    };
+    let axes = axes(call.node, x.sides.len(), call.opset)?;
     call.apart(x, &axes)?;
     Ok(vec![of_axes(writer, x, &axes, op)?.into()])
+}
+
+/// The axes of a node along which its numbers add up to 1.
+pub(super) fn axes(node: &Node, rank: usize, opset: u64) -> Result<Vec<usize>> {
+    let axis = |default: i64| node.axis(node.int_or("axis", default)?, rank);
+    Ok(match opset {
+        0..13 => (axis(1)?..rank).collect(),
+        _ => vec![axis(-1)?],
+    })
 }
 
 /// `op` along the channels, which are all numbers of `axes`.

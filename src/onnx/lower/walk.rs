@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor};
 use super::call::Call;
 use super::held::{Batch, Held, Known, Pixels, in_order};
 use super::operators::{OPERATORS, refusal};
+use super::softmax;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::nn::{IMAGE, Normalise, Scale, Shape};
@@ -34,6 +35,8 @@ pub(in crate::onnx) fn lower(graph: &Graph, form: &Form) -> Result<Network> {
         ));
     };
     let reading = form.read(input)?;
+    let output = chosen(graph, form)?;
+    let form = form.resolved(&reading, output);
     let [c, h, w] = reading.image;
     // A batch of any size is followed through the graph, and so is one of several images.
     let (many, followed) = match reading.batch {
@@ -44,13 +47,12 @@ pub(in crate::onnx) fn lower(graph: &Graph, form: &Form) -> Result<Network> {
     let mut writer = Writer::new(Shape::of_image([h, w], c), many);
     writer.fixed = matches!(reading.batch, Some(Some(_)));
     writer.notes.extend(reading.doubts.iter().cloned());
-    let image = image(&mut writer, &reading, form, followed)?;
+    let image = image(&mut writer, &reading, &form, followed)?;
     let mut names = Names::from([(input.name.clone(), Held::Pixels(image))]);
-    let output = chosen(graph, form)?;
     walk(graph, graph.opset, &mut writer, &mut names)?;
-    let output = logits(graph, output, &mut writer, &names)?;
+    let value = logits(graph, (output, form.keep_softmax), &mut writer, &names)?;
     let notes = writer.notes.iter().cloned().collect();
-    Ok(Network { program: writer.finish(output)?, image: reading.image, notes })
+    Ok(Network { program: writer.finish(value)?, image: reading.image, form, notes })
 }
 
 /// The image as the network wants it.
@@ -60,21 +62,12 @@ fn image(writer: &mut Writer, reading: &Reading, form: &Form, followed: bool) ->
         value = writer.push(Scale(range), &[value])?;
     }
     let [c, h, w] = reading.image;
-    if !(form.mean.is_empty() && form.std.is_empty()) {
-        let all = |numbers: &[f64], default: f64, name: &str| match numbers.len() {
-            0 => Ok(Tensor::full(default as f32, c, &Device::Cpu)?),
-            n if n == c => {
-                let numbers = numbers.iter().map(|number| *number as f32).collect();
-                Ok(Tensor::from_vec(numbers, c, &Device::Cpu)?)
-            }
-            n => Err(Error::setting(
-                name,
-                format!("has {n} numbers, the image {c} channels"),
-                "give one number for each channel",
-            )),
+    if !form.mean.is_empty() {
+        let tensor = |numbers: &[f64]| {
+            let numbers: Vec<f32> = numbers.iter().map(|number| *number as f32).collect();
+            Tensor::from_vec(numbers, c, &Device::Cpu)
         };
-        let normalise =
-            Normalise::new(all(&form.mean, 0.0, "--mean")?, all(&form.std, 1.0, "--std")?);
+        let normalise = Normalise::new(tensor(&form.mean)?, tensor(&form.std)?);
         value = writer.push(normalise, &[value])?;
     }
     let batch = followed.then_some(Batch { axis: 0, within: 1 });
@@ -109,7 +102,7 @@ fn chosen<'a>(graph: &'a Graph, form: &Form) -> Result<&'a str> {
         outputs => Err(Error::setting(
             "outputs",
             format!("the network has {}: {}", outputs.len(), outputs.join(", ")),
-            "say which one holds the logits with --output-name NAME",
+            "say which one holds the logits: --output-name NAME, in a suite onnx = { output = \"NAME\" }",
         )),
     }
 }
@@ -228,20 +221,27 @@ fn branch(call: &Call<'_>, opset: u64, writer: &mut Writer, names: &Names) -> Re
 }
 
 /// The value of the logits.
-fn logits(graph: &Graph, output: &str, writer: &mut Writer, names: &Names) -> Result<usize> {
+fn logits(
+    graph: &Graph,
+    (output, keeps_softmax): (&str, bool),
+    writer: &mut Writer,
+    names: &Names,
+) -> Result<usize> {
     let mut name = output;
     // What comes before a final softmax: the same classes win, and gradients do not vanish.
     while let Some(last) = graph.nodes.iter().find(|node| node.outputs.iter().any(|o| o == name)) {
-        let read = last.inputs.first().filter(|input| {
-            let pixels = names.get(*input).is_some_and(|held| matches!(held, Held::Pixels(_)));
-            pixels && matches!(last.operator.as_str(), "Softmax" | "LogSoftmax" | "Identity")
-        });
-        let Some(input) = read else { break };
-        if last.operator != "Identity" {
-            writer.notes.insert(format!(
-                "output {output}: ends in a {}, which is left out: attacks read the logits",
-                last.operator
-            ));
+        let Some(input) = last.inputs.first() else { break };
+        let Some(Held::Pixels(pixels)) = names.get(input) else { break };
+        match last.operator.as_str() {
+            "Identity" => {}
+            "Softmax" | "LogSoftmax" if !keeps_softmax && covers(last, pixels, graph.opset)? => {
+                writer.notes.insert(format!(
+                    "output {output}: ends in a {}, which is left out: attacks read the logits (--keep-softmax \
+                     leaves it)",
+                    last.operator
+                ));
+            }
+            _ => break,
         }
         name = input;
     }
@@ -291,6 +291,12 @@ fn logits(graph: &Graph, output: &str, writer: &mut Writer, names: &Names) -> Re
     }
     let pixels = writer.row_major(&pixels)?;
     writer.view(pixels.value, Shape::Flat(classes))
+}
+
+/// Whether a softmax is over all numbers of an image: its result is then that of a classifier.
+fn covers(node: &Node, pixels: &Pixels, opset: u64) -> Result<bool> {
+    let axes = softmax::axes(node, pixels.sides.len(), opset)?;
+    Ok(axes.iter().map(|axis| pixels.sides[*axis]).product::<usize>() == pixels.len())
 }
 
 /// Refuses a graph with operators that are not known, all at once.
