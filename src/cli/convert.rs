@@ -79,12 +79,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         (None, None) => recognised(args, &set.tensors, stored.as_ref())?,
     };
     args.correct(&mut found)?;
-    found.program(&set.tensors).map_err(|error| match error {
-        Error::Setting { field, problem, remedy } => {
-            Error::file(&args.checkpoint, field, problem, remedy)
-        }
-        other => other,
-    })?;
+    found.program(&set.tensors).map_err(|error| file::name_file(error, &args.checkpoint))?;
     for doubt in &found.doubts {
         eprintln!("not sure: {}", doubt.text);
     }

@@ -244,7 +244,7 @@ fn count_parameters(tensors: &BTreeMap<String, Tensor>) -> usize {
 }
 
 /// An error about weights, which knows no file, as one about this file.
-pub(super) fn name_file(error: Error, path: &Path) -> Error {
+pub(crate) fn name_file(error: Error, path: &Path) -> Error {
     match error {
         Error::Setting { field, problem, remedy } => Error::file(path, field, problem, remedy),
         other => other,

@@ -8,7 +8,7 @@ mod make;
 mod product;
 mod reduce;
 mod shape;
-mod strides;
+pub(super) mod strides;
 #[cfg(test)]
 mod tests;
 

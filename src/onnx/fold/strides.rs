@@ -40,7 +40,7 @@ pub(super) fn side(node: &Node, side: i64) -> Result<usize> {
 }
 
 /// How far apart neighbours along each axis are in row-major order.
-pub(super) fn strides(sides: &[usize]) -> Vec<usize> {
+pub(in crate::onnx) fn strides(sides: &[usize]) -> Vec<usize> {
     let mut step = 1;
     let mut strides: Vec<usize> = sides
         .iter()

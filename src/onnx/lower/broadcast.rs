@@ -1,10 +1,11 @@
 //! Constants that are repeated to the sides of another tensor.
 
-use super::held::{Known, Pixels, in_order, row_major};
+use super::held::{Known, Pixels, in_order};
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::nn::Pick;
 use crate::nn::pick::NOTHING;
+use crate::onnx::fold::strides::strides;
 use crate::onnx::graph::Constant;
 
 /// The sides that both are repeated to.
@@ -32,7 +33,7 @@ pub(super) fn spread(constant: &Constant, sides: &[usize], axes: &[usize]) -> Re
     let floats = constant.as_floats().ok_or_else(|| {
         Error::setting("constant", "holds integers beside pixels", "cast it to float")
     })?;
-    let (added, strides) = (sides.len() - constant.sides.len(), row_major(&constant.sides));
+    let (added, strides) = (sides.len() - constant.sides.len(), strides(&constant.sides));
     let mut index = vec![0_usize];
     for axis in axes {
         let stride = match axis.checked_sub(added) {

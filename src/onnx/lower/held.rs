@@ -115,12 +115,3 @@ impl Pixels {
 pub(super) fn in_order(rank: usize) -> Vec<usize> {
     (0..rank).collect()
 }
-
-/// How many numbers lie between neighbours along each axis of a row-major tensor.
-pub(super) fn row_major(sides: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; sides.len()];
-    for axis in (1..sides.len()).rev() {
-        strides[axis - 1] = strides[axis] * sides[axis];
-    }
-    strides
-}

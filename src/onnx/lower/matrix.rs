@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::arithmetic::{affine, plus, repeated};
+use super::arithmetic::{affine, each, plus, repeated};
 use super::broadcast::common;
 use super::call::Call;
 use super::held::{Batch, Held, Pixels, in_order};
@@ -103,7 +103,7 @@ pub(super) fn gemm(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         && bias.one.len() == outputs
         && bias.one.sides.last() == Some(&outputs)
     {
-        let bias = scaled(&*call.weight(2)?, beta);
+        let bias = each(&*call.weight(2)?, |x| x * beta);
         let bias = bias.as_floats().map(<[f32]>::to_vec);
         return Ok(vec![contract(writer, &a, 1, weight, outputs, bias)?.into()]);
     }
@@ -118,13 +118,7 @@ fn shifted(writer: &mut Writer, call: &Call<'_>, product: &Pixels, beta: f32) ->
         return plus(writer, call, product, &c);
     }
     let Some(_) = call.input(2) else { return Ok(product.clone()) };
-    affine(writer, call, product, None, Some(&scaled(&*call.weight(2)?, beta)))
-}
-
-/// A constant times a number.
-fn scaled(constant: &Constant, factor: f32) -> Constant {
-    let numbers = constant.as_floats().unwrap_or_default().iter().map(|x| x * factor).collect();
-    Constant::floats(constant.sides.clone(), numbers)
+    affine(writer, call, product, None, Some(&each(&*call.weight(2)?, |x| x * beta)))
 }
 
 pub(super) fn mat_mul(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
