@@ -29,7 +29,7 @@ static __device__ __forceinline__ void put(Number* to, Size i, float value, int 
 }
 
 // Eight neighbouring numbers, which a thread moves at once where memory is all that it waits for: one or
-// two accesses of 16 bytes. Values begin at multiples of 128 bytes (src/cuda/layout.rs).
+// two accesses of 16 bytes. Values begin at multiples of 128 bytes (crates/engine/src/cuda/layout.rs).
 template <typename Number>
 struct alignas(16) Eight {
     Number at[8];

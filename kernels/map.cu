@@ -1,5 +1,5 @@
 // Functions of one number and their pullbacks at x. The numbers of the functions are those of `kind` in
-// src/nn/operation: of the files of the first four, and of pointwise.rs.
+// crates/engine/src/nn/operation: of the files of the first four, and of pointwise.rs.
 #include "common.cuh"
 
 enum {

@@ -1,5 +1,5 @@
 // Functions of two numbers at the same place, and products of matrices. The numbers of the functions are those
-// of src/nn/operation/pairwise.rs.
+// of crates/engine/src/nn/operation/pairwise.rs.
 #include "common.cuh"
 
 enum { OF_PRODUCT = 0, OF_QUOTIENT = 1, OF_LARGER = 2, OF_SMALLER = 3, OF_POWER = 4, OF_MASKED = 6 };

@@ -1,4 +1,4 @@
-// Philox4x32-10 (Salmon et al., SC 2011, section 4) and what src/rng makes of its words.
+// Philox4x32-10 (Salmon et al., SC 2011, section 4) and what crates/engine/src/rng makes of its words.
 #pragma once
 #include "common.cuh"
 

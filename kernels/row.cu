@@ -179,7 +179,7 @@ extern "C" __global__ void NAMED(log_softmax_pullback)(const Real* x, const Real
     for (int i = 0; i < length; i++) put(gx, i, (float)(g[i] - sum * exp(x[i] - total)), add);
 }
 
-// A row as one number. The numbers are those of src/nn/operation/reduce.rs.
+// A row as one number. The numbers are those of crates/engine/src/nn/operation/reduce.rs.
 enum {
     ROW_SUM = 0, ROW_MEAN = 1, ROW_MAXIMUM = 2, ROW_MINIMUM = 3, ROW_L1_NORM = 4, ROW_L2_NORM = 5,
     ROW_LOG_SUM_EXP = 6

@@ -20,6 +20,7 @@ tests() {
     cargo test --locked --release --features cuda --no-run --message-format=json "$@" |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
 }
-install -s "$(tests --lib)" "$folder/tests-lib"
+install -s "$(tests -p epsball-engine --lib)" "$folder/tests-engine"
+install -s "$(tests -p epsball-methods --lib)" "$folder/tests-methods"
 install -s "$(tests --test oracle)" "$folder/tests-oracle"
 ls -l "$folder" >&2

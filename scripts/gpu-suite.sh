@@ -17,7 +17,7 @@
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-parts="cuda wide pgd smoothing autoattack table attacks loops training oracle oracle-bf16 memory"
+parts="cuda methods wide pgd smoothing autoattack table attacks loops training oracle oracle-bf16 memory"
 bin=${CARGO_TARGET_DIR:-$root/target}/gpu
 python=python3
 trades= mnist= quick= only= images=1000 seconds=570 results=results/gpu
@@ -146,8 +146,9 @@ PYTHON
 
 # Every op, attack and certificate against the CPU. Tolerances, relative to the largest element: outputs 2e-6,
 # gradients 1e-5, in bf16 (where the tests have it) both 4 x 2^-9; classes, votes and outcomes of attacks are
-# equal (src/cuda/tests/).
-part cuda "tests of the CUDA path" 90 "$bin/tests-lib" --ignored cuda::
+# equal (crates/engine/src/cuda/tests/).
+part cuda "tests of the CUDA path" 90 "$bin/tests-engine" --ignored cuda::
+part methods "attacks and certificates beside the CPU" 60 "$bin/tests-methods" --ignored cuda::
 
 compared() {  # compared PART TITLE LIMIT: a part of the comparison with PyTorch
     # It gives up rounds before the limit ends it.
@@ -186,14 +187,14 @@ else
 fi
 # Every test of the attacks, with its networks on the GPU; and of training, whose attacks run there. Left out is
 # the test of equal bits in batches of any size: cuDNN chooses its sums by the size.
-part attacks "tests of the attacks on the GPU" 60 env EPSBALL_TEST_DEVICE=cuda "$bin/tests-lib" attack:: \
+part attacks "tests of the attacks on the GPU" 60 env EPSBALL_TEST_DEVICE=cuda "$bin/tests-methods" attack:: \
     --skip an_outcome_depends_neither_on_the_batch
 if both && [ -n "$peer" ]; then
     compared loops "images per second of attacks" 30
 else
     left_out loops "images per second of attacks" "$needs_both, and torch and safetensors to $python"
 fi
-part training "tests of training on the GPU" 30 env EPSBALL_TEST_DEVICE=cuda "$bin/tests-lib" train::
+part training "tests of training on the GPU" 30 env EPSBALL_TEST_DEVICE=cuda "$bin/tests-methods" train::
 oracle=${EPSBALL_ORACLE:-../shared/oracle}
 if [ -d "$oracle/zoo" ]; then
     families=("EPSBALL_ORACLE=$oracle" EPSBALL_TEST_DEVICE=cuda "$bin/tests-oracle" --ignored --nocapture families_)
@@ -210,7 +211,7 @@ else
 fi
 if command -v compute-sanitizer >/dev/null; then
     part memory "memory checks" 90 \
-        compute-sanitizer --error-exitcode 1 "$bin/tests-lib" --ignored cuda::tests::every_layer
+        compute-sanitizer --error-exitcode 1 "$bin/tests-engine" --ignored cuda::tests::every_layer
 else
     left_out memory "memory checks" "compute-sanitizer is not installed"
 fi

@@ -1,4 +1,4 @@
-// Auto-PGD: starts, steps and what a run remembers (src/attack/apgd has the sources).
+// Auto-PGD: starts, steps and what a run remembers (crates/methods/src/attack/apgd has the sources).
 #include "step.cuh"
 
 #define TINY 1e-12f

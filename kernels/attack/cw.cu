@@ -1,4 +1,4 @@
-// The attack of Carlini and Wagner: images of w, and a step of Adam (src/attack/cw.rs has the sources).
+// The attack of Carlini and Wagner: images of w, and a step of Adam (crates/methods/src/attack/cw.rs has the sources).
 #include "step.cuh"
 
 extern "C" __global__ void cw_image(float* x, const float* w, int width) {

@@ -1,4 +1,4 @@
-// Random numbers of the rows of a search, keyed as on the CPU (src/rng): ids are the two words of an
+// Random numbers of the rows of a search, keyed as on the CPU (crates/engine/src/rng): ids are the two words of an
 // image's index in its data set. Uniform numbers are the same bits; see ../noise.cu for normal ones.
 #include "../philox.cuh"
 #include "rows.cuh"

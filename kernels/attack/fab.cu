@@ -1,4 +1,4 @@
-// FAB: the way past the boundary of the linearised network and back (src/attack/fab has the sources).
+// FAB: the way past the boundary of the linearised network and back (crates/methods/src/attack/fab has the sources).
 #include "step.cuh"
 
 enum { FAB_LINF = 0, FAB_L2 = 1, FAB_L1 = 2 };
@@ -52,7 +52,7 @@ static __device__ float moved(const Move& move, float x, float w, int i) {
 }
 
 // The lambda at which the sum of v min(lambda s, room) is `need`, by Newton's method from the left
-// (src/attack/fab/projection/threshold.rs).
+// (crates/methods/src/attack/fab/projection/threshold.rs).
 static __device__ double threshold(int norm, float towards, const float* x, const float* w, int width,
                                    double need) {
     auto weight = [&](int i) {

@@ -1,4 +1,4 @@
-// What counts as a success: the device's form of src/attack/search/judge.rs and src/threat.
+// What counts as a success: the device's form of crates/methods/src/attack/search/judge.rs and crates/methods/src/threat.
 #include "rows.cuh"
 
 // 1 where the class of a row's logits is what the attacker wants, else 0. `targets` may be absent.
@@ -9,7 +9,7 @@ extern "C" __global__ void succeeded(float* flags, const float* logits, const fl
     if (threadIdx.x == 0) flags[row()] = (float)yes;
 }
 
-// Threat models, as src/attack/search/ledger.rs numbers them.
+// Threat models, as crates/methods/src/attack/search/ledger.rs numbers them.
 enum { LINF = 0, L2 = 1, L1 = 2, PATCH = 3 };
 
 // Distance of an image from the clean one in the threat's own measure; NaN counts as infinitely far.

@@ -1,7 +1,7 @@
-// What attacks climb: losses of logits with their gradients (src/loss.rs has the formulas and sources).
+// What attacks climb: losses of logits with their gradients (crates/engine/src/loss.rs has the formulas and sources).
 #include "rows.cuh"
 
-// Numbers of the losses, as src/loss.rs has them.
+// Numbers of the losses, as crates/engine/src/loss.rs has them.
 enum { CROSS_ENTROPY = 0, MARGIN = 1, DLR = 2 };
 
 static __device__ float cross_entropy(const float* z, int classes, int of, float sign, float* g) {

@@ -1,4 +1,4 @@
-// Patches: pasted at a window, stepped inside one, and the random search (src/attack/patch has the
+// Patches: pasted at a window, stepped inside one, and the random search (crates/methods/src/attack/patch has the
 // sources). A window is two numbers: top and left.
 #include "../philox.cuh"
 #include "step.cuh"

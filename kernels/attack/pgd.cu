@@ -1,4 +1,4 @@
-// A step of PGD: along the gradient, then back into the ball and the box (src/threat has the sources).
+// A step of PGD: along the gradient, then back into the ball and the box (crates/methods/src/threat has the sources).
 #include "step.cuh"
 
 enum { OF_LINF = 0, OF_L2 = 1, OF_L1 = 2 };

@@ -1,7 +1,7 @@
 // What the kernels of attacks share. A block works on one row, number blockIdx.x: an image of a batch, of
 // `width` numbers. Its threads take the elements in turn and meet at barriers; nothing is read that
 // another block writes. Outputs come first, then inputs, then the width of the first output. The
-// closures beside the kernels' names in src/attack are their twins on the CPU.
+// closures beside the kernels' names in crates/methods/src/attack are their twins on the CPU.
 #pragma once
 #include "../common.cuh"
 

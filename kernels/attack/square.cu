@@ -1,4 +1,4 @@
-// Square: the starts and changes of its random search (src/attack/square has the sources).
+// Square: the starts and changes of its random search (crates/methods/src/attack/square has the sources).
 #include "step.cuh"
 
 enum { SQUARE_LINF = 0, SQUARE_L2 = 1, SQUARE_L1 = 2 };

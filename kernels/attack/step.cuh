@@ -67,7 +67,7 @@ static __device__ __forceinline__ float overshoot(float x0, float y) {
 }
 
 // The smallest amount >= 0 that, taken off every change y(i) (or what is outside the box, if that is
-// more), brings their sum to `eps`: see src/threat/l1_box.rs. The sum is linear between two neighbouring
+// more), brings their sum to `eps`: see crates/methods/src/threat/l1_box.rs. The sum is linear between two neighbouring
 // floats, as all its corners are floats.
 template <typename Change>
 static __device__ float shrinkage(const float* x0, int width, double eps, Change y) {

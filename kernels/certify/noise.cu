@@ -1,4 +1,4 @@
-// Random numbers keyed as on the CPU (src/rng): Philox4x32-10 (Salmon et al., SC 2011, section 4).
+// Random numbers keyed as on the CPU (crates/engine/src/rng): Philox4x32-10 (Salmon et al., SC 2011, section 4).
 // Uniform noise is the same bits; normal numbers go through this device's logarithm, sine
 // and cosine in f64 and are the same but for the last bit of a few.
 #include "../philox.cuh"

@@ -10,13 +10,40 @@ use zip::write::SimpleFileOptions;
 
 use super::read::Images;
 use super::*;
-use crate::attack::tests::linear;
+
+use self::build::{Pickle, stream, zip as checkpoint};
 use crate::data::{Batch, DataInfo, Dataset};
 use crate::error::Result;
-use crate::model::checkpoint::tests::build::{Pickle, stream, zip as checkpoint};
+use crate::model::{FrozenNetwork, ModelInfo};
+use crate::nn::{Linear, flatten, seq};
 use crate::threat::{Norm, Patch, Threat};
 
+/// The writer of small checkpoints that the engine's own tests have.
+#[path = "../../../crates/engine/src/model/checkpoint/tests/build.rs"]
+mod build;
+
 const SHAPE: [usize; 3] = [1, 2, 2];
+
+/// Two classes: z0 - z1 = w . x + b.
+fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
+    let mut weight = w.iter().map(|v| v / 2.0).collect::<Vec<_>>();
+    weight.extend(w.iter().map(|v| -v / 2.0));
+    let weight = Tensor::from_vec(weight, (2, w.len()), &Device::Cpu).unwrap();
+    let bias = Tensor::new(&[b / 2.0, -b / 2.0], &Device::Cpu).unwrap();
+    let info = ModelInfo {
+        name: "test".into(),
+        architecture: "test".into(),
+        input_shape: shape,
+        classes: 2,
+        parameters: 0,
+        sha256: String::new(),
+        identity: String::new(),
+        randomised: false,
+        optimises_in_forward: false,
+    };
+    let layers = seq([flatten(), Linear::new(weight, Some(bias)).layer()]);
+    FrozenNetwork::build(info, &layers).unwrap()
+}
 
 /// A data set in memory, whose images have the indices 10, 11, ...
 struct Fixed(DataInfo, Tensor, Vec<u32>);

@@ -4,7 +4,6 @@
 mod columns;
 mod entry;
 mod result;
-mod row;
 mod tables;
 mod task;
 

@@ -3,7 +3,6 @@
 
 mod entry;
 mod result;
-mod row;
 mod task;
 
 use std::path::Path;

@@ -9,7 +9,6 @@ mod entry;
 mod envelope;
 mod p_a;
 mod result;
-mod row;
 mod tables;
 mod task;
 

@@ -1,0 +1,182 @@
+//! The one error type of the library. Every variant names the file or setting it is about and what
+//! is wrong with it; [`Error::hint`] says what to do. Nothing in the library panics on input.
+
+use std::path::{Path, PathBuf};
+
+/// `Result` with the library's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong, in terms of the user's files and settings.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused a file operation.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done, as a verb: `read`, `create`, `append to`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
+    /// A file was read but its content is not what it has to be.
+    #[error("{}: {field}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The part of the file: a key, a header field, a record number.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
+    /// A setting, from the command line, a suite or the library's caller, cannot be used.
+    #[error("{field}: {problem}")]
+    Setting {
+        /// The name of the setting as the user wrote it.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
+    /// A name that is on no list.
+    #[error("unknown {kind} `{name}`")]
+    Unknown {
+        /// What was looked up: `attack`, `architecture`, `data set`.
+        kind: &'static str,
+        /// The name that was given.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// A tensor operation failed: a shape or device mismatch inside the library or a user's module.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// A GPU or its driver refused something.
+    #[error("{device}: cannot {what}: {problem}")]
+    Device {
+        /// The device: `cuda:0`.
+        device: String,
+        /// What was being done, as a verb.
+        what: &'static str,
+        /// The driver's own words.
+        problem: String,
+    },
+    /// The user asked to stop; what was finished is on disk.
+    #[error("interrupted: finished images are saved, the same command resumes")]
+    Interrupted,
+}
+
+/// What a device cannot do when its memory is full.
+pub(crate) const OUT_OF_MEMORY: &str = "allocate memory";
+
+impl Error {
+    /// An [`Error::File`].
+    pub fn file(
+        path: impl AsRef<Path>,
+        field: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::File {
+            path: path.as_ref().to_path_buf(),
+            field: field.into(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// An [`Error::Setting`].
+    pub fn setting(
+        field: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::Setting { field: field.into(), problem: problem.into(), remedy: remedy.into() }
+    }
+
+    /// A device has too little memory for what it was asked for.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Device { what: OUT_OF_MEMORY, .. })
+    }
+
+    /// An [`Error::Unknown`]; `known` are the names that exist.
+    pub fn unknown<S: Into<String>>(
+        kind: &'static str,
+        name: impl Into<String>,
+        known: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self::Unknown {
+            kind,
+            name: name.into(),
+            known: known.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// An [`Error::Io`]; use as `.map_err(Error::io("read", path))`.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// What the user can do about it, as one sentence.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File { remedy, .. } | Self::Setting { remedy, .. } if !remedy.is_empty() => {
+                Some(remedy.clone())
+            }
+            Self::Unknown { name, known, .. } => {
+                let list = format!("known: {}", known.join(", "));
+                Some(match nearest(name, known) {
+                    Some(near) => format!("did you mean `{near}`? {list}"),
+                    None => list,
+                })
+            }
+            Self::Device { .. } => Some(
+                "see whether `nvidia-smi` shows the GPU and free memory; a smaller --batch needs less, and \
+                 --device cpu runs everywhere"
+                    .into(),
+            ),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Some("choose a folder you may write to, or change its permissions".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The known name closest to `name`, if one is close enough to be what was meant.
+pub fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|k| (similarity(&name.to_lowercase(), k), k.as_str()))
+        .filter(|(score, _)| *score > 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, k)| k)
+}
+
+/// Swapped letters count once; a shared beginning counts for much.
+fn similarity(a: &str, b: &str) -> f64 {
+    strsim::normalized_damerau_levenshtein(a, b).max(strsim::jaro_winkler(a, b) - 0.15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_get_the_nearest_one() {
+        let error = Error::unknown("attack", "pdg", ["pgd", "fgsm", "cw-l2"]);
+        assert_eq!(error.to_string(), "unknown attack `pdg`");
+        assert_eq!(error.hint().as_deref(), Some("did you mean `pgd`? known: pgd, fgsm, cw-l2"));
+    }
+
+    #[test]
+    fn unrelated_names_get_the_list_only() {
+        let hint = Error::unknown("attack", "zzz", ["pgd"]).hint();
+        assert_eq!(hint.as_deref(), Some("known: pgd"));
+    }
+}

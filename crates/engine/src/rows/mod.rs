@@ -1,0 +1,236 @@
+//! Batches where the network is: a row of numbers for each image, in the computer's memory or on a GPU.
+//! What attacks do between two passes is written once, as a closure on rows; beside it stands the name of
+//! its twin, the kernel of `kernels/attack/` that does the same on a GPU ([`Twin`]).
+
+mod each;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+pub use crate::cuda::Argument;
+use crate::cuda::{Array, Home};
+use crate::error::Result;
+use crate::ops::with_slice;
+
+/// Where batches are.
+#[derive(Debug, Clone, Default)]
+pub struct Place(Option<Home>);
+
+impl Place {
+    pub(crate) fn gpu(home: Home) -> Self {
+        Self(Some(home))
+    }
+
+    /// In the memory of a GPU.
+    pub fn is_gpu(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// A batch of f32 numbers, `[N, ...]`. Clones share them until one is written to.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    shape: Vec<usize>,
+    data: Data,
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    Host(Arc<Vec<f32>>),
+    Gpu(Array),
+}
+
+/// The kernel that does on a GPU what a closure does on the CPU. Its arguments are the rows that it
+/// writes, those that it reads, how many numbers a row of the first has, and these numbers.
+#[derive(Debug, Clone)]
+pub struct Twin {
+    kernel: Option<&'static str>,
+    arguments: Vec<Argument>,
+}
+
+impl Twin {
+    /// There is none: batches of a GPU are fetched, changed here and sent back. For what happens once.
+    pub const NONE: Self = Self { kernel: None, arguments: Vec::new() };
+
+    /// The kernel `name`.
+    pub fn new(name: &'static str, arguments: Vec<Argument>) -> Self {
+        Self { kernel: Some(name), arguments }
+    }
+}
+
+/// `twin!("kernel", number, ...)`: see [`Twin`].
+#[macro_export]
+macro_rules! twin {
+    ($name:literal $(, $argument:expr)* $(,)?) => {
+        $crate::rows::Twin::new($name, vec![$($crate::rows::Argument::from($argument)),*])
+    };
+}
+#[doc(inline)]
+pub use crate::twin;
+
+impl Rows {
+    /// The numbers of a batch of this shape, at `place`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(place: &Place, shape: impl Into<Vec<usize>>, numbers: Vec<f32>) -> Result<Self> {
+        let data = match &place.0 {
+            None => Data::Host(Arc::new(numbers)),
+            Some(home) => Data::Gpu(home.upload(&numbers)?),
+        };
+        Ok(Self { shape: shape.into(), data })
+    }
+
+    /// A tensor `[N, ...]` of the computer's memory, there.
+    ///
+    /// # Errors
+    /// If it is elsewhere.
+    pub fn of_tensor(tensor: &Tensor) -> Result<Self> {
+        let numbers = with_slice::<f32, _>(tensor, |numbers| Ok(numbers.to_vec()))?;
+        Self::new(&Place::default(), tensor.dims(), numbers)
+    }
+
+    /// Itself on a GPU or in the computer's memory, as `place` is: a copy, if it is not there. What is on a
+    /// GPU stays on that one.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn at(&self, place: &Place) -> Result<Self> {
+        match self.place().is_gpu() == place.is_gpu() {
+            true => Ok(self.clone()),
+            false => Self::new(place, self.shape.clone(), self.values()?.to_vec()),
+        }
+    }
+
+    /// A number for each row, as `[N]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn numbers(place: &Place, numbers: Vec<f32>) -> Result<Self> {
+        Self::new(place, [numbers.len()], numbers)
+    }
+
+    /// A class for each row, as `[N]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn classes(place: &Place, classes: &[u32]) -> Result<Self> {
+        Self::numbers(place, classes.iter().map(|class| *class as f32).collect())
+    }
+
+    /// No numbers: an input that is left out. A closure sees an empty row of it, a kernel no address.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn none(place: &Place) -> Result<Self> {
+        Self::new(place, [1, 0], Vec::new())
+    }
+
+    /// Itself, unless it is left out.
+    pub fn given(&self) -> Option<&Self> {
+        (self.width() > 0).then_some(self)
+    }
+
+    /// What a kernel has written on a GPU.
+    pub(crate) fn of_array(shape: impl Into<Vec<usize>>, array: Array) -> Self {
+        Self { shape: shape.into(), data: Data::Gpu(array) }
+    }
+
+    /// A batch of this shape whose numbers are about to be written: 0 in the computer's memory, anything
+    /// on a GPU.
+    pub fn blank(place: &Place, shape: impl Into<Vec<usize>>) -> Result<Self> {
+        let shape = shape.into();
+        let len = shape.iter().product();
+        let data = match &place.0 {
+            None => Data::Host(Arc::new(vec![0.0; len])),
+            Some(home) => Data::Gpu(home.array(len)?),
+        };
+        Ok(Self { shape, data })
+    }
+
+    /// `[N, ...]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.shape[0]
+    }
+
+    /// There are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Numbers in a row.
+    pub fn width(&self) -> usize {
+        self.shape[1..].iter().product()
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        match &self.data {
+            Data::Host(_) => Place(None),
+            Data::Gpu(array) => Place(Some(array.home().clone())),
+        }
+    }
+
+    /// The numbers on the GPU, if they are there.
+    pub(crate) fn array(&self) -> Option<&Array> {
+        match &self.data {
+            Data::Host(_) => None,
+            Data::Gpu(array) => Some(array),
+        }
+    }
+
+    /// All numbers, row by row; from a GPU when everything before is done.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn values(&self) -> Result<Arc<Vec<f32>>> {
+        match &self.data {
+            Data::Host(numbers) => Ok(numbers.clone()),
+            Data::Gpu(array) => Ok(Arc::new(array.read()?)),
+        }
+    }
+
+    /// As a tensor in the computer's memory.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn tensor(&self) -> Result<Tensor> {
+        Ok(Tensor::from_slice(&self.values()?, self.shape.as_slice(), &Device::Cpu)?)
+    }
+
+    /// The numbers of `[N]`, row by row, as classes.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn to_classes(&self) -> Result<Vec<u32>> {
+        Ok(self.values()?.iter().map(|class| *class as u32).collect())
+    }
+
+    /// The rows `keep`, in that order.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn select(&self, keep: &[usize]) -> Result<Self> {
+        let width = self.width();
+        let mut shape = self.shape.clone();
+        shape[0] = keep.len();
+        let data = match &self.data {
+            Data::Host(numbers) => Data::Host(Arc::new(
+                keep.iter().flat_map(|row| &numbers[row * width..][..width]).copied().collect(),
+            )),
+            Data::Gpu(array) => Data::Gpu(array.select(keep, width)?),
+        };
+        Ok(Self { shape, data })
+    }
+}
+
+pub use each::launch;
+pub use each::{map, map_to, update};

@@ -1,0 +1,142 @@
+//! Safety checks around an ensemble of attacks: signs that its robust accuracy is not to be trusted,
+//! as in the published AutoAttack (Croce and Hein 2020; the code's `checks.py`). They change no
+//! result. Each is one file and one line in [`ALL`]; the runner records what they find.
+
+mod classes;
+mod optimisation;
+mod probabilities;
+mod randomised;
+mod square;
+#[cfg(test)]
+mod tests;
+mod zero_gradients;
+
+use candle_core::Tensor;
+
+pub use probabilities::like_probabilities;
+
+use super::{Configured, Request};
+use crate::data::Batch;
+use crate::error::Result;
+use crate::model::Classifier;
+use crate::record::Finding;
+use crate::rows::Rows;
+use crate::threat::Threat;
+
+/// Number of images that the checks before the attack look at: the first ones of a job. A constant,
+/// so that findings do not depend on the batch size.
+pub const IMAGES: usize = 100;
+
+/// A safety check.
+pub struct Check {
+    /// Name in records.
+    pub name: &'static str,
+    /// What a finding means for the numbers, as a sentence.
+    pub meaning: &'static str,
+    /// What to do about it, as a sentence.
+    pub remedy: &'static str,
+    when: When,
+}
+
+/// When a check looks, and how: what it has seen if it fires, in the words of [`Finding::seen`].
+enum When {
+    /// Before the attack, at the network.
+    Before(fn(&Subject<'_>) -> Result<Option<String>>),
+    /// After the attack, at the parts of the ensemble and the one that broke each image of the finished job.
+    After(fn(&[Configured], &[&str]) -> Option<String>),
+}
+
+/// Every check.
+pub const ALL: &[Check] = &[
+    randomised::CHECK,
+    probabilities::CHECK,
+    zero_gradients::CHECK,
+    optimisation::CHECK,
+    classes::CHECK,
+    square::CHECK,
+];
+
+/// What the checks before the attack look at.
+struct Subject<'a> {
+    model: &'a dyn Classifier,
+    batch: &'a Batch,
+    parts: &'a [Configured],
+    threat: Threat,
+    seed: u64,
+    /// Images per call of the network.
+    size: usize,
+}
+
+impl Subject<'_> {
+    /// The images in calls of at most [`Self::size`]: index of the first one, and the images.
+    fn chunks(&self) -> impl Iterator<Item = Result<(usize, Rows)>> + '_ {
+        let (n, size) = (self.batch.len(), self.size.max(1));
+        (0..n).step_by(size).map(move |first| {
+            let images = self.batch.images.narrow(0, first, size.min(n - first))?;
+            Ok((first, Rows::of_tensor(&images)?))
+        })
+    }
+
+    /// Logits `[N, K]` of all images, from one forward each.
+    fn logits(&self) -> Result<Rows> {
+        let logits = self
+            .chunks()
+            .map(|chunk| self.model.logits(&chunk?.1)?.tensor())
+            .collect::<Result<Vec<Tensor>>>()?;
+        Rows::of_tensor(&Tensor::cat(&logits, 0)?)
+    }
+}
+
+/// The attack is one that checks belong to: an ensemble.
+pub fn wanted(attack: &Configured) -> bool {
+    !attack.search.parts().is_empty()
+}
+
+/// Runs the checks that come before `attack` on `batch`, the first [`IMAGES`] images of a job, `size`
+/// images at a time. Empty if no check fires or the attack is no ensemble.
+///
+/// # Errors
+/// If the network fails.
+pub fn before(
+    attack: &Configured,
+    model: &dyn Classifier,
+    batch: &Batch,
+    request: &Request,
+    size: usize,
+) -> Result<Vec<Finding>> {
+    let Request { threat, seed, .. } = *request;
+    let subject = Subject { model, batch, parts: attack.search.parts(), threat, seed, size };
+    if !wanted(attack) || batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut findings = Vec::new();
+    for check in ALL {
+        if let When::Before(look) = check.when
+            && let Some(seen) = look(&subject)?
+        {
+            findings.push(check.finding(seen));
+        }
+    }
+    Ok(findings)
+}
+
+/// Runs the checks that come after `attack`. `by` names the part that broke each image of the finished job;
+/// it is empty for an image that none broke.
+pub fn after(attack: &Configured, by: &[&str]) -> Vec<Finding> {
+    let look = |check: &Check| match check.when {
+        When::After(look) => Some(check.finding(look(attack.search.parts(), by)?)),
+        When::Before(_) => None,
+    };
+    ALL.iter().filter_map(look).collect()
+}
+
+impl Check {
+    fn finding(&self, seen: String) -> Finding {
+        Finding {
+            check: self.name.into(),
+            seen,
+            meaning: self.meaning.into(),
+            remedy: self.remedy.into(),
+        }
+    }
+}

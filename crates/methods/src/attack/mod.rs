@@ -1,0 +1,159 @@
+//! Attacks. An author writes the search ([`Attack::run`]); the driver keeps the honesty: it clamps
+//! nothing away silently, accepts only candidates inside the threat model, keeps the best one per
+//! image, re-predicts it at the end, and counts passes per image. An attack is one file and one line
+//! in [`ALL`].
+
+mod apgd;
+pub mod check;
+#[cfg(all(test, feature = "cuda"))]
+mod cuda;
+mod cw;
+mod driver;
+mod ensemble;
+mod fab;
+mod gradient;
+mod noise;
+mod patch;
+mod search;
+mod square;
+#[cfg(test)]
+mod votes;
+
+use std::collections::BTreeMap;
+
+pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
+pub use patch::SUITE as PATCH_SUITE;
+pub use search::{Evaluation, Kept, Linearisation, Search};
+
+use crate::error::{Error, Result};
+use crate::parameters::Parameters;
+use crate::threat::Threat;
+
+/// What a search looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objective {
+    /// Any adversarial image inside the threat model; an image that has one is done.
+    Budget,
+    /// The closest adversarial image; the radius of the threat model does not matter.
+    Minimal,
+}
+
+/// A search for adversarial images.
+pub trait Attack: Send + Sync {
+    /// What the search looks for.
+    fn objective(&self) -> Objective {
+        Objective::Budget
+    }
+
+    /// The attacks that this one consists of; none if it is a single one. An ensemble is preceded and
+    /// followed by safety checks ([`check`]).
+    fn parts(&self) -> &[Configured] {
+        &[]
+    }
+
+    /// Searches, proposing candidates to `search` on the way.
+    ///
+    /// # Errors
+    /// If the network fails.
+    fn run(&self, search: &mut Search<'_>) -> Result<()>;
+}
+
+/// An entry of the list of attacks.
+pub struct Entry {
+    /// Name on the command line and in suites.
+    pub name: &'static str,
+    /// What it is, with its source, in one line.
+    pub about: &'static str,
+    /// The threat models it works under.
+    pub threats: Threats,
+    /// A baseline that no search went into: shown on a board, not part of the worst case.
+    pub control: bool,
+    build: fn(&mut Parameters, &Threat) -> Result<Box<dyn Attack>>,
+}
+
+/// Which threat models an attack works under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threats {
+    /// Balls in these norms.
+    Balls(&'static [crate::threat::Norm]),
+    /// A patch.
+    Patch,
+}
+
+/// Every attack.
+pub const ALL: &[Entry] = &[
+    gradient::FGSM,
+    gradient::BIM,
+    gradient::PGD,
+    cw::CW_L2,
+    apgd::APGD_CE,
+    apgd::APGD_DLR,
+    apgd::APGD_T,
+    fab::FAB,
+    fab::FAB_T,
+    square::SQUARE,
+    patch::PATCH_PGD,
+    patch::ROA,
+    patch::PATCH_RS,
+    patch::RANDOM_NOISE,
+    patch::GREY,
+    ensemble::AUTOATTACK,
+    ensemble::ENSEMBLE,
+];
+
+/// An attack with all its parameters decided.
+pub struct Configured {
+    /// Its name.
+    pub name: &'static str,
+    /// See [`Entry::control`].
+    pub control: bool,
+    /// Every parameter by its name, as it will be printed.
+    pub parameters: BTreeMap<String, String>,
+    /// The search.
+    pub search: Box<dyn Attack>,
+}
+
+/// The attack `name` with the parameters `given` and defaults for the others.
+///
+/// # Errors
+/// If the name or a parameter is unknown, a value cannot be used, or the attack does not work under
+/// this threat model.
+pub fn configure(
+    name: &str,
+    threat: &Threat,
+    given: &BTreeMap<String, String>,
+) -> Result<Configured> {
+    let entry = ALL
+        .iter()
+        .find(|e| e.name == name)
+        .ok_or_else(|| Error::unknown("attack", name, ALL.iter().map(|e| e.name)))?;
+    let fits = match (entry.threats, threat) {
+        (Threats::Balls(norms), Threat::Ball { norm, .. }) => norms.contains(norm),
+        (Threats::Patch, Threat::Patch(_)) => true,
+        _ => false,
+    };
+    if !fits {
+        let works = match entry.threats {
+            Threats::Balls(norms) => {
+                norms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            }
+            Threats::Patch => "a patch".into(),
+        };
+        return Err(Error::setting(
+            format!("attack {name}"),
+            format!("does not work under the threat model {threat}"),
+            format!("it works under: {works}"),
+        ));
+    }
+    let mut parameters = Parameters::new(name, given);
+    let search = (entry.build)(&mut parameters, threat)?;
+    Ok(Configured {
+        name: entry.name,
+        control: entry.control,
+        parameters: parameters.finish()?,
+        search,
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,57 @@
+//! TOML files of a run: those that say what it is, and those that lie beside a job's table and outlive
+//! the process that wrote them.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{FORMAT_VERSION, checksum};
+use crate::error::{Error, Result};
+
+/// A record that says which version of its format it is.
+pub trait Versioned: DeserializeOwned {
+    /// What it is called in errors.
+    const WHAT: &'static str;
+    /// What to do about a file that is not one.
+    const REMEDY: &'static str = "the file was changed by hand: delete it and run the job again";
+}
+
+/// Reads the file `path`, which belongs to the job `key`, or to the whole run if that is empty.
+pub(super) fn read<T: Versioned>(path: &Path, key: &str) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bad = |problem: &str| Error::file(path, T::WHAT, problem, T::REMEDY);
+    let text = String::from_utf8(bytes).map_err(|_| bad("the file is not text"))?;
+    if let Some(version) = version(&text).filter(|version| *version != FORMAT_VERSION) {
+        return Err(Error::file(
+            path,
+            "format_version",
+            format!("it is {version}, and this version of epsball reads {FORMAT_VERSION}"),
+            "read it with the epsball version that wrote it, or run the suite in another folder",
+        ));
+    }
+    let Some(text) = checksum::opened(key, &text) else {
+        return Err(bad("its checksum does not fit: the file was changed, or belongs elsewhere"));
+    };
+    toml::from_str(text).map_err(|e| bad(e.message()))
+}
+
+/// The version that a file states in its first line, if it does.
+fn version(text: &str) -> Option<u32> {
+    text.lines().next()?.strip_prefix("format_version = ")?.parse().ok()
+}
+
+/// As [`read`]; `None` if there is no such file.
+pub fn read_if_there<T: Versioned>(path: &Path, key: &str) -> Result<Option<T>> {
+    match path.try_exists().map_err(Error::io("read", path))? {
+        true => read(path, key).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Puts `record` into the file `path` of the job `key` in one step.
+pub fn write<T: Versioned + Serialize>(path: &Path, key: &str, record: &T) -> Result<()> {
+    let text = toml::to_string(record)
+        .map_err(|e| Error::file(path, T::WHAT, e.to_string(), "report this as a bug"))?;
+    crate::persist::replace(path, checksum::sealed(key, &text).as_bytes())
+}
