@@ -76,10 +76,8 @@ fn descend_inside(
     let shape @ [_, height, width] = search.shape();
     for _ in 0..steps {
         let mut at = search.gradient(&x, crate::loss::Loss::CrossEntropy)?;
-        let kept = search.propose(&x, &at.logits)?;
-        kept.shrink(&mut x)?;
-        kept.shrink(&mut at.gradient)?;
-        kept.shrink(windows)?;
+        let columns = (&mut x, &mut at.gradient, &mut *windows);
+        search.propose(&columns.0.clone(), &at.logits, columns)?;
         if search.is_empty() {
             return Ok(());
         }
@@ -99,5 +97,5 @@ fn descend_inside(
         })?;
     }
     let logits = search.logits(&x)?;
-    search.propose(&x, &logits)?.shrink(windows)
+    search.propose(&x, &logits, windows)
 }
