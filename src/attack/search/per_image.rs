@@ -76,15 +76,15 @@ macro_rules! per_image {
 }
 pub(in crate::attack) use per_image;
 
-/// A batch that is left out has no rows to drop.
+/// A batch that is left out, or one row for all, has no rows to drop.
 impl PerImage for Rows {
     fn misfit(&self, images: usize) -> Option<Misfit> {
-        let rows = self.given()?.len();
+        let rows = self.given().filter(|rows| !rows.is_for_all())?.len();
         (rows != images).then(|| Misfit::new(rows))
     }
 
     fn keep(&mut self, rows: &[usize]) -> Result<()> {
-        if self.given().is_some() {
+        if !self.is_for_all() && self.given().is_some() {
             *self = self.select(rows)?;
         }
         Ok(())
