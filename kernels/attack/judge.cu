@@ -1,15 +1,14 @@
-// What counts as a success: the device's form of crates/methods/src/attack/search/judge.rs and crates/methods/src/threat.
-#include "rows.cuh"
+// Judges candidates: the device's form of crates/methods/src/attack/search/judge/host.rs and crates/methods/src/threat.
+#include "criterion.cuh"
 
-// 1 where the class of a row's logits is what the attacker wants, else 0. `targets` may be absent.
+// 1 where a row's logits are a success, else 0. `targets` may be absent.
 extern "C" __global__ void succeeded(float* flags, const float* logits, const float* labels,
                                      const float* targets, int, int classes) {
-    int best = block_largest(mine(logits, classes), classes, 0, 0, 0).at;
-    int yes = targets ? best == (int)targets[row()] : best != (int)labels[row()];
+    int yes = meets(mine(logits, classes), classes, labels, targets, row());
     if (threadIdx.x == 0) flags[row()] = (float)yes;
 }
 
-// Threat models, as crates/methods/src/attack/search/ledger.rs numbers them.
+// Threat models, as crates/methods/src/attack/search/judge/device.rs numbers them.
 enum { LINF = 0, L2 = 1, L1 = 2, PATCH = 3 };
 
 // Distance of an image from the clean one in the threat's own measure; NaN counts as infinitely far.
@@ -69,8 +68,7 @@ extern "C" __global__ void judge(float* best, float* distances, float* broken_at
         if (threadIdx.x == 0 && (minimal || broken_at[place] < 0.0f)) broken_at[place] = -2.0f;
         return;
     }
-    int found = block_largest(z, classes, 0, 0, 0).at;
-    if (targets ? found != (int)targets[active] : found == (int)labels[active]) return;
+    if (!meets(z, classes, labels, targets, active)) return;
     x = mine(x, width);
     const float* x0 = clean + active * width;
     int outside = 0;

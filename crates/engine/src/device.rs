@@ -1,10 +1,7 @@
-//! Where networks run, and in which arithmetic: from what the user wrote to what is there.
+//! Where networks are to run, and in which arithmetic, as the user writes it. What of it is there, `cuda/` says.
 
 use std::fmt;
 use std::str::FromStr;
-
-use crate::cuda;
-use crate::error::{Error, Result};
 
 /// A wish for a device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,44 +49,6 @@ impl fmt::Display for Device {
                 let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
                 write!(f, "cuda:{}", numbers.join(","))
             }
-        }
-    }
-}
-
-impl Device {
-    /// The device that there is: the CPU or GPUs that this process sees. [`Device::Auto`] becomes the
-    /// CPU with a warning if this program could use a GPU and sees none.
-    ///
-    /// # Errors
-    /// If a GPU that was asked for is not there or this program was built without CUDA.
-    pub fn resolve(&self) -> Result<Self> {
-        let count = cuda::count();
-        match self {
-            Self::Cpu => Ok(Self::Cpu),
-            Self::Auto if count > 0 => Ok(Self::Cuda(vec![0])),
-            Self::Auto => {
-                if cuda::BUILT {
-                    tracing::warn!("no GPU is visible: networks run on the CPU");
-                }
-                Ok(Self::Cpu)
-            }
-            Self::Cuda(_) if !cuda::BUILT => Err(Error::setting(
-                format!("device {self}"),
-                "this epsball was built without CUDA",
-                "build it with `cargo install epsball --features cuda`, or leave --device out",
-            )),
-            Self::Cuda(numbers) => match numbers.iter().find(|number| **number >= count) {
-                None => Ok(self.clone()),
-                Some(number) => Err(Error::setting(
-                    format!("device cuda:{number}"),
-                    match count {
-                        0 => "no GPU is visible".to_owned(),
-                        1 => "there is one GPU, cuda:0".to_owned(),
-                        _ => format!("there are {count} GPUs, cuda:0 to cuda:{}", count - 1),
-                    },
-                    "see what `nvidia-smi -L` and CUDA_VISIBLE_DEVICES say, or leave --device out",
-                )),
-            },
         }
     }
 }
@@ -172,13 +131,5 @@ mod tests {
         for text in ["", "f16", "fp16", "BF16"] {
             assert_eq!(text.parse::<Precision>(), Err("one of f32, tf32, bf16"));
         }
-    }
-
-    #[test]
-    fn the_cpu_is_always_there() {
-        assert_eq!(Device::Cpu.resolve().unwrap(), Device::Cpu);
-        let error = Device::Cuda(vec![900]).resolve().unwrap_err();
-        assert!(error.to_string().starts_with("device cuda:900: "), "{error}");
-        assert!(error.hint().is_some());
     }
 }

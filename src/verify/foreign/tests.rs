@@ -19,6 +19,7 @@ use crate::nn::{Linear, flatten, seq};
 use crate::threat::{Norm, Patch, Threat};
 
 /// The writer of small checkpoints that the engine's own tests have.
+#[allow(dead_code, reason = "these tests need a part of it")]
 #[path = "../../../crates/engine/src/model/checkpoint/tests/build.rs"]
 mod build;
 

@@ -29,6 +29,7 @@ mod network;
 mod passes;
 #[cfg(feature = "cuda")]
 mod plan;
+mod resolve;
 #[cfg(feature = "cuda")]
 mod run;
 #[cfg(feature = "cuda")]

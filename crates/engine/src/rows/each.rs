@@ -24,7 +24,7 @@ pub fn map<const K: usize>(
     map_to(twin, &inputs[0].shape[1..], inputs, make)
 }
 
-/// As [`map`], with rows of this shape, as many as the first input has that is not left out.
+/// As [`map`], with rows of this shape, as many as the first input has that is neither left out nor for all.
 ///
 /// # Errors
 /// If the device fails.
@@ -34,7 +34,8 @@ pub fn map_to<const K: usize>(
     inputs: [&Rows; K],
     make: impl Fn(usize, [&[f32]; K], &mut [f32]) + Sync,
 ) -> Result<Rows> {
-    let rows = inputs.iter().find_map(|rows| rows.given()).map_or(0, Rows::len);
+    let rows = inputs.iter().filter_map(|rows| rows.given()).find(|rows| !rows.for_all);
+    let rows = rows.map_or(0, Rows::len);
     let shape = [&[rows], shape].concat();
     let mut out = Rows::blank(&inputs[0].place(), shape)?;
     update(twin, [&mut out], inputs, |row, [out], inputs| make(row, inputs, out))?;
@@ -42,7 +43,7 @@ pub fn map_to<const K: usize>(
 }
 
 /// Changes batches in place: `change(row, outputs, inputs)` sees row `row` of every one. All are at the
-/// same place and have as many rows; an input of one row is for all, and [`Rows::none`] is left out.
+/// same place and have as many rows, apart from [`Rows::for_all`] and [`Rows::none`].
 ///
 /// # Errors
 /// If the batches have not as many rows, or the device fails.
@@ -59,7 +60,7 @@ pub fn update<const M: usize, const K: usize>(
     }
     let inputs: Vec<(Arc<Vec<f32>>, usize, bool)> = inputs
         .iter()
-        .map(|rows| Ok((rows.values()?, rows.width(), rows.len() == 1)))
+        .map(|rows| Ok((rows.values()?, rows.width(), rows.for_all)))
         .collect::<Result<_>>()?;
     let mut outputs = outputs;
     let mut written = Vec::with_capacity(M);
@@ -103,7 +104,7 @@ pub fn update<const M: usize, const K: usize>(
 /// images.
 fn check_lengths(twin: &Twin, rows: usize, outputs: &[&mut Rows], inputs: &[&Rows]) -> Result<()> {
     let written = outputs.iter().map(|batch| &**batch).find(|batch| batch.len() != rows);
-    let fits = |batch: &Rows| batch.given().is_none_or(|batch| [1, rows].contains(&batch.len()));
+    let fits = |batch: &Rows| batch.given().is_none_or(|one| one.for_all || one.len() == rows);
     let read = inputs.iter().copied().find(|batch| !fits(batch));
     match written.or(read) {
         None => Ok(()),

@@ -35,6 +35,8 @@ impl Place {
 pub struct Rows {
     shape: Vec<usize>,
     data: Data,
+    /// See [`Rows::for_all`].
+    for_all: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -81,7 +83,20 @@ impl Rows {
             None => Data::Host(Arc::new(numbers)),
             Some(home) => Data::Gpu(home.upload(&numbers)?),
         };
-        Ok(Self { shape: shape.into(), data })
+        Ok(Self { shape: shape.into(), data, for_all: false })
+    }
+
+    /// One row, `[1, width]`, that stands beside every row of other batches, however many they have.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn for_all(place: &Place, numbers: Vec<f32>) -> Result<Self> {
+        Ok(Self { for_all: true, ..Self::new(place, [1, numbers.len()], numbers)? })
+    }
+
+    /// It is one row for all rows of other batches.
+    pub fn is_for_all(&self) -> bool {
+        self.for_all
     }
 
     /// A tensor `[N, ...]` of the computer's memory, there.
@@ -101,7 +116,10 @@ impl Rows {
     pub fn at(&self, place: &Place) -> Result<Self> {
         match self.place().is_gpu() == place.is_gpu() {
             true => Ok(self.clone()),
-            false => Self::new(place, self.shape.clone(), self.values()?.to_vec()),
+            false => {
+                let there = Self::new(place, self.shape.clone(), self.values()?.to_vec())?;
+                Ok(Self { for_all: self.for_all, ..there })
+            }
         }
     }
 
@@ -136,7 +154,7 @@ impl Rows {
 
     /// What a kernel has written on a GPU.
     pub(crate) fn of_array(shape: impl Into<Vec<usize>>, array: Array) -> Self {
-        Self { shape: shape.into(), data: Data::Gpu(array) }
+        Self { shape: shape.into(), data: Data::Gpu(array), for_all: false }
     }
 
     /// A batch of this shape whose numbers are about to be written: 0 in the computer's memory, anything
@@ -148,7 +166,7 @@ impl Rows {
             None => Data::Host(Arc::new(vec![0.0; len])),
             Some(home) => Data::Gpu(home.array(len)?),
         };
-        Ok(Self { shape, data })
+        Ok(Self { shape, data, for_all: false })
     }
 
     /// `[N, ...]`.
@@ -228,7 +246,7 @@ impl Rows {
             )),
             Data::Gpu(array) => Data::Gpu(array.select(keep, width)?),
         };
-        Ok(Self { shape, data })
+        Ok(Self { shape, data, for_all: false })
     }
 }
 

@@ -9,7 +9,8 @@ fn rows(shape: &[usize], numbers: &[f32]) -> Rows {
 #[test]
 fn a_closure_sees_the_same_row_of_every_batch() {
     let x = rows(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    let (factor, shared) = (rows(&[3], &[1.0, 10.0, 100.0]), rows(&[1, 1], &[0.5]));
+    let (factor, shared) =
+        (rows(&[3], &[1.0, 10.0, 100.0]), Rows::for_all(&Place::default(), vec![0.5]).unwrap());
     let y = map(Twin::NONE, [&x, &factor, &shared], |row, [x, factor, shared], y| {
         y[0] = x[0] * factor[0] + shared[0];
         y[1] = row as f32;
@@ -86,9 +87,11 @@ fn a_batch_that_was_not_shrunk_with_the_others_is_refused() {
     let mut losses = rows(&[2], &[0.0; 2]);
     let (outputs, inputs) = ([&mut x, &mut losses], [&rows(&[1, 2], &[0.0; 2])]);
     assert!(update(Twin::NONE, outputs, inputs, |_, _, _| {}).is_err());
-    // One row is for all, and none is for nobody.
-    let none = Rows::none(&Place::default()).unwrap();
-    let one = rows(&[1], &[1.0]);
+    // One row is for all if it says so, and none is for nobody.
+    let here = Place::default();
+    let (none, last) = (Rows::none(&here).unwrap(), rows(&[1], &[1.0]));
+    assert!(map(Twin::NONE, [&x, &last], |_, _, _| {}).is_err());
+    let one = Rows::for_all(&here, vec![1.0]).unwrap();
     map(Twin::NONE, [&x, &one, &none], |_, [_, one, none], y| {
         assert!(none.is_empty());
         y.fill(one[0]);

@@ -8,7 +8,8 @@
 //! |w| = arctanh(1 - 2 * `margin`), slightly inside the box; the distance is still measured from the
 //! true image, so the optimum is unchanged.
 
-use super::{Attack, Entry, Evaluation, Objective, Search, Threats};
+use super::search::per_image;
+use super::{Attack, Entry, Evaluation, Objective, PerImage, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::rows::{self, Rows, Twin, twin};
@@ -104,6 +105,8 @@ struct Course {
     smallest: Rows,
 }
 
+per_image!(Course { of, clean, w, first, second, c, succeeded, smallest });
+
 impl Course {
     fn new(search: &Search<'_>, start: &Rows, constants: &[Constant]) -> Result<Self> {
         let (n, place) = (search.len(), search.place());
@@ -118,15 +121,6 @@ impl Course {
             succeeded: Rows::numbers(place, vec![0.0; n])?,
             smallest: Rows::numbers(place, vec![f32::INFINITY; n])?,
         })
-    }
-
-    fn keep(&mut self, keep: &[usize]) -> Result<()> {
-        self.of = keep.iter().map(|i| self.of[*i]).collect();
-        let Self { clean, w, first, second, c, succeeded, smallest, .. } = self;
-        for x in [clean, w, first, second, c, succeeded, smallest] {
-            *x = x.select(keep)?;
-        }
-        Ok(())
     }
 
     /// Writes down how far the images have come.
@@ -185,7 +179,7 @@ impl CarliniWagner {
             let at = search.gradient_of(&course.of, &x, Loss::Margin)?;
             let confident = self.confident(&at.losses)?;
             // Under this objective no row leaves the active set.
-            let _ = search.propose_where(&course.of, &confident, &x, &at.logits)?;
+            search.propose_where(&course.of, &confident, &x, &at.logits, ())?;
             self.step(&mut course, &x, &at, iteration)?;
 
             if self.abort_early && iteration % check_every == 0 {

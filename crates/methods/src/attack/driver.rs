@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::criterion::Criterion;
 use super::noise::Noise;
 use super::search::home_of;
 use super::{Attack, Objective, Search};
@@ -288,12 +289,9 @@ fn verify(
     let exact = predict(&|image| image.to_vec())?;
     let rounded = predict(&|image| image.iter().map(|v| (v * 255.0).round() / 255.0).collect())?;
     for (((i, found), exact), rounded) in found.iter().zip(exact).zip(rounded) {
-        let wanted = |prediction: u32| match targets {
-            None => prediction != batch.labels[*i],
-            Some(targets) => prediction == targets[*i],
-        };
+        let criterion = Criterion::new(batch.labels[*i], targets.map(|targets| targets[*i]));
         let outcome = &mut outcomes[*i];
-        if !wanted(exact) || !threat.allows(&found.image, &outcome.image, shape) {
+        if !criterion.met_by(exact) || !threat.allows(&found.image, &outcome.image, shape) {
             tracing::warn!(image = outcome.id, "a candidate was not confirmed and is not counted");
             continue;
         }
@@ -302,7 +300,7 @@ fn verify(
         outcome.distance = threat.distance(&found.image, &outcome.image, shape[0]);
         outcome.image.clone_from(&found.image);
         outcome.prediction = exact;
-        outcome.found_8bit = wanted(rounded);
+        outcome.found_8bit = criterion.met_by(rounded);
     }
     Ok(())
 }

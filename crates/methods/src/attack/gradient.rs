@@ -138,9 +138,7 @@ impl Attack for Pgd {
             for _ in 0..self.steps {
                 let mut at = search.gradient(&x, self.loss)?;
                 if self.iterate == Iterate::Any {
-                    let kept = search.propose(&x, &at.logits)?;
-                    kept.shrink(&mut x)?;
-                    kept.shrink(&mut at.gradient)?;
+                    search.propose(&x.clone(), &at.logits, (&mut x, &mut at.gradient))?;
                     if search.is_empty() {
                         return Ok(());
                     }
@@ -154,7 +152,7 @@ impl Attack for Pgd {
                 })?;
             }
             let logits = search.logits(&x)?;
-            let _ = search.propose(&x, &logits)?;
+            search.propose(&x, &logits, ())?;
             if search.is_empty() {
                 return Ok(());
             }

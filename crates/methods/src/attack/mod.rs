@@ -5,6 +5,7 @@
 
 mod apgd;
 pub mod check;
+pub(crate) mod criterion;
 #[cfg(all(test, feature = "cuda"))]
 mod cuda;
 mod cw;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 
 pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
 pub use patch::SUITE as PATCH_SUITE;
-pub use search::{Evaluation, Kept, Linearisation, Search};
+pub use search::{Evaluation, Linearisation, Misfit, PerImage, Search};
 
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;

@@ -39,7 +39,7 @@ impl Search<'_> {
     /// Draw number `draw` of the image in row `row`, in restart `restart`; per image whatever the
     /// source of the batch draws below.
     pub fn draw(&self, row: usize, restart: u32, draw: u32) -> Draw {
-        self.noise.stream.restart(restart).draw(self.ids[row], draw)
+        self.noise.stream.restart(restart).draw(self.active.ids[row], draw)
     }
 
     /// The key of restart `restart`, for kernels that draw themselves.

@@ -142,7 +142,7 @@ impl Apgd {
         &self,
         search: &mut Search<'_>,
         number: u32,
-        targets: Option<Rows>,
+        mut targets: Option<Rows>,
     ) -> Result<()> {
         let shape = search.shape();
         let noise = search.normal_batch(number, 0, &shape)?;
@@ -162,9 +162,9 @@ impl Apgd {
             // The published run draws a random start even when it is given another one.
             search.skip_normal_batch(&shape);
             let task = Task { eps, n_iter, judged: factor == 1.0, ..self.task };
-            let mut run = Run::start(search, task, targets.clone(), x, false)?;
+            let mut run = Run::start(search, task, targets, x, false)?;
             run.finish(search)?;
-            x = run.x_best;
+            (x, targets) = (run.x_best, run.targets);
         }
         Ok(())
     }

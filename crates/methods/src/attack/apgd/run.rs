@@ -3,7 +3,8 @@
 
 use super::control::{Checkpoints, Control, Halving, Sparse};
 use super::step::{self, Point};
-use crate::attack::{Evaluation, Kept, Search};
+use crate::attack::search::per_image;
+use crate::attack::{Evaluation, Search};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::rows::{self, Rows, Twin, twin};
@@ -30,7 +31,7 @@ pub(super) struct Task {
 pub(super) struct Run {
     task: Task,
     /// Target class of each row, if the attack chose some.
-    targets: Option<Rows>,
+    pub(super) targets: Option<Rows>,
     checkpoints: Checkpoints,
     iteration: usize,
     x: Rows,
@@ -50,6 +51,23 @@ pub(super) struct Run {
     lengths: Rows,
     shares: Rows,
 }
+
+per_image!(Run {
+    targets,
+    x,
+    x_old,
+    gradient,
+    x_best,
+    gradient_best,
+    loss_best,
+    losses,
+    controls,
+    lengths,
+    shares;
+    task,
+    checkpoints,
+    iteration,
+});
 
 impl Run {
     /// A run from `x`; `random` says that the start is noise, not the end of an earlier run.
@@ -158,8 +176,7 @@ impl Run {
     /// A checkpoint, `passed` iterations after the last one.
     fn take_stock(&mut self, search: &mut Search<'_>, passed: usize) -> Result<()> {
         let Task { norm, rho, n_iter, .. } = self.task;
-        let kept = search.look()?;
-        self.shrink(&kept)?;
+        search.look(&mut *self)?;
         if search.is_empty() {
             return Ok(());
         }
@@ -203,20 +220,13 @@ impl Run {
         let Evaluation { mut logits, mut losses, gradient } = at;
         self.gradient = gradient;
         if self.task.judged {
-            let mut follow = |run: &mut Self, logits: &mut Rows, kept: &Kept| {
-                kept.shrink(logits)?;
-                kept.shrink(&mut losses)?;
-                run.shrink(kept)
-            };
             // As published, the last of several evaluations is the one that is judged.
-            let kept = search.propose(&self.x, &logits)?;
-            follow(self, &mut logits, &kept)?;
+            let columns = (&mut *self, &mut losses, &mut logits);
+            search.propose(&columns.0.x.clone(), &columns.2.clone(), columns)?;
             if self.task.norm == Norm::L1 {
                 // What the proposal broke is not to be proposed again.
-                let kept = search.look()?;
-                follow(self, &mut logits, &kept)?;
-                let kept = self.propose_tidy(search, &logits)?;
-                follow(self, &mut logits, &kept)?;
+                search.look((&mut *self, &mut losses, &mut logits))?;
+                self.propose_tidy(search, &logits, &mut losses)?;
             }
         }
         Ok(losses)
@@ -224,11 +234,16 @@ impl Run {
 
     /// L1 iterates that succeed and are still active are outside the ball, by rounding. They are
     /// proposed once more in tidy form, which has to succeed itself.
-    fn propose_tidy(&self, search: &mut Search<'_>, logits: &Rows) -> Result<Kept> {
+    fn propose_tidy(
+        &mut self,
+        search: &mut Search<'_>,
+        logits: &Rows,
+        losses: &mut Rows,
+    ) -> Result<()> {
         let success = search.succeeded(logits)?.values()?;
         let outside: Vec<usize> = (0..search.len()).filter(|row| success[*row] != 0.0).collect();
         if outside.is_empty() {
-            return Ok(Kept::all());
+            return Ok(());
         }
         let (x, clean) = (self.x.select(&outside)?, search.clean().select(&outside)?);
         let x = rows::map(Twin::NONE, [&x, &clean], |_, [x, x0], out| {
@@ -236,28 +251,7 @@ impl Run {
             step::tidy_l1(x0, self.task.eps, out);
         })?;
         let logits = search.logits_of(&outside, &x)?;
-        search.propose_for(&outside, &x, &logits)
-    }
-
-    fn shrink(&mut self, kept: &Kept) -> Result<()> {
-        for x in [
-            &mut self.x,
-            &mut self.x_old,
-            &mut self.gradient,
-            &mut self.x_best,
-            &mut self.gradient_best,
-            &mut self.loss_best,
-            &mut self.losses,
-            &mut self.lengths,
-            &mut self.shares,
-        ] {
-            kept.shrink(x)?;
-        }
-        kept.shrink_values(&mut self.controls);
-        if let Some(targets) = &mut self.targets {
-            kept.shrink(targets)?;
-        }
-        Ok(())
+        search.propose_for(&outside, &x, &logits, (self, losses))
     }
 }
 

@@ -3,14 +3,14 @@
 
 use super::projection::{dot, length, project};
 use super::{Fab, Images, Keep, boundary};
-use crate::attack::{Kept, Search};
+use crate::attack::Search;
+use crate::attack::search::per_image;
 use crate::error::Result;
 use crate::rows::{self, Rows, twin};
 
-pub(super) struct Course<'f, 's, 'm> {
-    fab: &'f Fab,
-    search: &'s mut Search<'m>,
-    images: &'s mut Images,
+pub(super) struct Course<'a> {
+    fab: &'a Fab,
+    images: &'a mut Images,
     /// The class of every row to run towards; none for the nearest one.
     towards: Option<Rows>,
     x: Rows,
@@ -19,12 +19,14 @@ pub(super) struct Course<'f, 's, 'm> {
     distances: Rows,
 }
 
-impl<'f, 's, 'm> Course<'f, 's, 'm> {
+per_image!(Course<'_> { images, towards, x, best, distances; fab });
+
+impl<'a> Course<'a> {
     /// A run from `x` towards the class of rank `rank`, or the nearest one for images without ranks.
     pub(super) fn new(
-        fab: &'f Fab,
-        search: &'s mut Search<'m>,
-        images: &'s mut Images,
+        fab: &'a Fab,
+        search: &Search<'_>,
+        images: &'a mut Images,
         rank: usize,
         x: Rows,
     ) -> Result<Self> {
@@ -33,28 +35,28 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
         let ranked: Option<Vec<u32>> =
             images.classes.iter().map(|classes| classes.get(rank).copied()).collect();
         let towards = ranked.map(|of| Rows::classes(place, &of)).transpose()?;
-        Ok(Self { fab, search, images, towards, x, best, distances })
+        Ok(Self { fab, images, towards, x, best, distances })
     }
 
-    pub(super) fn run(mut self) -> Result<()> {
+    pub(super) fn run(mut self, search: &mut Search<'_>) -> Result<()> {
         for _ in 0..self.fab.n_iter {
-            self.advance()?;
-            self.judge()?;
-            if self.search.is_empty() {
+            self.advance(search)?;
+            self.judge(search)?;
+            if search.is_empty() {
                 return Ok(());
             }
         }
-        if self.fab.keep == Keep::Run { self.propose_best() } else { Ok(()) }
+        if self.fab.keep == Keep::Run { self.propose_best(search) } else { Ok(()) }
     }
 
-    fn advance(&mut self) -> Result<()> {
+    fn advance(&mut self, search: &mut Search<'_>) -> Result<()> {
         let Fab { norm, alpha_max, eta, .. } = *self.fab;
-        let at = self.search.linearise(&self.x)?;
+        let at = search.linearise(&self.x)?;
         let boundary = match &self.towards {
-            None => boundary::nearest(self.search, &at, norm)?,
-            Some(class) => boundary::with_class(self.search, &at, class)?,
+            None => boundary::nearest(search, &at, norm)?,
+            Some(class) => boundary::with_class(search, &at, class)?,
         };
-        let inputs = [&self.x, &boundary.w, &boundary.df, self.search.clean()];
+        let inputs = [&self.x, &boundary.w, &boundary.df, search.clean()];
         let twin = twin!("fab_step", norm.number(), alpha_max, eta);
         self.x = rows::map(twin, inputs, |_, [x, w, df, x0], next| {
             self.fab.step(x, w, df[0], x0, next);
@@ -63,10 +65,10 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
     }
 
     /// Steps back from what is adversarial, after proposing or remembering it.
-    fn judge(&mut self) -> Result<()> {
+    fn judge(&mut self, search: &mut Search<'_>) -> Result<()> {
         let Fab { norm, beta, keep, eps, .. } = *self.fab;
-        let logits = self.search.logits(&self.x)?;
-        let adversarial = self.search.succeeded(&logits)?;
+        let logits = search.logits(&self.x)?;
+        let adversarial = search.succeeded(&logits)?;
         let (geometry, reached) = (norm.geometry(), self.x.clone());
         let mut counts = adversarial.clone();
         rows::update(
@@ -78,7 +80,7 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
                 &mut self.images.closest,
                 &mut counts,
             ],
-            [&reached, self.search.clean(), &adversarial],
+            [&reached, search.clean(), &adversarial],
             |_, [next, best, least, closest, counts], [x, x0, adversarial]| {
                 if adversarial[0] == 0.0 {
                     return;
@@ -99,34 +101,20 @@ impl<'f, 's, 'm> Course<'f, 's, 'm> {
         if keep == Keep::Run {
             return Ok(());
         }
-        let all: Vec<usize> = (0..self.search.len()).collect();
-        let kept = self.search.propose_where(&all, &counts, &reached, &logits)?;
-        self.follow(&kept)
+        let all: Vec<usize> = (0..search.len()).collect();
+        search.propose_where(&all, &counts, &reached, &logits, self)
     }
 
-    fn propose_best(mut self) -> Result<()> {
+    fn propose_best(mut self, search: &mut Search<'_>) -> Result<()> {
         let distances = self.distances.values()?;
         let of: Vec<usize> =
-            (0..self.search.len()).filter(|row| self.fab.counts(distances[*row])).collect();
+            (0..search.len()).filter(|row| self.fab.counts(distances[*row])).collect();
         if of.is_empty() {
             return Ok(());
         }
         let x = self.best.select(&of)?;
-        let logits = self.search.logits_of(&of, &x)?;
-        let kept = self.search.propose_for(&of, &x, &logits)?;
-        self.follow(&kept)
-    }
-
-    fn follow(&mut self, kept: &Kept) -> Result<()> {
-        kept.shrink(&mut self.x)?;
-        kept.shrink(&mut self.best)?;
-        kept.shrink(&mut self.distances)?;
-        kept.shrink(&mut self.images.closest)?;
-        kept.shrink_values(&mut self.images.classes);
-        if let Some(towards) = &mut self.towards {
-            kept.shrink(towards)?;
-        }
-        Ok(())
+        let logits = search.logits_of(&of, &x)?;
+        search.propose_for(&of, &x, &logits, &mut self)
     }
 }
 

@@ -11,6 +11,7 @@ mod start;
 use self::course::Course;
 use super::apgd::other_classes;
 use super::gradient::{ALL_NORMS, ball};
+use super::search::per_image;
 use super::{Attack, Entry, Objective, Parameters, Search};
 use crate::error::Result;
 use crate::rows::Rows;
@@ -92,6 +93,7 @@ struct Images {
     /// Distance of the closest adversarial image of all runs, `[N]`.
     closest: Rows,
 }
+per_image!(Images { classes, closest });
 
 impl Fab {
     fn new(
@@ -141,7 +143,7 @@ impl Attack for Fab {
             } else {
                 start::random(search, self.norm, run as u32, &images.closest, self.eps)?
             };
-            Course::new(self, search, &mut images, rank, x)?.run()?;
+            Course::new(self, search, &mut images, rank, x)?.run(search)?;
             if search.is_empty() {
                 return Ok(());
             }

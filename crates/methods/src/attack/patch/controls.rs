@@ -44,7 +44,7 @@ impl Attack for RandomNoise {
             let content = random_content(search, self.patch, restart)?;
             let x = paste(search, self.patch, &windows, &content)?;
             let logits = search.logits(&x)?;
-            let _ = search.propose(&x, &logits)?;
+            search.propose(&x, &logits, ())?;
             if search.is_empty() {
                 break;
             }
@@ -64,7 +64,7 @@ impl Attack for Grey {
             let windows = windows_of(search.place(), &vec![window; search.len()])?;
             let x = paste(search, self.patch, &windows, &grey(search, self.patch)?)?;
             let logits = search.logits(&x)?;
-            let _ = search.propose(&x, &logits)?;
+            search.propose(&x, &logits, ())?;
             if search.is_empty() {
                 break;
             }

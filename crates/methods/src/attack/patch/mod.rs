@@ -32,10 +32,10 @@ fn patch_of(threat: &Threat) -> Patch {
 }
 
 /// The clean images with the content `[N, C, height, width]` pasted at each row's window, `[N, 2]`: top
-/// and left. One row of content does for all.
+/// and left. The content may be one for all.
 fn paste(search: &Search<'_>, patch: Patch, windows: &Rows, content: &Rows) -> Result<Rows> {
     let shape @ [channels, height, width] = search.shape();
-    let shared = content.len() == 1;
+    let shared = content.is_for_all();
     let twin = twin!("paste", channels, height, width, patch.height, patch.width, shared);
     let inputs = [search.clean(), windows, content];
     rows::map(twin, inputs, |_, [clean, window, content], x| {
@@ -60,7 +60,7 @@ fn windows_of(place: &Place, windows: &[Window]) -> Result<Rows> {
 /// The content of an occlusion.
 fn grey(search: &Search<'_>, patch: Patch) -> Result<Rows> {
     let area = search.shape()[0] * patch.height * patch.width;
-    Rows::new(search.place(), [1, area], vec![GREY_VALUE; area])
+    Rows::for_all(search.place(), vec![GREY_VALUE; area])
 }
 
 /// Signed gradient steps inside each row's window, `[N, 2]`, every iterate judged. Returns early when
@@ -76,10 +76,8 @@ fn descend_inside(
     let shape @ [_, height, width] = search.shape();
     for _ in 0..steps {
         let mut at = search.gradient(&x, crate::loss::Loss::CrossEntropy)?;
-        let kept = search.propose(&x, &at.logits)?;
-        kept.shrink(&mut x)?;
-        kept.shrink(&mut at.gradient)?;
-        kept.shrink(windows)?;
+        let columns = (&mut x, &mut at.gradient, &mut *windows);
+        search.propose(&columns.0.clone(), &at.logits, columns)?;
         if search.is_empty() {
             return Ok(());
         }
@@ -99,5 +97,5 @@ fn descend_inside(
         })?;
     }
     let logits = search.logits(&x)?;
-    search.propose(&x, &logits)?.shrink(windows)
+    search.propose(&x, &logits, windows)
 }

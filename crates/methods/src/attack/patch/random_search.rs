@@ -91,10 +91,7 @@ impl Attack for PatchRs {
                     }
                 },
             )?;
-            let kept = search.propose(&x, &logits)?;
-            for rows in [&mut content, &mut windows, &mut best] {
-                kept.shrink(rows)?;
-            }
+            search.propose(&x, &logits, (&mut content, &mut windows, &mut best))?;
             if search.is_empty() {
                 return Ok(());
             }

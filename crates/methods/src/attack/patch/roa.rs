@@ -53,9 +53,7 @@ impl Attack for Roa {
                     }
                 },
             )?;
-            let kept = search.propose(&x, &logits)?;
-            kept.shrink(&mut windows)?;
-            kept.shrink(&mut best)?;
+            search.propose(&x, &logits, (&mut windows, &mut best))?;
             if search.is_empty() {
                 return Ok(());
             }

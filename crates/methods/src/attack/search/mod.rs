@@ -1,15 +1,20 @@
 //! What an attack sees of the images it works on: the network (every pass counted per image), the
 //! clean images, the threat model, per-image randomness, and [`Search::propose`], which judges
-//! candidates. Rows of the active set are images that are not yet broken; an attack keeps its own
-//! state in step with them by [`Kept`].
+//! candidates. Rows of the active set are images that are not yet broken; the search drops the others,
+//! from its own columns and from those of the attack ([`PerImage`]).
 
+mod active;
 mod judge;
-mod ledger;
+mod per_image;
+mod propose;
 
-pub use judge::Kept;
+pub(super) use self::per_image::per_image;
+pub use self::per_image::{Misfit, PerImage};
 
+use self::active::{Active, Known};
 pub(super) use self::judge::Found;
-use self::ledger::Ledger;
+use self::judge::{Judge, Rules};
+use super::criterion::Criterion;
 use super::noise::Noise;
 use super::{Configured, Objective};
 use crate::error::{Error, Result};
@@ -31,33 +36,14 @@ pub struct Search<'a> {
     place: Place,
     /// What succeeds in the precision of the search is judged again. Asked once: the answer may wait for a GPU.
     approximates: bool,
-    /// Clean images of the active rows.
-    clean: Rows,
-    labels: Vec<u32>,
-    targets: Option<Vec<u32>>,
-    /// Index in the data set of each active row.
-    pub(super) ids: Vec<u64>,
-    /// Place in the batch of each active row.
-    places: Vec<usize>,
-    /// Labels, targets, indices and places again, where the rows are.
-    known: Known,
-    /// What was found, of images on a GPU.
-    ledger: Option<Ledger>,
+    pub(super) active: Active,
+    judge: Box<dyn Judge>,
+    /// What was found, by place in the batch; what the judge has found is here when the search is settled.
     pub(super) found: Vec<Option<Found>>,
     pub(super) forwards: Vec<u64>,
     pub(super) backwards: Vec<u64>,
     /// Candidates of each image that only the search's own precision took for successes.
     pub(super) unconfirmed: Vec<u64>,
-}
-
-/// What is known of each active row, for kernels.
-struct Known {
-    labels: Rows,
-    /// [`Rows::none`] in an untargeted search.
-    targets: Rows,
-    /// The two words of an index in the data set.
-    ids: Rows,
-    places: Rows,
 }
 
 /// The network around a batch of candidates, for attacks that need more than one gradient of the
@@ -82,20 +68,10 @@ impl<'a> Search<'a> {
         targets: Option<Vec<u32>>,
         ids: Vec<u64>,
     ) -> Result<Self> {
-        let (n, place) = (clean.len(), clean.place());
-        let shape = model.info().input_shape;
-        let places: Vec<usize> = (0..n).collect();
-        let known = Known {
-            labels: Rows::classes(&place, &labels)?,
-            targets: match &targets {
-                Some(targets) => Rows::classes(&place, targets)?,
-                None => Rows::none(&place)?,
-            },
-            ids: Rows::new(&place, [n, 2], ids.iter().flat_map(|id| words(*id)).collect())?,
-            places: Rows::numbers(&place, places.iter().map(|place| *place as f32).collect())?,
-        };
-        let ledger = place.is_gpu().then(|| Ledger::new(&clean)).transpose()?;
+        let (n, place, shape) = (clean.len(), clean.place(), model.info().input_shape);
         Ok(Self {
+            judge: judge::of(&clean, Rules { threat, objective, shape })?,
+            active: Active::new(clean, labels, targets, ids)?,
             approximates: model.usage().approximates,
             model,
             stop,
@@ -104,13 +80,6 @@ impl<'a> Search<'a> {
             noise,
             shape,
             place,
-            clean,
-            labels,
-            targets,
-            ids,
-            places,
-            known,
-            ledger,
             found: (0..n).map(|_| None).collect(),
             forwards: vec![0; n],
             backwards: vec![0; n],
@@ -120,22 +89,22 @@ impl<'a> Search<'a> {
 
     /// Number of active rows.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.active.len()
     }
 
     /// Nothing is left to do.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.len() == 0
     }
 
     /// The clean images of the active rows, `[N, C, H, W]`.
     pub fn clean(&self) -> &Rows {
-        &self.clean
+        &self.active.clean
     }
 
     /// The two words of every active row's index in the data set, `[N, 2]`.
     pub(super) fn id_words(&self) -> &Rows {
-        &self.known.ids
+        &self.active.rows.ids
     }
 
     /// Where the rows of this search are: those that an attack makes have to be there too.
@@ -161,22 +130,22 @@ impl<'a> Search<'a> {
     /// Place in the batch of each active row: the one name of an image that does not change when
     /// others leave.
     pub fn places(&self) -> &[usize] {
-        &self.places
+        &self.active.places
     }
 
     /// True classes of the active rows.
     pub fn labels(&self) -> &[u32] {
-        &self.labels
+        &self.active.labels
     }
 
     /// The same as rows, `[N]`.
     pub fn label_rows(&self) -> &Rows {
-        &self.known.labels
+        &self.active.rows.labels
     }
 
     /// Target classes of the active rows, in a targeted search.
     pub fn targets(&self) -> Option<&[u32]> {
-        self.targets.as_deref()
+        self.active.targets.as_deref()
     }
 
     /// Logits `[N, K]` of one candidate per active row.
@@ -185,6 +154,7 @@ impl<'a> Search<'a> {
     /// If the network fails or returns NaN.
     pub fn logits(&mut self, x: &Rows) -> Result<Rows> {
         self.heed()?;
+        self.refuse_misfit(None, [x])?;
         self.count_all([1, 0]);
         let logits = self.model.logits(x)?;
         self.refuse_nan(None, &logits)?;
@@ -198,8 +168,9 @@ impl<'a> Search<'a> {
     /// If the network fails or returns NaN.
     pub fn logits_of(&mut self, of: &[usize], x: &Rows) -> Result<Rows> {
         self.heed()?;
+        self.refuse_misfit(Some(of), [x])?;
         for row in of {
-            self.forwards[self.places[*row]] += 1;
+            self.forwards[self.active.places[*row]] += 1;
         }
         let logits = self.model.logits(x)?;
         self.refuse_nan(Some(of), &logits)?;
@@ -227,9 +198,10 @@ impl<'a> Search<'a> {
         targets: Option<&Rows>,
     ) -> Result<Evaluation> {
         self.heed()?;
+        self.refuse_misfit(None, [Some(x), targets].into_iter().flatten())?;
         self.count_all([1, 1]);
-        let targets = targets.unwrap_or(&self.known.targets);
-        let at = self.model.evaluate(x, loss, &self.known.labels, targets)?;
+        let targets = targets.unwrap_or(&self.active.rows.targets);
+        let at = self.model.evaluate(x, loss, &self.active.rows.labels, targets)?;
         self.refuse_nan(None, &at.logits)?;
         Ok(at)
     }
@@ -239,16 +211,17 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn gradient_of(&mut self, of: &[usize], x: &Rows, loss: Loss) -> Result<Evaluation> {
-        if self.is_all(of) {
+        if self.active.are_all(of) {
             return self.gradient(x, loss);
         }
         self.heed()?;
+        self.refuse_misfit(Some(of), [x])?;
         for row in of {
-            self.forwards[self.places[*row]] += 1;
-            self.backwards[self.places[*row]] += 1;
+            self.forwards[self.active.places[*row]] += 1;
+            self.backwards[self.active.places[*row]] += 1;
         }
-        let labels = self.known.labels.select(of)?;
-        let targets = self.known.targets.select(of)?;
+        let labels = self.active.rows.labels.select(of)?;
+        let targets = self.active.rows.targets.select(of)?;
         let at = self.model.evaluate(x, loss, &labels, &targets)?;
         self.refuse_nan(Some(of), &at.logits)?;
         Ok(at)
@@ -259,7 +232,8 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the device fails.
     pub fn losses(&self, logits: &Rows, loss: Loss) -> Result<Rows> {
-        let Known { labels, targets, .. } = &self.known;
+        self.refuse_misfit(None, [logits])?;
+        let Known { labels, targets, .. } = &self.active.rows;
         // Only a network's pass wants the cotangent.
         let cotangent = Rows::none(&self.place)?;
         let twin = twin!("loss", logits.width(), loss.number());
@@ -280,6 +254,7 @@ impl<'a> Search<'a> {
     /// If the network fails or returns NaN.
     pub fn linearise(&mut self, x: &Rows) -> Result<Linearisation<'a>> {
         self.heed()?;
+        self.refuse_misfit(None, [x])?;
         self.count_all([1, 0]);
         let (logits, pull) = self.model.linearise(x)?;
         self.refuse_nan(None, &logits)?;
@@ -292,24 +267,18 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails.
     pub fn pull(&mut self, at: &Linearisation<'_>, cotangent: &Rows) -> Result<Rows> {
+        self.refuse_misfit(None, [&at.logits, cotangent])?;
         self.count_all([0, 1]);
         (at.pull)(cotangent)
     }
 
-    /// These are all active rows, in order.
-    fn is_all(&self, of: &[usize]) -> bool {
-        of.len() == self.len() && of.iter().enumerate().all(|(i, row)| i == *row)
-    }
-
     /// Counts forward and backward passes of every active row.
     fn count_all(&mut self, passes: [u64; 2]) {
-        for place in &self.places {
+        for place in &self.active.places {
             self.forwards[*place] += passes[0];
             self.backwards[*place] += passes[1];
         }
-        if let Some(ledger) = &mut self.ledger {
-            ledger.count(passes);
-        }
+        self.judge.count(passes);
     }
 
     /// Runs `attack` on the active images, `size` at a time, as a search of its own with its own
@@ -328,15 +297,15 @@ impl<'a> Search<'a> {
                 self.threat,
                 self.objective,
                 self.noise.part(attack.name),
-                self.clean.select(chunk)?,
-                pick(&self.labels),
-                self.targets.as_deref().map(pick),
-                chunk.iter().map(|row| self.ids[*row]).collect(),
+                self.active.clean.select(chunk)?,
+                pick(&self.active.labels),
+                self.active.targets.as_deref().map(pick),
+                chunk.iter().map(|row| self.active.ids[*row]).collect(),
             )?;
             attack.search.run(&mut part)?;
             part.settle()?;
             for (i, found) in part.found.into_iter().enumerate() {
-                let place = self.places[chunk[i]];
+                let place = self.active.places[chunk[i]];
                 self.forwards[place] += part.forwards[i];
                 self.backwards[place] += part.backwards[i];
                 self.unconfirmed[place] += part.unconfirmed[i];
@@ -348,8 +317,38 @@ impl<'a> Search<'a> {
         }
         let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
         tracing::debug!(attack = attack.name, left = keep.len(), "ends");
-        let _ = self.keep(keep)?;
-        Ok(())
+        if keep.len() < self.len() { self.active.keep(&keep) } else { Ok(()) }
+    }
+
+    /// Whether the logits of one candidate per active row are a success, as 1 or 0, `[N]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn succeeded(&self, logits: &Rows) -> Result<Rows> {
+        self.refuse_misfit(None, [logits])?;
+        let Known { labels, targets, .. } = &self.active.rows;
+        Criterion::met_by_rows(logits, labels, targets)
+    }
+
+    /// Refuses batches that have not a row for each of the active rows `of`; without, for each active row.
+    fn refuse_misfit<'r>(
+        &self,
+        of: Option<&[usize]>,
+        batches: impl IntoIterator<Item = &'r Rows>,
+    ) -> Result<()> {
+        let (rows, active) = (of.map_or(self.len(), <[usize]>::len), self.len());
+        let other = batches.into_iter().map(Rows::len).find(|len| *len != rows);
+        let unknown = of.into_iter().flatten().find(|row| **row >= active);
+        let problem = match (other, unknown) {
+            (None, None) => return Ok(()),
+            (Some(other), _) => format!("a batch has {other} rows, not {rows}"),
+            (None, Some(row)) => format!("row {row} is named, and {active} images are active"),
+        };
+        Err(Error::setting(
+            "candidates of an attack",
+            problem,
+            "hand every column of the attack to every proposal: it drops the rows of broken images",
+        ))
     }
 
     /// Ends the search if the caller wants to stop.
@@ -357,7 +356,7 @@ impl<'a> Search<'a> {
         if (self.stop)() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
-    /// On a GPU it is the ledger that sees to it.
+    /// On a GPU it is the judge that sees to it.
     fn refuse_nan(&self, of: Option<&[usize]>, logits: &Rows) -> Result<()> {
         if self.place.is_gpu() {
             return Ok(());
@@ -365,7 +364,7 @@ impl<'a> Search<'a> {
         let bad = logits.values()?.iter().position(|v| v.is_nan());
         match bad.map(|i| i / logits.width().max(1)) {
             None => Ok(()),
-            Some(i) => Err(self.nan(self.ids[of.map_or(i, |of| of[i])])),
+            Some(i) => Err(self.nan(self.active.ids[of.map_or(i, |of| of[i])])),
         }
     }
 
@@ -384,7 +383,5 @@ pub(super) fn home_of(model: &dyn Classifier) -> Place {
     if model.info().randomised { Place::default() } else { model.home() }
 }
 
-/// The bits of a number in two words.
-fn words(number: u64) -> [f32; 2] {
-    [f32::from_bits(number as u32), f32::from_bits((number >> 32) as u32)]
-}
+#[cfg(test)]
+mod tests;

@@ -59,9 +59,7 @@ impl Attack for Square {
             };
             let logits = search.logits(&best)?;
             let mut losses = search.losses(&logits, loss)?;
-            let kept = search.propose(&best, &logits)?;
-            kept.shrink(&mut best)?;
-            kept.shrink(&mut losses)?;
+            search.propose(&best.clone(), &logits, (&mut best, &mut losses))?;
             let mut shape = None;
             for query in 0..self.n_queries {
                 if search.is_empty() {
@@ -86,9 +84,7 @@ impl Attack for Square {
                         }
                     },
                 )?;
-                let kept = search.propose(&candidate, &logits)?;
-                kept.shrink(&mut best)?;
-                kept.shrink(&mut losses)?;
+                search.propose(&candidate, &logits, (&mut best, &mut losses))?;
             }
         }
         Ok(())
