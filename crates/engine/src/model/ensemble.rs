@@ -100,7 +100,7 @@ mod tests {
     use crate::rows::{Place, Rows};
 
     fn member(name: &str) -> FrozenNetwork {
-        let path = format!("benchmarks/models/{name}.safetensors");
+        let path = format!("../../benchmarks/models/{name}.safetensors");
         load(path.as_ref(), &Declared::default()).unwrap().0
     }
 

@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn whatever_is_kept_gives_the_same_gradients() {
-        let path = "benchmarks/models/digits-trades.safetensors".as_ref();
+        let path = "../../benchmarks/models/digits-trades.safetensors".as_ref();
         let network = |memory| load(path, &Declared::default()).unwrap().0.memory(memory);
         let mut pixels = vec![0.0; 40 * 64];
         Stream::new(0, "frozen test").draw(0, 0).uniform(&mut pixels);
