@@ -41,7 +41,7 @@ fn version(text: &str) -> Option<u32> {
     text.lines().next()?.strip_prefix("format_version = ")?.parse().ok()
 }
 
-/// As [`read`]; `None` if there is no such file.
+/// Reads the file; `None` if there is no such file.
 pub fn read_if_there<T: Versioned>(path: &Path, key: &str) -> Result<Option<T>> {
     match path.try_exists().map_err(Error::io("read", path))? {
         true => read(path, key).map(Some),

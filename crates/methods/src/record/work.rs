@@ -1,4 +1,4 @@
-//! What a job does, in the words of the record. The kinds of work ([`crate::work`]) write it and read it
+//! What a job does, in the words of the record. The kinds of work, in the program, write it and read it
 //! back; here nothing is known of any of them.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Bounds of a network over a set of images, read from its program: interval bound propagation
 //! (IBP; Gowal et al., "On the effectiveness of interval bound propagation", 2018) and backward
 //! linear relaxation (Fast-Lin: Weng et al., ICML 2018; CROWN: Zhang et al., NeurIPS 2018).
-//! [`crate::certify::bounds`] makes certificates of them.
+//! The certificates of the methods, above, are made of them.
 //!
 //! `interval` walks the program's steps forwards with a box, `substitute` backwards with a linear function of some
 //! value, replacing each affine step by its transpose and each relu or max pool by the line on the right side of

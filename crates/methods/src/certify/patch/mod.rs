@@ -7,7 +7,7 @@
 //!
 //! [`PatchCleanser`] works with any network; [`WindowSmoothing`] wants one that was trained on ablated
 //! images. A further certificate is one file here and one line where suites name it
-//! ([`crate::work`]); [`certify_patches`] gives it shared batches, and rows in order.
+//! (a kind of work of the program); [`certify_patches`] gives it shared batches, and rows in order.
 
 mod cleanser;
 mod engine;
