@@ -42,6 +42,9 @@ fn version(text: &str) -> Option<u32> {
 }
 
 /// Reads the file; `None` if there is no such file.
+///
+/// # Errors
+/// If it cannot be read, or is of a version that this program does not know.
 pub fn read_if_there<T: Versioned>(path: &Path, key: &str) -> Result<Option<T>> {
     match path.try_exists().map_err(Error::io("read", path))? {
         true => read(path, key).map(Some),
