@@ -6,6 +6,7 @@
 pub mod activation;
 pub mod affine;
 pub mod attention;
+pub mod bf16;
 pub mod conv2d;
 pub mod covariance_attention;
 pub mod elementwise;

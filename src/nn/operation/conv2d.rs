@@ -12,6 +12,7 @@ use super::{Affine, AffineForm, Convolution, OnGpu, PadPixels, Saved, Unary, for
 use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
 use crate::ops::activation;
+use crate::ops::bf16::Unit;
 use crate::ops::conv2d::{self, Geometry, Packed, Padding};
 
 /// See [`super::Op::Conv2d`].
@@ -21,6 +22,8 @@ pub struct Conv2d {
     bias: Option<Tensor>,
     geometry: Geometry,
     relu: bool,
+    /// What multiplies in bf16; `None` in f32.
+    unit: Option<Unit>,
     forward: OnceLock<Packed>,
     backward: OnceLock<Packed>,
 }
@@ -42,7 +45,7 @@ impl Conv2d {
             outputs,
         };
         let (forward, backward) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { weight, bias, geometry, relu: false, forward, backward })
+        Ok(Self { weight, bias, geometry, relu: false, unit: None, forward, backward })
     }
 
     /// Steps of `stride` pixels.
@@ -115,6 +118,12 @@ impl Conv2d {
         Ok(folded)
     }
 
+    /// This convolution with images and weights rounded to bf16 where they are multiplied, by `unit`.
+    pub(in crate::nn) fn rounded(&self, unit: Unit) -> Self {
+        let (forward, backward) = (OnceLock::new(), OnceLock::new());
+        Self { unit: Some(unit), forward, backward, ..self.clone() }
+    }
+
     /// This convolution and a ReLU after it as one.
     pub(in crate::nn) fn cut(&self) -> Self {
         Self { relu: true, ..self.clone() }
@@ -138,11 +147,11 @@ impl Conv2d {
     }
 
     fn packed_forward(&self) -> Result<&Packed> {
-        fill(&self.forward, || conv2d::pack_forward(&self.weight, &self.geometry))
+        fill(&self.forward, || conv2d::pack_forward(&self.weight, &self.geometry, self.unit))
     }
 
     fn packed_backward(&self) -> Result<&Packed> {
-        fill(&self.backward, || conv2d::pack_backward(&self.weight, &self.geometry))
+        fill(&self.backward, || conv2d::pack_backward(&self.weight, &self.geometry, self.unit))
     }
 }
 
@@ -212,7 +221,7 @@ impl Unary for Conv2d {
         let with = |weight: Tensor, bias| {
             let (forward, backward) = (OnceLock::new(), OnceLock::new());
             let geometry = self.geometry;
-            Self { weight, bias, geometry, relu: false, forward, backward }
+            Self { weight, bias, geometry, relu: false, unit: None, forward, backward }
         };
         let minimal = match self.geometry.filters_minimally() {
             true => Some(weight.abs()?.flatten_from(1)?.sum(1)?.to_vec1()?),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Builder, IMAGE, Program, Step};
 use crate::error::Result;
 use crate::nn::operation::{Op, Relu};
+use crate::ops::bf16::Unit;
 
 impl Program {
     /// The same in fewer passes over memory: an affine step is folded into the convolution before it, and a
@@ -34,6 +35,19 @@ impl Program {
             }
         }
         Self::of(steps, shapes, names[self.output])
+    }
+
+    /// The same with convolutions whose factors are rounded to bf16 and multiplied by `unit`; what is added stays
+    /// in f32, and so do vectors and with them the logits.
+    #[must_use]
+    pub fn rounded(&self, unit: Unit) -> Self {
+        let mut rounded = self.clone();
+        for step in &mut rounded.steps {
+            if let Op::Conv2d(conv) = &*step.op {
+                step.op = Arc::new(conv.rounded(unit).into());
+            }
+        }
+        rounded
     }
 
     /// The same with every ReLU that is part of another step as a step of its own: bounds need what comes

@@ -5,6 +5,7 @@
 mod depthwise;
 mod direct;
 mod plain;
+mod rounded;
 mod winograd;
 
 use std::mem::MaybeUninit;
@@ -12,6 +13,7 @@ use std::mem::MaybeUninit;
 use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::ops::bf16::Unit;
 use crate::ops::product::{Finish, Weights};
 use crate::ops::{Real, fresh, scratch, with_slice};
 
@@ -125,6 +127,8 @@ enum Form {
     Depthwise(Vec<f32>),
     /// The pullback of a convolution with stride, a factor per group.
     Scatter(Vec<Weights>),
+    /// One of the directions with factors in bf16.
+    Rounded(rounded::Correlations),
     /// One of the directions in f64.
     Plain(Vec<f64>),
 }
@@ -146,30 +150,42 @@ fn reader<T: Real>(w: &[T], geo: &Geometry) -> impl Fn(usize, usize, usize, usiz
     move |group, tap, i, o| w[(group * outputs + o) * depth + i * taps + tap]
 }
 
-/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`forward`].
+/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`forward`]. With a `unit`, f32 factors are rounded
+/// to bf16 and multiplied by it, where that is not slower than in f32.
 ///
 /// # Errors
 /// If the tensor is not on the CPU or of another type.
-pub fn pack_forward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
+pub fn pack_forward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Result<Packed> {
     Ok(Packed(match weight.dtype() {
         DType::F64 => {
             with_slice::<f64, _>(weight, |w| Ok(Form::Plain(plain::pack(geo, reader(w, geo)))))?
         }
-        _ => with_slice::<f32, _>(weight, |w| Ok(pack(geo, reader(w, geo))))?,
+        _ => with_slice::<f32, _>(weight, |w| {
+            let at = reader(w, geo);
+            Ok(match unit {
+                Some(unit) if rounded::pays(geo) => Form::Rounded(rounded::pack(geo, unit, at)),
+                _ => pack(geo, at),
+            })
+        })?,
     }))
 }
 
-/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`pullback`].
+/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`pullback`]; `unit` as for [`pack_forward`].
 ///
 /// # Errors
 /// If the tensor is not on the CPU or of another type.
-pub fn pack_backward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
+pub fn pack_backward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Result<Packed> {
     if weight.dtype() == DType::F64 {
         let pack = |w: &[f64]| Ok(Form::Plain(plain::pack_pullback(geo, reader(w, geo))));
         return Ok(Packed(with_slice::<f64, _>(weight, pack)?));
     }
     Ok(Packed(with_slice::<f32, _>(weight, |w| {
         let at = reader(w, geo);
+        if let Some(unit) = unit
+            && rounded::pays(geo)
+        {
+            return Ok(Form::Rounded(rounded::pack_pullback(geo, unit, at)));
+        }
         Ok(match geo.turned() {
             Some(turned) if geo.pullback_is_convolution() => {
                 let last = geo.kernel[0] * geo.kernel[1] - 1;
@@ -247,6 +263,11 @@ pub fn pullback(
         return Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?);
     }
     let grad = with_slice::<f32, _>(g, |g| match (&packed.0, geo.turned()) {
+        (Form::Rounded(_), _) => {
+            let (finish, view) = (Finish::default(), view.turned());
+            // SAFETY: `convolve` writes every element.
+            unsafe { fresh::vector(len, |out| convolve(g, packed, finish, geo, view, out)) }
+        }
         (_, Some(turned)) if geo.pullback_is_convolution() => {
             let (finish, view) = (Finish::default(), view.turned());
             // SAFETY: `convolve` writes every element.
@@ -282,6 +303,9 @@ fn convolve(
         }
         Form::Direct(weights) => {
             scratch::with(|s| direct::convolve(x, weights, finish, geo, view, s, out));
+        }
+        Form::Rounded(correlations) => {
+            scratch::with(|s| rounded::convolve(x, correlations, finish, view, s, out));
         }
         Form::Depthwise(weights) => {
             let out = fresh::filled(out, 0.0);

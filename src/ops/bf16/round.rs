@@ -1,0 +1,51 @@
+//! Numbers in 16 bits: the upper half of an f32, rounded to the nearest and of two as near to the even one.
+
+use pulp::Arch;
+
+/// Numbers of a line.
+pub const LINE: usize = 32;
+
+/// Numbers in bf16, as many as a step of a sum takes of a row: a cache line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Line(pub [u16; LINE]);
+
+/// A number in bf16. NaN stays NaN.
+#[inline(always)]
+pub fn round(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    let nan = bits >> 16 | 0x40;
+    (if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16
+}
+
+/// Rounds the pixels of `x`, `groups` times `channels` numbers each, to lines `pitch` apart: every group starts
+/// with a line, and what is left of its last one becomes 0.
+///
+/// # Panics
+/// If `to` is shorter than that.
+pub fn round_into(x: &[f32], channels: usize, groups: usize, to: &mut [Line], pitch: usize) {
+    let lines = channels.div_ceil(LINE);
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (pixel, x) in x.chunks_exact(groups * channels).enumerate() {
+                let to = &mut to[pixel * pitch..][..groups * lines];
+                for (x, to) in x.chunks_exact(channels).zip(to.chunks_exact_mut(lines)) {
+                    let (whole, rest) = x.as_chunks::<LINE>();
+                    for (to, x) in to.iter_mut().zip(whole) {
+                        for (to, x) in to.0.iter_mut().zip(x) {
+                            *to = round(*x);
+                        }
+                    }
+                    if let (Some(to), false) = (to.last_mut(), rest.is_empty()) {
+                        *to = Line::default();
+                        for (to, x) in to.0.iter_mut().zip(rest) {
+                            *to = round(*x);
+                        }
+                    }
+                }
+            }
+        },
+    );
+}
