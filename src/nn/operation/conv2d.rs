@@ -24,6 +24,8 @@ pub struct Conv2d {
     relu: bool,
     /// What multiplies in bf16; `None` in f32.
     unit: Option<Unit>,
+    /// Whether what it makes, and the gradient that it pulls back, are stored in bf16.
+    narrow: [bool; 2],
     forward: OnceLock<Packed>,
     backward: OnceLock<Packed>,
 }
@@ -45,7 +47,7 @@ impl Conv2d {
             outputs,
         };
         let (forward, backward) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { weight, bias, geometry, relu: false, unit: None, forward, backward })
+        Ok(Self { weight, bias, geometry, relu: false, unit: None, narrow: [false; 2], forward, backward })
     }
 
     /// Steps of `stride` pixels.
@@ -118,10 +120,16 @@ impl Conv2d {
         Ok(folded)
     }
 
-    /// This convolution with images and weights rounded to bf16 where they are multiplied, by `unit`.
-    pub(in crate::nn) fn rounded(&self, unit: Unit) -> Self {
+    /// This convolution with images and weights rounded to bf16 where they are multiplied, by `unit`. `narrow`
+    /// says whether what it makes, and the gradient that it pulls back, are stored in bf16.
+    pub(in crate::nn) fn rounded(&self, unit: Unit, narrow: [bool; 2]) -> Self {
         let (forward, backward) = (OnceLock::new(), OnceLock::new());
-        Self { unit: Some(unit), forward, backward, ..self.clone() }
+        Self { unit: Some(unit), narrow, forward, backward, ..self.clone() }
+    }
+
+    /// Whether factors are rounded if the network's are to be: it may not pay.
+    pub(in crate::nn) fn rounds(&self) -> bool {
+        self.weight.dtype() == DType::F32 && self.geometry.rounds()
     }
 
     /// This convolution and a ReLU after it as one.
@@ -169,7 +177,8 @@ pub(super) fn fill<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> R
 impl Unary for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let packed = self.packed_forward()?;
-        conv2d::forward(x, packed, self.bias.as_ref(), self.relu, &self.geometry)
+        let [narrow, _] = self.narrow;
+        conv2d::forward(x, packed, self.bias.as_ref(), self.relu, &self.geometry, narrow)
     }
 
     fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
@@ -185,7 +194,8 @@ impl Unary for Conv2d {
             Saved::Nothing if !self.relu => g,
             _ => return Err(foreign("conv")),
         };
-        conv2d::pullback(g, self.packed_backward()?, [height, width], &self.geometry)
+        let [_, narrow] = self.narrow;
+        conv2d::pullback(g, self.packed_backward()?, [height, width], &self.geometry, narrow)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {
@@ -221,7 +231,7 @@ impl Unary for Conv2d {
         let with = |weight: Tensor, bias| {
             let (forward, backward) = (OnceLock::new(), OnceLock::new());
             let geometry = self.geometry;
-            Self { weight, bias, geometry, relu: false, unit: None, forward, backward }
+            Self { weight, bias, geometry, relu: false, unit: None, narrow: [false; 2], forward, backward }
         };
         let minimal = match self.geometry.filters_minimally() {
             true => Some(weight.abs()?.flatten_from(1)?.sum(1)?.to_vec1()?),

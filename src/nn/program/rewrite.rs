@@ -37,15 +37,33 @@ impl Program {
         Self::of(steps, shapes, names[self.output])
     }
 
-    /// The same with convolutions whose factors are rounded to bf16 and multiplied by `unit`; what is added stays
-    /// in f32, and so do vectors and with them the logits.
+    /// The same with convolutions whose factors are rounded to bf16 and multiplied by `unit`; sums are in f32, and
+    /// so are vectors and with them the logits. A value that only such convolutions read is stored in bf16, and
+    /// likewise the cotangent between two of them: they would round it anyway, so no bit of a result depends on
+    /// it.
     #[must_use]
     pub fn rounded(&self, unit: Unit) -> Self {
+        let rounds = |step: &Step| matches!(&*step.op, Op::Conv2d(conv) if conv.rounds());
+        let mut only_rounded = vec![true; self.shapes.len()];
+        only_rounded[self.output] = false;
+        for step in self.steps.iter().filter(|step| !rounds(step)) {
+            step.inputs.iter().for_each(|input| only_rounded[*input] = false);
+        }
+        let readers = self.readers();
         let mut rounded = self.clone();
-        for step in &mut rounded.steps {
-            if let Op::Conv2d(conv) = &*step.op {
-                step.op = Arc::new(conv.rounded(unit).into());
-            }
+        for (i, step) in rounded.steps.iter_mut().enumerate() {
+            let narrow = only_rounded[i + 1];
+            let op = match &*step.op {
+                Op::Conv2d(conv) if conv.rounds() => {
+                    let from = step.inputs[0];
+                    let alone = readers[from] == 1;
+                    let between = alone && from != IMAGE && rounds(&self.steps[from - 1]);
+                    conv.rounded(unit, [narrow, between]).into()
+                }
+                Op::Affine(affine) if narrow => affine.narrow().into(),
+                _ => continue,
+            };
+            step.op = Arc::new(op);
         }
         rounded
     }

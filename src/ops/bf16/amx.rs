@@ -12,7 +12,7 @@ mod absent {
         false
     }
 
-    pub(in super::super) fn run(_: super::super::Product<'_>) {
+    pub(in super::super) fn run<T>(_: super::super::Product<'_, T>) {
         unreachable!("bf16: no AMX here")
     }
 }
@@ -24,7 +24,7 @@ mod present {
     use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
     use std::sync::OnceLock;
 
-    use super::super::{ACROSS, Line, Multiply, Product, Rows, SIDE, Sums, Tile};
+    use super::super::{ACROSS, Line, Multiply, Product, Rows, SIDE, Stored, Sums, Tile};
 
     /// Bytes of a line, and of a row of a tile.
     const ROW: usize = size_of::<Line>();
@@ -78,13 +78,13 @@ mod present {
         answer == 0
     }
 
-    pub(in super::super) fn run(product: Product<'_>) {
+    pub(in super::super) fn run<T: Stored>(product: Product<'_, T>) {
         // SAFETY: `product_into` has asserted `is_here`.
         unsafe { with_features(product) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    fn with_features(product: Product<'_>) {
+    fn with_features<T: Stored>(product: Product<'_, T>) {
         let configured = Configured::new();
         product.run(Amx(&configured));
     }

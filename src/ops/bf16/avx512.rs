@@ -11,7 +11,7 @@ mod absent {
         false
     }
 
-    pub(in super::super) fn run(_: super::super::Product<'_>) {
+    pub(in super::super) fn run<T>(_: super::super::Product<'_, T>) {
         unreachable!("bf16: no AVX512-BF16 here")
     }
 }
@@ -23,7 +23,7 @@ mod present {
         __m512bh, _mm512_dpbf16_ps, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
-    use super::super::{ACROSS, Line, Multiply, Product, Rows, SIDE, Sums, Tile};
+    use super::super::{ACROSS, Line, Multiply, Product, Rows, SIDE, Stored, Sums, Tile};
 
     /// Rows at a time: with two vectors of weights their sums fill most of the registers.
     const ROWS: usize = 8;
@@ -34,13 +34,13 @@ mod present {
             && is_x86_feature_detected!("avx512bf16")
     }
 
-    pub(in super::super) fn run(product: Product<'_>) {
+    pub(in super::super) fn run<T: Stored>(product: Product<'_, T>) {
         // SAFETY: `product_into` has asserted `is_here`.
         unsafe { with_features(product) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    fn with_features(product: Product<'_>) {
+    fn with_features<T: Stored>(product: Product<'_, T>) {
         product.run(Avx512);
     }
 

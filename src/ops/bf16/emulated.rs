@@ -2,12 +2,12 @@
 
 use pulp::Arch;
 
-use super::{LINE, Line, Multiply, Product, Rows, SIDE, Sums, Tile};
+use super::{LINE, Line, Multiply, Product, Rows, SIDE, Stored, Sums, Tile};
 
 /// Rows at a time: their sums stay in registers.
 const ROWS: usize = 4;
 
-pub(super) fn run(product: Product<'_>) {
+pub(super) fn run<T: Stored>(product: Product<'_, T>) {
     Arch::new().dispatch(
         #[inline(always)]
         || product.run(Emulated),

@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 #[cfg(test)]
 pub(super) use tests::units;
 
-pub use round::{LINE, Line, round, round_into};
+pub use round::{LINE, Line, Stored, round, round_into};
 
 use super::product::Finish;
 
@@ -168,12 +168,12 @@ impl Rows<'_> {
 /// # Panics
 /// If a tile reaches beyond `values`, a slice is shorter than its shape, or this machine does not have the
 /// unit (an error in this crate, not in its input).
-pub fn product_into(
+pub fn product_into<T: Stored>(
     unit: Unit,
     rows: Rows<'_>,
     weights: &Weights,
     finish: Finish<'_>,
-    out: &mut [MaybeUninit<f32>],
+    out: &mut [MaybeUninit<T>],
     stride: usize,
 ) {
     if rows.tiles.is_empty() {
@@ -208,15 +208,15 @@ trait Multiply: Copy {
     );
 }
 
-struct Product<'a> {
+struct Product<'a, T> {
     rows: Rows<'a>,
     weights: &'a Weights,
     finish: Finish<'a>,
-    out: &'a mut [MaybeUninit<f32>],
+    out: &'a mut [MaybeUninit<T>],
     stride: usize,
 }
 
-impl Product<'_> {
+impl<T: Stored> Product<'_, T> {
     #[inline(always)]
     fn run(mut self, unit: impl Multiply) {
         let mut sums = Sums([[[[0.0; SIDE]; SIDE]; ACROSS]; 2]);
@@ -253,10 +253,10 @@ impl Product<'_> {
             }
             let to = &mut self.out[place * self.stride + first..][..columns];
             match to.as_chunks_mut::<SIDE>() {
-                ([whole], _) => *whole = finished.map(MaybeUninit::new),
+                ([whole], _) => *whole = finished.map(|value| MaybeUninit::new(T::store(value))),
                 (_, part) => {
                     for (to, value) in part.iter_mut().zip(finished) {
-                        to.write(value);
+                        to.write(T::store(value));
                     }
                 }
             }

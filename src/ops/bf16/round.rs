@@ -1,5 +1,6 @@
 //! Numbers in 16 bits: the upper half of an f32, rounded to the nearest and of two as near to the even one.
 
+use half::bf16;
 use pulp::Arch;
 
 /// Numbers of a line.
@@ -19,12 +20,51 @@ pub fn round(x: f32) -> u16 {
     (if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16
 }
 
+/// What an image is stored in.
+pub trait Stored: Copy {
+    /// From a result.
+    fn store(x: f32) -> Self;
+
+    /// As a number in bf16.
+    fn bits(self) -> u16;
+}
+
+impl Stored for f32 {
+    #[inline(always)]
+    fn store(x: f32) -> Self {
+        x
+    }
+
+    #[inline(always)]
+    fn bits(self) -> u16 {
+        round(self)
+    }
+}
+
+impl Stored for bf16 {
+    #[inline(always)]
+    fn store(x: f32) -> Self {
+        Self::from_bits(round(x))
+    }
+
+    #[inline(always)]
+    fn bits(self) -> u16 {
+        self.to_bits()
+    }
+}
+
 /// Rounds the pixels of `x`, `groups` times `channels` numbers each, to lines `pitch` apart: every group starts
 /// with a line, and what is left of its last one becomes 0.
 ///
 /// # Panics
 /// If `to` is shorter than that.
-pub fn round_into(x: &[f32], channels: usize, groups: usize, to: &mut [Line], pitch: usize) {
+pub fn round_into<T: Stored>(
+    x: &[T],
+    channels: usize,
+    groups: usize,
+    to: &mut [Line],
+    pitch: usize,
+) {
     let lines = channels.div_ceil(LINE);
     Arch::new().dispatch(
         #[inline(always)]
@@ -35,13 +75,13 @@ pub fn round_into(x: &[f32], channels: usize, groups: usize, to: &mut [Line], pi
                     let (whole, rest) = x.as_chunks::<LINE>();
                     for (to, x) in to.iter_mut().zip(whole) {
                         for (to, x) in to.0.iter_mut().zip(x) {
-                            *to = round(*x);
+                            *to = x.bits();
                         }
                     }
                     if let (Some(to), false) = (to.last_mut(), rest.is_empty()) {
                         *to = Line::default();
                         for (to, x) in to.0.iter_mut().zip(rest) {
-                            *to = round(*x);
+                            *to = x.bits();
                         }
                     }
                 }

@@ -87,6 +87,11 @@ impl Geometry {
         !depthwise::is(self) && winograd::pays(self)
     }
 
+    /// Whether factors are rounded to bf16 if the network's are to be.
+    pub(crate) fn rounds(&self) -> bool {
+        !depthwise::is(self) && rounded::pays(self)
+    }
+
     /// Whether the pullback is computed as a convolution of the cotangent with the turned kernel. It
     /// needs stride 1; with very few input channels the other form has the better-shaped product.
     fn pullback_is_convolution(&self) -> bool {
@@ -163,7 +168,7 @@ pub fn pack_forward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Resu
         _ => with_slice::<f32, _>(weight, |w| {
             let at = reader(w, geo);
             Ok(match unit {
-                Some(unit) if rounded::pays(geo) => Form::Rounded(rounded::pack(geo, unit, at)),
+                Some(unit) if geo.rounds() => Form::Rounded(rounded::pack(geo, unit, at)),
                 _ => pack(geo, at),
             })
         })?,
@@ -182,7 +187,7 @@ pub fn pack_backward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Res
     Ok(Packed(with_slice::<f32, _>(weight, |w| {
         let at = reader(w, geo);
         if let Some(unit) = unit
-            && rounded::pays(geo)
+            && geo.rounds()
         {
             return Ok(Form::Rounded(rounded::pack_pullback(geo, unit, at)));
         }
@@ -198,7 +203,8 @@ pub fn pack_backward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Res
 }
 
 /// Convolves `x` `[N, H, W, I]` with packed weights, adds `bias` `[O]` and, with `relu`, cuts at 0;
-/// gives `[N, H', W', O]`.
+/// gives `[N, H', W', O]`. With factors in bf16, `x` may be stored in it, and the result is if it is to be
+/// `narrow`.
 ///
 /// # Errors
 /// If the kernel does not fit into the padded image, or a tensor is not on the CPU, of another type
@@ -210,6 +216,7 @@ pub fn forward(
     bias: Option<&Tensor>,
     relu: bool,
     geo: &Geometry,
+    narrow: bool,
 ) -> Result<Tensor> {
     let (n, height, width, channels) = x.dims4()?;
     check_channels(geo, channels, geo.inputs)?;
@@ -230,6 +237,9 @@ pub fn forward(
     }
     let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
     let finish = Finish { bias: bias.as_deref(), relu };
+    if let Form::Rounded(correlations) = &packed.0 {
+        return rounded::apply(x, correlations, finish, view, narrow);
+    }
     let out = with_slice::<f32, _>(x, |x| {
         // SAFETY: `convolve` writes every element.
         unsafe { fresh::vector(len, |out| convolve(x, packed, finish, geo, view, out)) }
@@ -238,7 +248,7 @@ pub fn forward(
 }
 
 /// Gradient `[N, height, width, I]` for a cotangent `g` `[N, H', W', O]`; `size` is the input's
-/// height and width, `packed` comes from [`pack_backward`].
+/// height and width, `packed` comes from [`pack_backward`]; `narrow` as for [`forward`].
 ///
 /// # Errors
 /// If a tensor is not on the CPU, of another type than the weights or of another number of channels.
@@ -248,6 +258,7 @@ pub fn pullback(
     packed: &Packed,
     [height, width]: [usize; 2],
     geo: &Geometry,
+    narrow: bool,
 ) -> Result<Tensor> {
     let (n, out_height, out_width, channels) = g.dims4()?;
     check_channels(geo, channels, geo.outputs)?;
@@ -262,12 +273,10 @@ pub fn pullback(
         })?;
         return Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?);
     }
+    if let Form::Rounded(correlations) = &packed.0 {
+        return rounded::apply(g, correlations, Finish::default(), view.turned(), narrow);
+    }
     let grad = with_slice::<f32, _>(g, |g| match (&packed.0, geo.turned()) {
-        (Form::Rounded(_), _) => {
-            let (finish, view) = (Finish::default(), view.turned());
-            // SAFETY: `convolve` writes every element.
-            unsafe { fresh::vector(len, |out| convolve(g, packed, finish, geo, view, out)) }
-        }
         (_, Some(turned)) if geo.pullback_is_convolution() => {
             let (finish, view) = (Finish::default(), view.turned());
             // SAFETY: `convolve` writes every element.
@@ -304,14 +313,11 @@ fn convolve(
         Form::Direct(weights) => {
             scratch::with(|s| direct::convolve(x, weights, finish, geo, view, s, out));
         }
-        Form::Rounded(correlations) => {
-            scratch::with(|s| rounded::convolve(x, correlations, finish, view, s, out));
-        }
         Form::Depthwise(weights) => {
             let out = fresh::filled(out, 0.0);
             depthwise::convolve(x, weights, finish, geo, view, out);
         }
-        Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
+        Form::Rounded(_) | Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
     }
     Ok(())
 }

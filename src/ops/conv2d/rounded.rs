@@ -9,10 +9,17 @@
 
 use std::mem::MaybeUninit;
 
+use candle_core::{DType, Device, Tensor, WithDType};
+use half::bf16;
+
 use super::{Geometry, View};
-use crate::ops::bf16::{LINE, Line, Rows, SIDE, Tile, Unit, Weights, product_into, round_into};
+use crate::error::Result;
+use crate::ops::bf16::{
+    LINE, Line, Rows, SIDE, Stored, Tile, Unit, Weights, product_into, round_into,
+};
 use crate::ops::product::Finish;
-use crate::ops::scratch::Scratch;
+use crate::ops::scratch::{self, Scratch};
+use crate::ops::{fresh, with_slice};
 
 /// Lines of the buffer: half of an L2 cache.
 const BLOCK: usize = 1 << 14;
@@ -139,20 +146,57 @@ fn factors(
     (0..groups).map(factor).collect()
 }
 
-/// The correlations of the images `x` `[N, H, W, groups * inputs]` into `out` `[N, H', W', groups * outputs]`:
-/// writes every element.
-pub(super) fn convolve(
-    x: &[f32],
+/// The correlations of the images `x` `[N, H, W, groups * inputs]`, f32 or bf16, as `[N, H', W', groups * outputs]`,
+/// f32 or `narrow`, which is bf16.
+pub(super) fn apply(
+    x: &Tensor,
+    correlations: &Correlations,
+    finish: Finish<'_>,
+    view: View,
+    narrow: bool,
+) -> Result<Tensor> {
+    match (x.dtype() == DType::BF16, narrow) {
+        (false, false) => made::<f32, f32>(x, correlations, finish, view),
+        (false, true) => made::<f32, bf16>(x, correlations, finish, view),
+        (true, false) => made::<bf16, f32>(x, correlations, finish, view),
+        (true, true) => made::<bf16, bf16>(x, correlations, finish, view),
+    }
+}
+
+#[allow(unsafe_code)]
+fn made<X: Stored + WithDType, Y: Stored + WithDType>(
+    x: &Tensor,
+    correlations: &Correlations,
+    finish: Finish<'_>,
+    view: View,
+) -> Result<Tensor> {
+    let (n, outputs) = (x.dim(0)?, correlations.groups * correlations.outputs);
+    let shape = (n, view.out_height, view.out_width, outputs);
+    let made = with_slice::<X, _>(x, |x| {
+        let convolve = |out: &mut [MaybeUninit<Y>]| {
+            scratch::with(|s| convolve(x, correlations, finish, view, s, out));
+            Ok(())
+        };
+        // SAFETY: `convolve` writes every element.
+        unsafe { fresh::vector(n * view.pixels() * outputs, convolve) }
+    })?;
+    Ok(Tensor::from_vec(made, shape, &Device::Cpu)?)
+}
+
+/// Writes every element of `out`.
+fn convolve<X: Stored, Y: Stored>(
+    x: &[X],
     correlations: &Correlations,
     finish: Finish<'_>,
     view: View,
     scratch: &mut Scratch,
-    out: &mut [MaybeUninit<f32>],
+    out: &mut [MaybeUninit<Y>],
 ) {
     let Correlations { groups, inputs, outputs, .. } = *correlations;
     let (image_in, image_out) =
         (view.height * view.width * groups * inputs, view.pixels() * groups * outputs);
     if image_in == 0 || image_out == 0 {
+        fresh::filled(out, Y::store(0.0));
         return;
     }
     let border = Border::of(correlations, view);
@@ -258,7 +302,7 @@ impl Buffer {
     }
 
     /// Rounds the images into the buffer and sets the border to zero.
-    fn fill(&self, x: &[f32], correlations: &Correlations, view: View, to: &mut [Line]) {
+    fn fill<X: Stored>(&self, x: &[X], correlations: &Correlations, view: View, to: &mut [Line]) {
         let Border { top, left, height, width } = self.border;
         for turn in 0..self.images / self.lanes {
             for y in 0..height {

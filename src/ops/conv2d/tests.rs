@@ -82,11 +82,11 @@ impl Case {
         let kind = |t: &Tensor| t.to_dtype(x.dtype()).unwrap();
         let (weight, bias) = (kind(&self.weight), kind(&self.bias));
         let forward_weights = pack_forward(&weight, &self.geo, unit).unwrap();
-        let y = forward(x, &forward_weights, Some(&bias), relu, &self.geo).unwrap();
+        let y = forward(x, &forward_weights, Some(&bias), relu, &self.geo, false).unwrap();
         let g = kind(&random(y.dims(), 3));
         let packed = pack_backward(&weight, &self.geo, unit).unwrap();
         let size = [x.dim(1).unwrap(), x.dim(2).unwrap()];
-        let gradient = pullback(&g, &packed, size, &self.geo).unwrap();
+        let gradient = pullback(&g, &packed, size, &self.geo, false).unwrap();
         [y, gradient]
     }
 }
@@ -132,11 +132,11 @@ fn rounded_forms_are_as_exact_as_their_factors() {
             let size = |t: &Tensor| t.abs().unwrap().to_dtype(DType::F64).unwrap();
             let (weight, bias) = (size(&case.weight), size(&case.bias));
             let packed = pack_forward(&weight, &geo, None).unwrap();
-            let of_output = forward(&size(&case.x), &packed, Some(&bias), false, &geo).unwrap();
+            let of_output = forward(&size(&case.x), &packed, Some(&bias), false, &geo, false).unwrap();
             let packed = pack_backward(&weight, &geo, None).unwrap();
             let g = size(&random(got[0].dims(), 3));
             let of_gradient =
-                pullback(&g, &packed, [case.x.dim(1).unwrap(), case.x.dim(2).unwrap()], &geo).unwrap();
+                pullback(&g, &packed, [case.x.dim(1).unwrap(), case.x.dim(2).unwrap()], &geo, false).unwrap();
             let terms = [geo.depth(), geo.depth() / geo.group_inputs() * geo.group_outputs()];
             for (i, size) in [of_output, of_gradient].iter().enumerate() {
                 let bound = 2_f64.powi(-7) + 2_f64.powi(-16) + terms[i] as f64 * 2_f64.powi(-24);
@@ -159,12 +159,12 @@ fn an_image_has_the_same_bits_in_any_batch() {
             let [all, _] = case.run(&case.x, true, unit);
             let packed = pack_backward(&case.weight, &geo, unit).unwrap();
             let g = random(all.dims(), 4);
-            let all_gradients = pullback(&g, &packed, size, &geo).unwrap();
+            let all_gradients = pullback(&g, &packed, size, &geo, false).unwrap();
             for (first, count) in [(0, 1), (3, 1), (2, 4), (7, 32)] {
                 let part = |t: &Tensor| t.narrow(0, first, count).unwrap();
                 let [y, _] = case.run(&part(&case.x), true, unit);
                 assert_eq!(values(&y), values(&part(&all)), "{unit:?} {geo:?}");
-                let gradient = pullback(&part(&g), &packed, size, &geo).unwrap();
+                let gradient = pullback(&part(&g), &packed, size, &geo, false).unwrap();
                 assert_eq!(values(&gradient), values(&part(&all_gradients)), "{unit:?} {geo:?}");
             }
         }
