@@ -10,6 +10,7 @@ use crate::model::file::{self, Declared};
 use crate::model::onnx::is_onnx;
 use crate::model::{Classifier as _, FrozenNetwork, ensemble};
 use crate::onnx::Form;
+use crate::ops::bf16::Unit;
 use crate::published;
 use crate::record::ModelRecord;
 
@@ -65,6 +66,10 @@ pub(super) fn place(
     precision: Precision,
 ) -> Result<Device> {
     let device = wish.resolve()?;
+    if (&device, precision) == (&Device::Cpu, Precision::Bf16) && Unit::here() != Unit::Amx {
+        let unit = Unit::here();
+        tracing::warn!("this processor has no AMX: bf16 by {unit} is no faster than f32");
+    }
     for i in 0..networks.len() {
         if let Err(error) = networks[i].place(&device, precision) {
             let on_cpu = device == Device::Cpu || precision == Precision::Tf32;

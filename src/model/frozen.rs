@@ -112,7 +112,8 @@ impl FrozenNetwork {
             return Ok(*bytes);
         }
         let [c, h, w] = self.info.input_shape;
-        let (_, kept) = self.searched().save(&Tensor::zeros((1, h, w, c), DType::F32, &Device::Cpu)?)?;
+        let (_, kept) =
+            self.searched().save(&Tensor::zeros((1, h, w, c), DType::F32, &Device::Cpu)?)?;
         Ok(*self.kept_per_image.get_or_init(|| kept.bytes()))
     }
 
@@ -271,8 +272,7 @@ impl Classifier for FrozenNetwork {
             };
             return Ok((logits.at(&place)?, Box::new(pull)));
         }
-        let (chunks, pixels, program) =
-            (self.chunks(images)?, images.values()?, self.searched());
+        let (chunks, pixels, program) = (self.chunks(images)?, images.values()?, self.searched());
         let room = self.memory / rayon::current_num_threads() / self.kept_per_image()?.max(1);
         let (logits, kept): (Vec<Vec<f32>>, Vec<Option<Kept>>) = chunks
             .par_iter()
@@ -332,8 +332,7 @@ impl Classifier for FrozenNetwork {
                 gradient: Rows::of_array(images.shape(), gradient).at(&place)?,
             });
         }
-        let (chunks, pixels, program) =
-            (self.chunks(images)?, images.values()?, self.searched());
+        let (chunks, pixels, program) = (self.chunks(images)?, images.values()?, self.searched());
         let labels = labels.to_classes()?;
         let targets = targets.given().map(Rows::to_classes).transpose()?;
         let parts = chunks

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor, WithDType};
 use half::bf16;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
 use crate::ops::bf16::Stored;
@@ -43,7 +43,7 @@ fn scale_shift_same<T: Real>(
     scale_shift_cpu::<T, T>(x, scale, shift, relu, |y| y)
 }
 
-fn scale_shift_cpu<T: Real, Y: WithDType>(
+fn scale_shift_cpu<T: Real, Y: WithDType + Default>(
     x: &Tensor,
     scale: &Tensor,
     shift: Option<&Tensor>,
@@ -57,18 +57,35 @@ fn scale_shift_cpu<T: Real, Y: WithDType>(
     };
     let floor = if relu { T::zero() } else { T::neg_infinity() };
     with_slice::<T, _>(x, |x| {
-        let mut out = Vec::with_capacity(x.len());
-        Arch::new().dispatch(|| {
-            for pixel in x.chunks_exact(scale.len()) {
-                out.extend(pixel.iter().zip(&scale).zip(&shift).map(|((x, scale), shift)| {
-                    let y = *x * *scale + *shift;
-                    store(if y < floor { floor } else { y })
-                }));
-            }
-        });
-        Ok(out)
+        Ok(Arch::new().dispatch(ScaleShift { x, scale: &scale, shift: &shift, floor, store }))
     })
     .and_then(|out| Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?))
+}
+
+struct ScaleShift<'a, T, F> {
+    x: &'a [T],
+    scale: &'a [T],
+    shift: &'a [T],
+    floor: T,
+    store: F,
+}
+
+impl<T: Real, Y: Copy + Default, F: Fn(T) -> Y> WithSimd for ScaleShift<'_, T, F> {
+    type Output = Vec<Y>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<Y> {
+        let Self { x, scale, shift, floor, store } = self;
+        let mut out = vec![Y::default(); x.len()];
+        let pixels = x.chunks_exact(scale.len()).zip(out.chunks_exact_mut(scale.len()));
+        for (x, out) in pixels {
+            for (((out, x), scale), shift) in out.iter_mut().zip(x).zip(scale).zip(shift) {
+                let y = *x * *scale + *shift;
+                *out = store(if y < floor { floor } else { y });
+            }
+        }
+        out
+    }
 }
 
 fn standardise_cpu<T: Real>(x: &Tensor, mean: &Tensor, std: &Tensor) -> Result<Tensor> {

@@ -2,7 +2,7 @@
 //! f32 loses nothing to the way a function is computed.
 
 use candle_core::{Device, Tensor};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
 use crate::ops::{Real, for_real, with_slice};
@@ -64,12 +64,20 @@ fn map_cpu<T: Real>(x: &Tensor, f: impl Fn(f64) -> f64) -> Result<Tensor> {
 }
 
 fn add_cpu<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let sums: Vec<T> = with_slice::<T, _>(a, |a| {
-        with_slice::<T, _>(b, |b| {
-            Ok(Arch::new().dispatch(|| a.iter().zip(b).map(|(a, b)| *a + *b).collect()))
-        })
-    })?;
+    let sums: Vec<T> =
+        with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| Ok(Arch::new().dispatch(Add(a, b)))))?;
     Ok(Tensor::from_vec(sums, a.dims(), &Device::Cpu)?)
+}
+
+struct Add<'a, T>(&'a [T], &'a [T]);
+
+impl<T: Real> WithSimd for Add<'_, T> {
+    type Output = Vec<T>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
+        self.0.iter().zip(self.1).map(|(a, b)| *a + *b).collect()
+    }
 }
 
 fn zip_cpu<T: Real>(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64) -> Result<Tensor> {

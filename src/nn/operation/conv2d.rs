@@ -47,7 +47,16 @@ impl Conv2d {
             outputs,
         };
         let (forward, backward) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { weight, bias, geometry, relu: false, unit: None, narrow: [false; 2], forward, backward })
+        Ok(Self {
+            weight,
+            bias,
+            geometry,
+            relu: false,
+            unit: None,
+            narrow: [false; 2],
+            forward,
+            backward,
+        })
     }
 
     /// Steps of `stride` pixels.
@@ -231,7 +240,16 @@ impl Unary for Conv2d {
         let with = |weight: Tensor, bias| {
             let (forward, backward) = (OnceLock::new(), OnceLock::new());
             let geometry = self.geometry;
-            Self { weight, bias, geometry, relu: false, unit: None, narrow: [false; 2], forward, backward }
+            Self {
+                weight,
+                bias,
+                geometry,
+                relu: false,
+                unit: None,
+                narrow: [false; 2],
+                forward,
+                backward,
+            }
         };
         let minimal = match self.geometry.filters_minimally() {
             true => Some(weight.abs()?.flatten_from(1)?.sum(1)?.to_vec1()?),

@@ -43,8 +43,18 @@ impl Program {
     /// it.
     #[must_use]
     pub fn rounded(&self, unit: Unit) -> Self {
+        self.in_bf16(unit, true)
+    }
+
+    /// [`Program::rounded`] with every value stored in f32.
+    #[cfg(test)]
+    pub(in crate::nn) fn rounded_only(&self, unit: Unit) -> Self {
+        self.in_bf16(unit, false)
+    }
+
+    fn in_bf16(&self, unit: Unit, store: bool) -> Self {
         let rounds = |step: &Step| matches!(&*step.op, Op::Conv2d(conv) if conv.rounds());
-        let mut only_rounded = vec![true; self.shapes.len()];
+        let mut only_rounded = vec![store; self.shapes.len()];
         only_rounded[self.output] = false;
         for step in self.steps.iter().filter(|step| !rounds(step)) {
             step.inputs.iter().for_each(|input| only_rounded[*input] = false);
@@ -56,7 +66,7 @@ impl Program {
             let op = match &*step.op {
                 Op::Conv2d(conv) if conv.rounds() => {
                     let from = step.inputs[0];
-                    let alone = readers[from] == 1;
+                    let alone = store && readers[from] == 1;
                     let between = alone && from != IMAGE && rounds(&self.steps[from - 1]);
                     conv.rounded(unit, [narrow, between]).into()
                 }

@@ -1,6 +1,6 @@
 //! bf16 products on machines without instructions for them: the same sums in f32.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::{LINE, Line, Multiply, Product, Rows, SIDE, Stored, Sums, Tile};
 
@@ -8,10 +8,18 @@ use super::{LINE, Line, Multiply, Product, Rows, SIDE, Stored, Sums, Tile};
 const ROWS: usize = 4;
 
 pub(super) fn run<T: Stored>(product: Product<'_, T>) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || product.run(Emulated),
-    );
+    Arch::new().dispatch(Vectorised(product));
+}
+
+struct Vectorised<'a, T>(Product<'a, T>);
+
+impl<T: Stored> WithSimd for Vectorised<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.0.run(Emulated);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -47,7 +55,8 @@ impl Multiply for Emulated {
                             for (pair, weights) in weights.iter().enumerate() {
                                 for (row, sums) in of_rows.iter_mut().enumerate() {
                                     let line = &rows.values[start + row * tile.pitch + offset + at];
-                                    let [first, second] = [0, 1].map(|i| wide(line.0[2 * pair + i]));
+                                    let [first, second] =
+                                        [0, 1].map(|i| wide(line.0[2 * pair + i]));
                                     // The order of AVX512-BF16: the second number of a pair, then the first.
                                     for (o, sum) in sums.iter_mut().enumerate() {
                                         *sum = second.mul_add(wide(weights.0[2 * o + 1]), *sum);

@@ -18,7 +18,7 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 #[cfg(test)]
-pub(super) use tests::units;
+pub(crate) use tests::units;
 
 pub use round::{LINE, Line, Stored, round, round_into};
 

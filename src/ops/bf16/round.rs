@@ -1,7 +1,7 @@
 //! Numbers in 16 bits: the upper half of an f32, rounded to the nearest and of two as near to the even one.
 
 use half::bf16;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 /// Numbers of a line.
 pub const LINE: usize = 32;
@@ -65,27 +65,41 @@ pub fn round_into<T: Stored>(
     to: &mut [Line],
     pitch: usize,
 ) {
-    let lines = channels.div_ceil(LINE);
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (pixel, x) in x.chunks_exact(groups * channels).enumerate() {
-                let to = &mut to[pixel * pitch..][..groups * lines];
-                for (x, to) in x.chunks_exact(channels).zip(to.chunks_exact_mut(lines)) {
-                    let (whole, rest) = x.as_chunks::<LINE>();
-                    for (to, x) in to.iter_mut().zip(whole) {
-                        for (to, x) in to.0.iter_mut().zip(x) {
-                            *to = x.bits();
-                        }
+    Arch::new().dispatch(Rounding { x, channels, groups, to, pitch });
+}
+
+struct Rounding<'a, T> {
+    x: &'a [T],
+    channels: usize,
+    groups: usize,
+    to: &'a mut [Line],
+    pitch: usize,
+}
+
+impl<T: Stored> WithSimd for Rounding<'_, T> {
+    type Output = ();
+
+    /// Written for whole vectors; dispatching lets it use this machine's.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { x, channels, groups, to, pitch } = self;
+        let lines = channels.div_ceil(LINE);
+        for (pixel, x) in x.chunks_exact(groups * channels).enumerate() {
+            let to = &mut to[pixel * pitch..][..groups * lines];
+            for (x, to) in x.chunks_exact(channels).zip(to.chunks_exact_mut(lines)) {
+                let (whole, rest) = x.as_chunks::<LINE>();
+                for (to, x) in to.iter_mut().zip(whole) {
+                    for i in 0..LINE {
+                        to.0[i] = x[i].bits();
                     }
-                    if let (Some(to), false) = (to.last_mut(), rest.is_empty()) {
-                        *to = Line::default();
-                        for (to, x) in to.0.iter_mut().zip(rest) {
-                            *to = x.bits();
-                        }
+                }
+                if let (Some(to), false) = (to.last_mut(), rest.is_empty()) {
+                    *to = Line::default();
+                    for (to, x) in to.0.iter_mut().zip(rest) {
+                        *to = x.bits();
                     }
                 }
             }
-        },
-    );
+        }
+    }
 }

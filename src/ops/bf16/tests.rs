@@ -4,7 +4,7 @@ use super::*;
 use crate::rng::Stream;
 
 /// The units that are here; the others are named on stderr.
-pub(in super::super) fn units() -> Vec<Unit> {
+pub(crate) fn units() -> Vec<Unit> {
     let (here, absent): (Vec<_>, Vec<_>) = Unit::ALL.into_iter().partition(|unit| unit.is_here());
     for unit in absent {
         eprintln!("not tested: this machine has no {unit}");
@@ -80,7 +80,8 @@ impl Case {
     fn sum(&self, tile: &Tile, row: usize, o: usize) -> [f64; 2] {
         let (mut sum, mut size) = (f64::from(self.bias[o]), f64::from(self.bias[o]).abs());
         for step in 0..self.steps() {
-            let line = tile.start + row * tile.pitch + self.offsets[step / self.run] + step % self.run;
+            let line =
+                tile.start + row * tile.pitch + self.offsets[step / self.run] + step % self.run;
             for k in 0..LINE {
                 let factor = wide(round(self.factor[(step * LINE + k) * self.outputs + o]));
                 let term = f64::from(wide(self.values[line].0[k])) * f64::from(factor);
@@ -146,7 +147,8 @@ fn equals_the_definition() {
 fn vectors_and_the_f32_form_give_the_same_bits() {
     if units().contains(&Unit::Avx512) {
         for case in cases() {
-            let [a, b] = [Unit::Avx512, Unit::Emulated].map(|unit| case.run(unit, false, &case.tiles));
+            let [a, b] =
+                [Unit::Avx512, Unit::Emulated].map(|unit| case.run(unit, false, &case.tiles));
             assert_eq!(a, b);
         }
     }

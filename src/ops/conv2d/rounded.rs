@@ -109,8 +109,8 @@ pub(super) fn pack_pullback(
     let part = |from: [usize; 2]| {
         // A pixel is read through a tap by the output at (pixel + padding - tap) / stride, if that is whole.
         let reads = |tap: [usize; 2], axis: usize| {
-            let distance = (from[axis] + before[axis]) as isize
-                - (tap[axis] * geo.dilation[axis]) as isize;
+            let distance =
+                (from[axis] + before[axis]) as isize - (tap[axis] * geo.dilation[axis]) as isize;
             let stride = geo.stride[axis] as isize;
             (distance % stride == 0).then(|| distance / stride)
         };
@@ -337,8 +337,7 @@ impl Buffer {
         let ([first_y, _], [first_x, _]) = (part.reach(0), part.reach(1));
         let begin = |axis_before: usize, first: isize| (axis_before as isize + first) as usize;
         let (top, left) = (begin(self.border.top, first_y), begin(self.border.left, first_x));
-        let [lines, columns] =
-            [part.count(view.out_height, 0), part.count(view.out_width, 1)];
+        let [lines, columns] = [part.count(view.out_height, 0), part.count(view.out_width, 1)];
         let (mut tiles, mut places) = (Vec::new(), Vec::new());
         let start = |image: usize, line: usize, column: usize| {
             self.line([image, top + part.step[0] * line, left + part.step[1] * column])
@@ -360,7 +359,8 @@ impl Buffer {
         for image in (0..self.images).step_by(lanes) {
             for line in 0..lines {
                 if part.step[1] == 1 {
-                    let made = (0..columns * lanes).map(|i| place(image + i % lanes, line, i / lanes));
+                    let made =
+                        (0..columns * lanes).map(|i| place(image + i % lanes, line, i / lanes));
                     run(start(image, line, 0), self.pixel_lines, &mut { made });
                 } else if lanes > columns {
                     for column in 0..columns {

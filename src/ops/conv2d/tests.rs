@@ -101,7 +101,11 @@ fn every_form_equals_the_definition() {
         let case = built(geo, size, 3);
         let name = format!("{geo:?} at {size:?}");
         assert_eq!(form(&pack_forward(&case.weight, &geo, None).unwrap()), forward_form, "{name}");
-        assert_eq!(form(&pack_backward(&case.weight, &geo, None).unwrap()), backward_form, "{name}");
+        assert_eq!(
+            form(&pack_backward(&case.weight, &geo, None).unwrap()),
+            backward_form,
+            "{name}"
+        );
         for relu in [false, true] {
             let got = case.run(&case.x, relu, None);
             let want = case.run(&case.x.to_dtype(DType::F64).unwrap(), relu, None);
@@ -125,18 +129,27 @@ fn rounded_forms_are_as_exact_as_their_factors() {
         let mut rounded = 0;
         for (geo, size, ..) in cases() {
             let case = built(geo, size, 3);
-            rounded += usize::from(form(&pack_forward(&case.weight, &geo, Some(unit)).unwrap()) == "rounded");
+            rounded += usize::from(
+                form(&pack_forward(&case.weight, &geo, Some(unit)).unwrap()) == "rounded",
+            );
             let got = case.run(&case.x, false, Some(unit));
             let want = case.run(&case.x.to_dtype(DType::F64).unwrap(), false, None);
             // What the sums would be if all terms had the same sign.
             let size = |t: &Tensor| t.abs().unwrap().to_dtype(DType::F64).unwrap();
             let (weight, bias) = (size(&case.weight), size(&case.bias));
             let packed = pack_forward(&weight, &geo, None).unwrap();
-            let of_output = forward(&size(&case.x), &packed, Some(&bias), false, &geo, false).unwrap();
+            let of_output =
+                forward(&size(&case.x), &packed, Some(&bias), false, &geo, false).unwrap();
             let packed = pack_backward(&weight, &geo, None).unwrap();
             let g = size(&random(got[0].dims(), 3));
-            let of_gradient =
-                pullback(&g, &packed, [case.x.dim(1).unwrap(), case.x.dim(2).unwrap()], &geo, false).unwrap();
+            let of_gradient = pullback(
+                &g,
+                &packed,
+                [case.x.dim(1).unwrap(), case.x.dim(2).unwrap()],
+                &geo,
+                false,
+            )
+            .unwrap();
             let terms = [geo.depth(), geo.depth() / geo.group_inputs() * geo.group_outputs()];
             for (i, size) in [of_output, of_gradient].iter().enumerate() {
                 let bound = 2_f64.powi(-7) + 2_f64.powi(-16) + terms[i] as f64 * 2_f64.powi(-24);
