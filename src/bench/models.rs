@@ -68,7 +68,7 @@ pub(super) fn place(
     let device = wish.resolve()?;
     if (&device, precision) == (&Device::Cpu, Precision::Bf16) && Unit::here() != Unit::Amx {
         let unit = Unit::here();
-        tracing::warn!("this processor has no AMX: bf16 by {unit} is no faster than f32");
+        tracing::warn!("this processor has no AMX: bf16 by {unit} is slower than f32");
     }
     for i in 0..networks.len() {
         if let Err(error) = networks[i].place(&device, precision) {
