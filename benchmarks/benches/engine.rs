@@ -1,4 +1,5 @@
-//! The frozen engine: single layers with their GFLOP/s, and whole networks.
+//! The frozen engine: single layers with their GFLOP/s, and whole networks, in f32 and in bf16 (on the unit of
+//! the machine that the name says).
 //!
 //! ```sh
 //! cargo bench --bench engine
@@ -7,9 +8,11 @@
 
 use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use epsball::device::{self, Precision};
 use epsball::loss::Loss;
 use epsball::model::{Classifier, FrozenNetwork, ModelInfo};
 use epsball::nn::{Conv2d, Layer, Program, Shape, max_pool, relu};
+use epsball::ops::bf16::Unit;
 use epsball::ops::product::{Finish, Rows, Weights, product};
 use epsball::rng::Stream;
 use epsball::{rows, zoo};
@@ -97,15 +100,26 @@ fn layers(c: &mut Criterion) {
         let layer = Program::new(&layer, image).unwrap();
         let operations = 2 * layer.multiply_adds() * shape[0] as u64;
         group.throughput(Throughput::Elements(operations.max(x.elem_count() as u64)));
-        group.bench_function(BenchmarkId::new("forward", name), |bench| {
-            bench.iter(|| layer.forward(&x).unwrap());
-        });
-        let (y, kept) = layer.save(&x).unwrap();
-        group.bench_function(BenchmarkId::new("pullback", name), |bench| {
-            bench.iter(|| layer.pullback(&kept, &y).unwrap());
-        });
+        for (layer, precision) in precisions(&layer) {
+            group.bench_function(BenchmarkId::new(format!("forward {precision}"), name), |bench| {
+                bench.iter(|| layer.forward(&x).unwrap());
+            });
+            let (y, kept) = layer.save(&x).unwrap();
+            group.bench_function(
+                BenchmarkId::new(format!("pullback {precision}"), name),
+                |bench| {
+                    bench.iter(|| layer.pullback(&kept, &y).unwrap());
+                },
+            );
+        }
     }
     group.finish();
+}
+
+/// A program in f32 and in bf16.
+fn precisions(program: &Program) -> [(Program, String); 2] {
+    let unit = Unit::here();
+    [(program.clone(), "f32".into()), (program.rounded(unit), format!("bf16 by {unit}"))]
 }
 
 fn network(architecture: &str) -> FrozenNetwork {
@@ -129,21 +143,30 @@ fn network(architecture: &str) -> FrozenNetwork {
 /// Whole networks on all threads: logits, and logits with the input gradient.
 fn networks(c: &mut Criterion) {
     let mut group = c.benchmark_group("network");
-    for (name, batch) in [("digits-cnn", 100), ("trades-small-cnn", 100), ("cifar-resnet20-a", 32)]
-    {
-        let model = network(name);
+    for (name, batch) in [
+        ("digits-cnn", 100),
+        ("trades-small-cnn", 100),
+        ("cifar-resnet20-a", 32),
+        ("preact-resnet-18", 32),
+    ] {
+        let mut model = network(name);
         let [channels, h, w] = model.info().input_shape;
         let x = rows::Rows::of_tensor(&random(&[batch, channels, h, w])).unwrap();
         let labels = rows::Rows::classes(&x.place(), &vec![0; batch]).unwrap();
         let untargeted = rows::Rows::none(&x.place()).unwrap();
-        group.throughput(Throughput::Elements(2 * model.multiply_adds() * batch as u64));
-        group.bench_function(BenchmarkId::new("logits", name), |bench| {
-            bench.iter(|| model.logits(&x).unwrap());
-        });
-        group.throughput(Throughput::Elements(4 * model.multiply_adds() * batch as u64));
-        group.bench_function(BenchmarkId::new("logits and gradient", name), |bench| {
-            bench.iter(|| model.evaluate(&x, Loss::CrossEntropy, &labels, &untargeted).unwrap());
-        });
+        for precision in [Precision::F32, Precision::Bf16] {
+            model.place(&device::Device::Cpu, precision).unwrap();
+            group.throughput(Throughput::Elements(2 * model.multiply_adds() * batch as u64));
+            group.bench_function(BenchmarkId::new(format!("logits {precision}"), name), |bench| {
+                bench.iter(|| model.logits(&x).unwrap());
+            });
+            group.throughput(Throughput::Elements(4 * model.multiply_adds() * batch as u64));
+            let both = format!("logits and gradient {precision}");
+            group.bench_function(BenchmarkId::new(both, name), |bench| {
+                bench
+                    .iter(|| model.evaluate(&x, Loss::CrossEntropy, &labels, &untargeted).unwrap());
+            });
+        }
     }
     group.finish();
 }

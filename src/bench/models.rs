@@ -10,6 +10,7 @@ use crate::model::file::{self, Declared};
 use crate::model::onnx::is_onnx;
 use crate::model::{Classifier as _, FrozenNetwork, ensemble};
 use crate::onnx::Form;
+use crate::ops::bf16::Unit;
 use crate::published;
 use crate::record::ModelRecord;
 
@@ -65,24 +66,22 @@ pub(super) fn place(
     precision: Precision,
 ) -> Result<Device> {
     let device = wish.resolve()?;
-    if device == Device::Cpu && precision != Precision::F32 {
-        let problem = format!("{precision} is for GPUs, and networks run on the CPU");
-        return Err(Error::setting("precision", problem, "leave --precision out"));
+    if (&device, precision) == (&Device::Cpu, Precision::Bf16) && Unit::here() != Unit::Amx {
+        let unit = Unit::here();
+        tracing::warn!("this processor has no AMX: bf16 by {unit} is slower than f32");
     }
     for i in 0..networks.len() {
         if let Err(error) = networks[i].place(&device, precision) {
-            if *wish != Device::Auto {
+            let on_cpu = device == Device::Cpu || precision == Precision::Tf32;
+            if *wish != Device::Auto || on_cpu {
                 return Err(error);
             }
             let name = &networks[i].info().name;
             tracing::warn!("all networks run on the CPU, because of {name}: {error}");
             for network in networks {
-                network.place(&Device::Cpu, Precision::F32)?;
+                network.place(&Device::Cpu, precision)?;
             }
-            return match precision {
-                Precision::F32 => Ok(Device::Cpu),
-                Precision::Tf32 | Precision::Bf16 => Err(error),
-            };
+            return Ok(Device::Cpu);
         }
     }
     Ok(device)

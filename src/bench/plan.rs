@@ -132,7 +132,7 @@ impl Plan {
         };
         let mut plan = Self {
             record,
-            session: session::begin(&how.device),
+            session: session::begin(&how.device, suite.precision),
             save_adversarial: suite.save_adversarial,
             batch: suite.batch,
             models,

@@ -2,14 +2,21 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::device::Precision;
+use crate::ops::bf16::Unit;
 use crate::record::SessionRecord;
 
-/// The session that begins now, its networks on `device`.
-pub(super) fn begin(device: &str) -> SessionRecord {
+/// The session that begins now, its networks on `device` and searching in `precision`.
+pub(super) fn begin(device: &str, precision: Precision) -> SessionRecord {
+    // Units of processors add in different orders.
+    let unit = match (device, precision) {
+        ("cpu", Precision::Bf16) => format!(", bf16 by {}", Unit::here()),
+        _ => String::new(),
+    };
     SessionRecord {
         command: command(),
         epsball: env!("CARGO_PKG_VERSION").into(),
-        machine: machine(),
+        machine: machine() + &unit,
         device: device.into(),
         started: now(),
         ended: 0,

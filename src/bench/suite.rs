@@ -41,7 +41,7 @@ pub struct Suite {
     /// `cuda`, `cuda:1`, `cuda:0,1`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub device: Device,
-    /// Arithmetic of searches on a GPU: `f32` (the default), `tf32` or `bf16`. What a search finds is
+    /// Arithmetic of searches: `f32` (the default), `bf16`, or on a GPU `tf32`. What a search finds is
     /// judged in f32; a certificate is about the function in this precision.
     #[serde(default, skip_serializing_if = "is_default")]
     pub precision: Precision,

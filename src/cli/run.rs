@@ -38,7 +38,7 @@ pub(super) struct Common {
     /// Where networks run: auto (the first GPU, or the CPU), cpu, cuda, cuda:1, cuda:0,1 [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub(super) device: Option<Device>,
-    /// Arithmetic of searches on a GPU; what they find is judged in f32 [default: f32]
+    /// Arithmetic of searches, tf32 on GPUs only; what they find is judged in f32 [default: f32]
     #[arg(long, value_name = "f32|tf32|bf16")]
     pub(super) precision: Option<Precision>,
     /// Seed of all randomness

@@ -67,8 +67,8 @@ impl From<Device> for String {
     }
 }
 
-/// The arithmetic of a network on a GPU; sums are in f32 in all. There is no f16: small gradients would
-/// vanish in it, unless every loss were scaled.
+/// The arithmetic of a network; sums are in f32 in all. There is no f16: small gradients would vanish in it,
+/// unless every loss were scaled.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -78,10 +78,11 @@ pub enum Precision {
     #[default]
     F32,
     /// Factors of convolutions and matrix products rounded to 10 bits behind the point, on tensor
-    /// cores.
+    /// cores. Not on the CPU.
     Tf32,
     /// Images and the weights of their convolutions kept in 16 bits, 7 of them behind the point: half
-    /// the memory to move. Vectors stay in f32, so the last layers, the logits and the loss do.
+    /// the memory to move. Vectors stay in f32, so the last layers, the logits and the loss do. On the CPU
+    /// factors of convolutions are, and images that nothing else reads.
     Bf16,
 }
 

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{Classifier, Evaluation, ModelInfo, Noisy, Pull, Usage};
 use crate::cuda;
-use crate::device::{self, Precision};
+use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::nn::{Kept, Layer, Program, Shape};
@@ -30,15 +30,17 @@ const MEMORY: usize = 2 << 30;
 /// A classifier made of a program with fixed weights.
 #[derive(Debug)]
 pub struct FrozenNetwork {
-    info: ModelInfo,
+    pub(super) info: ModelInfo,
     program: Program,
     /// The program that runs.
-    fused: Program,
+    pub(super) fused: Program,
     images_per_chunk: usize,
     memory: usize,
     kept_per_image: OnceLock<usize>,
+    /// What searches run on the CPU, if not the fused program.
+    pub(super) searched: Option<Program>,
     /// The network on GPUs, and the precision of searches there.
-    gpu: Option<(Arc<cuda::Network>, Precision)>,
+    pub(super) gpu: Option<(Arc<cuda::Network>, Precision)>,
 }
 
 impl FrozenNetwork {
@@ -50,8 +52,16 @@ impl FrozenNetwork {
         let bytes = (weights / WEIGHTS_PER_CHUNK).clamp(least, most);
         let images_per_chunk = (bytes / (largest * size_of::<f32>()).max(1)).clamp(1, 256);
         let fused = program.fused();
-        let (memory, kept_per_image) = (MEMORY, OnceLock::new());
-        Self { info, program, fused, images_per_chunk, memory, kept_per_image, gpu: None }
+        Self {
+            info,
+            program,
+            fused,
+            images_per_chunk,
+            memory: MEMORY,
+            kept_per_image: OnceLock::new(),
+            searched: None,
+            gpu: None,
+        }
     }
 
     /// The program of `layers`, as [`FrozenNetwork::new`] wraps it.
@@ -73,35 +83,6 @@ impl FrozenNetwork {
         self
     }
 
-    /// Runs on `device`, which is resolved; on GPUs searches compute in `precision`. Results are judged
-    /// in f32.
-    ///
-    /// # Errors
-    /// If an operation has no form for GPUs yet, or a GPU fails.
-    pub fn place(&mut self, device: &device::Device, precision: Precision) -> Result<()> {
-        self.gpu = match device {
-            device::Device::Auto | device::Device::Cpu => None,
-            device::Device::Cuda(gpus) => {
-                let network = cuda::Network::open(&self.fused, self.info.classes, gpus, precision)?;
-                Some((Arc::new(network), precision))
-            }
-        };
-        Ok(())
-    }
-
-    /// Runs where `other` does, on its GPUs, which are open already.
-    ///
-    /// # Errors
-    /// As [`FrozenNetwork::place`].
-    pub fn place_beside(&mut self, other: &Self) -> Result<()> {
-        let beside = |(network, precision): &(Arc<cuda::Network>, Precision)| -> Result<_> {
-            let network = network.open_beside(&self.fused, self.info.classes, *precision)?;
-            Ok((Arc::new(network), *precision))
-        };
-        self.gpu = other.gpu.as_ref().map(beside).transpose()?;
-        Ok(())
-    }
-
     /// Under another name.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
@@ -119,7 +100,8 @@ impl FrozenNetwork {
             return Ok(*bytes);
         }
         let [c, h, w] = self.info.input_shape;
-        let (_, kept) = self.fused.save(&Tensor::zeros((1, h, w, c), DType::F32, &Device::Cpu)?)?;
+        let (_, kept) =
+            self.searched().save(&Tensor::zeros((1, h, w, c), DType::F32, &Device::Cpu)?)?;
         Ok(*self.kept_per_image.get_or_init(|| kept.bytes()))
     }
 
@@ -155,10 +137,19 @@ impl FrozenNetwork {
     /// # Errors
     /// As there.
     pub fn logits_on_cpu(&self, images: &Rows) -> Result<Rows> {
+        self.logits_of(&self.fused, images)
+    }
+
+    /// What logits and gradients on the CPU are computed with.
+    fn searched(&self) -> &Program {
+        self.searched.as_ref().unwrap_or(&self.fused)
+    }
+
+    fn logits_of(&self, program: &Program, images: &Rows) -> Result<Rows> {
         let (chunks, pixels) = (self.chunks(images)?, images.values()?);
         let logits = chunks
             .into_par_iter()
-            .map(|chunk| numbers(&self.fused.forward(&self.read(&pixels, chunk)?)?))
+            .map(|chunk| numbers(&program.forward(&self.read(&pixels, chunk)?)?))
             .collect::<Result<Vec<_>>>()?;
         self.joined(images, [self.info.classes], logits)
     }
@@ -249,7 +240,7 @@ impl Classifier for FrozenNetwork {
     fn logits(&self, images: &Rows) -> Result<Rows> {
         match &self.gpu {
             Some((network, precision)) => self.logits_on_gpu(network, images, *precision),
-            None => self.logits_on_cpu(images),
+            None => self.logits_of(self.searched(), images),
         }
     }
 
@@ -269,16 +260,16 @@ impl Classifier for FrozenNetwork {
             };
             return Ok((logits.at(&place)?, Box::new(pull)));
         }
-        let (chunks, pixels) = (self.chunks(images)?, images.values()?);
+        let (chunks, pixels, program) = (self.chunks(images)?, images.values()?, self.searched());
         let room = self.memory / rayon::current_num_threads() / self.kept_per_image()?.max(1);
         let (logits, kept): (Vec<Vec<f32>>, Vec<Option<Kept>>) = chunks
             .par_iter()
             .map(|chunk| {
                 let x = self.read(&pixels, *chunk)?;
                 if chunk.0 + chunk.1 > room {
-                    return Ok((numbers(&self.fused.forward(&x)?)?, None));
+                    return Ok((numbers(&program.forward(&x)?)?, None));
                 }
-                let (logits, kept) = self.fused.save(&x)?;
+                let (logits, kept) = program.save(&x)?;
                 Ok((numbers(&logits)?, Some(kept)))
             })
             .collect::<Result<Vec<_>>>()?
@@ -293,10 +284,10 @@ impl Classifier for FrozenNetwork {
                 .map(|(chunk, kept)| {
                     let g = g.narrow(0, chunk.0, chunk.1)?;
                     let x = match kept {
-                        Some(kept) => self.fused.pullback(kept, &g)?,
+                        Some(kept) => program.pullback(kept, &g)?,
                         None => {
-                            let (_, kept) = self.fused.save(&self.read(&pixels, *chunk)?)?;
-                            self.fused.pullback_once(kept, &g)?
+                            let (_, kept) = program.save(&self.read(&pixels, *chunk)?)?;
+                            program.pullback_once(kept, &g)?
                         }
                     };
                     numbers(&nhwc_to_nchw(&x)?)
@@ -329,17 +320,17 @@ impl Classifier for FrozenNetwork {
                 gradient: Rows::of_array(images.shape(), gradient).at(&place)?,
             });
         }
-        let (chunks, pixels) = (self.chunks(images)?, images.values()?);
+        let (chunks, pixels, program) = (self.chunks(images)?, images.values()?, self.searched());
         let labels = labels.to_classes()?;
         let targets = targets.given().map(Rows::to_classes).transpose()?;
         let parts = chunks
             .into_par_iter()
             .map(|chunk| {
-                let (logits, kept) = self.fused.save(&self.read(&pixels, chunk)?)?;
+                let (logits, kept) = program.save(&self.read(&pixels, chunk)?)?;
                 let rows = chunk.0..chunk.0 + chunk.1;
                 let targets = targets.as_ref().map(|targets| &targets[rows.clone()]);
                 let at = loss.evaluate(&logits, &labels[rows], targets)?;
-                let gradient = nhwc_to_nchw(&self.fused.pullback_once(kept, &at.cotangent)?)?;
+                let gradient = nhwc_to_nchw(&program.pullback_once(kept, &at.cotangent)?)?;
                 Ok((numbers(&logits)?, at.values, numbers(&gradient)?))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -374,7 +365,7 @@ impl Classifier for FrozenNetwork {
                 batch: Some(network.batch(*precision)),
                 approximates: *precision != Precision::F32,
             },
-            None => Usage::default(),
+            None => Usage { approximates: self.searched.is_some(), ..Usage::default() },
         }
     }
 

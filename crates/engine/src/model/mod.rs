@@ -9,6 +9,7 @@ mod ensemble;
 pub mod file;
 mod frozen;
 pub mod onnx;
+mod placement;
 mod prediction;
 pub mod timm;
 

@@ -1,6 +1,7 @@
 //! Elementwise activations and their pullbacks. ReLU keeps one bit per element.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor, WithDType};
+use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
@@ -33,19 +34,25 @@ pub fn relu_saving(x: &Tensor) -> Result<(Tensor, Bits)> {
     for_real!(x, relu_saving_cpu(x))
 }
 
-/// Where x > 0.
+/// Where x > 0, f32, f64 or bf16.
 ///
 /// # Errors
 /// If the tensor is not on the CPU.
 pub fn positive(x: &Tensor) -> Result<Bits> {
+    if x.dtype() == DType::BF16 {
+        return positive_bf16(x);
+    }
     for_real!(x, positive_cpu(x))
 }
 
-/// The cotangent where the bit is set, 0 elsewhere.
+/// The cotangent, f32, f64 or bf16, where the bit is set, 0 elsewhere.
 ///
 /// # Errors
 /// If the tensor is not on the CPU.
 pub fn relu_pullback(g: &Tensor, positive: &Bits) -> Result<Tensor> {
+    if g.dtype() == DType::BF16 {
+        return relu_pullback_cpu::<bf16>(g, positive);
+    }
     for_real!(g, relu_pullback_cpu(g, positive))
 }
 
@@ -91,30 +98,38 @@ fn relu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Bits)> {
 }
 
 fn positive_cpu<T: Real>(x: &Tensor) -> Result<Bits> {
-    with_slice::<T, _>(x, |x| Ok(Bits(Arch::new().dispatch(Positive(x)))))
+    with_slice::<T, _>(x, |x| Ok(Bits(Arch::new().dispatch(Positive(x, |x| x > T::zero())))))
+}
+
+fn positive_bf16(x: &Tensor) -> Result<Bits> {
+    const INFINITY: u16 = bf16::INFINITY.to_bits();
+    // Neither 0 nor NaN nor with the sign bit.
+    let positive = |x: bf16| x.to_bits().wrapping_sub(1) < INFINITY;
+    with_slice::<bf16, _>(x, |x| Ok(Bits(Arch::new().dispatch(Positive(x, positive)))))
 }
 
 /// The loops below are written for whole vectors; dispatching lets them use this machine's.
-struct Positive<'a, T>(&'a [T]);
+struct Positive<'a, T, F>(&'a [T], F);
 
-impl<T: Real> WithSimd for Positive<'_, T> {
+impl<T: Copy, F: Fn(T) -> bool> WithSimd for Positive<'_, T, F> {
     type Output = Vec<u64>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Vec<u64> {
-        let mut bits = Vec::with_capacity(self.0.len().div_ceil(64));
-        let (words, rest) = self.0.as_chunks::<64>();
+        let Self(values, is_positive) = self;
+        let mut bits = Vec::with_capacity(values.len().div_ceil(64));
+        let (words, rest) = values.as_chunks::<64>();
         for word in words {
             let mut positive = [0_u8; 64];
             for i in 0..64 {
-                positive[i] = u8::from(word[i] > T::zero());
+                positive[i] = u8::from(is_positive(word[i]));
             }
             bits.push(pack(&positive));
         }
         if !rest.is_empty() {
             let mut positive = [0_u8; 64];
             for (byte, v) in positive.iter_mut().zip(rest) {
-                *byte = u8::from(*v > T::zero());
+                *byte = u8::from(is_positive(*v));
             }
             bits.push(pack(&positive));
         }
@@ -133,7 +148,7 @@ fn pack(bytes: &[u8; 64]) -> u64 {
     word
 }
 
-fn relu_pullback_cpu<T: Real>(g: &Tensor, positive: &Bits) -> Result<Tensor> {
+fn relu_pullback_cpu<T: WithDType + Default>(g: &Tensor, positive: &Bits) -> Result<Tensor> {
     let out = with_slice::<T, _>(g, |g| Ok(Arch::new().dispatch(Masked(g, &positive.0))))?;
     Ok(Tensor::from_vec(out, g.dims(), &Device::Cpu)?)
 }
@@ -141,7 +156,7 @@ fn relu_pullback_cpu<T: Real>(g: &Tensor, positive: &Bits) -> Result<Tensor> {
 /// Numbers where their bit is set.
 struct Masked<'a, T>(&'a [T], &'a [u64]);
 
-impl<T: Real> WithSimd for Masked<'_, T> {
+impl<T: Copy + Default> WithSimd for Masked<'_, T> {
     type Output = Vec<T>;
 
     #[inline(always)]
@@ -149,9 +164,9 @@ impl<T: Real> WithSimd for Masked<'_, T> {
         let Self(g, bits) = self;
         let mut out = Vec::with_capacity(g.len());
         for (chunk, word) in g.chunks(64).zip(bits) {
-            let mut kept = [T::zero(); 64];
+            let mut kept = [T::default(); 64];
             for (i, (kept, g)) in kept.iter_mut().zip(chunk).enumerate() {
-                *kept = if (word >> i) & 1 == 1 { *g } else { T::zero() };
+                *kept = if (word >> i) & 1 == 1 { *g } else { T::default() };
             }
             out.extend_from_slice(&kept[..chunk.len()]);
         }

@@ -1,12 +1,15 @@
 //! Scale and shift per channel: an evaluation-mode batch norm, and the input normalisation.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor, WithDType};
+use half::bf16;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
+use crate::ops::bf16::Stored;
 use crate::ops::{Real, for_real, with_slice};
 
 /// `x * scale + shift` along the last axis, cut at 0 with `relu`; `scale` and `shift` are `[C]`,
-/// `shift` may be absent.
+/// `shift` may be absent. The result of an f32 tensor is stored in bf16 if it is to be `narrow`.
 ///
 /// # Errors
 /// If a tensor is not on the CPU.
@@ -15,8 +18,12 @@ pub fn scale_shift(
     scale: &Tensor,
     shift: Option<&Tensor>,
     relu: bool,
+    narrow: bool,
 ) -> Result<Tensor> {
-    for_real!(x, scale_shift_cpu(x, scale, shift, relu))
+    if narrow && x.dtype() == DType::F32 {
+        return scale_shift_cpu::<f32, bf16>(x, scale, shift, relu, bf16::store);
+    }
+    for_real!(x, scale_shift_same(x, scale, shift, relu))
 }
 
 /// `(x - mean) / std` along the last axis, with the division that published networks do.
@@ -27,11 +34,21 @@ pub fn standardise(x: &Tensor, mean: &Tensor, std: &Tensor) -> Result<Tensor> {
     for_real!(x, standardise_cpu(x, mean, std))
 }
 
-fn scale_shift_cpu<T: Real>(
+fn scale_shift_same<T: Real>(
     x: &Tensor,
     scale: &Tensor,
     shift: Option<&Tensor>,
     relu: bool,
+) -> Result<Tensor> {
+    scale_shift_cpu::<T, T>(x, scale, shift, relu, |y| y)
+}
+
+fn scale_shift_cpu<T: Real, Y: WithDType + Default>(
+    x: &Tensor,
+    scale: &Tensor,
+    shift: Option<&Tensor>,
+    relu: bool,
+    store: impl Fn(T) -> Y,
 ) -> Result<Tensor> {
     let scale = scale.to_vec1::<T>()?;
     let shift = match shift {
@@ -40,16 +57,35 @@ fn scale_shift_cpu<T: Real>(
     };
     let floor = if relu { T::zero() } else { T::neg_infinity() };
     with_slice::<T, _>(x, |x| {
-        let mut out = Vec::with_capacity(x.len());
-        for pixel in x.chunks_exact(scale.len()) {
-            out.extend(pixel.iter().zip(&scale).zip(&shift).map(|((x, scale), shift)| {
-                let y = *x * *scale + *shift;
-                if y < floor { floor } else { y }
-            }));
-        }
-        Ok(out)
+        Ok(Arch::new().dispatch(ScaleShift { x, scale: &scale, shift: &shift, floor, store }))
     })
     .and_then(|out| Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?))
+}
+
+struct ScaleShift<'a, T, F> {
+    x: &'a [T],
+    scale: &'a [T],
+    shift: &'a [T],
+    floor: T,
+    store: F,
+}
+
+impl<T: Real, Y: Copy + Default, F: Fn(T) -> Y> WithSimd for ScaleShift<'_, T, F> {
+    type Output = Vec<Y>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<Y> {
+        let Self { x, scale, shift, floor, store } = self;
+        let mut out = vec![Y::default(); x.len()];
+        let pixels = x.chunks_exact(scale.len()).zip(out.chunks_exact_mut(scale.len()));
+        for (x, out) in pixels {
+            for (((out, x), scale), shift) in out.iter_mut().zip(x).zip(scale).zip(shift) {
+                let y = *x * *scale + *shift;
+                *out = store(if y < floor { floor } else { y });
+            }
+        }
+        out
+    }
 }
 
 fn standardise_cpu<T: Real>(x: &Tensor, mean: &Tensor, std: &Tensor) -> Result<Tensor> {

@@ -2,6 +2,7 @@
 //! f32 loses nothing to the way a function is computed.
 
 use candle_core::{Device, Tensor};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
 use crate::ops::{Real, for_real, with_slice};
@@ -38,6 +39,15 @@ pub fn zip3(
     for_real!(a, zip3_cpu(a, b, c, f))
 }
 
+/// The sum of two tensors of the same shape and type, on the calling thread.
+///
+/// # Errors
+/// As [`zip()`].
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    same(a, b)?;
+    for_real!(a, add_cpu(a, b))
+}
+
 fn same(a: &Tensor, b: &Tensor) -> Result<()> {
     if a.dims() == b.dims() {
         return Ok(());
@@ -51,6 +61,23 @@ fn map_cpu<T: Real>(x: &Tensor, f: impl Fn(f64) -> f64) -> Result<Tensor> {
         Ok(x.iter().map(|x| T::from_f64(f((*x).to_f64()))).collect::<Vec<T>>())
     })?;
     Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
+}
+
+fn add_cpu<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let sums: Vec<T> =
+        with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| Ok(Arch::new().dispatch(Add(a, b)))))?;
+    Ok(Tensor::from_vec(sums, a.dims(), &Device::Cpu)?)
+}
+
+struct Add<'a, T>(&'a [T], &'a [T]);
+
+impl<T: Real> WithSimd for Add<'_, T> {
+    type Output = Vec<T>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
+        self.0.iter().zip(self.1).map(|(a, b)| *a + *b).collect()
+    }
 }
 
 fn zip_cpu<T: Real>(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64) -> Result<Tensor> {

@@ -6,6 +6,7 @@
 pub mod activation;
 pub mod affine;
 pub mod attention;
+pub mod bf16;
 pub mod conv2d;
 pub mod covariance_attention;
 pub mod elementwise;
@@ -61,7 +62,10 @@ pub(crate) use for_real;
 ///
 /// # Errors
 /// If the tensor is on another device or of another type.
-pub fn with_slice<T: Real, R>(tensor: &Tensor, read: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+pub fn with_slice<T: WithDType, R>(
+    tensor: &Tensor,
+    read: impl FnOnce(&[T]) -> Result<R>,
+) -> Result<R> {
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else {

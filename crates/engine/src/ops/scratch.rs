@@ -3,11 +3,14 @@
 
 use std::cell::RefCell;
 
+use super::bf16::Line;
+
 /// Numbers and indices without a meaning between two loans.
 #[derive(Debug, Default)]
 pub struct Scratch {
     numbers: Vec<f32>,
     indices: Vec<usize>,
+    lines: Vec<Line>,
 }
 
 impl Scratch {
@@ -20,6 +23,14 @@ impl Scratch {
             self.indices.resize(indices, 0);
         }
         (&mut self.numbers[..numbers], &mut self.indices[..indices])
+    }
+
+    /// Lends `lines` lines of numbers in bf16, of any value.
+    pub fn lend_lines(&mut self, lines: usize) -> &mut [Line] {
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line::default());
+        }
+        &mut self.lines[..lines]
     }
 }
 

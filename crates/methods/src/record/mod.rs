@@ -66,7 +66,7 @@ pub struct SessionRecord {
     pub command: String,
     /// Version of epsball.
     pub epsball: String,
-    /// Processor, threads and operating system.
+    /// Processor, threads and operating system; for searches in bf16 what multiplies.
     pub machine: String,
     /// Device of the networks: `cpu`, `cuda:0`.
     pub device: String,

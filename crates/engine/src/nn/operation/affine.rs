@@ -16,12 +16,14 @@ pub struct Affine {
     shift: Tensor,
     /// A ReLU is part of it.
     relu: bool,
+    /// What it makes is stored in bf16.
+    narrow: bool,
 }
 
 impl Affine {
     /// `x * scale + shift`, both `[C]`.
     pub fn new(scale: Tensor, shift: Tensor) -> Self {
-        Self { scale, shift, relu: false }
+        Self { scale, shift, relu: false, narrow: false }
     }
 
     /// An evaluation-mode batch norm: `(x - mean) / sqrt(var + eps) * weight + bias`, all `[C]`;
@@ -79,6 +81,11 @@ impl Affine {
         self.relu.then(|| Self { relu: false, ..self.clone() })
     }
 
+    /// The same, stored in bf16.
+    pub(in crate::nn) fn narrow(&self) -> Self {
+        Self { narrow: true, ..self.clone() }
+    }
+
     /// Whether a ReLU is part of it.
     pub(in crate::nn) fn cuts(&self) -> bool {
         self.relu
@@ -87,7 +94,7 @@ impl Affine {
 
 impl Unary for Affine {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        affine::scale_shift(x, &self.scale, Some(&self.shift), self.relu)
+        affine::scale_shift(x, &self.scale, Some(&self.shift), self.relu, self.narrow)
     }
 
     fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
@@ -101,7 +108,7 @@ impl Unary for Affine {
             Saved::Bits(positive) if self.relu => &activation::relu_pullback(g, positive)?,
             _ => g,
         };
-        affine::scale_shift(g, &self.scale, None, false)
+        affine::scale_shift(g, &self.scale, None, false, false)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {

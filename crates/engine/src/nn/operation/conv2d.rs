@@ -12,6 +12,7 @@ use super::{Affine, AffineForm, Convolution, OnGpu, PadPixels, Saved, Unary, for
 use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
 use crate::ops::activation;
+use crate::ops::bf16::Unit;
 use crate::ops::conv2d::{self, Geometry, Packed, Padding};
 
 /// See [`super::Op::Conv2d`].
@@ -21,6 +22,10 @@ pub struct Conv2d {
     bias: Option<Tensor>,
     geometry: Geometry,
     relu: bool,
+    /// What multiplies in bf16; `None` in f32.
+    unit: Option<Unit>,
+    /// Whether what it makes, and the gradient that it pulls back, are stored in bf16.
+    narrow: [bool; 2],
     forward: OnceLock<Packed>,
     backward: OnceLock<Packed>,
 }
@@ -42,7 +47,16 @@ impl Conv2d {
             outputs,
         };
         let (forward, backward) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { weight, bias, geometry, relu: false, forward, backward })
+        Ok(Self {
+            weight,
+            bias,
+            geometry,
+            relu: false,
+            unit: None,
+            narrow: [false; 2],
+            forward,
+            backward,
+        })
     }
 
     /// Steps of `stride` pixels.
@@ -115,6 +129,18 @@ impl Conv2d {
         Ok(folded)
     }
 
+    /// This convolution with images and weights rounded to bf16 where they are multiplied, by `unit`. `narrow`
+    /// says whether what it makes, and the gradient that it pulls back, are stored in bf16.
+    pub(in crate::nn) fn rounded(&self, unit: Unit, narrow: [bool; 2]) -> Self {
+        let (forward, backward) = (OnceLock::new(), OnceLock::new());
+        Self { unit: Some(unit), narrow, forward, backward, ..self.clone() }
+    }
+
+    /// Whether factors are rounded if the network's are to be: it may not pay.
+    pub(in crate::nn) fn rounds(&self) -> bool {
+        self.weight.dtype() == DType::F32 && self.geometry.rounds()
+    }
+
     /// This convolution and a ReLU after it as one.
     pub(in crate::nn) fn cut(&self) -> Self {
         Self { relu: true, ..self.clone() }
@@ -138,11 +164,11 @@ impl Conv2d {
     }
 
     fn packed_forward(&self) -> Result<&Packed> {
-        fill(&self.forward, || conv2d::pack_forward(&self.weight, &self.geometry))
+        fill(&self.forward, || conv2d::pack_forward(&self.weight, &self.geometry, self.unit))
     }
 
     fn packed_backward(&self) -> Result<&Packed> {
-        fill(&self.backward, || conv2d::pack_backward(&self.weight, &self.geometry))
+        fill(&self.backward, || conv2d::pack_backward(&self.weight, &self.geometry, self.unit))
     }
 }
 
@@ -160,7 +186,8 @@ pub(super) fn fill<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> R
 impl Unary for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let packed = self.packed_forward()?;
-        conv2d::forward(x, packed, self.bias.as_ref(), self.relu, &self.geometry)
+        let [narrow, _] = self.narrow;
+        conv2d::forward(x, packed, self.bias.as_ref(), self.relu, &self.geometry, narrow)
     }
 
     fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
@@ -176,7 +203,8 @@ impl Unary for Conv2d {
             Saved::Nothing if !self.relu => g,
             _ => return Err(foreign("conv")),
         };
-        conv2d::pullback(g, self.packed_backward()?, [height, width], &self.geometry)
+        let [_, narrow] = self.narrow;
+        conv2d::pullback(g, self.packed_backward()?, [height, width], &self.geometry, narrow)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {
@@ -212,7 +240,16 @@ impl Unary for Conv2d {
         let with = |weight: Tensor, bias| {
             let (forward, backward) = (OnceLock::new(), OnceLock::new());
             let geometry = self.geometry;
-            Self { weight, bias, geometry, relu: false, forward, backward }
+            Self {
+                weight,
+                bias,
+                geometry,
+                relu: false,
+                unit: None,
+                narrow: [false; 2],
+                forward,
+                backward,
+            }
         };
         let minimal = match self.geometry.filters_minimally() {
             true => Some(weight.abs()?.flatten_from(1)?.sum(1)?.to_vec1()?),

@@ -38,7 +38,7 @@ impl Unary for Normalise {
     }
 
     fn pullback(&self, _: &Saved, g: &Tensor, _: Shape) -> Result<Tensor> {
-        affine::scale_shift(g, &self.std.recip()?, None, false)
+        affine::scale_shift(g, &self.std.recip()?, None, false, false)
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {

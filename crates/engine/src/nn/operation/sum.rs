@@ -4,8 +4,9 @@ use candle_core::Tensor;
 
 use super::on_gpu::slots;
 use super::{Keeps, Kernels, Launch, OnGpu, Operation, Saved, Slot};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::shape::{Shape, misfit};
+use crate::ops::elementwise;
 
 /// See [`super::Op::Sum`].
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,8 @@ impl Operation for Sum {
     }
 
     fn reference(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        self.forward(inputs)
+        let (first, rest) = inputs.split_first().ok_or_else(nothing)?;
+        rest.iter().try_fold((*first).clone(), |total, term| Ok((total + *term)?))
     }
 
     fn on_gpu(&self, inputs: &[Shape], output: Shape) -> Result<OnGpu> {
@@ -61,7 +63,11 @@ impl Operation for Sum {
 /// # Errors
 /// If there is nothing to add, or shapes differ.
 pub(in crate::nn) fn total<'a>(mut terms: impl Iterator<Item = &'a Tensor>) -> Result<Tensor> {
-    let first = terms.next().ok_or_else(|| misfit("sum", "there is nothing to add".into()))?;
+    let first = terms.next().ok_or_else(nothing)?;
     let Some(second) = terms.next() else { return Ok(first.clone()) };
-    terms.try_fold((first + second)?, |total, term| Ok((total + term)?))
+    terms.try_fold(elementwise::add(first, second)?, |total, term| elementwise::add(&total, term))
+}
+
+fn nothing() -> Error {
+    misfit("sum", "there is nothing to add".into())
 }

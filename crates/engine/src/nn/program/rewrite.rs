@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Builder, IMAGE, Program, Step};
 use crate::error::Result;
 use crate::nn::operation::{Op, Relu};
+use crate::ops::bf16::Unit;
 
 impl Program {
     /// The same in fewer passes over memory: an affine step is folded into the convolution before it, and a
@@ -34,6 +35,47 @@ impl Program {
             }
         }
         Self::of(steps, shapes, names[self.output])
+    }
+
+    /// The same with convolutions whose factors are rounded to bf16 and multiplied by `unit`; sums are in f32, and
+    /// so are vectors and with them the logits. A value that only such convolutions read is stored in bf16, and
+    /// likewise the cotangent between two of them: they would round it anyway, so no bit of a result depends on
+    /// it.
+    #[must_use]
+    pub fn rounded(&self, unit: Unit) -> Self {
+        self.in_bf16(unit, true)
+    }
+
+    /// [`Program::rounded`] with every value stored in f32.
+    #[cfg(test)]
+    pub(in crate::nn) fn rounded_only(&self, unit: Unit) -> Self {
+        self.in_bf16(unit, false)
+    }
+
+    fn in_bf16(&self, unit: Unit, store: bool) -> Self {
+        let rounds = |step: &Step| matches!(&*step.op, Op::Conv2d(conv) if conv.rounds());
+        let mut only_rounded = vec![store; self.shapes.len()];
+        only_rounded[self.output] = false;
+        for step in self.steps.iter().filter(|step| !rounds(step)) {
+            step.inputs.iter().for_each(|input| only_rounded[*input] = false);
+        }
+        let readers = self.readers();
+        let mut rounded = self.clone();
+        for (i, step) in rounded.steps.iter_mut().enumerate() {
+            let narrow = only_rounded[i + 1];
+            let op = match &*step.op {
+                Op::Conv2d(conv) if conv.rounds() => {
+                    let from = step.inputs[0];
+                    let alone = store && readers[from] == 1;
+                    let between = alone && from != IMAGE && rounds(&self.steps[from - 1]);
+                    conv.rounded(unit, [narrow, between]).into()
+                }
+                Op::Affine(affine) if narrow => affine.narrow().into(),
+                _ => continue,
+            };
+            step.op = Arc::new(op);
+        }
+        rounded
     }
 
     /// The same with every ReLU that is part of another step as a step of its own: bounds need what comes

@@ -4,6 +4,7 @@
 mod general;
 mod graph;
 mod recognise;
+mod rounded;
 
 use candle_core::{DType, Device, Tensor, Var};
 

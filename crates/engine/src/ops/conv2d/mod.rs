@@ -5,6 +5,7 @@
 mod depthwise;
 mod direct;
 mod plain;
+mod rounded;
 mod winograd;
 
 use std::mem::MaybeUninit;
@@ -12,6 +13,7 @@ use std::mem::MaybeUninit;
 use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::ops::bf16::Unit;
 use crate::ops::product::{Finish, Weights};
 use crate::ops::{Real, fresh, scratch, with_slice};
 
@@ -85,6 +87,11 @@ impl Geometry {
         !depthwise::is(self) && winograd::pays(self)
     }
 
+    /// Whether factors are rounded to bf16 if the network's are to be.
+    pub(crate) fn rounds(&self) -> bool {
+        !depthwise::is(self) && rounded::pays(self)
+    }
+
     /// Whether the pullback is computed as a convolution of the cotangent with the turned kernel. It
     /// needs stride 1; with very few input channels the other form has the better-shaped product.
     fn pullback_is_convolution(&self) -> bool {
@@ -125,6 +132,8 @@ enum Form {
     Depthwise(Vec<f32>),
     /// The pullback of a convolution with stride, a factor per group.
     Scatter(Vec<Weights>),
+    /// One of the directions with factors in bf16.
+    Rounded(rounded::Correlations),
     /// One of the directions in f64.
     Plain(Vec<f64>),
 }
@@ -146,30 +155,42 @@ fn reader<T: Real>(w: &[T], geo: &Geometry) -> impl Fn(usize, usize, usize, usiz
     move |group, tap, i, o| w[(group * outputs + o) * depth + i * taps + tap]
 }
 
-/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`forward`].
+/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`forward`]. With a `unit`, f32 factors are rounded
+/// to bf16 and multiplied by it, where that is not slower than in f32.
 ///
 /// # Errors
 /// If the tensor is not on the CPU or of another type.
-pub fn pack_forward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
+pub fn pack_forward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Result<Packed> {
     Ok(Packed(match weight.dtype() {
         DType::F64 => {
             with_slice::<f64, _>(weight, |w| Ok(Form::Plain(plain::pack(geo, reader(w, geo)))))?
         }
-        _ => with_slice::<f32, _>(weight, |w| Ok(pack(geo, reader(w, geo))))?,
+        _ => with_slice::<f32, _>(weight, |w| {
+            let at = reader(w, geo);
+            Ok(match unit {
+                Some(unit) if geo.rounds() => Form::Rounded(rounded::pack(geo, unit, at)),
+                _ => pack(geo, at),
+            })
+        })?,
     }))
 }
 
-/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`pullback`].
+/// Packs weights `[O, I / groups, kh, kw]`, f32 or f64, for [`pullback`]; `unit` as for [`pack_forward`].
 ///
 /// # Errors
 /// If the tensor is not on the CPU or of another type.
-pub fn pack_backward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
+pub fn pack_backward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Result<Packed> {
     if weight.dtype() == DType::F64 {
         let pack = |w: &[f64]| Ok(Form::Plain(plain::pack_pullback(geo, reader(w, geo))));
         return Ok(Packed(with_slice::<f64, _>(weight, pack)?));
     }
     Ok(Packed(with_slice::<f32, _>(weight, |w| {
         let at = reader(w, geo);
+        if let Some(unit) = unit
+            && geo.rounds()
+        {
+            return Ok(Form::Rounded(rounded::pack_pullback(geo, unit, at)));
+        }
         Ok(match geo.turned() {
             Some(turned) if geo.pullback_is_convolution() => {
                 let last = geo.kernel[0] * geo.kernel[1] - 1;
@@ -182,7 +203,8 @@ pub fn pack_backward(weight: &Tensor, geo: &Geometry) -> Result<Packed> {
 }
 
 /// Convolves `x` `[N, H, W, I]` with packed weights, adds `bias` `[O]` and, with `relu`, cuts at 0;
-/// gives `[N, H', W', O]`.
+/// gives `[N, H', W', O]`. With factors in bf16, `x` may be stored in it, and the result is if it is to be
+/// `narrow`.
 ///
 /// # Errors
 /// If the kernel does not fit into the padded image, or a tensor is not on the CPU, of another type
@@ -194,6 +216,7 @@ pub fn forward(
     bias: Option<&Tensor>,
     relu: bool,
     geo: &Geometry,
+    narrow: bool,
 ) -> Result<Tensor> {
     let (n, height, width, channels) = x.dims4()?;
     check_channels(geo, channels, geo.inputs)?;
@@ -214,6 +237,9 @@ pub fn forward(
     }
     let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
     let finish = Finish { bias: bias.as_deref(), relu };
+    if let Form::Rounded(correlations) = &packed.0 {
+        return rounded::apply(x, correlations, finish, view, narrow);
+    }
     let out = with_slice::<f32, _>(x, |x| {
         // SAFETY: `convolve` writes every element.
         unsafe { fresh::vector(len, |out| convolve(x, packed, finish, geo, view, out)) }
@@ -222,7 +248,7 @@ pub fn forward(
 }
 
 /// Gradient `[N, height, width, I]` for a cotangent `g` `[N, H', W', O]`; `size` is the input's
-/// height and width, `packed` comes from [`pack_backward`].
+/// height and width, `packed` comes from [`pack_backward`]; `narrow` as for [`forward`].
 ///
 /// # Errors
 /// If a tensor is not on the CPU, of another type than the weights or of another number of channels.
@@ -232,6 +258,7 @@ pub fn pullback(
     packed: &Packed,
     [height, width]: [usize; 2],
     geo: &Geometry,
+    narrow: bool,
 ) -> Result<Tensor> {
     let (n, out_height, out_width, channels) = g.dims4()?;
     check_channels(geo, channels, geo.outputs)?;
@@ -245,6 +272,9 @@ pub fn pullback(
             Ok(())
         })?;
         return Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?);
+    }
+    if let Form::Rounded(correlations) = &packed.0 {
+        return rounded::apply(g, correlations, Finish::default(), view.turned(), narrow);
     }
     let grad = with_slice::<f32, _>(g, |g| match (&packed.0, geo.turned()) {
         (_, Some(turned)) if geo.pullback_is_convolution() => {
@@ -287,7 +317,7 @@ fn convolve(
             let out = fresh::filled(out, 0.0);
             depthwise::convolve(x, weights, finish, geo, view, out);
         }
-        Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
+        Form::Rounded(_) | Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
     }
     Ok(())
 }

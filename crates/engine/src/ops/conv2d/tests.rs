@@ -1,6 +1,7 @@
 //! The f32 forms against the definition in f64, and their bits in batches.
 
 use super::*;
+use crate::ops::bf16::units;
 use crate::rng::Stream;
 
 fn random(shape: &[usize], draw: u32) -> Tensor {
@@ -54,6 +55,7 @@ fn form(packed: &Packed) -> &'static str {
         Form::Direct(_) => "direct",
         Form::Depthwise(_) => "depthwise",
         Form::Scatter(_) => "scatter",
+        Form::Rounded(_) => "rounded",
         Form::Plain(_) => "plain",
     }
 }
@@ -75,16 +77,16 @@ fn built(geo: Geometry, [h, w]: [usize; 2], images: usize) -> Case {
 }
 
 impl Case {
-    /// Output and gradient, computed in the type of `x`.
-    fn run(&self, x: &Tensor, relu: bool) -> [Tensor; 2] {
+    /// Output and gradient, computed in the type of `x`, of products in bf16 with a `unit`.
+    fn run(&self, x: &Tensor, relu: bool, unit: Option<Unit>) -> [Tensor; 2] {
         let kind = |t: &Tensor| t.to_dtype(x.dtype()).unwrap();
         let (weight, bias) = (kind(&self.weight), kind(&self.bias));
-        let forward_weights = pack_forward(&weight, &self.geo).unwrap();
-        let y = forward(x, &forward_weights, Some(&bias), relu, &self.geo).unwrap();
+        let forward_weights = pack_forward(&weight, &self.geo, unit).unwrap();
+        let y = forward(x, &forward_weights, Some(&bias), relu, &self.geo, false).unwrap();
         let g = kind(&random(y.dims(), 3));
-        let packed = pack_backward(&weight, &self.geo).unwrap();
+        let packed = pack_backward(&weight, &self.geo, unit).unwrap();
         let size = [x.dim(1).unwrap(), x.dim(2).unwrap()];
-        let gradient = pullback(&g, &packed, size, &self.geo).unwrap();
+        let gradient = pullback(&g, &packed, size, &self.geo, false).unwrap();
         [y, gradient]
     }
 }
@@ -98,11 +100,15 @@ fn every_form_equals_the_definition() {
     for (geo, size, forward_form, backward_form) in cases() {
         let case = built(geo, size, 3);
         let name = format!("{geo:?} at {size:?}");
-        assert_eq!(form(&pack_forward(&case.weight, &geo).unwrap()), forward_form, "{name}");
-        assert_eq!(form(&pack_backward(&case.weight, &geo).unwrap()), backward_form, "{name}");
+        assert_eq!(form(&pack_forward(&case.weight, &geo, None).unwrap()), forward_form, "{name}");
+        assert_eq!(
+            form(&pack_backward(&case.weight, &geo, None).unwrap()),
+            backward_form,
+            "{name}"
+        );
         for relu in [false, true] {
-            let got = case.run(&case.x, relu);
-            let want = case.run(&case.x.to_dtype(DType::F64).unwrap(), relu);
+            let got = case.run(&case.x, relu, None);
+            let want = case.run(&case.x.to_dtype(DType::F64).unwrap(), relu, None);
             for (got, want) in got.iter().zip(&want) {
                 assert_eq!(got.dims(), want.dims(), "{name}");
                 let (got, want) = (values(got), values(want));
@@ -115,20 +121,65 @@ fn every_form_equals_the_definition() {
     }
 }
 
+/// A factor in bf16 errs by 2^-8 of it, their product by 2^-7 and a little, a sum in f32 by 2^-24 for each of
+/// its terms.
+#[test]
+fn rounded_forms_are_as_exact_as_their_factors() {
+    for unit in units() {
+        let mut rounded = 0;
+        for (geo, size, ..) in cases() {
+            let case = built(geo, size, 3);
+            rounded += usize::from(
+                form(&pack_forward(&case.weight, &geo, Some(unit)).unwrap()) == "rounded",
+            );
+            let got = case.run(&case.x, false, Some(unit));
+            let want = case.run(&case.x.to_dtype(DType::F64).unwrap(), false, None);
+            // What the sums would be if all terms had the same sign.
+            let size = |t: &Tensor| t.abs().unwrap().to_dtype(DType::F64).unwrap();
+            let (weight, bias) = (size(&case.weight), size(&case.bias));
+            let packed = pack_forward(&weight, &geo, None).unwrap();
+            let of_output =
+                forward(&size(&case.x), &packed, Some(&bias), false, &geo, false).unwrap();
+            let packed = pack_backward(&weight, &geo, None).unwrap();
+            let g = size(&random(got[0].dims(), 3));
+            let of_gradient = pullback(
+                &g,
+                &packed,
+                [case.x.dim(1).unwrap(), case.x.dim(2).unwrap()],
+                &geo,
+                false,
+            )
+            .unwrap();
+            let terms = [geo.depth(), geo.depth() / geo.group_inputs() * geo.group_outputs()];
+            for (i, size) in [of_output, of_gradient].iter().enumerate() {
+                let bound = 2_f64.powi(-7) + 2_f64.powi(-16) + terms[i] as f64 * 2_f64.powi(-24);
+                let triples = values(&got[i]).into_iter().zip(values(&want[i])).zip(values(size));
+                for ((got, want), size) in triples {
+                    let error = (got - want).abs();
+                    assert!(error <= bound * size, "{unit} {geo:?}: {got}, not {want}, of {size}");
+                }
+            }
+        }
+        assert!(rounded > 8, "{rounded}");
+    }
+}
+
 #[test]
 fn an_image_has_the_same_bits_in_any_batch() {
-    for (geo, size, ..) in cases() {
-        let case = built(geo, size, 7);
-        let [all, _] = case.run(&case.x, true);
-        let packed = pack_backward(&case.weight, &geo).unwrap();
-        let g = random(all.dims(), 4);
-        let all_gradients = pullback(&g, &packed, size, &geo).unwrap();
-        for (first, count) in [(0, 1), (3, 1), (2, 4)] {
-            let part = |t: &Tensor| t.narrow(0, first, count).unwrap();
-            let [y, _] = case.run(&part(&case.x), true);
-            assert_eq!(values(&y), values(&part(&all)), "{geo:?}");
-            let gradient = pullback(&part(&g), &packed, size, &geo).unwrap();
-            assert_eq!(values(&gradient), values(&part(&all_gradients)), "{geo:?}");
+    for unit in units().into_iter().map(Some).chain([None]) {
+        for (geo, size, ..) in cases() {
+            let case = built(geo, size, 39);
+            let [all, _] = case.run(&case.x, true, unit);
+            let packed = pack_backward(&case.weight, &geo, unit).unwrap();
+            let g = random(all.dims(), 4);
+            let all_gradients = pullback(&g, &packed, size, &geo, false).unwrap();
+            for (first, count) in [(0, 1), (3, 1), (2, 4), (7, 32)] {
+                let part = |t: &Tensor| t.narrow(0, first, count).unwrap();
+                let [y, _] = case.run(&part(&case.x), true, unit);
+                assert_eq!(values(&y), values(&part(&all)), "{unit:?} {geo:?}");
+                let gradient = pullback(&part(&g), &packed, size, &geo, false).unwrap();
+                assert_eq!(values(&gradient), values(&part(&all_gradients)), "{unit:?} {geo:?}");
+            }
         }
     }
 }
