@@ -8,6 +8,7 @@ mod course;
 mod projection;
 mod start;
 
+pub(super) use self::projection::{dual, length};
 use self::course::Course;
 use super::apgd::other_classes;
 use super::gradient::{ALL_NORMS, ball};
