@@ -8,8 +8,8 @@ mod course;
 mod projection;
 mod start;
 
-pub(super) use self::projection::{dual, length};
 use self::course::Course;
+pub(super) use self::projection::{dual, length};
 use super::apgd::other_classes;
 use super::gradient::{ALL_NORMS, ball};
 use super::{Attack, Entry, Objective, Parameters, Search};

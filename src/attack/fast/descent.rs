@@ -37,8 +37,8 @@ const LAST_STEP: f64 = 0.001;
 
 impl Descent {
     /// Run number `number` towards `targets`, `[N]`, or towards the class that is nearest at every step.
-    /// Writes into `best`, by the places of the images in `search`, the largest margin that was reached, if
-    /// it is larger than what is there.
+    /// Returns for each image that is left its place in `search` and the largest loss
+    /// ([`Loss::Margin`]) that was reached.
     ///
     /// # Errors
     /// If the network fails.
@@ -47,17 +47,20 @@ impl Descent {
         search: &mut Search<'_>,
         number: u32,
         mut targets: Option<Rows>,
-        best: &mut [f32],
-    ) -> Result<()> {
+    ) -> Result<Vec<(usize, f32)>> {
         let geometry = self.norm.geometry();
         let mut x = self.begin(search, number)?;
+        let mut best = x.clone();
+        let mut most = Rows::numbers(search.place(), vec![f32::NEG_INFINITY; search.len()])?;
         let mut along = match self.adi {
             0 => None,
             _ => Some(self.direction(search, number, targets.as_ref())?),
         };
         for step in 0..=self.adi + self.steps {
             let (logits, mut gradient) = match &along {
-                _ if step == self.adi + self.steps => (search.logits(&x)?, Rows::none(search.place())?),
+                _ if step == self.adi + self.steps => {
+                    (search.logits(&x)?, Rows::none(search.place())?)
+                }
                 Some(along) if step < self.adi => {
                     let at = search.linearise(&x)?;
                     let gradient = search.pull(&at, along)?;
@@ -68,19 +71,30 @@ impl Descent {
                     (at.logits, at.gradient)
                 }
             };
-            let reached = search.losses(&logits, Loss::Margin)?.values()?;
-            for (place, reached) in search.places().iter().zip(reached.iter()) {
-                best[*place] = best[*place].max(*reached);
-            }
+            let losses = search.losses(&logits, Loss::Margin)?;
+            rows::update(
+                twin!("keep_larger"),
+                [&mut best, &mut most],
+                [&x, &losses],
+                |_, [best, most], [x, loss]| {
+                    if loss[0] > most[0] {
+                        best.copy_from_slice(x);
+                        most[0] = loss[0];
+                    }
+                },
+            )?;
             let kept = search.propose(&x, &logits)?;
-            kept.shrink(&mut x)?;
+            for rows in
+                [Some(&mut x), Some(&mut best), Some(&mut most), along.as_mut(), targets.as_mut()]
+                    .into_iter()
+                    .flatten()
+            {
+                kept.shrink(rows)?;
+            }
             if search.is_empty() || step == self.adi + self.steps {
                 break;
             }
             kept.shrink(&mut gradient)?;
-            for rows in [&mut along, &mut targets].into_iter().flatten() {
-                kept.shrink(rows)?;
-            }
             let alpha = self.step_size(step);
             let twin = twin!("pgd_step", self.norm.number(), alpha, self.eps);
             x = rows::map(twin, [&x, &gradient, search.clean()], |_, [x, g, x0], next| {
@@ -89,8 +103,9 @@ impl Descent {
                 geometry.project(next, x0, self.eps);
             })?;
         }
-        let _ = search.look()?;
-        Ok(())
+        search.look()?.shrink(&mut most)?;
+        let most = most.values()?;
+        Ok(search.places().iter().copied().zip(most.iter().copied()).collect())
     }
 
     /// Length of step number `step`: eps along the random direction, then half a cosine down from eps.

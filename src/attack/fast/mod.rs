@@ -1,8 +1,8 @@
 //! `fast`: what AutoAttack leaves, for about a twentieth of its passes. AutoAttack spends the same on every
 //! image that resists; most of them are far from the boundary of the ball, which a few steps show. So every
-//! image gets a short descent of the margin, and only those that it brought near get more: targeted runs,
-//! longer rounds, and at last the attacks of AutoAttack themselves. How near an image is follows from its own
-//! margins ([`Standing::excess`]), so its result depends on no other image.
+//! image gets a few short descents of the margin, and only those that they brought near get more: longer
+//! rounds, and at last the attacks of AutoAttack themselves. How near an image is follows from its own margins
+//! ([`Standing::outlook`]), so its result depends on no other image.
 //!
 //! The pieces are those of A3 (Liu et al., CVPR 2022: random directions first, effort where it counts) and MALT
 //! (Melamed et al. 2024: which class to aim at); the schedule is ours. What it may miss is measured: see
@@ -69,6 +69,8 @@ struct Standing {
     clean: f32,
     /// The smallest margin that was reached in the ball.
     best: f32,
+    /// The excess after the first descent.
+    first: f32,
     /// The other classes, nearest first; empty under a targeted goal.
     classes: Vec<u32>,
 }
@@ -79,6 +81,15 @@ impl Standing {
     fn excess(&self) -> f32 {
         let fallen = self.clean - self.best;
         if fallen > 0.0 { self.best / fallen } else { 0.0 }
+    }
+
+    /// The excess that further runs may come to, if they bring it down twice by the factor by which those after
+    /// the first descent did. On a smooth network all runs end alike, and this is the excess itself. Where it is
+    /// far below it, every run finds another valley: the network hides its gradients to some degree, and nothing
+    /// is settled yet.
+    fn outlook(&self) -> f32 {
+        let excess = self.excess();
+        if self.first > 0.0 { excess * (excess / self.first).powi(2) } else { 0.0 }
     }
 }
 
@@ -92,7 +103,8 @@ impl Attack for Fast {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let mut standings = vec![Standing { best: f32::INFINITY, ..Standing::default() }; search.len()];
+        let mut standings =
+            vec![Standing { best: f32::INFINITY, ..Standing::default() }; search.len()];
         for (number, round) in (0..).zip(ROUNDS) {
             if number == 1 {
                 self.rank(search, &mut standings)?;
@@ -101,7 +113,8 @@ impl Attack for Fast {
         }
         for (part, within) in self.parts.iter().zip(THOROUGH) {
             let near = near(search, &standings, *within);
-            search.part((part.name, &near), self.batch, &mut |images, _| part.search.run(images))?;
+            search
+                .part((part.name, &near), self.batch, &mut |images, _| part.search.run(images))?;
         }
         Ok(())
     }
@@ -116,6 +129,7 @@ impl Fast {
         {
             standings[place].clean = ranked.margin;
             standings[place].classes = ranked.nearest;
+            standings[place].first = standings[place].excess();
         }
         Ok(())
     }
@@ -141,18 +155,17 @@ impl Fast {
                 Toward::Rank(rank) => places.iter().map(|place| class(rank, place)).collect(),
             };
             let towards = towards.map(|of| Rows::classes(images.place(), &of)).transpose()?;
-            let mut reached = vec![f32::NEG_INFINITY; places.len()];
-            descent.run(images, number, towards, &mut reached)?;
-            for (place, reached) in places.iter().zip(reached) {
-                standings[*place].best = standings[*place].best.min(-reached);
+            for (row, reached) in descent.run(images, number, towards)? {
+                let best = &mut standings[places[row]].best;
+                *best = best.min(-reached);
             }
             Ok(())
         })
     }
 }
 
-/// The active rows whose images break in a ball that is larger by at most this share of its radius.
+/// The active rows whose images have at most this outlook.
 fn near(search: &Search<'_>, standings: &[Standing], within: f32) -> Vec<usize> {
-    let is_near = |row: &usize| standings[search.places()[*row]].excess() <= within;
+    let is_near = |row: &usize| standings[search.places()[*row]].outlook() <= within;
     (0..search.len()).filter(|row| within == f32::INFINITY || is_near(row)).collect()
 }

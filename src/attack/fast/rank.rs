@@ -49,7 +49,8 @@ pub(super) fn classes(search: &mut Search<'_>, norm: Norm, most: usize) -> Resul
             let (z, class) = (logits[row], others[row][rank]);
             let margin = z[labels[row] as usize] - z[class];
             // No slope leads nowhere.
-            distances[row].push((if *slope > 0.0 { margin / slope } else { f32::INFINITY }, class as u32));
+            distances[row]
+                .push((if *slope > 0.0 { margin / slope } else { f32::INFINITY }, class as u32));
         }
     }
     let margins = search.losses(&at.logits, Loss::Margin)?.values()?;

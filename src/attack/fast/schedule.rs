@@ -15,7 +15,7 @@ pub(super) enum Toward {
 /// One run on the images that are near enough.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
-    /// For images whose excess is at most this.
+    /// For images whose outlook is at most this.
     pub(super) within: f32,
     pub(super) toward: Toward,
     pub(super) start: Start,
@@ -32,18 +32,18 @@ const fn round(within: f32, toward: Toward, adi: usize, steps: usize) -> Round {
 /// The descents, in order. The classes are ranked after the first.
 pub(super) const ROUNDS: &[Round] = &[
     Round { start: Start::Corner, ..round(f32::INFINITY, Toward::Any, 0, 20) },
-    round(1.0, Toward::Rank(0), 5, 15),
-    round(0.5, Toward::Rank(1), 5, 15),
-    round(0.5, Toward::Rank(2), 5, 15),
-    round(0.25, Toward::Rank(0), 7, 20),
-    round(0.2, Toward::Any, 7, 25),
-    round(0.15, Toward::Rank(1), 7, 30),
+    round(f32::INFINITY, Toward::Rank(0), 5, 15),
+    round(f32::INFINITY, Toward::Rank(1), 5, 15),
+    round(f32::INFINITY, Toward::Rank(2), 5, 15),
+    round(0.15, Toward::Rank(0), 7, 20),
+    round(0.15, Toward::Any, 7, 25),
+    round(0.1, Toward::Rank(1), 7, 30),
     round(0.1, Toward::Any, 7, 40),
-    round(0.08, Toward::Rank(2), 7, 50),
-    round(0.06, Toward::Rank(0), 7, 60),
-    round(0.05, Toward::Any, 7, 80),
-    round(0.05, Toward::Rank(0), 7, 100),
+    round(0.06, Toward::Rank(2), 7, 50),
+    round(0.05, Toward::Rank(0), 7, 60),
+    round(0.04, Toward::Any, 7, 80),
+    round(0.03, Toward::Rank(0), 7, 100),
 ];
 
-/// The excess up to which an image gets each attack of AutoAttack, in its order.
-pub(super) const THOROUGH: &[f32] = &[0.02, 0.02, 0.02, 0.03];
+/// The outlook up to which an image gets each attack of AutoAttack, in its order.
+pub(super) const THOROUGH: &[f32] = &[0.01, 0.02, 0.005, 0.02];

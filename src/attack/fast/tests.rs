@@ -65,7 +65,8 @@ fn classes_come_in_the_order_of_their_distances() {
     let margins = [0.0, 0.05, 0.2, 0.07, 0.02];
     let (model, slopes) = linear_classes(&margins);
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-        let distance = |k: &u32| f64::from(margins[*k as usize]) / length(dual(norm), &slopes[*k as usize]);
+        let distance =
+            |k: &u32| f64::from(margins[*k as usize]) / length(dual(norm), &slopes[*k as usize]);
         let mut expected: Vec<u32> = (1..5).collect();
         expected.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
         // By their logits they come in another order.
@@ -96,10 +97,9 @@ fn the_excess_of_a_linear_network_is_what_the_ball_lacks() {
             let eps = (distance / (1.0 + lacks)) as f32;
             look(&model, Threat::ball(norm, eps), &grey(), |search| {
                 let Round { start, steps, .. } = ROUNDS[0];
-                let mut best = [f32::NEG_INFINITY];
                 let descent = Descent { norm, eps, start, adi: 0, steps };
-                descent.run(search, 0, None, &mut best)?;
-                let standing = Standing { clean: margin, best: -best[0], classes: Vec::new() };
+                let reached = descent.run(search, 0, None)?[0].1;
+                let standing = Standing { clean: margin, best: -reached, ..Standing::default() };
                 // L1 steps of one coordinate may not end where all of the ball is spent.
                 let slack = if norm == Norm::L1 { 0.1 } else { 0.01 };
                 let excess = f64::from(standing.excess());
@@ -119,11 +119,16 @@ fn rounds_are_for_ever_fewer_images() {
     let configured = configure("fast", &Threat::ball(Norm::Linf, 0.1), &BTreeMap::new()).unwrap();
     assert_eq!(configured.search.parts().len(), THOROUGH.len());
     // An image that nothing moves is near.
-    assert_eq!(Standing { clean: 1.0, best: 1.0, classes: Vec::new() }.excess(), 0.0);
-    // Far inside, an image costs the first descent and the ranking.
+    let standing =
+        |best: f32, first: f32| Standing { clean: 1.0, best, first, ..Standing::default() };
+    assert_eq!(standing(1.0, 0.0).outlook(), 0.0);
+    // Where all runs end alike, the outlook is the excess.
+    assert_eq!(standing(0.5, 1.0).outlook(), 1.0);
+    assert_eq!(standing(0.5, 2.0).outlook(), 0.25);
+    // Far inside, an image costs the ranking and the short descents.
     for outcome in run("fast", &[], Threat::ball(Norm::Linf, 1e-4), &model, &batch) {
         let (forwards, backwards) = (outcome.forwards, outcome.backwards);
-        assert_eq!((forwards, backwards), (21 + 1, 20 + 9), "image {}", outcome.id);
+        assert_eq!((forwards, backwards), (4 * 21 + 1, 4 * 20 + 9), "image {}", outcome.id);
     }
 }
 

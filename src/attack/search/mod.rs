@@ -10,8 +10,8 @@ pub use judge::Kept;
 
 pub(super) use self::judge::Found;
 use self::ledger::Ledger;
-use super::noise::Noise;
 use super::Objective;
+use super::noise::Noise;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 pub use crate::model::Evaluation;

@@ -186,9 +186,14 @@ mod tests {
 
     #[test]
     fn a_share_has_a_least_number() {
-        for (control, left, images) in
-            [(0.01, 1000, 10), (0.01, 1001, 11), (0.01, 100, 5), (0.01, 3, 3), (7.0, 100, 7), (0.0, 100, 0)]
-        {
+        for (control, left, images) in [
+            (0.01, 1000, 10),
+            (0.01, 1001, 11),
+            (0.01, 100, 5),
+            (0.01, 3, 3),
+            (7.0, 100, 7),
+            (0.0, 100, 0),
+        ] {
             assert_eq!(reference(control).images(left), images, "{control} of {left}");
         }
     }
@@ -203,7 +208,7 @@ mod tests {
         assert_ne!(drawn(&reference, &request(1), &[], &rows), first);
         // Those that were asked about already, broken or not, count as drawn.
         let settle = |row: &AttackRow| {
-            let found = u8::from(row.idx % 2);
+            let found = u8::from(!row.idx.is_multiple_of(2));
             AttackRow { reference: Some(9766), found, ..row.clone() }
         };
         let is_settled = |row: &&AttackRow| first[..4].contains(&row.idx);

@@ -90,9 +90,13 @@ impl Spared {
         };
         let most = match asked == left {
             true => "which are all".to_owned(),
-            false => format!("of those left at most {} (95 % confidence)", share(Some(self.missed))),
+            false => {
+                format!("of those left at most {} (95 % confidence)", share(Some(self.missed)))
+            }
         };
-        format!("{name}: {spent}of {left} images left AutoAttack was asked about {asked} and broke {broken}, {most}.")
+        format!(
+            "{name}: {spent}of {left} images left AutoAttack was asked about {asked} and broke {broken}, {most}."
+        )
     }
 }
 
