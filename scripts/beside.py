@@ -44,6 +44,8 @@ def main():
         won = [i for i in both if own(fast[i]) and full[i]["found"] == "0"]
         lost = [i for i in both if not own(fast[i]) and full[i]["found"] == "1"]
         dear = sum(passes(full[i]) for i in both)
+        if not dear:
+            continue
         with_control = sum(passes(fast[i]) for i in both)
         alone = with_control - sum(int(fast[i]["reference"]) for i in both)
         robust = [sum(full[i]["found"] == "0" for i in both), sum(not own(fast[i]) for i in both)]

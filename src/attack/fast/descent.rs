@@ -1,10 +1,11 @@
 //! One run of `fast`: from a point of the ball, steps along a random direction of the logits, so that runs go
-//! different ways, and then down the margin, each half a cosine shorter than the last. Every point is judged,
-//! and none is evaluated twice: logits and gradient come from one pass.
+//! different ways, and then down the margin, shorter and shorter. Every point is judged, and none is evaluated
+//! twice: logits and gradient come from one pass. In the L1 ball a run is one of APGD.
 
 use std::f64::consts::PI;
 
 use crate::attack::Search;
+use crate::attack::apgd::descend_l1;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::rows::{self, Rows, Twin, twin};
@@ -46,8 +47,24 @@ impl Descent {
         &self,
         search: &mut Search<'_>,
         number: u32,
-        mut targets: Option<Rows>,
+        targets: Option<Rows>,
     ) -> Result<Vec<(usize, f32)>> {
+        let most = match self.norm {
+            // Sign steps and projections are weak there: APGD has a step of its own.
+            Norm::L1 => descend_l1(search, (self.eps, self.adi + self.steps), number, targets)?,
+            Norm::Linf | Norm::L2 => self.descend(search, number, targets)?,
+        };
+        let most = most.values()?;
+        Ok(search.places().iter().copied().zip(most.iter().copied()).collect())
+    }
+
+    /// The largest loss of each image that is left, `[N]`.
+    fn descend(
+        &self,
+        search: &mut Search<'_>,
+        number: u32,
+        mut targets: Option<Rows>,
+    ) -> Result<Rows> {
         let geometry = self.norm.geometry();
         let mut x = self.begin(search, number)?;
         let mut best = x.clone();
@@ -104,8 +121,7 @@ impl Descent {
             })?;
         }
         search.look()?.shrink(&mut most)?;
-        let most = most.values()?;
-        Ok(search.places().iter().copied().zip(most.iter().copied()).collect())
+        Ok(most)
     }
 
     /// Length of step number `step`: eps along the random direction, then half a cosine down from eps.

@@ -46,4 +46,4 @@ pub(super) const ROUNDS: &[Round] = &[
 ];
 
 /// The outlook up to which an image gets each attack of AutoAttack, in its order.
-pub(super) const THOROUGH: &[f32] = &[0.01, 0.02, 0.005, 0.02];
+pub(super) const THOROUGH: &[f32] = &[0.005, 0.005, 0.001, 0.005];
