@@ -48,6 +48,8 @@ def main():
             continue
         with_control = sum(passes(fast[i]) for i in both)
         alone = with_control - sum(int(fast[i]["reference"]) for i in both)
+        if not alone:
+            continue
         robust = [sum(full[i]["found"] == "0" for i in both), sum(not own(fast[i]) for i in both)]
         broken = sum(fast[i]["found"] == "1" for i in asked)
         names = lambda images: ", ".join(map(str, images)) or "–"

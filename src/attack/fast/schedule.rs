@@ -35,14 +35,14 @@ pub(super) const ROUNDS: &[Round] = &[
     round(f32::INFINITY, Toward::Rank(0), 5, 15),
     round(f32::INFINITY, Toward::Rank(1), 5, 15),
     round(f32::INFINITY, Toward::Rank(2), 5, 15),
-    round(0.15, Toward::Rank(0), 7, 20),
-    round(0.15, Toward::Any, 7, 25),
-    round(0.1, Toward::Rank(1), 7, 30),
-    round(0.1, Toward::Any, 7, 40),
-    round(0.06, Toward::Rank(2), 7, 50),
-    round(0.05, Toward::Rank(0), 7, 60),
-    round(0.04, Toward::Any, 7, 80),
-    round(0.03, Toward::Rank(0), 7, 100),
+    round(1.0, Toward::Rank(0), 7, 20),
+    round(1.0, Toward::Any, 7, 25),
+    round(0.3, Toward::Rank(1), 7, 30),
+    round(0.2, Toward::Any, 7, 40),
+    round(0.1, Toward::Rank(2), 7, 50),
+    round(0.07, Toward::Rank(0), 7, 60),
+    round(0.05, Toward::Any, 7, 80),
+    round(0.04, Toward::Rank(0), 7, 100),
 ];
 
 /// The outlook up to which an image gets each attack of AutoAttack, in its order.

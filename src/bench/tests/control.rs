@@ -9,12 +9,18 @@ use crate::error::Result;
 use crate::record::{CheckRecord, RunRecord, read_table};
 use crate::work::{AttackRow, Silent};
 
-/// Attacks on 24 images, of which a third or so are left.
+/// Attacks on 24 images.
 fn plan(attack: &str, parameters: &str, batch: usize) -> Plan {
+    plan_in("Linf", attack, parameters, batch)
+}
+
+/// The same in another ball, of which a part of the images is left.
+fn plan_in(norm: &str, attack: &str, parameters: &str, batch: usize) -> Plan {
+    let eps = if norm == "L1" { 2.0 } else { 0.2 };
     let text = format!(
         "name = \"test\"\nbatch = {batch}\nsave_adversarial = true\n[[model]]\npath = \"bundled:digits-pgd\"\n\
          [[data]]\nspec = \"digits:test\"\nimages = {{ first = 24 }}\n\
-         [[attack]]\nattack = \"{attack}\"\nlabel = \"job\"\nnorm = \"Linf\"\neps = 0.2\n\
+         [[attack]]\nattack = \"{attack}\"\nlabel = \"job\"\nnorm = \"{norm}\"\neps = {eps}\n\
          parameters = {{ {parameters} }}\n"
     );
     Plan::new(&Suite::parse(&text, Path::new("suite.toml")).unwrap()).unwrap()
@@ -23,8 +29,8 @@ fn plan(attack: &str, parameters: &str, batch: usize) -> Plan {
 const TABLE: &str = "jobs/digits-pgd/job-0.2.csv";
 
 fn rows(folder: &Path) -> BTreeMap<u64, AttackRow> {
-    let key = &RunRecord::read(folder).unwrap().jobs[0].key;
-    let rows = read_table::<AttackRow>(&folder.join(TABLE), key).unwrap().rows;
+    let job = &RunRecord::read(folder).unwrap().jobs[0];
+    let rows = read_table::<AttackRow>(&folder.join(&job.file), &job.key).unwrap().rows;
     rows.into_iter().map(|row| (row.idx, AttackRow { seconds: 0.0, ..row })).collect()
 }
 
@@ -118,4 +124,15 @@ fn where_gradients_mislead_the_reference_attack_does_it_all() {
     assert!(checks.findings.iter().any(|finding| finding.check == "zero-gradients"));
     let (_run, rows) = finished(&suite("malt_classes = 3, escalate = false, control = 0"));
     assert!(rows.values().all(|row| row.reference == Some(0)));
+}
+
+#[test]
+fn the_reference_attack_finds_nothing_that_was_left() {
+    for norm in ["L2", "L1"] {
+        let (_folder, rows) = finished(&plan_in(norm, "fast", "control = 24", 24));
+        let asked = || rows.values().filter(|row| row.reference != Some(0));
+        assert!(asked().count() > 0, "{norm}");
+        let missed: Vec<u64> = asked().filter(|row| row.found == 1).map(|row| row.idx).collect();
+        assert!(missed.is_empty(), "{norm}: {missed:?}");
+    }
 }
