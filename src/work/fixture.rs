@@ -35,6 +35,7 @@ pub(crate) fn attack_row(idx: u64, correct: bool, distance: Option<f64>) -> Atta
         forwards: 10,
         backwards: 9,
         unconfirmed: None,
+        reference: None,
         seconds: 0.01,
     }
 }

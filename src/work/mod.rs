@@ -30,8 +30,8 @@ mod smoothing;
 mod task;
 
 pub use attack::{
-    AttackColumn, AttackEntry, AttackResult, AttackRow, Beyond, Budget, ThreatColumn, Unfinished,
-    WorstCase,
+    AttackColumn, AttackEntry, AttackResult, AttackRow, Beyond, Budget, Spared, ThreatColumn,
+    Unfinished, WorstCase,
 };
 pub(crate) use attack::{
     Attacked, Evidence, Trial, attack_columns, counts, goal, threat_columns, worst_case,

@@ -258,6 +258,7 @@ mod tests {
             forwards: 0,
             backwards: 0,
             unconfirmed: None,
+            reference: None,
             seconds: 0.0,
         }
     }

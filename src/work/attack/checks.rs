@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::row::AttackRow;
-use crate::attack::check::{IMAGES, after, before, wanted};
+use crate::attack::check::{IMAGES, after, before, misleads, wanted};
 use crate::attack::{Configured, Request};
 use crate::data::Dataset;
 use crate::error::Result;
@@ -57,14 +57,26 @@ impl<'a> JobChecks<'a> {
         self.record.as_ref().map_or(&[], |record| &record.findings)
     }
 
+    /// One of them says that gradients mislead.
+    pub(super) fn gradients_mislead(&self) -> bool {
+        self.findings().iter().any(|finding| misleads(&finding.check))
+    }
+
     /// Looks at the `rows` of the finished job; returns what was not known before.
     ///
     /// # Errors
     /// If the record cannot be written.
     pub(super) fn after(&mut self, rows: &[AttackRow]) -> Result<Vec<Finding>> {
-        let Some(record) = &mut self.record else { return Ok(Vec::new()) };
         let by: Vec<&str> = rows.iter().map(|row| row.by.as_str()).collect();
-        let mut new = after(self.attack, &by);
+        self.add(after(self.attack, &by))
+    }
+
+    /// Records findings; returns those that were not known before.
+    ///
+    /// # Errors
+    /// If the record cannot be written.
+    pub(super) fn add(&mut self, mut new: Vec<Finding>) -> Result<Vec<Finding>> {
+        let Some(record) = &mut self.record else { return Ok(Vec::new()) };
         new.retain(|finding| !record.findings.contains(finding));
         if !new.is_empty() {
             record.findings.extend(new.iter().cloned());

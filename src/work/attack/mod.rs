@@ -5,12 +5,14 @@ mod adversarial;
 mod attacked;
 mod checks;
 mod columns;
+mod control;
 mod entry;
 mod evidence;
 pub(crate) mod goal;
 mod outcomes;
 mod result;
 mod row;
+mod spared;
 mod stored;
 mod tables;
 mod task;
@@ -25,6 +27,7 @@ pub use entry::AttackEntry;
 pub(crate) use evidence::Evidence;
 pub use result::{AttackResult, Budget};
 pub use row::AttackRow;
+pub use spared::Spared;
 pub use worst_case::{Beyond, Unfinished, WorstCase};
 pub(crate) use worst_case::{Trial, worst_case};
 
@@ -32,7 +35,7 @@ use super::entrant::Entrant;
 use super::entry::Entry;
 use super::kind::{Chance, Kind, Listed, Settings};
 use super::method::Method;
-use super::outcome::{KindResult as _, Outcome};
+use super::outcome::{KindColumn, KindResult as _, Outcome};
 use super::per_image::{PerImage, Value};
 use super::rows::{Keyed, Rows};
 use crate::attack::{self, Threats};
@@ -113,6 +116,10 @@ impl Kind for Attack {
 
     fn sheets(&self, entrants: &[&Entrant]) -> Vec<Sheet> {
         tables::robust(entrants).into_iter().chain(tables::parameters(entrants)).collect()
+    }
+
+    fn reading(&self, _: &[&KindColumn], entrants: &[&Entrant]) -> Vec<String> {
+        spared::reading(entrants)
     }
 
     fn fields(&self, entrant: &Entrant) -> Vec<(String, String)> {

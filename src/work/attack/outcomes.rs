@@ -58,6 +58,7 @@ fn attack_row(
         forwards: outcome.forwards,
         backwards: outcome.backwards,
         unconfirmed: outcome.unconfirmed,
+        reference: None,
         seconds,
     }
 }

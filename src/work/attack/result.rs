@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::attacked::Attacked;
 use super::columns::AttackColumn;
 use super::row::AttackRow;
+use super::spared::Spared;
 use crate::record::CheckRecord;
 use crate::results::{ImageSet, Proportion, Region};
 use crate::work::outcome::{Cost, KindResult};
@@ -48,6 +49,9 @@ pub struct AttackResult {
     /// f32.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<u64>,
+    /// What it has spent and may have missed beside the attack that it stands in for; `None` if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spared: Option<Spared>,
     /// Mean cost of an image.
     pub cost: Cost,
 }
@@ -89,6 +93,7 @@ impl AttackResult {
             budgets: of.budgets().into_iter().map(budget).collect(),
             median_distance: minimal.then(|| median_distance(&of.pool)).flatten(),
             unconfirmed: rows(&of.pool).filter_map(|row| row.unconfirmed).reduce(|a, b| a + b),
+            spared: Spared::of(rows(&of.pool)),
             cost: cost(&of.pool),
         }
     }

@@ -58,6 +58,10 @@ pub struct AttackRow {
     /// searches in another precision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<u64>,
+    /// Passes, among those above, that the attack that this one stands in for spent on this image, as a
+    /// control or because of one; 0 if it was not asked. Only in the tables of `fast`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<u64>,
     /// Share of this image in the wall time of its batch. The one column that is not reproducible.
     pub seconds: f64,
 }

@@ -1,17 +1,20 @@
 //! Running what is left of an attack job: batch by batch, each with its rows and, if they are wanted, its
 //! adversarial images; safety checks before the first and after the last.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::adversarial::AdversarialImages;
 use super::checks::JobChecks;
+use super::control::{self, Pending};
 use super::outcomes::attack_rows;
 use super::row::AttackRow;
 use crate::attack::check::wanted;
-use crate::attack::{Configured, Request, attack_until};
-use crate::data::ahead;
+use crate::attack::{Configured, Outcome, Reference, Request, attack_until};
+use crate::data::{Batch, ahead};
 use crate::error::{Error, Result};
 use crate::model::Classifier;
+use crate::record::Finding;
 use crate::rng::Randomness;
 use crate::work::remaining::{BATCH, Remaining};
 use crate::work::task::{Place, Progress, Task};
@@ -61,8 +64,14 @@ impl Remaining<'_, AttackRow> {
         progress: &mut dyn Progress,
     ) -> Result<()> {
         let (model, stop): (&dyn Classifier, _) = (place.network, place.stop);
-        progress.job(self.record, self.rows.len());
+        let reference = configured.search.reference();
         let (path, data) = (self.path.clone(), self.data);
+        let mut pending = match reference {
+            Some(_) => Some(Pending::open(&path, &self.record.key, &self.rows)?),
+            None => None,
+        };
+        let waiting = pending.as_ref().map_or_else(HashSet::new, Pending::indices);
+        progress.job(self.record, self.rows.len() + waiting.len());
         let batch = self.images_at_once(model, configured, request);
         let mut checks = JobChecks::before(
             (&path, &self.record.key),
@@ -77,42 +86,149 @@ impl Remaining<'_, AttackRow> {
             true => AdversarialImages::open(&path, self.record, data.info().shape, &self.rows)?,
             false => None,
         };
-        let search = configured.search.as_ref();
         if let Some(images) = &mut images {
-            // Rows that were computed before their images were wanted.
-            let missing = self.missing(images.len())?;
-            ahead(data, &missing, batch, |batches| {
-                for batch in batches {
-                    let outcomes = attack_until(search, model, &batch?, request, stop)?;
-                    images.append(&outcomes, &self.rows)?;
-                }
-                Ok::<(), Error>(())
-            })?;
+            self.compute_again((configured, request), place, batch, images)?;
         }
-        let left = self.images();
-        ahead(data, &left, batch, |batches| {
-            let mut started = Instant::now();
-            for batch in batches {
-                let batch = batch?;
-                let outcomes = attack_until(search, model, &batch, request, stop)?;
-                let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
-                let new = attack_rows(&batch, &outcomes, seconds)?;
-                self.rows.extend(new.iter().cloned());
-                if let Some(images) = &mut images {
-                    images.append(&outcomes, &self.rows)?;
+        let mut left = self.images();
+        left.retain(|at| !waiting.contains(&data.id(*at)));
+        // Where gradients mislead, the attack that follows them makes room for the one that it stands in for.
+        let dearer = reference.filter(|dearer| dearer.escalate && checks.gradients_mislead());
+        let own = (configured.search.as_ref(), request.clone());
+        let (search, asked) = dearer.map_or(own, |dearer| dearer.of(request));
+        self.attack_all(&left, batch, &mut |job, batch| {
+            let started = Instant::now();
+            let outcomes = attack_until(search, model, batch, &asked, stop)?;
+            let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
+            let mut rows = attack_rows(batch, &outcomes, seconds)?;
+            if let Some(pending) = &mut pending {
+                for row in &mut rows {
+                    let passes = if dearer.is_some() { row.forwards + row.backwards } else { 0 };
+                    row.reference = Some(passes);
                 }
-                self.journal.append(&new)?;
-                progress.images(new.len());
-                started = Instant::now();
+                let waits = |row: &AttackRow| dearer.is_none() && control::left(row);
+                let (wait, settled): (Vec<_>, Vec<_>) =
+                    outcomes.into_iter().zip(rows).partition(|(_, row)| waits(row));
+                pending.append(wait.into_iter().map(|(_, row)| row).collect())?;
+                let (outcomes, rows): (Vec<_>, Vec<_>) = settled.into_iter().unzip();
+                job.settle(&outcomes, rows, images.as_mut())?;
+            } else {
+                job.settle(&outcomes, rows, images.as_mut())?;
             }
-            Ok::<(), Error>(())
+            progress.images(batch.len());
+            Ok(())
         })?;
+        if let (Some(reference), Some(pending)) = (reference, pending) {
+            let findings =
+                self.end_pending((reference, request), place, pending, images.as_mut())?;
+            checks.add(findings)?.iter().for_each(|finding| progress.finding(self.record, finding));
+        }
         self.journal.sync()?;
         if let Some(images) = images {
             images.finish(&self.rows)?;
         }
         checks.after(&self.rows)?.iter().for_each(|finding| progress.finding(self.record, finding));
         Ok(())
+    }
+
+    /// Appends the images of rows that were computed before their images were wanted.
+    fn compute_again(
+        &mut self,
+        (configured, request): (&Configured, &Request),
+        place: &Place<'_>,
+        batch: usize,
+        images: &mut AdversarialImages,
+    ) -> Result<()> {
+        let missing = self.missing(images.len())?;
+        let first = images.len();
+        let asked: Vec<bool> = self.rows[first..].iter().map(control::asked).collect();
+        let mut done = 0;
+        for group in asked.chunk_by(|a, b| a == b) {
+            let positions = &missing[done..done + group.len()];
+            done += group.len();
+            let (search, request) = match configured.search.reference() {
+                Some(reference) if group[0] => reference.of(request),
+                _ => (configured.search.as_ref(), request.clone()),
+            };
+            self.attack_all(positions, batch, &mut |job, batch| {
+                let outcomes = attack_until(search, place.network, batch, &request, place.stop)?;
+                images.append(&outcomes, &job.rows)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the images at these positions, `size` at a time.
+    fn attack_all(
+        &mut self,
+        positions: &[usize],
+        size: usize,
+        each: &mut dyn FnMut(&mut Self, &Batch) -> Result<()>,
+    ) -> Result<()> {
+        ahead(self.data, positions, size, |batches| {
+            for batch in batches {
+                each(self, &batch?)?;
+            }
+            Ok::<(), Error>(())
+        })
+    }
+
+    /// Puts rows into the table, and before them the images of their outcomes beside it.
+    fn settle(
+        &mut self,
+        outcomes: &[Outcome],
+        rows: Vec<AttackRow>,
+        images: Option<&mut AdversarialImages>,
+    ) -> Result<()> {
+        self.rows.extend(rows.iter().cloned());
+        if let Some(images) = images {
+            images.append(outcomes, &self.rows)?;
+        }
+        self.journal.append(&rows)
+    }
+
+    /// Settles the images that wait: the control by the reference attack, the others by it too if that is
+    /// called for, as they are otherwise. Returns what is to be said of it.
+    fn end_pending(
+        &mut self,
+        (reference, request): (&Reference, &Request),
+        place: &Place<'_>,
+        pending: Pending,
+        mut images: Option<&mut AdversarialImages>,
+    ) -> Result<Vec<Finding>> {
+        let model: &dyn Classifier = place.network;
+        let (search, request) = reference.of(request);
+        let batch = self.images_at_once(model, &reference.attack, &request);
+        let waiting: HashMap<u64, &AttackRow> =
+            pending.rows.iter().map(|row| (row.idx, row)).collect();
+        let mut ask = |job: &mut Self, indices: &[u64], asked: bool| {
+            let positions: Vec<usize> =
+                indices.iter().filter_map(|idx| job.positions.get(idx).copied()).collect();
+            job.attack_all(&positions, batch, &mut |job, batch| {
+                let waited = batch.ids.iter().filter_map(|idx| waiting.get(idx).copied());
+                let started = Instant::now();
+                let outcomes = match asked {
+                    true => attack_until(search, model, batch, &request, place.stop)?,
+                    false => control::as_left(batch, waited.clone())?,
+                };
+                let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
+                let rows = attack_rows(batch, &outcomes, seconds)?;
+                let rows = rows.into_iter().zip(waited).map(|(row, before)| row.after(before));
+                job.settle(&outcomes, rows.collect(), images.as_deref_mut())
+            })
+        };
+        let mut others = control::drawn(reference, &request, &self.rows, &pending.rows);
+        ask(self, &others, true)?;
+        let missed = control::missed(reference, &self.rows);
+        let control: HashSet<u64> = others.drain(..).collect();
+        others.extend(pending.rows.iter().map(|row| row.idx).filter(|idx| !control.contains(idx)));
+        others.sort_unstable();
+        ask(self, &others, reference.escalate && missed.is_some())?;
+        self.journal.sync()?;
+        // Images that were not given again wait on.
+        if pending.rows.iter().all(|row| self.positions.contains_key(&row.idx)) {
+            pending.end()?;
+        }
+        Ok(missed.into_iter().collect())
     }
 
     /// Positions of the images of the rows from number `first` on.

@@ -53,7 +53,7 @@ pub(super) const ENSEMBLE: Entry = Entry {
 };
 
 /// The attacks of a version with the parameters in which they differ from their own defaults.
-fn published(
+pub(super) fn published(
     version: &str,
     threat: &Threat,
 ) -> Result<Vec<(&'static str, BTreeMap<String, String>)>> {
@@ -105,7 +105,8 @@ impl Attack for Ensemble {
             if search.is_empty() {
                 break;
             }
-            search.part(part, self.batch)?;
+            let all: Vec<usize> = (0..search.len()).collect();
+            search.part((part.name, &all), self.batch, &mut |images, _| part.search.run(images))?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod cw;
 mod driver;
 mod ensemble;
 mod fab;
+mod fast;
 mod gradient;
 mod noise;
 mod patch;
@@ -52,11 +53,50 @@ pub trait Attack: Send + Sync {
         &[]
     }
 
+    /// The attack that this one stands in for, and how it is to be asked about a part of the images.
+    fn reference(&self) -> Option<&Reference> {
+        None
+    }
+
     /// Searches, proposing candidates to `search` on the way.
     ///
     /// # Errors
     /// If the network fails.
     fn run(&self, search: &mut Search<'_>) -> Result<()>;
+}
+
+/// The attack that another one, which spends less, stands in for: it is asked about some of the images that
+/// the other leaves (the control), and about all of them if that shows that the other misses something.
+pub struct Reference {
+    /// The attack.
+    pub attack: Configured,
+    /// The control: below 1 a share of the images that are left, but at least [`Reference::LEAST`]; from 1
+    /// on a number of images; 0 for none.
+    pub control: f64,
+    /// Goes over to it for all images that are left if it breaks one of the control, or a safety check says
+    /// that gradients mislead.
+    pub escalate: bool,
+}
+
+impl Reference {
+    /// Fewest images of a control that is given as a share.
+    pub const LEAST: usize = 5;
+
+    /// Its search, and the request in its name for images of which another attack was asked `request`.
+    pub fn of(&self, request: &Request) -> (&dyn Attack, Request) {
+        let request = Request { purpose: self.attack.name.into(), ..request.clone() };
+        (self.attack.search.as_ref(), request)
+    }
+
+    /// How many of `left` images are asked about.
+    pub fn images(&self, left: usize) -> usize {
+        let control = match self.control {
+            0.0 => 0.0,
+            share if share < 1.0 => (share * left as f64).ceil().max(Self::LEAST as f64),
+            number => number,
+        };
+        (control as usize).min(left)
+    }
 }
 
 /// An entry of the list of attacks.
@@ -99,6 +139,7 @@ pub const ALL: &[Entry] = &[
     patch::RANDOM_NOISE,
     patch::GREY,
     ensemble::AUTOATTACK,
+    fast::FAST,
     ensemble::ENSEMBLE,
 ];
 

@@ -92,6 +92,31 @@ impl Apgd {
     }
 }
 
+/// A run of `n_iter` iterations in the L1 ball on the margin, its restart `number`, in decreasing radii. Returns the
+/// largest loss that it reached of each image that is left, `[N]`.
+///
+/// # Errors
+/// If the network fails.
+pub(super) fn descend_l1(
+    search: &mut Search<'_>,
+    (eps, n_iter): (f32, usize),
+    number: u32,
+    targets: Option<Rows>,
+) -> Result<Rows> {
+    let task = Task {
+        norm: Norm::L1,
+        eps,
+        n_iter,
+        rho: 0.75,
+        eot_iter: 1,
+        loss: Loss::Margin,
+        judged: true,
+    };
+    let fallback = Once::new();
+    let apgd = Apgd { task, n_restarts: 1, n_target_classes: 0, use_largereps: true, fallback };
+    apgd.decrease_eps(search, number, targets)
+}
+
 impl Attack for Apgd {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         self.warn_of_fallback(search);
@@ -110,7 +135,7 @@ impl Attack for Apgd {
                 let towards = towards.map(|of| Rows::classes(search.place(), &of)).transpose()?;
                 let number = (target * self.n_restarts + restart) as u32;
                 if self.use_largereps {
-                    self.decrease_eps(search, number, towards)?;
+                    let _ = self.decrease_eps(search, number, towards)?;
                 } else {
                     let x = self.start(search, number)?;
                     Run::start(search, self.task, towards, x, true)?.finish(search)?;
@@ -137,15 +162,17 @@ impl Apgd {
     }
 
     /// Three runs in balls of 3, 2 and 1 times the radius, each from the best point of the one
-    /// before (Croce and Hein, ICML 2021, section 3.2). Only the last one can break an image.
+    /// before (Croce and Hein, ICML 2021, section 3.2). Only the last one can break an image. Returns the
+    /// largest loss that it reached of each image that is left, `[N]`.
     fn decrease_eps(
         &self,
         search: &mut Search<'_>,
         number: u32,
         mut targets: Option<Rows>,
-    ) -> Result<()> {
+    ) -> Result<Rows> {
         let shape = search.shape();
         let noise = search.normal_batch(number, 0, &shape)?;
+        let mut reached = Rows::none(search.place())?;
         let mut x = rows::map(Twin::NONE, [search.clean(), &noise], |_, [x0, t], x| {
             x.iter_mut().zip(x0).zip(t).for_each(|((x, x0), t)| *x = x0 + t);
             step::pull_l1(x0, &step::difference(x, x0), 3.0 * self.task.eps, x);
@@ -164,9 +191,9 @@ impl Apgd {
             let task = Task { eps, n_iter, judged: factor == 1.0, ..self.task };
             let mut run = Run::start(search, task, targets, x, false)?;
             run.finish(search)?;
-            (x, targets) = (run.x_best, run.targets);
+            (x, targets, reached) = (run.x_best, run.targets, run.loss_best);
         }
-        Ok(())
+        Ok(reached)
     }
 
     fn warn_of_fallback(&self, search: &Search<'_>) {

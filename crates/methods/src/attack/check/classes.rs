@@ -18,4 +18,5 @@ the plain difference of logits stands in, with three a denominator without the f
             _ => None,
         })
     }),
+    misleads: false,
 };

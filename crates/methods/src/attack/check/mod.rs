@@ -36,6 +36,9 @@ pub struct Check {
     /// What to do about it, as a sentence.
     pub remedy: &'static str,
     when: When,
+    /// A finding casts doubt on every attack that follows gradients, not on one loss or on the number of its
+    /// steps: an attack that spends less than another has to go over to it.
+    misleads: bool,
 }
 
 /// When a check looks, and how: what it has seen if it fires, in the words of [`Finding::seen`].
@@ -128,6 +131,11 @@ pub fn after(attack: &Configured, by: &[&str]) -> Vec<Finding> {
         When::Before(_) => None,
     };
     ALL.iter().filter_map(look).collect()
+}
+
+/// The check `name` says that gradients mislead.
+pub fn misleads(name: &str) -> bool {
+    ALL.iter().any(|check| check.name == name && check.misleads)
 }
 
 impl Check {

@@ -13,4 +13,5 @@ around it.",
         let declared = subject.model.info().optimises_in_forward;
         Ok(declared.then(|| "optimisation inside the forward, as declared".into()))
     }),
+    misleads: true,
 };

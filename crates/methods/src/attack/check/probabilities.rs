@@ -15,6 +15,7 @@ network is confident, and robust accuracy may be too high.",
         Ok(like_probabilities(&subject.logits()?)?
             .then(|| format!("outputs look like probabilities on all of {images} images")))
     }),
+    misleads: true,
 };
 
 /// How far outputs may lie outside [0, 1], and their sum from 1.

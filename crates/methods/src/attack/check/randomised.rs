@@ -12,6 +12,7 @@ robust accuracy may be too high.",
     remedy: "Use version = \"rand\", which averages gradients over draws, and declare the model \
 randomised.",
     when: When::Before(seen),
+    misleads: true,
 };
 
 /// Forwards of every image.

@@ -16,6 +16,7 @@ attacks with gradients: the network may hide its gradients.",
     remedy: "Attack it with more restarts and iterations, a stronger Square (n_queries), or an attack \
 adapted to it.",
     when: When::After(seen),
+    misleads: false,
 };
 
 fn seen(parts: &[Configured], by: &[&str]) -> Option<String> {

@@ -19,6 +19,7 @@ move, and robust accuracy may be too high.",
     remedy: "Look for rounding, clipping or saturated activations in the forward; attack without \
 gradients (square), or differentiate a smooth stand-in.",
     when: When::Before(seen),
+    misleads: true,
 };
 
 fn seen(subject: &Subject<'_>) -> Result<Option<String>> {

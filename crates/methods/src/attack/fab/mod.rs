@@ -9,6 +9,7 @@ mod projection;
 mod start;
 
 use self::course::Course;
+pub(super) use self::projection::{dual, length};
 use super::apgd::other_classes;
 use super::gradient::{ALL_NORMS, ball};
 use super::search::per_image;

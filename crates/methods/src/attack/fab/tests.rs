@@ -41,7 +41,7 @@ fn the_smallest_perturbation_of_a_linear_network_is_found() {
     let margin = 0.08_f32;
     let model = linear(&w, margin - 0.5 * w.iter().sum::<f32>(), [1, 3, 4]);
     for (norm, eps) in BALLS {
-        let optimum = f64::from(margin) / projection::length(projection::dual(norm), &w);
+        let optimum = f64::from(margin) / length(dual(norm), &w);
         for name in ["fab", "fab-t"] {
             let threat = Threat::ball(norm, eps);
             let o = &run(name, &[("keep", "closest")], threat, &model, &grey())[0];
@@ -63,8 +63,7 @@ fn fab_goes_to_the_nearest_boundary_and_fab_t_to_the_likeliest_class() {
     // Class 1 is likelier, class 3 is nearer.
     let (model, slopes) = linear_classes(&[0.0, 0.05, 0.2, 0.07]);
     for (norm, eps) in BALLS {
-        let distance =
-            |k: usize, margin: f64| margin / projection::length(projection::dual(norm), &slopes[k]);
+        let distance = |k: usize, margin: f64| margin / length(dual(norm), &slopes[k]);
         let (likeliest, nearest) = (distance(1, 0.05), distance(3, 0.07));
         assert!(nearest < 0.8 * likeliest, "{norm} {nearest} {likeliest}");
         let reached = |name: &str, targets: &str| {

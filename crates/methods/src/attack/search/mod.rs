@@ -14,9 +14,9 @@ pub use self::per_image::{Misfit, PerImage};
 use self::active::{Active, Known};
 pub(super) use self::judge::Found;
 use self::judge::{Judge, Rules};
+use super::Objective;
 use super::criterion::Criterion;
 use super::noise::Noise;
-use super::{Configured, Objective};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 pub use crate::model::Evaluation;
@@ -281,42 +281,48 @@ impl<'a> Search<'a> {
         self.judge.count(passes);
     }
 
-    /// Runs `attack` on the active images, `size` at a time, as a search of its own with its own
-    /// random numbers; what it breaks leaves this search too.
+    /// Runs `run` on the active rows `rows`, in order and `size` at a time, as a search of its own with the
+    /// random numbers that an attack `name` has; what it breaks leaves this search too. `run` hears the
+    /// places in this batch of the images that it got.
     ///
     /// # Errors
     /// If the attack fails.
-    pub(super) fn part(&mut self, attack: &Configured, size: usize) -> Result<()> {
-        let rows: Vec<usize> = (0..self.len()).collect();
+    pub(super) fn part(
+        &mut self,
+        (name, rows): (&'static str, &[usize]),
+        size: usize,
+        run: &mut dyn FnMut(&mut Search<'a>, &[usize]) -> Result<()>,
+    ) -> Result<()> {
         let mut broken = vec![false; self.len()];
-        tracing::debug!(attack = attack.name, images = self.len(), "begins");
+        tracing::debug!(attack = name, images = rows.len(), "begins");
         for chunk in rows.chunks(size.max(1)) {
             let pick = |values: &[u32]| chunk.iter().map(|row| values[*row]).collect::<Vec<u32>>();
             let mut part = Search::new(
                 (self.model, self.stop),
                 self.threat,
                 self.objective,
-                self.noise.part(attack.name),
+                self.noise.part(name),
                 self.active.clean.select(chunk)?,
                 pick(&self.active.labels),
                 self.active.targets.as_deref().map(pick),
                 chunk.iter().map(|row| self.active.ids[*row]).collect(),
             )?;
-            attack.search.run(&mut part)?;
+            let places: Vec<usize> = chunk.iter().map(|row| self.active.places[*row]).collect();
+            run(&mut part, &places)?;
             part.settle()?;
             for (i, found) in part.found.into_iter().enumerate() {
-                let place = self.active.places[chunk[i]];
+                let place = places[i];
                 self.forwards[place] += part.forwards[i];
                 self.backwards[place] += part.backwards[i];
                 self.unconfirmed[place] += part.unconfirmed[i];
                 if let Some(found) = found {
                     broken[chunk[i]] = true;
-                    self.found[place] = Some(Found { by: Some(attack.name), ..found });
+                    self.found[place] = Some(Found { by: Some(name), ..found });
                 }
             }
         }
         let keep: Vec<usize> = (0..self.len()).filter(|row| !broken[*row]).collect();
-        tracing::debug!(attack = attack.name, left = keep.len(), "ends");
+        tracing::debug!(attack = name, left = keep.len(), "ends");
         if keep.len() < self.len() { self.active.keep(&keep) } else { Ok(()) }
     }
 

@@ -30,7 +30,7 @@ fn down(by: f32, slope: f32) -> f32 {
 }
 
 /// Length of `v` in a norm.
-pub(super) fn length(norm: Norm, v: &[f32]) -> f64 {
+pub(in crate::attack) fn length(norm: Norm, v: &[f32]) -> f64 {
     match norm {
         Norm::Linf => f64::from(v.iter().fold(0.0_f32, |most, v| most.max(v.abs()))),
         Norm::L2 => sum(v, v, |v, _| [f64::from(v) * f64::from(v)])[0].sqrt(),
@@ -40,7 +40,7 @@ pub(super) fn length(norm: Norm, v: &[f32]) -> f64 {
 
 /// The norm in which a gradient has to be measured: of all moves of length 1 in `norm`, the best
 /// gains the gradient's length in this one.
-pub(super) fn dual(norm: Norm) -> Norm {
+pub(in crate::attack) fn dual(norm: Norm) -> Norm {
     match norm {
         Norm::Linf => Norm::L1,
         Norm::L2 => Norm::L2,

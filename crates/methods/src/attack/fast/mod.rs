@@ -1,0 +1,171 @@
+//! `fast`: what AutoAttack leaves, for about a twentieth of its passes. AutoAttack spends the same on every
+//! image that resists; most of them are far from the boundary of the ball, which a few steps show. So every
+//! image gets a few short descents of the margin, and only those that they brought near get more: longer
+//! rounds, and at last the attacks of AutoAttack themselves. How near an image is follows from its own margins
+//! ([`Standing::outlook`]), so its result depends on no other image.
+//!
+//! The pieces are those of A3 (Liu et al., CVPR 2022: random directions first, effort where it counts) and MALT
+//! (Melamed et al. 2024: which class to aim at); the schedule is ours. What it may miss is measured: see
+//! [`Reference`].
+
+mod descent;
+mod rank;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use self::descent::Descent;
+use self::schedule::{ROUNDS, Round, THOROUGH, Toward};
+use super::ensemble::published;
+use super::gradient::{ALL_NORMS, ball};
+use super::{Attack, Configured, Entry, Reference, Search, configure};
+use crate::error::Result;
+use crate::rows::Rows;
+use crate::threat::Norm;
+
+/// See the module.
+pub(super) const FAST: Entry = Entry {
+    name: "fast",
+    about: "AutoAttack's parts on the images that short descents of the margin bring near, with a control",
+    threats: ALL_NORMS,
+    control: false,
+    build: |parameters, threat| {
+        let (norm, eps) = ball(threat);
+        let parts = published("standard", threat)?;
+        let configured = |(name, given): &(&'static str, _)| configure(name, threat, given);
+        Ok(Box::new(Fast {
+            norm,
+            eps,
+            malt_classes: parameters.count("malt_classes", 9)?,
+            batch: parameters.count("batch_size", 250)?,
+            parts: parts.iter().map(configured).collect::<Result<_>>()?,
+            reference: Reference {
+                attack: configure("autoattack", threat, &BTreeMap::new())?,
+                control: parameters.at_least_zero("control", 0.01)?,
+                escalate: parameters.take("escalate", true)?,
+            },
+        }))
+    },
+};
+
+struct Fast {
+    norm: Norm,
+    eps: f32,
+    /// Classes that are ranked by their distance.
+    malt_classes: usize,
+    /// Images per call of a stage.
+    batch: usize,
+    /// The attacks of AutoAttack.
+    parts: Vec<Configured>,
+    reference: Reference,
+}
+
+/// What is known of an image.
+#[derive(Debug, Clone, Default)]
+struct Standing {
+    /// Margin of the label on the clean image: its logit minus the largest other one.
+    clean: f32,
+    /// The smallest margin that was reached in the ball.
+    best: f32,
+    /// The excess after the first descent.
+    first: f32,
+    /// The other classes, nearest first; empty under a targeted goal.
+    classes: Vec<u32>,
+}
+
+impl Standing {
+    /// By how much the ball is too small to break the image, as a share of its radius, if the margin falls
+    /// evenly on the way out: exact for a linear network. An image whose margin did not move counts as near.
+    fn excess(&self) -> f32 {
+        let fallen = self.clean - self.best;
+        if fallen > 0.0 { self.best / fallen } else { 0.0 }
+    }
+
+    /// The excess that further runs may come to, if they bring it down twice by the factor by which those after
+    /// the first descent did. On a smooth network all runs end alike, and this is the excess itself. Where it is
+    /// far below it, every run finds another valley: the network hides its gradients to some degree, and nothing
+    /// is settled yet.
+    fn outlook(&self) -> f32 {
+        let excess = self.excess();
+        if self.first > 0.0 { excess * (excess / self.first).powi(2) } else { 0.0 }
+    }
+}
+
+impl Attack for Fast {
+    fn parts(&self) -> &[Configured] {
+        &self.parts
+    }
+
+    fn reference(&self) -> Option<&Reference> {
+        Some(&self.reference)
+    }
+
+    fn run(&self, search: &mut Search<'_>) -> Result<()> {
+        let mut standings =
+            vec![Standing { best: f32::INFINITY, ..Standing::default() }; search.len()];
+        for (number, round) in (0..).zip(ROUNDS) {
+            if number == 1 {
+                self.rank(search, &mut standings)?;
+            }
+            self.round(search, &mut standings, number, round)?;
+        }
+        for (part, within) in self.parts.iter().zip(THOROUGH) {
+            let near = near(search, &standings, *within);
+            search
+                .part((part.name, &near), self.batch, &mut |images, _| part.search.run(images))?;
+        }
+        Ok(())
+    }
+}
+
+impl Fast {
+    /// Clean margins, and the order of the classes.
+    fn rank(&self, search: &mut Search<'_>, standings: &mut [Standing]) -> Result<()> {
+        let most = if search.targets().is_some() { 0 } else { self.malt_classes };
+        for (place, ranked) in
+            search.places().to_vec().into_iter().zip(rank::classes(search, self.norm, most)?)
+        {
+            standings[place].clean = ranked.margin;
+            standings[place].classes = ranked.nearest;
+            standings[place].first = standings[place].excess();
+        }
+        Ok(())
+    }
+
+    fn round(
+        &self,
+        search: &mut Search<'_>,
+        standings: &mut [Standing],
+        number: u32,
+        round: &Round,
+    ) -> Result<()> {
+        let Round { start, adi, steps, .. } = *round;
+        let descent = Descent { norm: self.norm, eps: self.eps, start, adi, steps };
+        let near = near(search, standings, round.within);
+        search.part(("descent", &near), self.batch, &mut |images, places| {
+            // Under a targeted goal there is one class to run towards, and the search knows it.
+            let class = |rank: usize, place: &usize| {
+                let classes = &standings[*place].classes;
+                classes.get(rank).or(classes.last()).copied()
+            };
+            let towards: Option<Vec<u32>> = match round.toward {
+                Toward::Any => None,
+                Toward::Rank(rank) => places.iter().map(|place| class(rank, place)).collect(),
+            };
+            let towards = towards.map(|of| Rows::classes(images.place(), &of)).transpose()?;
+            for (row, reached) in descent.run(images, number, towards)? {
+                let best = &mut standings[places[row]].best;
+                *best = best.min(-reached);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The active rows whose images have at most this outlook.
+fn near(search: &Search<'_>, standings: &[Standing], within: f32) -> Vec<usize> {
+    let is_near = |row: &usize| standings[search.places()[*row]].outlook() <= within;
+    (0..search.len()).filter(|row| within == f32::INFINITY || is_near(row)).collect()
+}
