@@ -82,7 +82,7 @@ pub(super) fn drawn(
     let waiting: HashSet<u64> = pending.iter().map(|row| row.idx).collect();
     let settled = settled.iter().filter(|row| left(row) || asked(row));
     let mut all: Vec<u64> = settled.chain(pending).map(|row| row.idx).collect();
-    let number = |idx: &u64| stream.draw(*idx, 0).words();
+    let number = |idx: &u64| stream.draw(*idx, 0).block(0);
     all.sort_by_cached_key(number);
     all.truncate(reference.images(all.len()));
     all.retain(|idx| waiting.contains(idx));
