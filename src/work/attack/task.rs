@@ -20,7 +20,7 @@ use crate::work::task::{Place, Progress, Task};
 /// is lost when a run is killed in the middle of one.
 const ENSEMBLE_BATCH: usize = 48;
 
-/// An attack with its threat model.
+/// An attack under its threat model, and what is asked of it.
 pub(super) struct AttackTask {
     pub(super) attack: Configured,
     pub(super) request: Request,
@@ -77,13 +77,12 @@ impl Remaining<'_, AttackRow> {
             true => AdversarialImages::open(&path, self.record, data.info().shape, &self.rows)?,
             false => None,
         };
-        let search = configured.search.as_ref();
         if let Some(images) = &mut images {
             // Rows that were computed before their images were wanted.
             let missing = self.missing(images.len())?;
             ahead(data, &missing, batch, |batches| {
                 for batch in batches {
-                    let outcomes = attack_until(search, model, &batch?, request, stop)?;
+                    let outcomes = attack_until(configured, model, &batch?, request, stop)?;
                     images.append(&outcomes, &self.rows)?;
                 }
                 Ok::<(), Error>(())
@@ -94,7 +93,7 @@ impl Remaining<'_, AttackRow> {
             let mut started = Instant::now();
             for batch in batches {
                 let batch = batch?;
-                let outcomes = attack_until(search, model, &batch, request, stop)?;
+                let outcomes = attack_until(configured, model, &batch, request, stop)?;
                 let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
                 let new = attack_rows(&batch, &outcomes, seconds)?;
                 self.rows.extend(new.iter().cloned());
