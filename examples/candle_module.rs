@@ -8,18 +8,16 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 
 use candle_core::utils::cuda_is_available;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap, linear};
-use epsball::attack::{Goal, Request, attack, configure};
+use epsball::attack::{Configured, Pgd, Request, attack};
 use epsball::data::{self, Dataset as _, Selection, Subset};
 use epsball::device::Device as Wish;
 use epsball::model::{CandleClassifier, ModelInfo};
-use epsball::rng::Randomness;
-use epsball::threat::{Norm, Threat};
+use epsball::threat::Norm;
 
 /// Any module from images `[N, C, H, W]` in [0, 1] to logits `[N, K]`.
 struct Network {
@@ -69,32 +67,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let logits = module.forward(&batch.images.to_device(&device)?)?;
     batch.labels = logits.argmax(1)?.to_vec1()?;
 
-    let model = CandleClassifier::new(
-        ModelInfo {
-            name: "my network".into(),
-            architecture: "custom".into(),
-            input_shape: [1, 8, 8],
-            classes: 10,
-            parameters: 64 * 32 + 32 + 32 * 10 + 10,
-            sha256: String::new(),
-            identity: String::new(),
-            randomised: false,
-            optimises_in_forward: false,
-        },
-        module,
-    )
-    .on(device);
-    let threat = Threat::ball(Norm::Linf, 0.1);
-    let pgd = configure("pgd", &threat, &BTreeMap::from([("steps".into(), "20".into())]))?;
-    let request = Request {
-        threat,
-        goal: Goal::Untargeted,
-        seed: 0,
-        randomness: Randomness::PerImage,
-        purpose: "pgd".into(),
-    };
-    let outcomes = attack(pgd.search.as_ref(), &model, &batch, &request)?;
+    let model =
+        CandleClassifier::new(ModelInfo::new("my network", [1, 8, 8], 10), module).on(device);
+    let eps = 0.1;
+    let pgd = Configured::of(Pgd { steps: 20, ..Pgd::new(Norm::Linf, eps) })?;
+    let outcomes = attack(&pgd, &model, &batch, &Request::default())?;
     let robust = outcomes.iter().filter(|o| !o.found).count();
-    println!("robust accuracy under PGD at Linf {}: {robust} of {}", 0.1, outcomes.len());
+    println!("robust accuracy under PGD at Linf {eps}: {robust} of {}", outcomes.len());
     Ok(())
 }

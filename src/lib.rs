@@ -9,6 +9,37 @@
 //! crate, the program, has [`work`], the kinds of work that a job can be, each from its settings to its results;
 //! [`mod@bench`] runs suites and [`report`] makes leaderboards of runs. It hands on the rooms below under their own
 //! names. Imports run downwards only.
+//!
+//! A network of a file, attacked: its robust accuracy is the share of the images that no attack breaks.
+//!
+//! ```
+//! use epsball::attack::{Apgd, Configured, Pgd, Request, attack};
+//! use epsball::data;
+//! use epsball::model::file::{Declared, load};
+//! use epsball::threat::Norm;
+//!
+//! let model = load("benchmarks/models/digits-trades.safetensors".as_ref(), &Declared::default())?.0;
+//! let batch = data::open("digits:test")?.read(&(0..20).collect::<Vec<_>>())?;
+//!
+//! let (norm, eps) = (Norm::Linf, 0.1);
+//! let attacks = [
+//!     Configured::of(Pgd { steps: 20, restarts: 2, ..Pgd::new(norm, eps) })?,
+//!     Configured::of(Apgd { n_iter: 20, ..Apgd::dlr(norm, eps) })?,
+//! ];
+//! let mut robust = vec![true; batch.len()];
+//! for one in &attacks {
+//!     for (robust, outcome) in robust.iter_mut().zip(attack(one, &model, &batch, &Request::default())?) {
+//!         *robust &= !outcome.found;
+//!     }
+//! }
+//! println!("{} of {} images are robust", robust.iter().filter(|r| **r).count(), batch.len());
+//! # assert!(robust.contains(&true) && robust.contains(&false));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An attack by its name is [`attack::configure`]; a network of your own is a [`model::CandleClassifier`]; a ball
+//! that is proven safe is the matter of [`certify::certify_batch`] and [`certify::bounds::bound_batch`], a suite of
+//! all of these of [`mod@bench`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 #[cfg(feature = "program")]

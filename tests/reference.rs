@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor};
-use epsball::attack::{self, Goal, Outcome, Request, configure};
+use epsball::attack::{self, Outcome, Request, configure};
 use epsball::data::Batch;
 use epsball::model::{FrozenNetwork, ModelInfo};
 use epsball::nn::{Conv2d, Linear, flatten, relu, seq};
@@ -27,17 +27,7 @@ impl Reference {
 
     fn network(&self) -> FrozenNetwork {
         let part = |name: &str| self.0[name].clone();
-        let info = ModelInfo {
-            name: "aa-ref-small".into(),
-            architecture: "test".into(),
-            input_shape: [3, 16, 16],
-            classes: 10,
-            parameters: 0,
-            sha256: String::new(),
-            identity: String::new(),
-            randomised: false,
-            optimises_in_forward: false,
-        };
+        let info = ModelInfo::new("aa-ref-small", [3, 16, 16], 10);
         let conv = Conv2d::new(part("w.conv.weight"), Some(part("w.conv.bias"))).unwrap();
         let fc = Linear::new(part("w.fc.weight"), Some(part("w.fc.bias")));
         let layers = [conv.stride(2).padding(1).layer(), relu(), flatten(), fc.layer()];
@@ -57,15 +47,8 @@ impl Reference {
         let given: BTreeMap<String, String> =
             given.iter().map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect();
         let configured = configure(name, &threat, &given).unwrap();
-        let request = Request {
-            threat,
-            goal: Goal::Untargeted,
-            seed: 0,
-            randomness: Randomness::Torch,
-            purpose: name.into(),
-        };
-        attack::attack(configured.search.as_ref(), &self.network(), &self.batch(), &request)
-            .unwrap()
+        let request = Request { randomness: Randomness::Torch, ..Request::default() };
+        attack::attack(&configured, &self.network(), &self.batch(), &request).unwrap()
     }
 }
 

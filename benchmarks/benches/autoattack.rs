@@ -7,15 +7,13 @@
 //! ```
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use epsball::attack::{Goal, Request, attack, configure};
+use epsball::attack::{AutoAttack, Configured, Request, attack};
 use epsball::data;
 use epsball::model::file::{Declared, load};
-use epsball::rng::Randomness;
-use epsball::threat::{Norm, Threat};
+use epsball::threat::Norm;
 
 /// Passes per image that survives all four attacks of the published code with ten classes.
 const PUBLISHED: [f64; 2] = [7856.0, 1910.0];
@@ -36,24 +34,16 @@ fn main() {
     };
     let model = load(Path::new(path), &Declared { architecture, ..Declared::default() }).unwrap().0;
     let batch = data::open(images).unwrap().read(&(0..count).collect::<Vec<_>>()).unwrap();
-    let threat = Threat::ball(Norm::Linf, eps);
-    let configured = configure("autoattack", &threat, &BTreeMap::new()).unwrap();
-    let request = Request {
-        threat,
-        goal: Goal::Untargeted,
-        seed: 0,
-        randomness: Randomness::PerImage,
-        purpose: "autoattack".into(),
-    };
+    let autoattack = Configured::of(AutoAttack::new(Norm::Linf, eps)).unwrap();
     let started = Instant::now();
-    let outcomes = attack(configured.search.as_ref(), &model, &batch, &request).unwrap();
+    let outcomes = attack(&autoattack, &model, &batch, &Request::default()).unwrap();
     let seconds = started.elapsed().as_secs_f64();
     let robust: Vec<_> = outcomes.iter().filter(|o| !o.found).collect();
     let mean = |passes: &dyn Fn(usize) -> u64| {
         (0..robust.len()).map(passes).sum::<u64>() as f64 / robust.len() as f64
     };
     let passes = [mean(&|i| robust[i].forwards), mean(&|i| robust[i].backwards)];
-    println!("AutoAttack standard, {threat}, {images}, {count} images, {path}");
+    println!("AutoAttack standard, Linf, {images}, {count} images, {path}");
     println!("robust {} of {count}, {seconds:.1} s", robust.len());
     for (name, (own, published)) in
         ["forwards", "backwards"].iter().zip(passes.iter().zip(PUBLISHED))

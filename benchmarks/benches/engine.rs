@@ -126,17 +126,7 @@ fn network(architecture: &str) -> FrozenNetwork {
     let architecture = zoo::find(architecture).unwrap();
     let plan = architecture.plan();
     let program = architecture.program(&mut zoo::Fresh::new(0), &plan).unwrap();
-    let info = ModelInfo {
-        name: architecture.name.into(),
-        architecture: architecture.name.into(),
-        input_shape: plan.input_shape,
-        classes: plan.classes,
-        parameters: 0,
-        sha256: String::new(),
-        identity: String::new(),
-        randomised: false,
-        optimises_in_forward: false,
-    };
+    let info = ModelInfo::new(architecture.name, plan.input_shape, plan.classes);
     FrozenNetwork::new(info, program)
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use epsball::attack::{Goal, Request, attack, configure};
+use epsball::attack::{Request, attack, configure};
 use epsball::certify::{Forget, Smoothing, certify_batch};
 use epsball::data::{self, Batch};
 use epsball::model::FrozenNetwork;
@@ -45,15 +45,8 @@ fn attacks(c: &mut Criterion) {
         let given: BTreeMap<String, String> =
             given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let configured = configure(name, &threat, &given).unwrap();
-        let request = Request {
-            threat,
-            goal: Goal::Untargeted,
-            seed: 0,
-            randomness: epsball::rng::Randomness::PerImage,
-            purpose: name.into(),
-        };
         group.bench_function(format!("{name} {threat}"), |bench| {
-            bench.iter(|| attack(configured.search.as_ref(), &model, &batch, &request).unwrap());
+            bench.iter(|| attack(&configured, &model, &batch, &Request::default()).unwrap());
         });
     }
     group.finish();

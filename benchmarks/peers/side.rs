@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use epsball::attack::{Goal, Request, attack, configure};
+use epsball::attack::{Request, attack, configure};
 use epsball::certify::noise::Gaussian;
 use epsball::certify::{Job, Sampler};
 use epsball::data::Batch;
@@ -19,7 +19,7 @@ use epsball::loss::Loss;
 use epsball::model::file::{Declared, load};
 use epsball::model::{Classifier, FrozenNetwork};
 use epsball::ops::product::{Finish, Rows, Weights, product};
-use epsball::rng::{Randomness, Stream};
+use epsball::rng::Stream;
 use epsball::rows;
 use epsball::threat::{Norm, Threat};
 use rayon::prelude::*;
@@ -200,15 +200,8 @@ fn attacked(
     parameters: &BTreeMap<String, String>,
 ) -> Result<Answer> {
     let configured = configure(name, &threat, parameters)?;
-    let request = Request {
-        threat,
-        goal: Goal::Untargeted,
-        seed: 0,
-        randomness: Randomness::PerImage,
-        purpose: name.into(),
-    };
     let (seconds, outcomes) =
-        timed(1, || Ok(attack(configured.search.as_ref(), model, batch, &request)?))?;
+        timed(1, || Ok(attack(&configured, model, batch, &Request::default())?))?;
     let distances: Vec<f64> = outcomes.iter().filter(|o| o.found).map(|o| o.distance).collect();
     Ok(Answer {
         seconds,

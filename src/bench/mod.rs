@@ -1,6 +1,37 @@
 //! From a suite to results: a suite file is read ([`Suite`]), everything it names is opened and checked
 //! ([`Plan`]), and the jobs are run one after the other ([`run`]), each leaving a table with a row per image
 //! that is also its journal. What a job does is the matter of its kind of work ([`crate::work`]).
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use epsball::bench::{Plan, RunOptions, Suite, run};
+//! use epsball::report::{Exporter as _, Leaderboard, Markdown};
+//! use epsball::work::Silent;
+//!
+//! let text = r#"
+//!     name = "small"
+//!     [[model]]
+//!     path = "bundled:digits-trades"
+//!     [[data]]
+//!     spec = "digits:test"
+//!     images = { first = 20 }
+//!     [[attack]]
+//!     attack = "pgd"
+//!     norm = "Linf"
+//!     eps = 0.1
+//! "#;
+//! let plan = Plan::new(&Suite::parse(text, Path::new("small.toml"))?)?;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let options = RunOptions { folder: folder.path(), stop: &|| false };
+//! let summary = run(&plan, &options, &mut Silent)?;
+//! assert!(summary.failures.is_empty());
+//!
+//! let board = Leaderboard::from_runs(&[folder.path().to_path_buf()])?;
+//! assert!(Markdown.export(&board)?.contains("digits-trades"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub(crate) mod again;
 mod bundled;

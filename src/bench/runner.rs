@@ -20,6 +20,7 @@ pub struct RunOptions<'a> {
 
 /// How a run ended.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Summary {
     /// Jobs whose tables are complete.
     pub finished: usize,
@@ -29,6 +30,7 @@ pub struct Summary {
 
 /// A job that failed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Failure {
     /// Its id.
     pub job: String,

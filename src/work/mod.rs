@@ -61,9 +61,7 @@ pub use smoothing::{
     Bin, CertifiedAccuracy, CountsRecord, Envelope, EnvelopePoint, ImageCounts, ProbabilityBounds,
     Quantile, SmoothingEntry, SmoothingResult,
 };
-#[cfg(test)]
-pub(crate) use task::Silent;
-pub use task::{Place, Progress, Resolved, Task};
+pub use task::{Place, Progress, Resolved, Silent, Task};
 
 use crate::error::{Error, Result, nearest};
 use crate::record::Work;

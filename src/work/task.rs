@@ -80,10 +80,8 @@ pub trait Progress {
 }
 
 /// Hears nothing.
-#[cfg(test)]
-pub(crate) struct Silent;
+pub struct Silent;
 
-#[cfg(test)]
 impl Progress for Silent {
     fn job(&mut self, _: &JobRecord, _: usize) {}
     fn images(&mut self, _: usize) {}

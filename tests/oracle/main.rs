@@ -13,7 +13,7 @@ mod zoo;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
-use epsball::attack::{Goal, Outcome, Request, attack, configure};
+use epsball::attack::{Outcome, Request, attack, configure};
 use epsball::data::{self, Batch, Dataset};
 use epsball::device::{Device, Precision};
 use epsball::loss::argmax;
@@ -110,13 +110,8 @@ impl<'a> Run<'a> {
     fn on(&self, model: &dyn Classifier, batch: &Batch) -> Vec<Outcome> {
         let given = self.given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let configured = configure(self.name, &self.threat, &given).unwrap();
-        let request = Request {
-            threat: self.threat,
-            goal: Goal::Untargeted,
-            seed: self.seed,
-            randomness: self.randomness,
-            purpose: self.name.into(),
-        };
-        attack(configured.search.as_ref(), model, batch, &request).unwrap()
+        let request =
+            Request { seed: self.seed, randomness: self.randomness, ..Request::default() };
+        attack(&configured, model, batch, &request).unwrap()
     }
 }

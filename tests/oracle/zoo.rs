@@ -108,17 +108,7 @@ fn network(case: &Case, entry: &serde_json::Value) -> (FrozenNetwork, BTreeMap<S
         plan.normalisation = constants;
     }
     let program = found.architecture.program(&mut Stored::new(tensors), plan).unwrap();
-    let info = ModelInfo {
-        name: (*name).into(),
-        architecture: found.architecture.name.into(),
-        input_shape: plan.input_shape,
-        classes: plan.classes,
-        parameters: 0,
-        sha256: String::new(),
-        identity: String::new(),
-        randomised: false,
-        optimises_in_forward: false,
-    };
+    let info = ModelInfo::new(*name, plan.input_shape, plan.classes);
     (placed(FrozenNetwork::new(info, program)), recorded)
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 /// A wish for a device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Device {
     /// The first GPU, or the CPU where there is none.
     #[default]

@@ -6,20 +6,27 @@
 //! that belong to an image. Nothing here knows of attacks or of results. Imports run downwards only.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod cuda;
 pub mod device;
-pub mod digest;
 pub mod error;
-pub mod hub;
 pub mod loss;
 pub mod model;
 pub mod nn;
 pub mod onnx;
 pub mod ops;
-pub mod persist;
-pub mod pickle;
 pub mod rng;
 pub mod rows;
 pub mod zoo;
+
+// The house's own: public because the floors above are crates of their own, and not for programs of others.
+#[doc(hidden)]
+pub mod cuda;
+#[doc(hidden)]
+pub mod digest;
+#[doc(hidden)]
+pub mod hub;
+#[doc(hidden)]
+pub mod persist;
+#[doc(hidden)]
+pub mod pickle;
 
 pub use error::{Error, Result};

@@ -9,6 +9,7 @@ use crate::ops::with_slice;
 
 /// A loss. With a target class it becomes its targeted form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Loss {
     /// Cross-entropy of the label; targeted: minus the cross-entropy of the target.
     CrossEntropy,

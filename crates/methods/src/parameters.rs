@@ -20,7 +20,7 @@ impl Parameters {
         Self { attack: attack.into(), given: given.clone(), used: BTreeMap::new() }
     }
 
-    /// The parameter of this name, or `default`.
+    /// The parameter of this name, or `default`, which a program may have set: it is checked like what is given.
     ///
     /// # Errors
     /// If what was given is not of the type.
@@ -74,12 +74,18 @@ impl Parameters {
         what: &str,
         allowed: impl Fn(f64) -> bool,
     ) -> Result<f64> {
-        let Some(text) = self.given.remove(name) else {
-            // Defaults are computed from f32 budgets: their f64 digits would be noise.
-            self.used.insert(name.into(), (default as f32).to_string());
-            return Ok(default);
+        let (text, value) = match self.given.remove(name) {
+            Some(text) => {
+                let value = parse_number(&text);
+                (text, value)
+            }
+            // What was an f32 is written as one: its further digits in f64 are noise.
+            None if default == f64::from(default as f32) => {
+                ((default as f32).to_string(), Some(default))
+            }
+            None => (default.to_string(), Some(default)),
         };
-        match parse_number(&text) {
+        match value {
             Some(value) if value.is_finite() && allowed(value) => {
                 self.used.insert(name.into(), text);
                 Ok(value)

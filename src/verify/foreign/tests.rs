@@ -31,17 +31,7 @@ fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
     weight.extend(w.iter().map(|v| -v / 2.0));
     let weight = Tensor::from_vec(weight, (2, w.len()), &Device::Cpu).unwrap();
     let bias = Tensor::new(&[b / 2.0, -b / 2.0], &Device::Cpu).unwrap();
-    let info = ModelInfo {
-        name: "test".into(),
-        architecture: "test".into(),
-        input_shape: shape,
-        classes: 2,
-        parameters: 0,
-        sha256: String::new(),
-        identity: String::new(),
-        randomised: false,
-        optimises_in_forward: false,
-    };
+    let info = ModelInfo::new("test", shape, 2);
     let layers = seq([flatten(), Linear::new(weight, Some(bias)).layer()]);
     FrozenNetwork::build(info, &layers).unwrap()
 }

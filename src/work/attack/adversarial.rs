@@ -218,21 +218,10 @@ mod tests {
     }
 
     fn outcome(id: u64) -> Outcome {
-        Outcome {
-            id: 10 + id,
-            label: id as u32 % 4,
-            clean_prediction: id as u32 % 4,
-            target: None,
-            found: id.is_multiple_of(2),
-            by: String::new(),
-            image: (0..3).map(|pixel| (id * 3 + pixel) as f32 / 32.0).collect(),
-            prediction: 0,
-            distance: 0.1,
-            found_8bit: false,
-            forwards: 0,
-            backwards: 0,
-            unconfirmed: None,
-        }
+        let (label, image) = (id as u32 % 4, (0..3).map(|pixel| (id * 3 + pixel) as f32 / 32.0));
+        let mut outcome = Outcome::untouched(10 + id, label, label, image.collect());
+        outcome.found = id.is_multiple_of(2);
+        outcome
     }
 
     fn row(id: u64) -> AttackRow {

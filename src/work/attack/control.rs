@@ -100,20 +100,13 @@ pub(super) fn as_left<'a>(
 ) -> Result<Vec<Outcome>> {
     let images = batch.rows()?;
     let pixels = images.values()?;
-    let of = |(image, row): (&[f32], &AttackRow)| Outcome {
-        id: row.idx,
-        label: row.label,
-        clean_prediction: row.clean,
-        target: row.target,
-        found: false,
-        by: String::new(),
-        image: image.to_vec(),
-        prediction: row.prediction,
-        distance: f64::INFINITY,
-        found_8bit: false,
-        forwards: 0,
-        backwards: 0,
-        unconfirmed: row.unconfirmed.map(|_| 0),
+    let of = |(image, row): (&[f32], &AttackRow)| {
+        let mut outcome = Outcome::untouched(row.idx, row.label, row.clean, image.to_vec());
+        (outcome.target, outcome.prediction) = (row.target, row.prediction);
+        (outcome.found, outcome.found_8bit) = (false, false);
+        (outcome.by, outcome.distance) = (String::new(), f64::INFINITY);
+        outcome.unconfirmed = row.unconfirmed.map(|_| 0);
+        outcome
     };
     Ok(pixels.chunks_exact(images.width().max(1)).zip(rows).map(of).collect())
 }
@@ -158,8 +151,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::attack::{Goal, configure};
-    use crate::rng::Randomness;
+    use crate::attack::configure;
     use crate::threat::{Norm, Threat};
     use crate::work::fixture::attack_row;
 
@@ -170,13 +162,7 @@ mod tests {
     }
 
     fn request(seed: u64) -> Request {
-        Request {
-            threat: Threat::ball(Norm::Linf, 0.1),
-            goal: Goal::Untargeted,
-            seed,
-            randomness: Randomness::PerImage,
-            purpose: "fast".into(),
-        }
+        Request { seed, ..Request::default() }
     }
 
     fn waiting(n: u64) -> Vec<AttackRow> {

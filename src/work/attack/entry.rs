@@ -137,9 +137,7 @@ fn single(
             facts: facts.map(|(name, value)| (name.to_owned(), value)).into(),
             parameters,
         };
-        // The purpose leaves out the budget: runs at several budgets share their random starts.
-        let purpose = entry.attack.clone();
-        let request = Request { threat, goal, seed, randomness, purpose };
+        let request = Request { goal, seed, randomness };
         let task = Box::new(AttackTask { attack: configured, request });
         Ok(Resolved { stem, work, task, rows: None })
     };

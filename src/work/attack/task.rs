@@ -23,7 +23,7 @@ use crate::work::task::{Place, Progress, Task};
 /// is lost when a run is killed in the middle of one.
 const ENSEMBLE_BATCH: usize = 48;
 
-/// An attack with its threat model.
+/// An attack under its threat model, and what is asked of it.
 pub(super) struct AttackTask {
     pub(super) attack: Configured,
     pub(super) request: Request,
@@ -93,11 +93,10 @@ impl Remaining<'_, AttackRow> {
         left.retain(|at| !waiting.contains(&data.id(*at)));
         // Where gradients mislead, the attack that follows them makes room for the one that it stands in for.
         let dearer = reference.filter(|dearer| dearer.escalate && checks.gradients_mislead());
-        let own = (configured.search.as_ref(), request.clone());
-        let (search, asked) = dearer.map_or(own, |dearer| dearer.of(request));
+        let asked = dearer.map_or(configured, |dearer| &dearer.attack);
         self.attack_all(&left, batch, &mut |job, batch| {
             let started = Instant::now();
-            let outcomes = attack_until(search, model, batch, &asked, stop)?;
+            let outcomes = attack_until(asked, model, batch, request, stop)?;
             let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
             let mut rows = attack_rows(batch, &outcomes, seconds)?;
             if let Some(pending) = &mut pending {
@@ -145,12 +144,12 @@ impl Remaining<'_, AttackRow> {
         for group in asked.chunk_by(|a, b| a == b) {
             let positions = &missing[done..done + group.len()];
             done += group.len();
-            let (search, request) = match configured.search.reference() {
-                Some(reference) if group[0] => reference.of(request),
-                _ => (configured.search.as_ref(), request.clone()),
+            let asked = match configured.search.reference() {
+                Some(reference) if group[0] => &reference.attack,
+                _ => configured,
             };
             self.attack_all(positions, batch, &mut |job, batch| {
-                let outcomes = attack_until(search, place.network, batch, &request, place.stop)?;
+                let outcomes = attack_until(asked, place.network, batch, request, place.stop)?;
                 images.append(&outcomes, &job.rows)
             })?;
         }
@@ -196,8 +195,7 @@ impl Remaining<'_, AttackRow> {
         mut images: Option<&mut AdversarialImages>,
     ) -> Result<Vec<Finding>> {
         let model: &dyn Classifier = place.network;
-        let (search, request) = reference.of(request);
-        let batch = self.images_at_once(model, &reference.attack, &request);
+        let batch = self.images_at_once(model, &reference.attack, request);
         let waiting: HashMap<u64, &AttackRow> =
             pending.rows.iter().map(|row| (row.idx, row)).collect();
         let mut ask = |job: &mut Self, indices: &[u64], asked: bool| {
@@ -207,7 +205,7 @@ impl Remaining<'_, AttackRow> {
                 let waited = batch.ids.iter().filter_map(|idx| waiting.get(idx).copied());
                 let started = Instant::now();
                 let outcomes = match asked {
-                    true => attack_until(search, model, batch, &request, place.stop)?,
+                    true => attack_until(&reference.attack, model, batch, request, place.stop)?,
                     false => control::as_left(batch, waited.clone())?,
                 };
                 let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
@@ -216,7 +214,7 @@ impl Remaining<'_, AttackRow> {
                 job.settle(&outcomes, rows.collect(), images.as_deref_mut())
             })
         };
-        let mut others = control::drawn(reference, &request, &self.rows, &pending.rows);
+        let mut others = control::drawn(reference, request, &self.rows, &pending.rows);
         ask(self, &others, true)?;
         let missed = control::missed(reference, &self.rows);
         let control: HashSet<u64> = others.drain(..).collect();

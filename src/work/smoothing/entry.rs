@@ -220,7 +220,7 @@ fn family(
             let mean = neutral.iter().map(|v| f64::from(*v)).sum::<f64>() / neutral.len() as f64;
             Family::Ablation {
                 k: given.count("k", (h * w).div_ceil(16))?,
-                fill: given.at_least_zero("fill", mean)? as f32,
+                fill: given.at_least_zero("fill", f64::from(mean as f32))? as f32,
             }
         }
         other => return Err(Error::unknown("noise", other, Family::NAMES)),

@@ -87,17 +87,7 @@ mod tests {
     use super::*;
 
     fn info() -> ModelInfo {
-        ModelInfo {
-            name: "by hand".into(),
-            architecture: "custom".into(),
-            input_shape: [1, 1, 3],
-            classes: 2,
-            parameters: 6,
-            sha256: String::new(),
-            identity: String::new(),
-            randomised: false,
-            optimises_in_forward: false,
-        }
+        ModelInfo::new("by hand", [1, 1, 3], 2)
     }
 
     fn rows(shape: &[usize], numbers: &[f32]) -> Rows {

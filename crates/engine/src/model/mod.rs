@@ -26,6 +26,7 @@ use crate::rows::{Place, Rows};
 
 /// What a result file has to say about the network it is about.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
 pub struct ModelInfo {
     /// Short name for tables.
     pub name: String,
@@ -48,6 +49,25 @@ pub struct ModelInfo {
     /// The forward pass runs an optimisation (purification, adaptation), by the author's declaration:
     /// nothing finds it out from outside.
     pub optimises_in_forward: bool,
+}
+
+impl ModelInfo {
+    /// Of a network from images of this shape, `[C, H, W]`, to this many classes, whose architecture is `custom` and
+    /// whose weights are from no file; it draws no random numbers and optimises nothing. What is known besides is
+    /// for the caller to set.
+    pub fn new(name: impl Into<String>, input_shape: [usize; 3], classes: usize) -> Self {
+        Self {
+            name: name.into(),
+            architecture: "custom".into(),
+            input_shape,
+            classes,
+            parameters: 0,
+            sha256: String::new(),
+            identity: String::new(),
+            randomised: false,
+            optimises_in_forward: false,
+        }
+    }
 }
 
 /// A frozen image classifier: a fixed function from images to logits. Batches may be in the computer's memory

@@ -30,6 +30,7 @@ pub fn is_onnx(path: &Path) -> bool {
 
 /// An ONNX file as a model file.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Opened {
     /// What describes the network, with its graph.
     pub card: ModelCard,

@@ -4,13 +4,12 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::tests::{cases, info, random_network, run};
-use super::{Goal, Outcome, Request, attack, configure};
+use super::{Configured, Outcome, Pgd, Request, attack};
 use crate::cuda;
 use crate::data::Batch;
 use crate::device::{self, Precision};
 use crate::model::{Classifier, FrozenNetwork, predicted};
 use crate::nn::{Conv2d, Linear, flatten, seq};
-use crate::rng::Randomness;
 use crate::threat::{Norm, Threat};
 
 fn gpu() -> device::Device {
@@ -97,15 +96,7 @@ fn a_network_that_returns_nan_is_refused() {
     model.place(&gpu(), Precision::F32).unwrap();
     let images = Tensor::full(0.5_f32, (1, 1, 1, 2), &Device::Cpu).unwrap();
     let batch = Batch { ids: vec![7], images, labels: vec![0] };
-    let threat = Threat::ball(Norm::Linf, 0.1);
-    let request = Request {
-        threat,
-        goal: Goal::Untargeted,
-        seed: 0,
-        randomness: Randomness::PerImage,
-        purpose: "pgd".into(),
-    };
-    let pgd = configure("pgd", &threat, &std::collections::BTreeMap::new()).unwrap();
-    let error = attack(pgd.search.as_ref(), &model, &batch, &request).unwrap_err().to_string();
+    let pgd = Configured::of(Pgd::new(Norm::Linf, 0.1)).unwrap();
+    let error = attack(&pgd, &model, &batch, &Request::default()).unwrap_err().to_string();
     assert!(error.contains("returned NaN for an image derived from image 7"), "{error}");
 }

@@ -9,39 +9,84 @@
 //! true image, so the optimum is unchanged.
 
 use super::search::per_image;
-use super::{Attack, Entry, Evaluation, Objective, PerImage, Search, Threats};
+use super::{Attack, Entry, Evaluation, HyperParameters, Objective, PerImage, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::parameters::Parameters;
 use crate::rows::{self, Rows, Twin, twin};
-use crate::threat::Norm;
+use crate::threat::{Norm, Threat};
 
-/// See the module's documentation.
 pub(super) const CW_L2: Entry = Entry {
     name: "cw-l2",
     about: "smallest L2 perturbation by penalty and binary search (Carlini and Wagner 2017)",
     threats: Threats::Balls(&[Norm::L2]),
     control: false,
-    build: |parameters, _| {
-        Ok(Box::new(CarliniWagner {
-            binary_search_steps: parameters.count("binary_search_steps", 9)?,
-            max_iterations: parameters.count("max_iterations", 10_000)?,
-            learning_rate: parameters.positive("learning_rate", 0.01)? as f32,
-            initial_const: parameters.positive("initial_const", 1e-3)?,
-            confidence: parameters.at_least_zero("confidence", 0.0)? as f32,
-            abort_early: parameters.take("abort_early", true)?,
-            margin: parameters.positive("margin", 0.01)?.min(0.25) as f32,
-        }))
-    },
+    build: |parameters, _| CarliniWagner::new().build(parameters),
 };
 
-struct CarliniWagner {
-    binary_search_steps: usize,
-    max_iterations: usize,
-    learning_rate: f32,
-    initial_const: f64,
-    confidence: f32,
-    abort_early: bool,
-    margin: f32,
+/// `cw-l2`: the smallest L2 perturbation (Carlini and Wagner, IEEE S&P 2017, sections V and VI); see the module for
+/// where it departs from the published code, whose names and defaults these are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CarliniWagner {
+    /// Steps of the binary search over c, at least 1.
+    pub binary_search_steps: usize,
+    /// Steps of Adam for one c, at least 1.
+    pub max_iterations: usize,
+    /// Learning rate of Adam, above 0.
+    pub learning_rate: f32,
+    /// The first c, above 0.
+    pub initial_const: f64,
+    /// kappa, the margin that a success needs, at least 0.
+    pub confidence: f32,
+    /// Stop at one c when the objective has not fallen for a tenth of the steps.
+    pub abort_early: bool,
+    /// How far inside the box saturated pixels start: above 0, at most 0.25, which larger values are taken for.
+    pub margin: f32,
+}
+
+impl CarliniWagner {
+    /// The defaults of the published code. There is no radius: the search is for the closest image.
+    pub fn new() -> Self {
+        Self {
+            binary_search_steps: 9,
+            max_iterations: 10_000,
+            learning_rate: 0.01,
+            initial_const: 1e-3,
+            confidence: 0.0,
+            abort_early: true,
+            margin: 0.01,
+        }
+    }
+}
+
+impl Default for CarliniWagner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HyperParameters for CarliniWagner {
+    fn entry(&self) -> &'static Entry {
+        &CW_L2
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(Norm::L2, f32::INFINITY)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.binary_search_steps =
+            parameters.count("binary_search_steps", self.binary_search_steps)?;
+        self.max_iterations = parameters.count("max_iterations", self.max_iterations)?;
+        self.learning_rate =
+            parameters.positive("learning_rate", f64::from(self.learning_rate))? as f32;
+        self.initial_const = parameters.positive("initial_const", self.initial_const)?;
+        self.confidence =
+            parameters.at_least_zero("confidence", f64::from(self.confidence))? as f32;
+        self.abort_early = parameters.take("abort_early", self.abort_early)?;
+        self.margin = parameters.positive("margin", f64::from(self.margin))?.min(0.25) as f32;
+        Ok(Box::new(self))
+    }
 }
 
 /// An upper bound of c that no search has set yet (as in the published code).

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::criterion::Criterion;
 use super::noise::Noise;
 use super::search::home_of;
-use super::{Attack, Objective, Search};
+use super::{Configured, Objective, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
@@ -15,9 +15,11 @@ use crate::rows::{Place, Rows};
 use crate::threat::Threat;
 
 /// What the attacker wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Goal {
     /// Any wrong class.
+    #[default]
     Untargeted,
     /// One class per image, chosen by the rule.
     Targeted(Targets),
@@ -25,6 +27,7 @@ pub enum Goal {
 
 /// How target classes are chosen; never the true class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Targets {
     /// The class with the smallest clean logit.
     LeastLikely,
@@ -64,23 +67,21 @@ impl std::fmt::Display for Goal {
     }
 }
 
-/// Everything about a call but the network, the attack and the images.
-#[derive(Debug, Clone)]
+/// Everything about a call but the network, the attack and the images. Write what differs from the default and
+/// `..Request::default()`: there may be more fields one day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The threat model.
-    pub threat: Threat,
     /// What the attacker wants.
     pub goal: Goal,
     /// Seed of the randomness.
     pub seed: u64,
     /// Where random numbers come from.
     pub randomness: Randomness,
-    /// Separates the randomness of this attack from that of others: its name.
-    pub purpose: String,
 }
 
 /// What the attack did to one image.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Outcome {
     /// Index of the image in its data set.
     pub id: u64,
@@ -112,14 +113,57 @@ pub struct Outcome {
     pub unconfirmed: Option<u64>,
 }
 
+impl Outcome {
+    /// Of the image number `id` of class `label` before any attack: a misclassified one counts as found, any other
+    /// as one of which nothing was found, without passes.
+    pub fn untouched(id: u64, label: u32, clean_prediction: u32, image: Vec<f32>) -> Self {
+        let found = clean_prediction != label;
+        Self {
+            id,
+            label,
+            clean_prediction,
+            target: None,
+            found,
+            by: if found { "clean" } else { "" }.into(),
+            image,
+            prediction: clean_prediction,
+            distance: if found { 0.0 } else { f64::INFINITY },
+            found_8bit: found,
+            forwards: 0,
+            backwards: 0,
+            unconfirmed: None,
+        }
+    }
+}
+
 /// Attacks a batch: one outcome per image, in order. An image's outcome does not depend on the
 /// others. A network that declares itself randomised is asked 11 times for every prediction, clean or
 /// adversarial, and the most frequent answer counts; its outcomes are those of this vote.
 ///
 /// # Errors
 /// If shapes or labels do not fit the network, or the network fails.
+///
+/// ```
+/// use epsball_engine::model::file::{Declared, load};
+/// use epsball_methods::attack::{Configured, Pgd, Request, attack};
+/// use epsball_methods::data;
+/// use epsball_methods::threat::Norm;
+/// # std::env::set_current_dir("../..")?;
+///
+/// let model = load("benchmarks/models/digits-trades.safetensors".as_ref(), &Declared::default())?.0;
+/// let batch = data::open("digits:test")?.read(&(0..20).collect::<Vec<_>>())?;
+///
+/// let pgd = Configured::of(Pgd { steps: 20, ..Pgd::new(Norm::Linf, 0.1) })?;
+/// let outcomes = attack(&pgd, &model, &batch, &Request::default())?;
+///
+/// let broken = outcomes.iter().find(|outcome| outcome.by == "pgd").unwrap();
+/// assert!(broken.distance <= 0.1 + 1e-6 && broken.prediction != broken.label);
+/// let robust = outcomes.iter().filter(|outcome| !outcome.found).count();
+/// println!("robust accuracy: {robust} of {}", outcomes.len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn attack(
-    attack: &dyn Attack,
+    attack: &Configured,
     model: &dyn Classifier,
     batch: &Batch,
     request: &Request,
@@ -132,7 +176,7 @@ pub fn attack(
 /// # Errors
 /// As [`attack()`]; [`Error::Interrupted`] if it was stopped.
 pub fn attack_until(
-    attack: &dyn Attack,
+    attack: &Configured,
     model: &dyn Classifier,
     batch: &Batch,
     request: &Request,
@@ -160,7 +204,7 @@ const SMALLEST_SHARE: usize = 8;
 
 /// [`attack_together`], in halves where a device has too little memory for all.
 fn attack_in_memory(
-    attack: &dyn Attack,
+    attack: &Configured,
     model: &dyn Classifier,
     batch: &Batch,
     request: &Request,
@@ -195,13 +239,13 @@ fn part_of(batch: &Batch, first: usize, count: usize) -> Result<Batch> {
 /// random numbers are drawn for all of them at once), so every thread may have some for the whole of
 /// an attack and nothing waits between its steps.
 fn attack_together(
-    attack: &dyn Attack,
+    attack: &Configured,
     model: &dyn Classifier,
     batch: &Batch,
     request: &Request,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Outcome>> {
-    check(model, batch, request)?;
+    check(attack, model, batch, request)?;
     let n = batch.len();
     let images = batch.rows()?;
     let clean_logits = model.exact_logits(&images)?;
@@ -214,41 +258,37 @@ fn attack_together(
     let attacked: Vec<usize> =
         (0..n).filter(|i| clean_predictions[*i] == batch.labels[*i] && !is_target(*i)).collect();
     let pick = |values: &[u32]| attacked.iter().map(|i| values[*i]).collect::<Vec<u32>>();
-    let threat = match (request.threat, attack.objective()) {
+    let objective = attack.search.objective();
+    let threat = match (attack.threat, objective) {
         (Threat::Ball { norm, .. }, Objective::Minimal) => Threat::ball(norm, f32::INFINITY),
         (threat, _) => threat,
     };
     let mut search = Search::new(
         (model, stop),
         threat,
-        attack.objective(),
-        Noise::new(request),
+        objective,
+        Noise::new(attack.name, request),
         images.select(&attacked)?.at(&home_of(model))?,
         pick(&batch.labels),
         targets.as_deref().map(pick),
         attacked.iter().map(|i| batch.ids[*i]).collect(),
     )?;
     if !search.is_empty() {
-        attack.run(&mut search)?;
+        attack.search.run(&mut search)?;
         search.settle()?;
     }
 
     let (width, approximates) = (images.width(), model.usage().approximates);
     let pixels = images.values()?;
     let untouched = |i: usize| Outcome {
-        id: batch.ids[i],
-        label: batch.labels[i],
-        clean_prediction: clean_predictions[i],
         target: targets.as_ref().map(|targets| targets[i]),
-        found: clean_predictions[i] != batch.labels[i],
-        by: if clean_predictions[i] == batch.labels[i] { "" } else { "clean" }.into(),
-        image: pixels[i * width..(i + 1) * width].to_vec(),
-        prediction: clean_predictions[i],
-        distance: if clean_predictions[i] == batch.labels[i] { f64::INFINITY } else { 0.0 },
-        found_8bit: clean_predictions[i] != batch.labels[i],
-        forwards: 0,
-        backwards: 0,
         unconfirmed: approximates.then_some(0),
+        ..Outcome::untouched(
+            batch.ids[i],
+            batch.labels[i],
+            clean_predictions[i],
+            pixels[i * width..(i + 1) * width].to_vec(),
+        )
     };
     let mut outcomes: Vec<Outcome> = (0..n).map(untouched).collect();
     for (row, i) in attacked.iter().enumerate() {
@@ -262,7 +302,7 @@ fn attack_together(
         .zip(&attacked)
         .filter_map(|(found, i)| Some((*i, found?)))
         .collect();
-    verify(model, batch, request, &threat, targets.as_deref(), found, &mut outcomes)?;
+    verify(model, batch, attack.name, &threat, targets.as_deref(), found, &mut outcomes)?;
     Ok(outcomes)
 }
 
@@ -270,7 +310,7 @@ fn attack_together(
 fn verify(
     model: &dyn Classifier,
     batch: &Batch,
-    request: &Request,
+    name: &'static str,
     threat: &Threat,
     targets: Option<&[u32]>,
     found: Vec<(usize, super::search::Found)>,
@@ -296,7 +336,7 @@ fn verify(
             continue;
         }
         outcome.found = true;
-        outcome.by = found.by.unwrap_or(&request.purpose).into();
+        outcome.by = found.by.unwrap_or(name).into();
         outcome.distance = threat.distance(&found.image, &outcome.image, shape[0]);
         outcome.image.clone_from(&found.image);
         outcome.prediction = exact;
@@ -331,7 +371,12 @@ fn choose_targets(
     Ok(logits.chunks_exact(classes.max(1)).enumerate().map(choose).collect())
 }
 
-fn check(model: &dyn Classifier, batch: &Batch, request: &Request) -> Result<()> {
+fn check(
+    attack: &Configured,
+    model: &dyn Classifier,
+    batch: &Batch,
+    request: &Request,
+) -> Result<()> {
     let info = model.info();
     if info.classes < 2 {
         return Err(Error::setting(
@@ -347,7 +392,7 @@ fn check(model: &dyn Classifier, batch: &Batch, request: &Request) -> Result<()>
             "choose the data set the network was trained for",
         ));
     }
-    match (request.goal, request.threat) {
+    match (request.goal, attack.threat) {
         (Goal::Targeted(Targets::Class(class)), _) if class as usize >= info.classes => {
             Err(Error::setting(
                 "goal",
@@ -360,9 +405,6 @@ fn check(model: &dyn Classifier, batch: &Batch, request: &Request) -> Result<()>
             format!("{patch} is larger than the image {:?}", info.input_shape),
             "choose a smaller patch",
         )),
-        (_, Threat::Ball { eps, .. }) if eps.is_nan() || eps < 0.0 => {
-            Err(Error::setting("eps", format!("{eps} is not a radius"), "give a number above 0"))
-        }
         _ => Ok(()),
     }
 }

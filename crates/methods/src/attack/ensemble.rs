@@ -4,39 +4,138 @@
 
 use std::collections::BTreeMap;
 
-use super::gradient::ALL_NORMS;
-use super::{Attack, Configured, Entry, Search, configure};
+use super::gradient::{ALL_NORMS, ball};
+use super::{Apgd, Attack, Configured, Entry, Fab, HyperParameters, Search, Square, configure};
 use crate::error::{Error, Result};
+use crate::parameters::Parameters;
 use crate::threat::{Norm, Threat};
 
-/// The official four; `version` is `standard`, `plus` or `rand`, as in the published code.
 pub(super) const AUTOATTACK: Entry = Entry {
     name: "autoattack",
     about: "apgd-ce, apgd-t, fab-t, square, each on what the others left (Croce and Hein 2020)",
     threats: ALL_NORMS,
     control: false,
     build: |parameters, threat| {
-        let version = parameters.take("version", "standard".to_string())?;
-        let parts = published(&version, threat)?;
-        Ok(Box::new(Ensemble {
-            batch: parameters.count("batch_size", 250)?,
-            parts: parts
-                .iter()
-                .map(|(name, given)| configure(name, threat, given))
-                .collect::<Result<_>>()?,
-        }))
+        let (norm, eps) = ball(threat);
+        AutoAttack::new(norm, eps).build(parameters)
     },
 };
 
-/// Any other composition, with the defaults of its attacks.
 pub(super) const ENSEMBLE: Entry = Entry {
     name: "ensemble",
     about: "the attacks in `attacks`, in order, each on what the others left",
     threats: ALL_NORMS,
     control: false,
     build: |parameters, threat| {
-        let list = parameters.take("attacks", "apgd-ce apgd-t".to_string())?;
-        let parts = list
+        let (norm, eps) = ball(threat);
+        Ensemble::new(norm, eps).build(parameters)
+    },
+};
+
+/// A composition that the published code has a name for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Version {
+    /// `standard`: APGD-CE, APGD-T, FAB-T, Square.
+    Standard,
+    /// `plus`: APGD-CE, APGD-DLR and FAB with five restarts, Square, APGD-T, FAB-T.
+    Plus,
+    /// `rand`, for randomised networks: APGD-CE and APGD-DLR, each gradient over 20 evaluations.
+    Rand,
+}
+
+impl std::str::FromStr for Version {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "standard" => Ok(Self::Standard),
+            "plus" => Ok(Self::Plus),
+            "rand" => Ok(Self::Rand),
+            _ => Err("one of standard, plus, rand (any other composition is an `ensemble`)"),
+        }
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "standard",
+            Self::Plus => "plus",
+            Self::Rand => "rand",
+        })
+    }
+}
+
+/// `autoattack` (Croce and Hein, ICML 2020, section 6) in a published version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AutoAttack {
+    /// Norm of the ball.
+    pub norm: Norm,
+    /// Radius of the ball, in pixel units.
+    pub eps: f32,
+    /// Which attacks it consists of.
+    pub version: Version,
+    /// Images per call of a part, at least 1. Matters only where random numbers are drawn for a whole batch.
+    pub batch_size: usize,
+}
+
+impl AutoAttack {
+    /// The version `standard`, in batches of 250 images as published.
+    pub fn new(norm: Norm, eps: f32) -> Self {
+        Self { norm, eps, version: Version::Standard, batch_size: 250 }
+    }
+}
+
+impl HyperParameters for AutoAttack {
+    fn entry(&self) -> &'static Entry {
+        &AUTOATTACK
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(self.norm, self.eps)
+    }
+
+    fn build(self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        let version = parameters.take("version", self.version)?;
+        let batch = parameters.count("batch_size", self.batch_size)?;
+        Ok(Box::new(Parts { parts: published(version, self.norm, self.eps)?, batch }))
+    }
+}
+
+/// `ensemble`: any other composition, with the defaults of its attacks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ensemble {
+    /// Norm of the ball.
+    pub norm: Norm,
+    /// Radius of the ball, in pixel units.
+    pub eps: f32,
+    /// Names of the attacks in their order, with spaces or commas in between; no ensembles.
+    pub attacks: String,
+    /// As [`AutoAttack::batch_size`].
+    pub batch_size: usize,
+}
+
+impl Ensemble {
+    /// APGD-CE and APGD-T.
+    pub fn new(norm: Norm, eps: f32) -> Self {
+        Self { norm, eps, attacks: "apgd-ce apgd-t".into(), batch_size: 250 }
+    }
+}
+
+impl HyperParameters for Ensemble {
+    fn entry(&self) -> &'static Entry {
+        &ENSEMBLE
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(self.norm, self.eps)
+    }
+
+    fn build(self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        let threat = self.threat();
+        let parts = parameters
+            .take("attacks", self.attacks)?
             .split([' ', ','])
             .filter(|name| !name.is_empty())
             .map(|name| match name {
@@ -45,57 +144,43 @@ pub(super) const ENSEMBLE: Entry = Entry {
                     format!("`{name}` is an ensemble itself"),
                     "name single attacks",
                 )),
-                name => configure(name, threat, &BTreeMap::new()),
+                name => configure(name, &threat, &BTreeMap::new()),
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Box::new(Ensemble { batch: parameters.count("batch_size", 250)?, parts }))
-    },
-};
-
-/// The attacks of a version with the parameters in which they differ from their own defaults.
-pub(super) fn published(
-    version: &str,
-    threat: &Threat,
-) -> Result<Vec<(&'static str, BTreeMap<String, String>)>> {
-    let part = |name: &'static str, given: &[(&str, &str)]| {
-        (name, given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
-    };
-    let l1 = matches!(threat, Threat::Ball { norm: Norm::L1, .. });
-    let five: &[_] = &[("n_restarts", "5")];
-    match version {
-        "standard" => Ok(vec![
-            part("apgd-ce", if l1 { five } else { &[] }),
-            part("apgd-t", &[]),
-            part("fab-t", &[]),
-            part("square", &[]),
-        ]),
-        "plus" => Ok(vec![
-            part("apgd-ce", five),
-            part("apgd-dlr", five),
-            part("fab", five),
-            part("square", &[]),
-            part("apgd-t", &[]),
-            part("fab-t", &[]),
-        ]),
-        "rand" => Ok(vec![
-            part("apgd-ce", &[("eot_iter", "20")]),
-            part("apgd-dlr", &[("eot_iter", "20")]),
-        ]),
-        other => Err(Error::unknown(
-            "version of autoattack",
-            other,
-            ["standard", "plus", "rand (any other composition is an `ensemble`)"],
-        )),
+        let batch = parameters.count("batch_size", self.batch_size)?;
+        Ok(Box::new(Parts { parts, batch }))
     }
 }
 
-struct Ensemble {
+/// The attacks of a version, with what it changes of their defaults.
+pub(super) fn published(version: Version, norm: Norm, eps: f32) -> Result<Vec<Configured>> {
+    let [ce, dlr, t] = [Apgd::ce, Apgd::dlr, Apgd::targeted].map(|apgd| apgd(norm, eps));
+    let square = || Configured::of(Square::new(norm, eps));
+    let fab_t = || Configured::of(Fab::targeted(norm, eps));
+    match version {
+        Version::Standard => Ok(vec![Configured::of(ce)?, Configured::of(t)?, fab_t()?, square()?]),
+        Version::Plus => Ok(vec![
+            Configured::of(Apgd { n_restarts: 5, ..ce })?,
+            Configured::of(Apgd { n_restarts: 5, ..dlr })?,
+            Configured::of(Fab { n_restarts: 5, ..Fab::new(norm, eps) })?,
+            square()?,
+            Configured::of(t)?,
+            fab_t()?,
+        ]),
+        Version::Rand => Ok(vec![
+            Configured::of(Apgd { eot_iter: 20, ..ce })?,
+            Configured::of(Apgd { eot_iter: 20, ..dlr })?,
+        ]),
+    }
+}
+
+struct Parts {
     parts: Vec<Configured>,
-    /// Images per call of a part. Matters only where random numbers are drawn for a whole batch.
+    /// See [`AutoAttack::batch_size`].
     batch: usize,
 }
 
-impl Attack for Ensemble {
+impl Attack for Parts {
     fn parts(&self) -> &[Configured] {
         &self.parts
     }

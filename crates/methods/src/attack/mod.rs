@@ -5,6 +5,7 @@
 
 mod apgd;
 pub mod check;
+mod configured;
 pub(crate) mod criterion;
 #[cfg(all(test, feature = "cuda"))]
 mod cuda;
@@ -21,18 +22,26 @@ mod square;
 #[cfg(test)]
 mod votes;
 
-use std::collections::BTreeMap;
-
+pub use apgd::{Apgd, ApgdLoss};
+pub use configured::{Configured, HyperParameters, configure};
+pub use cw::CarliniWagner;
 pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
+pub use ensemble::{AutoAttack, Ensemble, Version};
+pub use fab::{Fab, Keep};
+pub use fast::Fast;
+pub use gradient::{Bim, Fgsm, Iterate, Pgd};
 pub use patch::SUITE as PATCH_SUITE;
+pub use patch::{Grey, PatchPgd, PatchRs, RandomNoise, Roa};
 pub use search::{Evaluation, Linearisation, Misfit, PerImage, Search};
+pub use square::Square;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::parameters::Parameters;
 use crate::threat::Threat;
 
 /// What a search looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Objective {
     /// Any adversarial image inside the threat model; an image that has one is done.
     Budget,
@@ -81,12 +90,6 @@ pub struct Reference {
 impl Reference {
     /// Fewest images of a control that is given as a share.
     pub const LEAST: usize = 5;
-
-    /// Its search, and the request in its name for images of which another attack was asked `request`.
-    pub fn of(&self, request: &Request) -> (&dyn Attack, Request) {
-        let request = Request { purpose: self.attack.name.into(), ..request.clone() };
-        (self.attack.search.as_ref(), request)
-    }
 
     /// How many of `left` images are asked about.
     pub fn images(&self, left: usize) -> usize {
@@ -142,60 +145,6 @@ pub const ALL: &[Entry] = &[
     fast::FAST,
     ensemble::ENSEMBLE,
 ];
-
-/// An attack with all its parameters decided.
-pub struct Configured {
-    /// Its name.
-    pub name: &'static str,
-    /// See [`Entry::control`].
-    pub control: bool,
-    /// Every parameter by its name, as it will be printed.
-    pub parameters: BTreeMap<String, String>,
-    /// The search.
-    pub search: Box<dyn Attack>,
-}
-
-/// The attack `name` with the parameters `given` and defaults for the others.
-///
-/// # Errors
-/// If the name or a parameter is unknown, a value cannot be used, or the attack does not work under
-/// this threat model.
-pub fn configure(
-    name: &str,
-    threat: &Threat,
-    given: &BTreeMap<String, String>,
-) -> Result<Configured> {
-    let entry = ALL
-        .iter()
-        .find(|e| e.name == name)
-        .ok_or_else(|| Error::unknown("attack", name, ALL.iter().map(|e| e.name)))?;
-    let fits = match (entry.threats, threat) {
-        (Threats::Balls(norms), Threat::Ball { norm, .. }) => norms.contains(norm),
-        (Threats::Patch, Threat::Patch(_)) => true,
-        _ => false,
-    };
-    if !fits {
-        let works = match entry.threats {
-            Threats::Balls(norms) => {
-                norms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            }
-            Threats::Patch => "a patch".into(),
-        };
-        return Err(Error::setting(
-            format!("attack {name}"),
-            format!("does not work under the threat model {threat}"),
-            format!("it works under: {works}"),
-        ));
-    }
-    let mut parameters = Parameters::new(name, given);
-    let search = (entry.build)(&mut parameters, threat)?;
-    Ok(Configured {
-        name: entry.name,
-        control: entry.control,
-        parameters: parameters.finish()?,
-        search,
-    })
-}
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -14,10 +14,10 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    pub(super) fn new(request: &Request) -> Self {
+    pub(super) fn new(purpose: &str, request: &Request) -> Self {
         Self {
             seed: request.seed,
-            stream: Stream::new(request.seed, &request.purpose),
+            stream: Stream::new(request.seed, purpose),
             torch: match request.randomness {
                 Randomness::PerImage => None,
                 Randomness::Torch => Some(Torch::new(request.seed)),
@@ -141,24 +141,14 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
+    use crate::attack::Objective;
     use crate::attack::tests::on_test_device;
-    use crate::attack::{Goal, Objective};
     use crate::model::{Classifier as _, FrozenNetwork, ModelInfo};
     use crate::nn::{Linear, flatten, seq};
     use crate::threat::{Norm, Threat};
 
     fn network() -> FrozenNetwork {
-        let info = ModelInfo {
-            name: "test".into(),
-            architecture: "test".into(),
-            input_shape: [1, 2, 3],
-            classes: 2,
-            parameters: 0,
-            sha256: String::new(),
-            identity: String::new(),
-            randomised: false,
-            optimises_in_forward: false,
-        };
+        let info = ModelInfo::new("test", [1, 2, 3], 2);
         let weight = Tensor::ones((2, 6), candle_core::DType::F32, &Device::Cpu).unwrap();
         on_test_device(info, seq([flatten(), Linear::new(weight, None).layer()]))
     }
@@ -169,19 +159,13 @@ mod tests {
         read: impl FnOnce(&mut Search<'_>) -> R,
     ) -> R {
         let (network, threat, n) = (network(), Threat::ball(Norm::Linf, 0.1), ids.len());
-        let request = Request {
-            threat,
-            goal: Goal::Untargeted,
-            seed: 3,
-            randomness,
-            purpose: "noise".into(),
-        };
+        let request = Request { seed: 3, randomness, ..Request::default() };
         let clean = Rows::new(&network.home(), [n, 1, 2, 3], vec![0.0; n * 6]).unwrap();
         let mut search = Search::new(
             (&network, &|| false),
             threat,
             Objective::Budget,
-            Noise::new(&request),
+            Noise::new("noise", &request),
             clean,
             vec![0; n],
             None,

@@ -11,23 +11,13 @@ use crate::data::Batch;
 use crate::device::{Device, Precision};
 use crate::model::{Classifier, FrozenNetwork, ModelInfo};
 use crate::nn::{Layer, Linear, flatten, seq};
-use crate::rng::{Randomness, Stream};
+use crate::rng::Stream;
 use crate::rows::Rows;
 use crate::threat::{Norm, Patch};
 use crate::zoo;
 
 pub(crate) fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
-    ModelInfo {
-        name: "test".into(),
-        architecture: "test".into(),
-        input_shape: shape,
-        classes,
-        parameters: 0,
-        sha256: String::new(),
-        identity: String::new(),
-        randomised: false,
-        optimises_in_forward: false,
-    }
+    ModelInfo::new("test", shape, classes)
 }
 
 /// The network on the device that `EPSBALL_TEST_DEVICE` names, if there is such a variable: with it the tests of
@@ -85,9 +75,8 @@ pub(super) fn run_with(
     let given: BTreeMap<String, String> =
         given.iter().map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect();
     let configured = configure(name, &threat, &given).unwrap();
-    let request =
-        Request { threat, goal, seed: 11, randomness: Randomness::PerImage, purpose: name.into() };
-    attack(configured.search.as_ref(), model, batch, &request).unwrap()
+    let request = Request { goal, seed: 11, ..Request::default() };
+    attack(&configured, model, batch, &request).unwrap()
 }
 
 pub(crate) fn run(
@@ -365,16 +354,7 @@ fn what_cannot_be_attacked_is_refused() {
     let (model, mut batch) = random_network(2, false);
     batch.labels[1] = 10;
     let configured = configure("pgd", &Threat::ball(Norm::Linf, 0.1), &BTreeMap::new()).unwrap();
-    let request = |threat| Request {
-        threat,
-        goal: Goal::Untargeted,
-        seed: 0,
-        randomness: Randomness::PerImage,
-        purpose: "x".into(),
-    };
-    let error =
-        attack(configured.search.as_ref(), &model, &batch, &request(Threat::ball(Norm::Linf, 0.1)))
-            .unwrap_err();
+    let error = attack(&configured, &model, &batch, &Request::default()).unwrap_err();
     assert_eq!(error.to_string(), "label of image 8: is 10, test has 10 classes");
     let none = BTreeMap::new();
     let patch = Threat::Patch(Patch { height: 2, width: 2 });

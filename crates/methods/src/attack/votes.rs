@@ -25,7 +25,8 @@ struct Moody {
 impl Moody {
     fn new(randomised: bool, moods: &[bool]) -> Self {
         let inner = linear(&[1.0, 0.0, 0.0, 0.0], -0.25, SHAPE);
-        let info = ModelInfo { randomised, ..info(SHAPE, 2) };
+        let mut info = info(SHAPE, 2);
+        info.randomised = randomised;
         Self { inner, info, forwards: AtomicUsize::new(0), moods: moods.to_vec() }
     }
 

@@ -24,6 +24,7 @@ pub(super) fn in_table(radius: f64) -> f64 {
 /// What PREDICT (Cohen et al. 2019, section 3.2.1) found for one image: the columns of the paper's
 /// own prediction logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PredictRow {
     /// Index of the image in its data set.
     pub idx: u64,
@@ -47,6 +48,28 @@ pub struct PredictRow {
 /// [`Error::Interrupted`] once `stop` says so; the rows of finished images have been handed out, the
 /// counts of the others to `keeper`. Else if a setting or a shape does not fit, the network fails or
 /// returns NaN, or `on_row` or `keeper` fails.
+///
+/// ```
+/// use epsball_engine::model::file::{Declared, load};
+/// use epsball_methods::certify::{Forget, Smoothing, certify_batch};
+/// use epsball_methods::data;
+/// # std::env::set_current_dir("../..")?;
+///
+/// let model =
+///     load("benchmarks/models/digits-gaussian.safetensors".as_ref(), &Declared::default())?.0;
+/// let batch = data::open("digits:test")?.read(&[0, 1, 2])?;
+///
+/// let settings = Smoothing { n: 1000, ..Smoothing::new(0.25) };
+/// let mut rows = Vec::new();
+/// certify_batch(&model, &batch, &settings, 500, &mut Forget, &|| false, &mut |row| {
+///     rows.push(row);
+///     Ok(())
+/// })?;
+/// // N = 1000 samples that all agree prove a radius of 0.61 at sigma = 0.25.
+/// assert!(rows.len() == 3 && rows.iter().all(|row| row.radius < 0.62));
+/// assert!(rows.iter().any(|row| row.correct == 1 && row.radius > 0.25));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn certify_batch(
     model: &dyn Classifier,
     batch: &Batch,

@@ -94,6 +94,27 @@ pub fn bounder(network: &FrozenNetwork) -> Result<Bounder> {
 /// # Errors
 /// [`Error::Interrupted`] once `stop` says so; the rows of finished images have been handed out. Else
 /// if a setting or a shape does not fit, a layer has no bounds, or `on_row` fails.
+///
+/// ```
+/// use epsball_engine::model::file::{Declared, load};
+/// use epsball_engine::nn::bounds::Method;
+/// use epsball_methods::certify::bounds::{Bounds, bound_batch};
+/// use epsball_methods::data;
+/// use epsball_methods::threat::Norm;
+/// # std::env::set_current_dir("../..")?;
+///
+/// let model = load("benchmarks/models/digits-trades.safetensors".as_ref(), &Declared::default())?.0;
+/// let batch = data::open("digits:test")?.read(&[0, 1, 2])?;
+///
+/// let settings = Bounds { method: Method::Crown, norm: Norm::Linf, eps: vec![0.02, 0.05], steps: 0 };
+/// let mut certified = 0;
+/// bound_batch(&model, &batch, &settings, &|| false, &mut |row| {
+///     certified += usize::from(row.certified(0.02));
+///     Ok(())
+/// })?;
+/// assert!(certified > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn bound_batch(
     network: &FrozenNetwork,
     batch: &Batch,
@@ -222,17 +243,9 @@ mod tests {
         let bias = Tensor::new(&[-0.25_f32, 0.25], &Device::Cpu).unwrap();
         let mut layers = vec![flatten(), Linear::new(weight.unwrap(), Some(bias)).layer()];
         layers.extend(last);
-        let info = ModelInfo {
-            name: "linear".into(),
-            architecture: "test".into(),
-            input_shape: [1, 2, 2],
-            classes: 2,
-            parameters: 10,
-            sha256: "0123456789abcdef0123456789abcdef".into(),
-            identity: String::new(),
-            randomised: false,
-            optimises_in_forward: false,
-        };
+        let mut info = ModelInfo::new("linear", [1, 2, 2], 2);
+        info.parameters = 10;
+        info.sha256 = "0123456789abcdef0123456789abcdef".into();
         FrozenNetwork::build(info, &seq(layers)).unwrap()
     }
 

@@ -12,6 +12,7 @@ pub const ABSTAIN: i64 = -1;
 
 /// What CERTIFY found.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Certificate {
     /// Class of the smoothed classifier; `None` is ABSTAIN.
     pub prediction: Option<u32>,

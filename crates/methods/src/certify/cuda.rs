@@ -40,17 +40,7 @@ fn both(name: &str) -> [FrozenNetwork; 2] {
 #[ignore = "needs a GPU"]
 fn noise_is_that_of_the_cpu() {
     // The network is the identity on images of 7 numbers: its class is the largest.
-    let info = ModelInfo {
-        name: "identity".into(),
-        architecture: "identity".into(),
-        input_shape: [1, 1, 7],
-        classes: 7,
-        parameters: 0,
-        sha256: String::new(),
-        identity: String::new(),
-        randomised: false,
-        optimises_in_forward: false,
-    };
+    let info = ModelInfo::new("identity", [1, 1, 7], 7);
     let mut network = FrozenNetwork::build(info, &flatten()).unwrap();
     network.place(&gpu(), Precision::F32).unwrap();
     let stream = Stream::new(5, "smoothing-estimate");

@@ -21,17 +21,10 @@ pub(super) struct Linear {
 impl Linear {
     /// `weights` has as many elements as `input_shape`.
     pub(super) fn new(input_shape: [usize; 3], weights: &[f32], bias: f32) -> Self {
-        let info = ModelInfo {
-            name: "linear".into(),
-            architecture: "custom".into(),
-            input_shape,
-            classes: 2,
-            parameters: weights.len() + 1,
-            sha256: "0123456789abcdef0123456789abcdef".into(),
-            identity: "0123456789abcdef0123456789abcdef".into(),
-            randomised: false,
-            optimises_in_forward: false,
-        };
+        let mut info = ModelInfo::new("linear", input_shape, 2);
+        info.parameters = weights.len() + 1;
+        info.sha256 = "0123456789abcdef0123456789abcdef".into();
+        info.identity = "0123456789abcdef0123456789abcdef".into();
         let (images, batches) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Self { info, weights: weights.to_vec(), bias, images, batches }
     }

@@ -97,6 +97,26 @@ pub fn is_format(name: &str) -> bool {
 /// # Errors
 /// If the format is unknown or cannot be guessed, a file is missing, or a header does not fit its
 /// file. Pixels are checked when they are read.
+///
+/// ```
+/// use epsball_engine::model::file::{Declared, load};
+/// use epsball_engine::model::{Classifier, predictions};
+/// use epsball_methods::data;
+/// # std::env::set_current_dir("../..")?;
+///
+/// let model = load("benchmarks/models/digits-trades.safetensors".as_ref(), &Declared::default())?.0;
+/// let images = data::open("digits:test")?;
+/// assert_eq!(images.info().shape, model.info().input_shape);
+///
+/// let mut correct = 0;
+/// for batch in data::batches(images.as_ref(), 100) {
+///     let batch = batch?;
+///     let predicted = predictions(&model.logits(&batch.rows()?)?)?;
+///     correct += predicted.iter().zip(&batch.labels).filter(|(p, label)| p == label).count();
+/// }
+/// assert!(correct > images.info().len * 9 / 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open(spec: &str) -> Result<Box<dyn Dataset>> {
     let (head, rest) = spec.split_once(':').unwrap_or((spec, ""));
     if let Some(format) = FORMATS.iter().find(|format| format.name == head) {

@@ -125,17 +125,9 @@ fn shuffled(len: usize, seed: u64, epoch: usize) -> Vec<usize> {
 }
 
 fn info(architecture: &Architecture, plan: &Plan) -> ModelInfo {
-    ModelInfo {
-        name: "training".into(),
-        architecture: architecture.name.into(),
-        input_shape: plan.input_shape,
-        classes: plan.classes,
-        parameters: 0,
-        sha256: String::new(),
-        identity: String::new(),
-        randomised: false,
-        optimises_in_forward: false,
-    }
+    let mut info = ModelInfo::new("training", plan.input_shape, plan.classes);
+    info.architecture = architecture.name.into();
+    info
 }
 
 #[cfg(test)]

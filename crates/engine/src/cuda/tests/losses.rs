@@ -3,17 +3,7 @@
 use super::*;
 
 fn info(shape: [usize; 3], classes: usize) -> ModelInfo {
-    ModelInfo {
-        name: "test".into(),
-        architecture: "test".into(),
-        input_shape: shape,
-        classes,
-        parameters: 0,
-        sha256: String::new(),
-        identity: String::new(),
-        randomised: false,
-        optimises_in_forward: false,
-    }
+    ModelInfo::new("test", shape, classes)
 }
 
 /// Losses and their gradients for few and many classes, ties among the logits included.

@@ -16,80 +16,169 @@ pub(super) use self::run::choose;
 use self::run::{Run, Task};
 pub(super) use self::step::start as random_start;
 use super::gradient::{ALL_NORMS, ball};
-use super::{Attack, Entry, Parameters, Search};
+use super::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
 use crate::loss::{Loss, descending};
+use crate::parameters::Parameters;
 use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::{Norm, Threat};
 
-/// On the cross-entropy.
 pub(super) const APGD_CE: Entry = Entry {
     name: "apgd-ce",
     about: "Auto-PGD on the cross-entropy (Croce and Hein 2020, 2021)",
     threats: ALL_NORMS,
     control: false,
-    build: |parameters, threat| Ok(Box::new(Apgd::new(parameters, threat, Loss::CrossEntropy, 0)?)),
+    build: |parameters, threat| {
+        let (norm, eps) = ball(threat);
+        Apgd::ce(norm, eps).build(parameters)
+    },
 };
 
-/// On the difference of logits ratio.
 pub(super) const APGD_DLR: Entry = Entry {
     name: "apgd-dlr",
     about: "Auto-PGD on the difference of logits ratio (Croce and Hein 2020, 2021)",
     threats: ALL_NORMS,
     control: false,
-    build: |parameters, threat| Ok(Box::new(Apgd::new(parameters, threat, Loss::Dlr, 0)?)),
+    build: |parameters, threat| {
+        let (norm, eps) = ball(threat);
+        Apgd::dlr(norm, eps).build(parameters)
+    },
 };
 
-/// On the targeted difference of logits ratio, towards one class after the other.
 pub(super) const APGD_T: Entry = Entry {
     name: "apgd-t",
     about: "Auto-PGD towards the classes with the largest logits (Croce and Hein 2020, 2021)",
     threats: ALL_NORMS,
     control: false,
     build: |parameters, threat| {
-        let default = if ball(threat).0 == Norm::L1 { 5 } else { 9 };
-        let classes = parameters.count("n_target_classes", default)?;
-        Ok(Box::new(Apgd::new(parameters, threat, Loss::Dlr, classes)?))
+        let (norm, eps) = ball(threat);
+        Apgd::targeted(norm, eps).build(parameters)
     },
 };
 
-struct Apgd {
-    task: Task,
-    n_restarts: usize,
-    /// Runs towards that many classes; 0: towards none in particular. A target only steers the
-    /// loss, any wrong class is a success.
-    n_target_classes: usize,
-    /// L1: first runs in balls of 3 and 2 times the radius.
-    use_largereps: bool,
-    fallback: Once,
+/// What a run of Auto-PGD climbs, and so which attack it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApgdLoss {
+    /// `apgd-ce`: the cross-entropy.
+    CrossEntropy,
+    /// `apgd-dlr`: the difference of logits ratio.
+    Dlr,
+    /// `apgd-t`: the targeted difference of logits ratio, towards one class after the other. A target only steers
+    /// the loss, any wrong class is a success.
+    Targeted {
+        /// Number of classes, those with the largest clean logits first; at least 1.
+        n_target_classes: usize,
+    },
+}
+
+/// `apgd-ce`, `apgd-dlr` and `apgd-t`: Auto-PGD (Croce and Hein, ICML 2020, sections 3 and 4; for L1: ICML 2021).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Apgd {
+    /// Norm of the ball.
+    pub norm: Norm,
+    /// Radius of the ball, in pixel units.
+    pub eps: f32,
+    /// What it climbs.
+    pub loss: ApgdLoss,
+    /// Iterations of a restart, at least 1.
+    pub n_iter: usize,
+    /// Number of restarts, for each target class; at least 1.
+    pub n_restarts: usize,
+    /// Share of the steps since a checkpoint that have to raise the loss, or the step size is halved; above 0.
+    pub rho: f64,
+    /// Evaluations of the network per gradient, at least 1; more than one for randomised networks.
+    pub eot_iter: usize,
+    /// Under L1, a restart first runs in balls of 3 and 2 times the radius; no other norm reads it.
+    pub use_largereps: bool,
 }
 
 impl Apgd {
-    fn new(
-        parameters: &mut Parameters,
-        threat: &Threat,
-        loss: Loss,
-        n_target_classes: usize,
-    ) -> Result<Self> {
-        let (norm, eps) = ball(threat);
-        let l1 = norm == Norm::L1;
-        let n_restarts = if l1 && n_target_classes == 0 { 5 } else { 1 };
-        Ok(Self {
-            task: Task {
-                norm,
-                eps,
-                n_iter: parameters.count("n_iter", 100)?,
-                rho: parameters.positive("rho", 0.75)?,
-                eot_iter: parameters.count("eot_iter", 1)?,
-                loss,
-                judged: true,
-            },
-            n_restarts: parameters.count("n_restarts", n_restarts)?,
-            n_target_classes,
-            use_largereps: l1 && parameters.take("use_largereps", true)?,
-            fallback: Once::new(),
-        })
+    /// On the cross-entropy: 100 iterations; one restart, under L1 five.
+    pub fn ce(norm: Norm, eps: f32) -> Self {
+        Self::new(norm, eps, ApgdLoss::CrossEntropy)
     }
+
+    /// On the difference of logits ratio: as [`Apgd::ce`].
+    pub fn dlr(norm: Norm, eps: f32) -> Self {
+        Self::new(norm, eps, ApgdLoss::Dlr)
+    }
+
+    /// Towards nine classes, under L1 five, one restart of 100 iterations for each.
+    pub fn targeted(norm: Norm, eps: f32) -> Self {
+        let n_target_classes = if norm == Norm::L1 { 5 } else { 9 };
+        Self::new(norm, eps, ApgdLoss::Targeted { n_target_classes })
+    }
+
+    fn new(norm: Norm, eps: f32, loss: ApgdLoss) -> Self {
+        let targeted = matches!(loss, ApgdLoss::Targeted { .. });
+        let n_restarts = if norm == Norm::L1 && !targeted { 5 } else { 1 };
+        Self {
+            norm,
+            eps,
+            loss,
+            n_iter: 100,
+            n_restarts,
+            rho: 0.75,
+            eot_iter: 1,
+            use_largereps: true,
+        }
+    }
+
+    fn restarts(&self) -> Restarts {
+        let Self { norm, eps, n_iter, rho, eot_iter, n_restarts, .. } = *self;
+        let (loss, n_target_classes) = match self.loss {
+            ApgdLoss::CrossEntropy => (Loss::CrossEntropy, 0),
+            ApgdLoss::Dlr => (Loss::Dlr, 0),
+            ApgdLoss::Targeted { n_target_classes } => (Loss::Dlr, n_target_classes),
+        };
+        Restarts {
+            task: Task { norm, eps, n_iter, rho, eot_iter, loss, judged: true },
+            n_restarts,
+            n_target_classes,
+            use_largereps: norm == Norm::L1 && self.use_largereps,
+            fallback: Once::new(),
+        }
+    }
+}
+
+impl HyperParameters for Apgd {
+    fn entry(&self) -> &'static Entry {
+        match self.loss {
+            ApgdLoss::CrossEntropy => &APGD_CE,
+            ApgdLoss::Dlr => &APGD_DLR,
+            ApgdLoss::Targeted { .. } => &APGD_T,
+        }
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(self.norm, self.eps)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        if let ApgdLoss::Targeted { n_target_classes } = &mut self.loss {
+            *n_target_classes = parameters.count("n_target_classes", *n_target_classes)?;
+        }
+        self.n_iter = parameters.count("n_iter", self.n_iter)?;
+        self.rho = parameters.positive("rho", self.rho)?;
+        self.eot_iter = parameters.count("eot_iter", self.eot_iter)?;
+        self.n_restarts = parameters.count("n_restarts", self.n_restarts)?;
+        if self.norm == Norm::L1 {
+            self.use_largereps = parameters.take("use_largereps", self.use_largereps)?;
+        }
+        Ok(Box::new(self.restarts()))
+    }
+}
+
+/// The attack while it runs.
+struct Restarts {
+    task: Task,
+    n_restarts: usize,
+    /// Runs towards that many classes; 0: towards none in particular.
+    n_target_classes: usize,
+    /// First runs in balls of 3 and 2 times the radius.
+    use_largereps: bool,
+    fallback: Once,
 }
 
 /// A run of `n_iter` iterations in the L1 ball on the margin, its restart `number`, in decreasing radii. Returns the
@@ -113,11 +202,11 @@ pub(super) fn descend_l1(
         judged: true,
     };
     let fallback = Once::new();
-    let apgd = Apgd { task, n_restarts: 1, n_target_classes: 0, use_largereps: true, fallback };
+    let apgd = Restarts { task, n_restarts: 1, n_target_classes: 0, use_largereps: true, fallback };
     apgd.decrease_eps(search, number, targets)
 }
 
-impl Attack for Apgd {
+impl Attack for Restarts {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         self.warn_of_fallback(search);
         // Under a targeted goal there is one target, the goal's.
@@ -149,7 +238,7 @@ impl Attack for Apgd {
     }
 }
 
-impl Apgd {
+impl Restarts {
     fn start(&self, search: &mut Search<'_>, number: u32) -> Result<Rows> {
         let Task { norm, eps, .. } = self.task;
         let shape = search.shape();

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use super::*;
 use crate::attack::noise::Noise;
 use crate::attack::tests::on_test_device;
-use crate::attack::{Goal, Objective, Request, attack, configure};
+use crate::attack::{Objective, Request, attack, configure};
 use crate::data::Batch;
 use crate::model::{Classifier, FrozenNetwork, ModelInfo};
 use crate::nn::{Conv2d, Linear, flatten, relu, seq};
@@ -21,17 +21,7 @@ fn fixture() -> HashMap<String, Tensor> {
 }
 
 fn network(file: &HashMap<String, Tensor>) -> FrozenNetwork {
-    let info = ModelInfo {
-        name: "fixture".into(),
-        architecture: "fixture".into(),
-        input_shape: [3, 16, 16],
-        classes: 10,
-        parameters: 0,
-        sha256: String::new(),
-        identity: String::new(),
-        randomised: false,
-        optimises_in_forward: false,
-    };
+    let info = ModelInfo::new("fixture", [3, 16, 16], 10);
     let weight = |name: &str| file[name].clone();
     let conv = Conv2d::new(weight("w.conv.weight"), Some(weight("w.conv.bias"))).unwrap();
     let linear = Linear::new(weight("w.fc.weight"), Some(weight("w.fc.bias")));
@@ -48,24 +38,13 @@ fn search<'a>(
     file: &HashMap<String, Tensor>,
     threat: Threat,
 ) -> Search<'a> {
-    let request = Request {
-        threat,
-        goal: Goal::Untargeted,
-        seed: 0,
-        randomness: Randomness::Torch,
-        purpose: "apgd-ce".into(),
-    };
+    let request = Request { randomness: Randomness::Torch, ..Request::default() };
     let labels = file["y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
     let clean = Rows::of_tensor(&file["x"]).unwrap().at(&network.home()).unwrap();
-    let noise = Noise::new(&request);
+    let noise = Noise::new("apgd-ce", &request);
     let ids = (0..16).collect();
     Search::new((network, &|| false), threat, Objective::Minimal, noise, clean, labels, None, ids)
         .unwrap()
-}
-
-fn apgd(name: &str, given: &[(&str, &str)], threat: Threat, loss: Loss) -> Apgd {
-    let given = given.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-    Apgd::new(&mut Parameters::new(name, &given), &threat, loss, 0).unwrap()
 }
 
 #[test]
@@ -75,7 +54,7 @@ fn single_runs_end_where_the_published_ones_do() {
     for (norm, eps) in [(Norm::Linf, 0.008), (Norm::L2, 0.13), (Norm::L1, 1.6)] {
         let threat = Threat::ball(norm, eps);
         let mut search = search(&network, &file, threat);
-        let apgd = apgd("apgd-ce", &[], threat, Loss::CrossEntropy);
+        let apgd = Apgd::ce(norm, eps).restarts();
         let x = apgd.start(&mut search, 0).unwrap();
         let mut run = Run::start(&mut search, apgd.task, None, x, true).unwrap();
         run.finish(&mut search).unwrap();
@@ -106,14 +85,13 @@ fn the_mean_of_equal_gradients_is_the_gradient() {
     let threat = Threat::ball(Norm::L2, 0.13);
     let run = |eot_iter| {
         let mut search = search(&network, &file, threat);
-        let given = [("n_iter", "15"), ("eot_iter", eot_iter)];
-        let apgd = apgd("apgd-dlr", &given, threat, Loss::Dlr);
+        let apgd = Apgd { n_iter: 15, eot_iter, ..Apgd::dlr(Norm::L2, 0.13) }.restarts();
         let x = apgd.start(&mut search, 0).unwrap();
         let mut run = Run::start(&mut search, apgd.task, None, x, true).unwrap();
         run.finish(&mut search).unwrap();
         (run.loss_best.values().unwrap(), search.backwards[0])
     };
-    let (once, four_times) = (run("1"), run("4"));
+    let (once, four_times) = (run(1), run(4));
     assert_eq!(once.0, four_times.0);
     assert_eq!((once.1, four_times.1), (16, 64));
 }
@@ -125,7 +103,7 @@ fn rounding_does_not_cost_an_l1_point() {
     let network = network(&file);
     let threat = Threat::ball(Norm::L1, 1.6);
     let mut search = search(&network, &file, threat);
-    let apgd = apgd("apgd-ce", &[("use_largereps", "false")], threat, Loss::CrossEntropy);
+    let apgd = Apgd { use_largereps: false, ..Apgd::ce(Norm::L1, 1.6) }.restarts();
     let theirs = Rows::of_tensor(&file["L1.apgd_ce.adv"]).unwrap();
     let theirs = theirs.at(search.place()).unwrap();
     let outside = rows::map(Twin::NONE, [&theirs, search.clean()], |_, [x, x0], out| {
@@ -156,8 +134,7 @@ fn two_and_three_classes_are_enough() {
     for classes in [2, 3] {
         let weight: Vec<f32> = (0..classes * 4).map(|i| (i as f32 * 1.7).sin()).collect();
         let weight = Tensor::from_vec(weight, (classes, 4), &Device::Cpu).unwrap();
-        let info =
-            ModelInfo { input_shape: [1, 2, 2], classes, ..network(&fixture()).info().clone() };
+        let info = ModelInfo::new("small", [1, 2, 2], classes);
         let model = on_test_device(info, seq([flatten(), Linear::new(weight, None).layer()]));
         let images = Tensor::full(0.5_f32, (1, 1, 2, 2), &Device::Cpu).unwrap();
         let rows = Rows::of_tensor(&images).unwrap();
@@ -168,15 +145,8 @@ fn two_and_three_classes_are_enough() {
                 for (eps, found) in [(1e-4, false), (2.0, true)] {
                     let threat = Threat::ball(norm, eps);
                     let configured = configure(name, &threat, &[].into()).unwrap();
-                    let request = Request {
-                        threat,
-                        goal: Goal::Untargeted,
-                        seed: 0,
-                        randomness: Randomness::PerImage,
-                        purpose: name.into(),
-                    };
                     let outcome =
-                        &attack(configured.search.as_ref(), &model, &batch, &request).unwrap()[0];
+                        &attack(&configured, &model, &batch, &Request::default()).unwrap()[0];
                     assert_eq!(outcome.found, found, "{name} {norm} {classes} classes");
                 }
             }

@@ -107,7 +107,7 @@ pub fn before(
     request: &Request,
     size: usize,
 ) -> Result<Vec<Finding>> {
-    let Request { threat, seed, .. } = *request;
+    let (threat, seed) = (attack.threat, request.seed);
     let subject = Subject { model, batch, parts: attack.search.parts(), threat, seed, size };
     if !wanted(attack) || batch.is_empty() {
         return Ok(Vec::new());

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use candle_core::{DType, Device, Tensor};
 
 use super::*;
+use crate::attack::configure;
 use crate::attack::tests::{info, linear, random_network};
-use crate::attack::{Goal, configure};
 use crate::model::{FrozenNetwork, ModelInfo, Pull};
 use crate::nn::{Linear, flatten, seq};
-use crate::rng::Randomness;
 use crate::rows::{Rows, Twin, map};
 use crate::threat::Norm;
 
@@ -77,24 +76,17 @@ fn autoattack(version: &str) -> Configured {
 /// What the checks before `attack` see, by their names.
 fn look(
     attack: &Configured,
-    norm: Norm,
     model: &dyn Classifier,
     batch: &Batch,
     size: usize,
 ) -> Vec<(String, String)> {
-    let request = Request {
-        threat: Threat::ball(norm, EPS),
-        goal: Goal::Untargeted,
-        seed: 5,
-        randomness: Randomness::PerImage,
-        purpose: "autoattack".into(),
-    };
+    let request = Request { seed: 5, ..Request::default() };
     let findings = before(attack, model, batch, &request, size).unwrap();
     findings.into_iter().map(|finding| (finding.check, finding.seen)).collect()
 }
 
 fn fired(attack: &Configured, model: &dyn Classifier, batch: &Batch) -> Vec<String> {
-    look(attack, Norm::Linf, model, batch, 7).into_iter().map(|(check, _)| check).collect()
+    look(attack, model, batch, 7).into_iter().map(|(check, _)| check).collect()
 }
 
 #[test]
@@ -104,12 +96,12 @@ fn a_sound_network_triggers_nothing() {
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {
         for version in ["standard", "plus", "rand"] {
             let attack = configured("autoattack", ("version", version), norm);
-            assert_eq!(look(&attack, norm, &network, &batch, 7), []);
-            assert_eq!(look(&attack, norm, &fake, &batch, 100), []);
+            assert_eq!(look(&attack, &network, &batch, 7), []);
+            assert_eq!(look(&attack, &fake, &batch, 100), []);
         }
     }
     let none = Batch { ids: vec![], images: batch.images.narrow(0, 0, 0).unwrap(), labels: vec![] };
-    assert_eq!(look(&autoattack("standard"), Norm::Linf, &network, &none, 7), []);
+    assert_eq!(look(&autoattack("standard"), &network, &none, 7), []);
 }
 
 #[test]
@@ -127,7 +119,7 @@ fn random_forwards() {
     let (network, batch) = random_network(20, false);
     let mut fake = Fake::new(network);
     fake.change = |forward, z| z.affine(1.0, 0.03 * forward as f64);
-    let seen = look(&autoattack("standard"), Norm::Linf, &fake, &batch, 100);
+    let seen = look(&autoattack("standard"), &fake, &batch, 100);
     assert_eq!(seen.len(), 1);
     assert!(seen[0].1.starts_with("randomised forward: 5 passes over 20 images"), "{seen:?}");
     assert_eq!(fired(&autoattack("plus"), &fake, &batch), ["randomised"]);
@@ -136,13 +128,13 @@ fn random_forwards() {
     // The other four passes agree.
     fake.change = |forward, z| z.affine(1.0, if forward == 3 { 0.1 } else { 0.0 });
     fake.forwards = AtomicU64::new(0);
-    let once = look(&autoattack("standard"), Norm::Linf, &fake, &batch, 100);
+    let once = look(&autoattack("standard"), &fake, &batch, 100);
     assert_eq!(once.len(), 1, "{once:?}");
     // What float arithmetic in another order does.
     fake.change = |forward, z| z.affine(1.0, 1e-7 * (forward % 2) as f64);
     assert_eq!(fired(&autoattack("standard"), &fake, &batch), [""; 0]);
     fake.info.randomised = true;
-    let declared = look(&autoattack("standard"), Norm::Linf, &fake, &batch, 7);
+    let declared = look(&autoattack("standard"), &fake, &batch, 7);
     assert_eq!(declared, [("randomised".into(), "randomised forward, as declared".into())]);
 }
 
@@ -179,14 +171,14 @@ fn flat_images_are_counted_among_the_correct_ones() {
     for norm in [Norm::Linf, Norm::L2] {
         let attack = configured("autoattack", ("version", "rand"), norm);
         for size in [1, 7, 100] {
-            assert_eq!(look(&attack, norm, &fake, &batch, size), expected);
+            assert_eq!(look(&attack, &fake, &batch, size), expected);
         }
     }
     // Misclassified images are not attacked.
     batch.labels = batch.labels.iter().map(|label| (label + 1) % 10).collect();
     batch.labels[4] = (batch.labels[4] + 8) % 10;
     fake.flat = |_| true;
-    let seen = look(&autoattack("rand"), Norm::Linf, &fake, &batch, 7);
+    let seen = look(&autoattack("rand"), &fake, &batch, 7);
     assert_eq!(seen, [("zero-gradients".into(), "zero gradients on 1 of 1 images".into())]);
 }
 

@@ -13,35 +13,38 @@ pub(super) use self::projection::{dual, length};
 use super::apgd::other_classes;
 use super::gradient::{ALL_NORMS, ball};
 use super::search::per_image;
-use super::{Attack, Entry, Objective, Parameters, Search};
+use super::{Attack, Entry, HyperParameters, Objective, Search};
 use crate::error::Result;
+use crate::parameters::Parameters;
 use crate::rows::Rows;
 use crate::threat::{Norm, Threat};
 
-/// Every class at once: one backward pass per class and iteration.
 pub(super) const FAB: Entry = Entry {
     name: "fab",
     about: "smallest perturbation by projections on linearised boundaries (Croce and Hein 2020)",
     threats: ALL_NORMS,
     control: false,
-    build: |parameters, threat| Ok(Box::new(Fab::new(parameters, threat, None)?)),
+    build: |parameters, threat| {
+        let (norm, eps) = ball(threat);
+        Fab::new(norm, eps).build(parameters)
+    },
 };
 
-/// One class at a time, as in AutoAttack (Croce and Hein, ICML 2020, section 5).
 pub(super) const FAB_T: Entry = Entry {
     name: "fab-t",
     about: "FAB towards one likely class after the other (Croce and Hein 2020, in AutoAttack)",
     threats: ALL_NORMS,
     control: false,
     build: |parameters, threat| {
-        let targets = parameters.count("n_target_classes", 9)?;
-        Ok(Box::new(Fab::new(parameters, threat, Some(targets))?))
+        let (norm, eps) = ball(threat);
+        Fab::targeted(norm, eps).build(parameters)
     },
 };
 
 /// What becomes of an image for which an adversarial image within eps was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keep {
+#[non_exhaustive]
+pub enum Keep {
     /// It is done at once.
     First,
     /// It is done at the end of the run, with the closest of the run, as in the published code. The
@@ -74,17 +77,28 @@ impl std::fmt::Display for Keep {
     }
 }
 
-struct Fab {
-    norm: Norm,
-    eps: f32,
-    /// Number of classes to run towards one by one; none for all at once.
-    n_target_classes: Option<usize>,
-    n_restarts: usize,
-    n_iter: usize,
-    alpha_max: f64,
-    eta: f32,
-    beta: f32,
-    keep: Keep,
+/// `fab` and `fab-t` (Croce and Hein, ICML 2020), in the form that AutoAttack uses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fab {
+    /// Norm of the ball, and of the perturbation that is to be small.
+    pub norm: Norm,
+    /// Radius of the ball, in pixel units.
+    pub eps: f32,
+    /// `fab-t`: number of classes to run towards, one by one, at least 1. `fab`: none, all classes at once, with a
+    /// backward pass for each class and iteration.
+    pub n_target_classes: Option<usize>,
+    /// Number of restarts, for each target class; at least 1. All but the first begin at random.
+    pub n_restarts: usize,
+    /// Iterations of a restart, at least 1.
+    pub n_iter: usize,
+    /// Largest weight of the way back to the clean image, above 0.
+    pub alpha_max: f64,
+    /// Overshoot of a step beyond the linearised boundary, above 0; 1 for none.
+    pub eta: f32,
+    /// Share of the perturbation that is left when an adversarial image is pulled towards the clean one, above 0.
+    pub beta: f32,
+    /// What becomes of an image that was broken.
+    pub keep: Keep,
 }
 
 /// What outlives a run, of the active images.
@@ -97,23 +111,24 @@ struct Images {
 per_image!(Images { classes, closest });
 
 impl Fab {
-    fn new(
-        parameters: &mut Parameters,
-        threat: &Threat,
-        n_target_classes: Option<usize>,
-    ) -> Result<Self> {
-        let (norm, eps) = ball(threat);
-        Ok(Self {
+    /// Every class at once, with AutoAttack's values: one restart of 100 iterations.
+    pub fn new(norm: Norm, eps: f32) -> Self {
+        Self {
             norm,
             eps,
-            n_target_classes,
-            n_restarts: parameters.count("n_restarts", 1)?,
-            n_iter: parameters.count("n_iter", 100)?,
-            alpha_max: parameters.positive("alpha_max", 0.1)?,
-            eta: parameters.positive("eta", 1.05)? as f32,
-            beta: parameters.positive("beta", 0.9)? as f32,
-            keep: parameters.take("keep", Keep::First)?,
-        })
+            n_target_classes: None,
+            n_restarts: 1,
+            n_iter: 100,
+            alpha_max: 0.1,
+            eta: 1.05,
+            beta: 0.9,
+            keep: Keep::First,
+        }
+    }
+
+    /// Towards nine classes, one by one, as in AutoAttack (Croce and Hein, ICML 2020, section 5).
+    pub fn targeted(norm: Norm, eps: f32) -> Self {
+        Self { n_target_classes: Some(9), ..Self::new(norm, eps) }
     }
 
     /// The classes each image runs towards: the target where there is one, otherwise the wrong ones
@@ -126,6 +141,29 @@ impl Fab {
         };
         let closest = Rows::numbers(search.place(), vec![f32::INFINITY; search.len()])?;
         Ok(Images { classes, closest })
+    }
+}
+
+impl HyperParameters for Fab {
+    fn entry(&self) -> &'static Entry {
+        if self.n_target_classes.is_none() { &FAB } else { &FAB_T }
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(self.norm, self.eps)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        if let Some(classes) = &mut self.n_target_classes {
+            *classes = parameters.count("n_target_classes", *classes)?;
+        }
+        self.n_restarts = parameters.count("n_restarts", self.n_restarts)?;
+        self.n_iter = parameters.count("n_iter", self.n_iter)?;
+        self.alpha_max = parameters.positive("alpha_max", self.alpha_max)?;
+        self.eta = parameters.positive("eta", f64::from(self.eta))? as f32;
+        self.beta = parameters.positive("beta", f64::from(self.beta))? as f32;
+        self.keep = parameters.take("keep", self.keep)?;
+        Ok(Box::new(self))
     }
 }
 

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 
 use super::*;
 use crate::attack::tests::{info, linear, on_test_device, random_network, run, run_with};
-use crate::attack::{Goal, Request, Targets, attack};
+use crate::attack::{Configured, Goal, Request, Targets, attack};
 use crate::data::Batch;
 use crate::model::FrozenNetwork;
 use crate::nn::{Linear, flatten, seq};
@@ -117,7 +117,7 @@ fn closest_images_are_closer_than_first_ones() {
     assert!(configure_keep("none").is_err());
 }
 
-fn configure_keep(keep: &str) -> Result<crate::attack::Configured> {
+fn configure_keep(keep: &str) -> Result<Configured> {
     let given = [("keep".to_string(), keep.to_string())].into();
     crate::attack::configure("fab", &Threat::ball(Norm::L2, 1.0), &given)
 }
@@ -174,14 +174,9 @@ fn restarts_begin_half_a_radius_away() {
     for (norm, eps) in BALLS {
         for randomness in [Randomness::PerImage, Randomness::Torch] {
             let threat = Threat::ball(norm, eps);
-            let request = Request {
-                threat,
-                goal: Goal::Untargeted,
-                seed: 0,
-                randomness,
-                purpose: "x".into(),
-            };
-            attack(&Starts(norm), &model, &batch, &request).unwrap();
+            let starts = Configured::new("x", threat, Starts(norm)).unwrap();
+            let request = Request { randomness, ..Request::default() };
+            attack(&starts, &model, &batch, &request).unwrap();
         }
     }
 }

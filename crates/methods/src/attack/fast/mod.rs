@@ -14,18 +14,16 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use self::descent::Descent;
 use self::schedule::{ROUNDS, Round, THOROUGH, Toward};
 use super::ensemble::published;
 use super::gradient::{ALL_NORMS, ball};
-use super::{Attack, Configured, Entry, Reference, Search, configure};
+use super::{Attack, AutoAttack, Configured, Entry, HyperParameters, Reference, Search, Version};
 use crate::error::Result;
+use crate::parameters::Parameters;
 use crate::rows::Rows;
-use crate::threat::Norm;
+use crate::threat::{Norm, Threat};
 
-/// See the module.
 pub(super) const FAST: Entry = Entry {
     name: "fast",
     about: "AutoAttack's parts on the images that short descents of the margin bring near, with a control",
@@ -33,29 +31,66 @@ pub(super) const FAST: Entry = Entry {
     control: false,
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
-        let parts = published("standard", threat)?;
-        let configured = |(name, given): &(&'static str, _)| configure(name, threat, given);
-        Ok(Box::new(Fast {
-            norm,
-            eps,
-            malt_classes: parameters.count("malt_classes", 9)?,
-            batch: parameters.count("batch_size", 250)?,
-            parts: parts.iter().map(configured).collect::<Result<_>>()?,
-            reference: Reference {
-                attack: configure("autoattack", threat, &BTreeMap::new())?,
-                control: parameters.at_least_zero("control", 0.01)?,
-                escalate: parameters.take("escalate", true)?,
-            },
-        }))
+        Fast::new(norm, eps).build(parameters)
     },
 };
 
-struct Fast {
+/// `fast`: what AutoAttack leaves, for a fraction of its passes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fast {
+    /// Norm of the ball.
+    pub norm: Norm,
+    /// Radius of the ball, in pixel units.
+    pub eps: f32,
+    /// Classes that are ranked by their distance, at least 1.
+    pub malt_classes: usize,
+    /// Images per call of a stage, at least 1. Matters only where random numbers are drawn for a whole batch.
+    pub batch_size: usize,
+    /// See [`Reference::control`].
+    pub control: f64,
+    /// See [`Reference::escalate`].
+    pub escalate: bool,
+}
+
+impl Fast {
+    /// Nine classes, a control of 1 % of the images that are left, and all of them to AutoAttack if it fails.
+    pub fn new(norm: Norm, eps: f32) -> Self {
+        Self { norm, eps, malt_classes: 9, batch_size: 250, control: 0.01, escalate: true }
+    }
+}
+
+impl HyperParameters for Fast {
+    fn entry(&self) -> &'static Entry {
+        &FAST
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(self.norm, self.eps)
+    }
+
+    fn build(self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        let Self { norm, eps, malt_classes, batch_size, control, escalate } = self;
+        Ok(Box::new(Stages {
+            norm,
+            eps,
+            malt_classes: parameters.count("malt_classes", malt_classes)?,
+            batch: parameters.count("batch_size", batch_size)?,
+            parts: published(Version::Standard, norm, eps)?,
+            reference: Reference {
+                attack: Configured::of(AutoAttack::new(norm, eps))?,
+                control: parameters.at_least_zero("control", control)?,
+                escalate: parameters.take("escalate", escalate)?,
+            },
+        }))
+    }
+}
+
+/// The attack while it runs.
+struct Stages {
     norm: Norm,
     eps: f32,
-    /// Classes that are ranked by their distance.
     malt_classes: usize,
-    /// Images per call of a stage.
+    /// See [`Fast::batch_size`].
     batch: usize,
     /// The attacks of AutoAttack.
     parts: Vec<Configured>,
@@ -93,7 +128,7 @@ impl Standing {
     }
 }
 
-impl Attack for Fast {
+impl Attack for Stages {
     fn parts(&self) -> &[Configured] {
         &self.parts
     }
@@ -120,7 +155,7 @@ impl Attack for Fast {
     }
 }
 
-impl Fast {
+impl Stages {
     /// Clean margins, and the order of the classes.
     fn rank(&self, search: &mut Search<'_>, standings: &mut [Standing]) -> Result<()> {
         let most = if search.targets().is_some() { 0 } else { self.malt_classes };

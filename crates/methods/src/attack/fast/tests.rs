@@ -7,7 +7,7 @@ use super::schedule::{ROUNDS, THOROUGH};
 use super::*;
 use crate::attack::fab::{dual, length};
 use crate::attack::tests::{info, linear, on_test_device, random_network, run, run_with};
-use crate::attack::{Goal, Targets};
+use crate::attack::{Goal, Request, Targets};
 use crate::data::Batch;
 use crate::model::FrozenNetwork;
 use crate::nn::{Linear, flatten, seq};
@@ -48,16 +48,10 @@ fn look(
     model: &FrozenNetwork,
     threat: Threat,
     batch: &Batch,
-    read: impl Fn(&mut Search<'_>) -> Result<()> + Send + Sync,
+    read: impl Fn(&mut Search<'_>) -> Result<()> + Send + Sync + 'static,
 ) -> Vec<crate::attack::Outcome> {
-    let request = crate::attack::Request {
-        threat,
-        goal: Goal::Untargeted,
-        seed: 0,
-        randomness: crate::rng::Randomness::PerImage,
-        purpose: "fast".into(),
-    };
-    crate::attack::attack(&Look(read), model, batch, &request).unwrap()
+    let looking = Configured::new("fast", threat, Look(read)).unwrap();
+    crate::attack::attack(&looking, model, batch, &Request::default()).unwrap()
 }
 
 #[test]
@@ -71,7 +65,7 @@ fn classes_come_in_the_order_of_their_distances() {
         expected.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
         // By their logits they come in another order.
         assert_ne!(expected, [4, 1, 3, 2]);
-        let outcomes = look(&model, Threat::ball(norm, 0.1), &grey(), |search| {
+        let outcomes = look(&model, Threat::ball(norm, 0.1), &grey(), move |search| {
             let ranked = rank::classes(search, norm, 9)?;
             assert_eq!(ranked[0].nearest, expected, "{norm}");
             assert!((ranked[0].margin - 0.02).abs() < 1e-5);
@@ -95,7 +89,7 @@ fn the_excess_of_a_linear_network_is_what_the_ball_lacks() {
         let distance = f64::from(margin) / length(dual(norm), &w);
         for lacks in [0.1, 0.5, 2.0] {
             let eps = (distance / (1.0 + lacks)) as f32;
-            look(&model, Threat::ball(norm, eps), &grey(), |search| {
+            look(&model, Threat::ball(norm, eps), &grey(), move |search| {
                 // The sparse steps of L1 need longer.
                 let steps = if norm == Norm::L1 { 100 } else { ROUNDS[0].steps };
                 let start = ROUNDS[0].start;
@@ -117,7 +111,7 @@ fn rounds_are_for_ever_fewer_images() {
     assert_eq!(ROUNDS[0].toward, Toward::Any);
     assert!(ROUNDS.windows(2).all(|pair| pair[0].within >= pair[1].within));
     let (model, batch) = random_network(3, false);
-    let configured = configure("fast", &Threat::ball(Norm::Linf, 0.1), &BTreeMap::new()).unwrap();
+    let configured = Configured::of(Fast::new(Norm::Linf, 0.1)).unwrap();
     assert_eq!(configured.search.parts().len(), THOROUGH.len());
     // An image that nothing moves is near.
     let standing =

@@ -3,38 +3,56 @@
 
 use super::pgd::{random_content, random_windows};
 use super::{grey, paste, patch_of, windows_of};
-use crate::attack::{Attack, Entry, Search, Threats};
+use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
-use crate::threat::Patch;
+use crate::parameters::Parameters;
+use crate::threat::{Patch, Threat};
 
-/// Uniform noise at random places.
 pub(in crate::attack) const RANDOM_NOISE: Entry = Entry {
     name: "random-noise",
     about: "control: uniform noise in a patch at random places",
     threats: Threats::Patch,
     control: true,
-    build: |parameters, threat| {
-        Ok(Box::new(RandomNoise {
-            patch: patch_of(threat),
-            restarts: parameters.count("restarts", 10)?,
-        }))
-    },
+    build: |parameters, threat| RandomNoise::new(patch_of(threat)).build(parameters),
 };
 
-/// A grey rectangle at every place of a grid.
 pub(in crate::attack) const GREY: Entry = Entry {
     name: "grey",
     about: "control: a grey patch at every place of a grid",
     threats: Threats::Patch,
     control: true,
-    build: |parameters, threat| {
-        Ok(Box::new(Grey { patch: patch_of(threat), stride: parameters.count("stride", 2)? }))
-    },
+    build: |parameters, threat| Grey::new(patch_of(threat)).build(parameters),
 };
 
-struct RandomNoise {
-    patch: Patch,
-    restarts: usize,
+/// `random-noise`: a control, uniform noise in a patch at random places.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RandomNoise {
+    /// Size of the patch.
+    pub patch: Patch,
+    /// How often it is pasted, at least 1.
+    pub restarts: usize,
+}
+
+impl RandomNoise {
+    /// Ten times.
+    pub fn new(patch: Patch) -> Self {
+        Self { patch, restarts: 10 }
+    }
+}
+
+impl HyperParameters for RandomNoise {
+    fn entry(&self) -> &'static Entry {
+        &RANDOM_NOISE
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::Patch(self.patch)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.restarts = parameters.count("restarts", self.restarts)?;
+        Ok(Box::new(self))
+    }
 }
 
 impl Attack for RandomNoise {
@@ -53,9 +71,35 @@ impl Attack for RandomNoise {
     }
 }
 
-struct Grey {
-    patch: Patch,
-    stride: usize,
+/// `grey`: a control, a grey rectangle at every place of a grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grey {
+    /// Size of the patch.
+    pub patch: Patch,
+    /// Pixels between two places of the grid, at least 1.
+    pub stride: usize,
+}
+
+impl Grey {
+    /// At every second place.
+    pub fn new(patch: Patch) -> Self {
+        Self { patch, stride: 2 }
+    }
+}
+
+impl HyperParameters for Grey {
+    fn entry(&self) -> &'static Entry {
+        &GREY
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::Patch(self.patch)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.stride = parameters.count("stride", self.stride)?;
+        Ok(Box::new(self))
+    }
 }
 
 impl Attack for Grey {

@@ -13,9 +13,13 @@ use crate::rows::{self, Place, Rows, twin};
 use crate::threat::{Patch, Threat, Window};
 
 pub(super) use controls::{GREY, RANDOM_NOISE};
+pub use controls::{Grey, RandomNoise};
 pub(super) use pgd::PATCH_PGD;
+pub use pgd::PatchPgd;
 pub(super) use random_search::PATCH_RS;
+pub use random_search::PatchRs;
 pub(super) use roa::ROA;
+pub use roa::Roa;
 
 /// The attacks of the suite, in order, controls last.
 pub const SUITE: [&str; 5] = ["patch-pgd", "roa", "patch-rs", "random-noise", "grey"];

@@ -3,32 +3,55 @@
 //! random content per image and restart.
 
 use super::{descend_inside, paste, patch_of, windows_of};
-use crate::attack::{Attack, Entry, Search, Threats};
+use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
+use crate::parameters::Parameters;
 use crate::rows::Rows;
-use crate::threat::Patch;
+use crate::threat::{Patch, Threat};
 
-/// See the module's documentation; the defaults are those of the paper's code.
 pub(in crate::attack) const PATCH_PGD: Entry = Entry {
     name: "patch-pgd",
     about: "signed gradient steps in a patch at random places (Xiang et al. 2021)",
     threats: Threats::Patch,
     control: false,
-    build: |parameters, threat| {
-        Ok(Box::new(PatchPgd {
-            patch: patch_of(threat),
-            steps: parameters.count("steps", 500)?,
-            alpha: parameters.positive("alpha", 0.05)? as f32,
-            restarts: parameters.count("restarts", 1)?,
-        }))
-    },
+    build: |parameters, threat| PatchPgd::new(patch_of(threat)).build(parameters),
 };
 
-struct PatchPgd {
-    patch: Patch,
-    steps: usize,
-    alpha: f32,
-    restarts: usize,
+/// `patch-pgd`: PGD in a patch at random places (Xiang et al., USENIX Security 2021).
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchPgd {
+    /// Size of the patch.
+    pub patch: Patch,
+    /// Steps of a restart, at least 1.
+    pub steps: usize,
+    /// Length of a step in every pixel, above 0.
+    pub alpha: f32,
+    /// Number of restarts, each with places and contents of its own; at least 1.
+    pub restarts: usize,
+}
+
+impl PatchPgd {
+    /// The values of the paper's code: one restart of 500 steps.
+    pub fn new(patch: Patch) -> Self {
+        Self { patch, steps: 500, alpha: 0.05, restarts: 1 }
+    }
+}
+
+impl HyperParameters for PatchPgd {
+    fn entry(&self) -> &'static Entry {
+        &PATCH_PGD
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::Patch(self.patch)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.steps = parameters.count("steps", self.steps)?;
+        self.alpha = parameters.positive("alpha", f64::from(self.alpha))? as f32;
+        self.restarts = parameters.count("restarts", self.restarts)?;
+        Ok(Box::new(self))
+    }
 }
 
 impl Attack for PatchPgd {

@@ -4,34 +4,57 @@
 
 use super::pgd::random_windows;
 use super::{paste, patch_of};
-use crate::attack::{Attack, Entry, Search, Threats};
+use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::parameters::Parameters;
 use crate::rng::Draw;
 use crate::rows::{self, Rows, Twin, twin};
-use crate::threat::Patch;
+use crate::threat::{Patch, Threat};
 
-/// Defaults of the paper for untargeted patches.
 pub(in crate::attack) const PATCH_RS: Entry = Entry {
     name: "patch-rs",
     about: "black-box random search over content and place (Croce et al. 2022)",
     threats: Threats::Patch,
     control: false,
-    build: |parameters, threat| {
-        Ok(Box::new(PatchRs {
-            patch: patch_of(threat),
-            queries: parameters.count("queries", 10_000)?,
-            alpha_init: parameters.positive("alpha_init", 0.4)?,
-            location_every: parameters.count("location_every", 4)?,
-        }))
-    },
+    build: |parameters, threat| PatchRs::new(patch_of(threat)).build(parameters),
 };
 
-struct PatchRs {
-    patch: Patch,
-    queries: usize,
-    alpha_init: f64,
-    location_every: usize,
+/// `patch-rs`: the patch attack of Sparse-RS (Croce et al., AAAI 2022, section 5), random search without gradients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchRs {
+    /// Size of the patch.
+    pub patch: Patch,
+    /// Candidates, at least 1.
+    pub queries: usize,
+    /// Share of the patch that the first squares cover, above 0.
+    pub alpha_init: f64,
+    /// Every so many queries move the patch instead of repainting a part of it; at least 1.
+    pub location_every: usize,
+}
+
+impl PatchRs {
+    /// The paper's values for untargeted patches: 10,000 queries, of which every fourth moves the patch.
+    pub fn new(patch: Patch) -> Self {
+        Self { patch, queries: 10_000, alpha_init: 0.4, location_every: 4 }
+    }
+}
+
+impl HyperParameters for PatchRs {
+    fn entry(&self) -> &'static Entry {
+        &PATCH_RS
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::Patch(self.patch)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.queries = parameters.count("queries", self.queries)?;
+        self.alpha_init = parameters.positive("alpha_init", self.alpha_init)?;
+        self.location_every = parameters.count("location_every", self.location_every)?;
+        Ok(Box::new(self))
+    }
 }
 
 /// Number of squares painted for the first content.

@@ -2,33 +2,57 @@
 //! where a grey rectangle raises the loss most, then optimise the content there.
 
 use super::{descend_inside, grey, paste, patch_of, windows_of};
-use crate::attack::{Attack, Entry, Search, Threats};
+use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::parameters::Parameters;
 use crate::rows::{self, Rows, twin};
-use crate::threat::{Patch, Window};
+use crate::threat::{Patch, Threat, Window};
 
-/// The exhaustive search of the paper with a stride, which has to fit the image size.
 pub(in crate::attack) const ROA: Entry = Entry {
     name: "roa",
     about: "place searched with a grey rectangle, then gradient steps (Wu et al. 2020)",
     threats: Threats::Patch,
     control: false,
-    build: |parameters, threat| {
-        Ok(Box::new(Roa {
-            patch: patch_of(threat),
-            stride: parameters.count("stride", 2)?,
-            steps: parameters.count("steps", 100)?,
-            alpha: parameters.positive("alpha", 0.05)? as f32,
-        }))
-    },
+    build: |parameters, threat| Roa::new(patch_of(threat)).build(parameters),
 };
 
-struct Roa {
-    patch: Patch,
-    stride: usize,
-    steps: usize,
-    alpha: f32,
+/// `roa`: the rectangular occlusion attack (Wu, Tong and Vorobeychik, ICLR 2020, section 4), with its exhaustive
+/// search for the place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Roa {
+    /// Size of the patch.
+    pub patch: Patch,
+    /// Pixels between two places that are tried, at least 1; it has to fit the size of the images.
+    pub stride: usize,
+    /// Steps on the content, at least 1.
+    pub steps: usize,
+    /// Length of a step in every pixel, above 0.
+    pub alpha: f32,
+}
+
+impl Roa {
+    /// Every second place, and 100 steps.
+    pub fn new(patch: Patch) -> Self {
+        Self { patch, stride: 2, steps: 100, alpha: 0.05 }
+    }
+}
+
+impl HyperParameters for Roa {
+    fn entry(&self) -> &'static Entry {
+        &ROA
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::Patch(self.patch)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.stride = parameters.count("stride", self.stride)?;
+        self.steps = parameters.count("steps", self.steps)?;
+        self.alpha = parameters.positive("alpha", f64::from(self.alpha))? as f32;
+        Ok(Box::new(self))
+    }
 }
 
 impl Attack for Roa {

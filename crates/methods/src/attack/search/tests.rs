@@ -2,22 +2,18 @@
 
 use super::*;
 use crate::attack::tests::{linear, random_network};
-use crate::attack::{Attack, Goal, Outcome, Request, attack};
+use crate::attack::{Attack, Configured, Outcome, Request, attack};
 use crate::data::Batch;
 use crate::model::FrozenNetwork;
-use crate::rng::Randomness;
 use crate::threat::Norm;
 
-fn run(search: &dyn Attack, model: &FrozenNetwork, batch: &Batch) -> Result<Vec<Outcome>> {
-    let threat = Threat::ball(Norm::Linf, 0.6);
-    let request = Request {
-        threat,
-        goal: Goal::Untargeted,
-        seed: 0,
-        randomness: Randomness::PerImage,
-        purpose: "test".into(),
-    };
-    attack(search, model, batch, &request)
+fn run(
+    search: impl Attack + 'static,
+    model: &FrozenNetwork,
+    batch: &Batch,
+) -> Result<Vec<Outcome>> {
+    let search = Configured::new("test", Threat::ball(Norm::Linf, 0.6), search)?;
+    attack(&search, model, batch, &Request::default())
 }
 
 /// Inverts every image and goes on as its number says.
@@ -59,7 +55,7 @@ impl Attack for Careless {
 fn an_attack_that_forgets_a_column_is_refused() {
     // As many as the driver attacks together.
     let (model, batch) = random_network(8, false);
-    let error = |number| run(&Careless(number), &model, &batch).unwrap_err().to_string();
+    let error = |number| run(Careless(number), &model, &batch).unwrap_err().to_string();
     let column = error(0);
     assert!(column.contains("column 1: it has 8 rows, and "), "{column}");
     for number in 1..4 {
@@ -68,7 +64,7 @@ fn an_attack_that_forgets_a_column_is_refused() {
     }
     let row = error(4);
     assert!(row.contains("row 7 is named, and "), "{row}");
-    let outcomes = run(&Careless(5), &model, &batch).unwrap();
+    let outcomes = run(Careless(5), &model, &batch).unwrap();
     assert!(outcomes.iter().any(|o| o.found) && outcomes.iter().any(|o| !o.found));
 }
 
@@ -92,5 +88,5 @@ fn a_proposal_holds_on_to_no_column() {
     let images =
         candle_core::Tensor::ones((1, 1, 2, 2), candle_core::DType::F32, &candle_core::Device::Cpu);
     let batch = Batch { ids: vec![0], images: images.unwrap(), labels: vec![0] };
-    run(&InPlace, &model, &batch).unwrap();
+    run(InPlace, &model, &batch).unwrap();
 }

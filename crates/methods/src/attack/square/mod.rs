@@ -12,14 +12,14 @@ mod redistribute;
 mod stripes;
 
 use super::gradient::{ALL_NORMS, ball};
-use super::{Attack, Entry, Search};
+use super::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
 use crate::loss::Loss;
+use crate::parameters::Parameters;
 use crate::rng::Randomness;
 use crate::rows::{self, Rows, twin};
-use crate::threat::Norm;
+use crate::threat::{Norm, Threat};
 
-/// Defaults of AutoAttack.
 pub(super) const SQUARE: Entry = Entry {
     name: "square",
     about: "black-box random search over squares (Andriushchenko et al. 2020, in AutoAttack)",
@@ -27,24 +27,50 @@ pub(super) const SQUARE: Entry = Entry {
     control: false,
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
-        Ok(Box::new(Square {
-            norm,
-            eps,
-            n_queries: parameters.count("n_queries", 5000)?,
-            n_restarts: parameters.count("n_restarts", 1)?,
-            p_init: parameters.positive("p_init", 0.8)?,
-            resc_schedule: parameters.take("resc_schedule", false)?,
-        }))
+        Square::new(norm, eps).build(parameters)
     },
 };
 
-struct Square {
-    norm: Norm,
-    eps: f32,
-    n_queries: usize,
-    n_restarts: usize,
-    p_init: f64,
-    resc_schedule: bool,
+/// `square`: random search without gradients (Andriushchenko et al., ECCV 2020).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Square {
+    /// Norm of the ball.
+    pub norm: Norm,
+    /// Radius of the ball, in pixel units.
+    pub eps: f32,
+    /// Candidates of a restart after the first one, at least 1.
+    pub n_queries: usize,
+    /// Number of restarts, at least 1.
+    pub n_restarts: usize,
+    /// Share of the pixels that the first squares cover, above 0.
+    pub p_init: f64,
+    /// The sizes of the squares follow the share of the queries that are done, not their number.
+    pub resc_schedule: bool,
+}
+
+impl Square {
+    /// AutoAttack's values: one restart of 5000 queries.
+    pub fn new(norm: Norm, eps: f32) -> Self {
+        Self { norm, eps, n_queries: 5000, n_restarts: 1, p_init: 0.8, resc_schedule: false }
+    }
+}
+
+impl HyperParameters for Square {
+    fn entry(&self) -> &'static Entry {
+        &SQUARE
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(self.norm, self.eps)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.n_queries = parameters.count("n_queries", self.n_queries)?;
+        self.n_restarts = parameters.count("n_restarts", self.n_restarts)?;
+        self.p_init = parameters.positive("p_init", self.p_init)?;
+        self.resc_schedule = parameters.take("resc_schedule", self.resc_schedule)?;
+        Ok(Box::new(self))
+    }
 }
 
 impl Attack for Square {

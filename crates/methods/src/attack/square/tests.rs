@@ -125,12 +125,10 @@ fn images_of_any_shape_are_searched_with_either_randomness() {
         for (norm, eps) in [(Norm::Linf, 0.3), (Norm::L2, 0.45), (Norm::L1, 0.45)] {
             let threat = Threat::ball(norm, eps);
             let given = [("n_queries".to_string(), "600".to_string())].into();
-            let search = configure("square", &threat, &given).unwrap().search;
+            let square = configure("square", &threat, &given).unwrap();
             for randomness in [Randomness::PerImage, Randomness::Torch] {
-                let purpose = "square".into();
-                let request =
-                    Request { threat, goal: Goal::Untargeted, seed: 1, randomness, purpose };
-                let o = attack(search.as_ref(), &model, &batch, &request).unwrap();
+                let request = Request { seed: 1, randomness, ..Request::default() };
+                let o = attack(&square, &model, &batch, &request).unwrap();
                 assert!(o[0].found, "{norm} {shape:?} {randomness}");
             }
         }

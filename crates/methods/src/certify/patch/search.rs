@@ -32,17 +32,9 @@ impl Tiny {
             (vec![0.0; HIDDEN * (pixels + 1)], vec![0.0; CLASSES * HIDDEN]);
         Stream::new(seed, "tiny").draw(0, 0).normal(&mut hidden);
         Stream::new(seed, "tiny").draw(0, 1).normal(&mut output);
-        let info = ModelInfo {
-            name: "tiny".into(),
-            architecture: "custom".into(),
-            input_shape: shape,
-            classes: CLASSES,
-            parameters: hidden.len() + output.len(),
-            sha256: "0123456789abcdef0123456789abcdef".into(),
-            identity: String::new(),
-            randomised: false,
-            optimises_in_forward: false,
-        };
+        let mut info = ModelInfo::new("tiny", shape, CLASSES);
+        info.parameters = hidden.len() + output.len();
+        info.sha256 = "0123456789abcdef0123456789abcdef".into();
         Self { info, hidden, output }
     }
 }

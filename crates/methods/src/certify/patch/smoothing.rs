@@ -296,17 +296,7 @@ mod tests {
     #[test]
     fn the_published_formula_certifies_what_a_patch_breaks() {
         let shape = [1, 1, 22];
-        let network = Bright(ModelInfo {
-            name: "bright".into(),
-            architecture: "custom".into(),
-            input_shape: shape,
-            classes: 2,
-            parameters: 0,
-            sha256: String::new(),
-            identity: String::new(),
-            randomised: false,
-            optimises_in_forward: false,
-        });
+        let network = Bright(ModelInfo::new("bright", shape, 2));
         // Windows of 3 at 0, 3, .. 21: the last goes on at the first two columns.
         let patch = Patch { height: 1, width: 3 };
         let settings = Ablation { stride: 3, ..ablation(Keep::Columns, 3) };
