@@ -3,7 +3,7 @@
 use super::*;
 use crate::attack::tests::{random_network, run};
 use crate::attack::{
-    Apgd, AutoAttack, Bim, CarliniWagner, Ensemble, Fab, Fgsm, Grey, PatchPgd, PatchRs, Pgd,
+    Apgd, AutoAttack, Bim, CarliniWagner, Ensemble, Fab, Fast, Fgsm, Grey, PatchPgd, PatchRs, Pgd,
     RandomNoise, Request, Roa, Square, attack,
 };
 use crate::threat::{Norm, Patch};
@@ -34,6 +34,7 @@ fn by_type(threat: Threat) -> Vec<Configured> {
             Configured::of(Fab::targeted(norm, eps)),
             Configured::of(Square::new(norm, eps)),
             Configured::of(AutoAttack::new(norm, eps)),
+            Configured::of(Fast::new(norm, eps)),
             Configured::of(Ensemble::new(norm, eps)),
         ],
     };
