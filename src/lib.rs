@@ -18,7 +18,7 @@
 //! use epsball::model::file::{Declared, load};
 //! use epsball::threat::Norm;
 //!
-//! let model = load("benchmarks/models/digits-trades.safetensors".as_ref(), &Declared::default())?.0;
+//! let model = load("benchmarks/models/digits-standard.safetensors".as_ref(), &Declared::default())?.0;
 //! let batch = data::open("digits:test")?.read(&(0..20).collect::<Vec<_>>())?;
 //!
 //! let (norm, eps) = (Norm::Linf, 0.1);

@@ -150,7 +150,7 @@ impl Outcome {
 /// use epsball_methods::threat::Norm;
 /// # std::env::set_current_dir("../..")?;
 ///
-/// let model = load("benchmarks/models/digits-trades.safetensors".as_ref(), &Declared::default())?.0;
+/// let model = load("benchmarks/models/digits-standard.safetensors".as_ref(), &Declared::default())?.0;
 /// let batch = data::open("digits:test")?.read(&(0..20).collect::<Vec<_>>())?;
 ///
 /// let pgd = Configured::of(Pgd { steps: 20, ..Pgd::new(Norm::Linf, 0.1) })?;
