@@ -127,6 +127,11 @@ extern "C" __global__ void square_gather(float* x, const float* best, const floa
     EACH(i, width) x[i] = to_box(x0[i] + x[i] / whole * eps);
 }
 
+// The larger of two losses; a NaN loses.
+extern "C" __global__ void larger(float* y, const float* a, const float* b, int) {
+    if (threadIdx.x == 0) y[row()] = fmaxf(a[row()], b[row()]);
+}
+
 // What has the larger loss is kept: a row and its loss.
 extern "C" __global__ void keep_larger(float* best, float* losses, const float* candidate,
                                        const float* reached, int width) {

@@ -180,6 +180,7 @@ const std::map<std::string, Entry> kernels = {
     ROWS(fab_step),
     ROWS(judge),
     ROWS(keep_larger),
+    ROWS(larger),
     ROWS(less),
     ROWS(loss),
     ROWS(normal_rows),

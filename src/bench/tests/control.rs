@@ -122,6 +122,7 @@ fn where_gradients_mislead_the_reference_attack_does_it_all() {
     let key = &RunRecord::read(run.path()).unwrap().jobs[0].key;
     let checks = CheckRecord::read(&run.path().join(TABLE), key).unwrap().unwrap();
     assert!(checks.findings.iter().any(|finding| finding.check == "zero-gradients"));
+    assert!(checks.findings.iter().all(|finding| finding.check != "control"));
     let (_run, rows) = finished(&suite("malt_classes = 3, escalate = false, control = 0"));
     assert!(rows.values().all(|row| row.reference == Some(0)));
 }

@@ -70,6 +70,12 @@ pub(super) fn asked(row: &AttackRow) -> bool {
     row.reference.is_some_and(|passes| passes > 0)
 }
 
+/// The reference attack got the image in place of the attack that stands in for it, which never saw it. What it
+/// breaks then says nothing about that one.
+pub(super) fn given_away(row: &AttackRow) -> bool {
+    asked(row) && row.reference == Some(row.forwards + row.backwards)
+}
+
 /// The images that wait and are drawn for the control, in the order of their indices: of all that the search
 /// left, those with the smallest numbers of their own.
 pub(super) fn drawn(
@@ -80,7 +86,7 @@ pub(super) fn drawn(
 ) -> Vec<u64> {
     let stream = Stream::new(request.seed, "control");
     let waiting: HashSet<u64> = pending.iter().map(|row| row.idx).collect();
-    let settled = settled.iter().filter(|row| left(row) || asked(row));
+    let settled = settled.iter().filter(|row| (left(row) || asked(row)) && !given_away(row));
     let mut all: Vec<u64> = settled.chain(pending).map(|row| row.idx).collect();
     let number = |idx: &u64| stream.draw(*idx, 0).block(0);
     all.sort_by_cached_key(number);
@@ -128,8 +134,8 @@ impl AttackRow {
 
 /// What is to be said where the reference attack broke an image that was left; `None` if it broke none.
 pub(super) fn missed(reference: &Reference, settled: &[AttackRow]) -> Option<Finding> {
-    let asked: Vec<&AttackRow> = settled.iter().filter(|row| asked(row)).collect();
-    let broken = asked.iter().filter(|row| row.found == 1).count();
+    let missed = |row: &&AttackRow| asked(row) && row.found == 1 && !given_away(row);
+    let broken = settled.iter().filter(missed).count();
     let name = reference.attack.name;
     let goes_over = match reference.escalate {
         true => format!("All images that it had left were given to {name}."),
@@ -206,8 +212,17 @@ mod tests {
     #[test]
     fn a_broken_image_of_the_control_is_told() {
         let reference = reference(10.0);
-        let asked = |found| AttackRow { reference: Some(9766), ..attack_row(3, true, found) };
+        let row = |found| attack_row(3, true, found);
+        let passes = |row: &AttackRow| row.forwards + row.backwards;
+        let asked = |found| AttackRow {
+            reference: Some(9766),
+            forwards: row(found).forwards + 9766,
+            ..row(found)
+        };
         let missed_by = |rows: &[AttackRow]| missed(&reference, rows).is_some();
+        // What was never searched by the attack itself was not missed by it.
+        let given = |found| AttackRow { reference: Some(passes(&row(found))), ..row(found) };
+        assert!(!missed_by(&[given(Some(0.1)), given(None)]));
         assert!(!missed_by(&[asked(None), attack_row(4, true, Some(0.1))]));
         assert!(missed_by(&[asked(None), asked(Some(0.1))]));
     }

@@ -144,10 +144,7 @@ impl Kind for Attack {
         };
         let at = |eps: Option<f64>| {
             let region = Region::new(&work.threat, eps);
-            let robust = |row: &AttackRow| {
-                let wanted = row.target.is_none_or(|target| row.prediction == target);
-                row.clean_correct() && !(row.adversarial() && wanted && region.holds(&row.change()))
-            };
+            let robust = |row: &AttackRow| row.clean_correct() && !row.breaks(&region);
             let aimed = rows.iter().filter(|(_, row)| row.target != Some(row.label));
             let value = |row: &AttackRow| Value::yes(row.idx(), row.label, robust(row));
             PerImage {

@@ -109,10 +109,7 @@ impl Budget {
     /// The attack `of` at the budget `eps`: its own result, whatever others found.
     fn of(of: &Attacked<'_>, eps: Option<f64>, title: String) -> Self {
         let region = Region::new(of.threat(), eps);
-        let breaks = |row: &AttackRow| {
-            let wanted = row.target.is_none_or(|target| row.prediction == target);
-            row.adversarial() && wanted && region.holds(&row.change())
-        };
+        let breaks = |row: &AttackRow| row.breaks(&region);
         let left_out = of.left_out();
         let images: Vec<&[&AttackRow]> = of
             .covered()

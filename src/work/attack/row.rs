@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::attack::Criterion;
 use crate::record::{Adversarial, Row, Seen};
+use crate::results::Region;
 use crate::threat::Change;
 
 /// What one attack did to one image. Distances are between the returned image and the clean one, in
@@ -122,6 +124,12 @@ impl AttackRow {
     /// The returned image is an adversarial one: the clean image is classified correctly, it is not.
     pub fn adversarial(&self) -> bool {
         self.found == 1 && self.clean_correct() && self.prediction != self.label
+    }
+
+    /// The returned image is an adversarial one in `region`, of the class that a targeted attack aims at.
+    pub(super) fn breaks(&self, region: &Region) -> bool {
+        let wanted = Criterion::new(self.label, self.target).met_by(self.prediction);
+        self.adversarial() && wanted && region.holds(&self.change())
     }
 
     /// How the returned image differs from the clean one.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::control::{asked, left};
+use super::control::{asked, given_away, left};
 use super::result::AttackResult;
 use super::row::AttackRow;
 use crate::results::format;
@@ -16,6 +16,9 @@ const CONFIDENCE: f64 = 0.95;
 /// An attack beside the one that it stands in for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Spared {
+    /// Images that the reference attack got in its place, because a safety check says that gradients mislead. The
+    /// numbers below are of the others.
+    pub given_away: usize,
     /// Images that it left.
     pub left: usize,
     /// Of these, the images that the reference attack was asked about.
@@ -38,6 +41,7 @@ impl Spared {
         let mut rows = rows.peekable();
         rows.peek()?;
         let mut spared = Self {
+            given_away: 0,
             left: 0,
             asked: 0,
             broken: 0,
@@ -48,6 +52,10 @@ impl Spared {
         let (mut own, mut reference, mut resisted, mut full) = (0, 0, 0_u64, 0);
         for row in rows {
             let passes = row.reference?;
+            if given_away(row) {
+                spared.given_away += 1;
+                continue;
+            }
             own += row.forwards + row.backwards - passes;
             reference += passes;
             if left(row) || asked(row) {
@@ -78,7 +86,12 @@ impl Spared {
 
     /// In a sentence about the attack `name`.
     fn sentence(&self, name: &str) -> String {
-        let Self { left, asked, broken, .. } = self;
+        let Self { given_away, left, asked, broken, .. } = self;
+        if *given_away > 0 && *left == 0 {
+            return format!(
+                "{name}: AutoAttack did the work on all {given_away} images, because a safety check says that gradients mislead."
+            );
+        }
         let share = |share: Option<f64>| format!("{:.1} %", 100.0 * share.unwrap_or_default());
         let spent = match self.passes {
             Some(_) => format!(

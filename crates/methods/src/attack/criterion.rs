@@ -1,5 +1,5 @@
-//! What counts as a success: the one place that says it for the judges of a search, for votes and for the
-//! driver. Its twin on a GPU is `meets` in `kernels/attack/criterion.cuh`, which judges there with.
+//! What counts as a success: the one place that says it for the judges of a search, for votes, for the
+//! driver and for rows of results. Its twin on a GPU is `meets` in `kernels/attack/criterion.cuh`.
 
 use crate::error::Result;
 use crate::loss::argmax;
@@ -7,7 +7,7 @@ use crate::rows::{Rows, map_to, twin};
 
 /// What the attacker wants a network to say of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Criterion {
+pub enum Criterion {
     /// Any class but the true one.
     Untargeted {
         /// The true class.
@@ -22,12 +22,12 @@ pub(crate) enum Criterion {
 
 impl Criterion {
     /// For an image of class `label`; with `target`, which is another class, the goal is that one.
-    pub(crate) fn new(label: u32, target: Option<u32>) -> Self {
+    pub fn new(label: u32, target: Option<u32>) -> Self {
         target.map_or(Self::Untargeted { label }, |target| Self::Targeted { target })
     }
 
     /// Whether this predicted class is a success.
-    pub(crate) fn met_by(self, class: u32) -> bool {
+    pub fn met_by(self, class: u32) -> bool {
         match self {
             Self::Untargeted { label } => class != label,
             Self::Targeted { target } => class == target,
@@ -35,7 +35,7 @@ impl Criterion {
     }
 
     /// Whether the class of these logits, the first of the largest, is a success.
-    pub(crate) fn met_by_logits(self, z: &[f32]) -> bool {
+    pub fn met_by_logits(self, z: &[f32]) -> bool {
         self.met_by(argmax(z) as u32)
     }
 

@@ -12,7 +12,8 @@ use crate::model::{Classifier, FrozenNetwork, predicted};
 use crate::nn::{Conv2d, Linear, flatten, seq};
 use crate::threat::{Norm, Threat};
 
-fn gpu() -> device::Device {
+/// The first GPU.
+pub(crate) fn gpu() -> device::Device {
     assert!(cuda::count() > 0, "no GPU is visible: run these tests under scripts/emulator.sh");
     device::Device::Cuda(vec![0])
 }

@@ -8,8 +8,8 @@
 //! |w| = arctanh(1 - 2 * `margin`), slightly inside the box; the distance is still measured from the
 //! true image, so the optimum is unchanged.
 
-use super::search::per_image;
-use super::{Attack, Entry, Evaluation, HyperParameters, Objective, PerImage, Search, Threats};
+use super::search::image_state;
+use super::{Attack, Entry, Evaluation, HyperParameters, ImageState, Objective, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::Parameters;
@@ -150,7 +150,7 @@ struct Course {
     smallest: Rows,
 }
 
-per_image!(Course { of, clean, w, first, second, c, succeeded, smallest });
+image_state!(Course { of, clean, w, first, second, c, succeeded, smallest });
 
 impl Course {
     fn new(search: &Search<'_>, start: &Rows, constants: &[Constant]) -> Result<Self> {

@@ -6,9 +6,9 @@
 mod apgd;
 pub mod check;
 mod configured;
-pub(crate) mod criterion;
+mod criterion;
 #[cfg(all(test, feature = "cuda"))]
-mod cuda;
+pub(crate) mod cuda;
 mod cw;
 mod driver;
 mod ensemble;
@@ -24,6 +24,7 @@ mod votes;
 
 pub use apgd::{Apgd, ApgdLoss};
 pub use configured::{Configured, HyperParameters, configure};
+pub use criterion::Criterion;
 pub use cw::CarliniWagner;
 pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
 pub use ensemble::{AutoAttack, Ensemble, Version};
@@ -32,7 +33,7 @@ pub use fast::Fast;
 pub use gradient::{Bim, Fgsm, Iterate, Pgd};
 pub use patch::SUITE as PATCH_SUITE;
 pub use patch::{Grey, PatchPgd, PatchRs, RandomNoise, Roa};
-pub use search::{Evaluation, Linearisation, Misfit, PerImage, Search};
+pub use search::{Evaluation, ImageState, Linearisation, Misfit, Search};
 pub use square::Square;
 
 use crate::error::Result;

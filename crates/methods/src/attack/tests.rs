@@ -40,6 +40,28 @@ pub(crate) fn linear(w: &[f32], b: f32, shape: [usize; 3]) -> FrozenNetwork {
     on_test_device(info(shape, 2), seq([flatten(), Linear::new(weight, Some(bias)).layer()]))
 }
 
+/// One grey image of 3x4 pixels.
+pub(super) fn grey() -> Batch {
+    let images = Tensor::full(0.5_f32, (1, 1, 3, 4), &Cpu).unwrap();
+    Batch { ids: vec![0], images, labels: vec![0] }
+}
+
+/// A linear network on `grey` whose class k is `margins[k]` below class 0, with slopes of its own.
+pub(super) fn linear_classes(margins: &[f32]) -> (FrozenNetwork, Vec<Vec<f32>>) {
+    let slopes: Vec<Vec<f32>> = (0..margins.len())
+        .map(|k| (0..12).map(|i| k as f32 * (i as f32 * 0.9 + k as f32).sin()).collect())
+        .collect();
+    let bias: Vec<f32> = margins
+        .iter()
+        .zip(&slopes)
+        .map(|(margin, w)| -margin - 0.5 * w.iter().sum::<f32>())
+        .collect();
+    let weight = Tensor::from_vec(slopes.concat(), (margins.len(), 12), &Cpu).unwrap();
+    let bias = Tensor::new(bias, &Cpu).unwrap();
+    let layers = seq([flatten(), Linear::new(weight, Some(bias)).layer()]);
+    (on_test_device(info([1, 3, 4], margins.len()), layers), slopes)
+}
+
 /// A small convolutional network with random weights, and images it calls what their labels say.
 pub(crate) fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch) {
     let architecture = zoo::find("digits-cnn").unwrap();

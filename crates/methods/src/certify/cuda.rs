@@ -5,18 +5,14 @@ use std::path::PathBuf;
 
 use super::noise::{Gaussian, Noise, Uniform};
 use super::{Job, Sampler};
-use crate::cuda::{self, Noisy, PixelNoise};
+use crate::attack::cuda::gpu;
+use crate::cuda::{Noisy, PixelNoise};
 use crate::data;
-use crate::device::{self, Precision};
+use crate::device::Precision;
 use crate::model::file::{Declared, load};
 use crate::model::{Classifier, FrozenNetwork, ModelInfo};
 use crate::nn::flatten;
 use crate::rng::{Draw, Stream};
-
-fn gpu() -> device::Device {
-    assert!(cuda::count() > 0, "no GPU is visible: run these tests under scripts/emulator.sh");
-    device::Device::Cuda(vec![0])
-}
 
 /// A file of the repository, from wherever below its root the tests run.
 fn of_repository(file: &str) -> PathBuf {

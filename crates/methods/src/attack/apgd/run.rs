@@ -3,7 +3,7 @@
 
 use super::control::{Checkpoints, Control, Halving, Sparse};
 use super::step::{self, Point};
-use crate::attack::search::per_image;
+use crate::attack::search::image_state;
 use crate::attack::{Evaluation, Search};
 use crate::error::Result;
 use crate::loss::Loss;
@@ -52,7 +52,7 @@ pub(super) struct Run {
     shares: Rows,
 }
 
-per_image!(Run {
+image_state!(Run {
     targets,
     x,
     x_old,

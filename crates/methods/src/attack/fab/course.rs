@@ -4,7 +4,7 @@
 use super::projection::{dot, length, project};
 use super::{Fab, Images, Keep, boundary};
 use crate::attack::Search;
-use crate::attack::search::per_image;
+use crate::attack::search::image_state;
 use crate::error::Result;
 use crate::rows::{self, Rows, twin};
 
@@ -19,7 +19,7 @@ pub(super) struct Course<'a> {
     distances: Rows,
 }
 
-per_image!(Course<'_> { images, towards, x, best, distances; fab });
+image_state!(Course<'_> { images, towards, x, best, distances; fab });
 
 impl<'a> Course<'a> {
     /// A run from `x` towards the class of rank `rank`, or the nearest one for images without ranks.

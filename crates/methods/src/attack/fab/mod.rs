@@ -12,7 +12,7 @@ use self::course::Course;
 pub(super) use self::projection::{dual, length};
 use super::apgd::other_classes;
 use super::gradient::{ALL_NORMS, ball};
-use super::search::per_image;
+use super::search::image_state;
 use super::{Attack, Entry, HyperParameters, Objective, Search};
 use crate::error::Result;
 use crate::parameters::Parameters;
@@ -108,7 +108,7 @@ struct Images {
     /// Distance of the closest adversarial image of all runs, `[N]`.
     closest: Rows,
 }
-per_image!(Images { classes, closest });
+image_state!(Images { classes, closest });
 
 impl Fab {
     /// Every class at once, with AutoAttack's values: one restart of 100 iterations.

@@ -67,7 +67,6 @@ impl Descent {
     ) -> Result<Rows> {
         let geometry = self.norm.geometry();
         let mut x = self.begin(search, number)?;
-        let mut best = x.clone();
         let mut most = Rows::numbers(search.place(), vec![f32::NEG_INFINITY; search.len()])?;
         let mut along = match self.adi {
             0 => None,
@@ -89,20 +88,11 @@ impl Descent {
                 }
             };
             let losses = search.losses(&logits, Loss::Margin)?;
-            rows::update(
-                twin!("keep_larger"),
-                [&mut best, &mut most],
-                [&x, &losses],
-                |_, [best, most], [x, loss]| {
-                    if loss[0] > most[0] {
-                        best.copy_from_slice(x);
-                        most[0] = loss[0];
-                    }
-                },
-            )?;
+            most = rows::map(twin!("larger"), [&most, &losses], |_, [most, loss], larger| {
+                larger[0] = most[0].max(loss[0]);
+            })?;
             let candidates = x.clone();
-            let columns =
-                ((&mut x, &mut best), (&mut most, &mut gradient), (&mut along, &mut targets));
+            let columns = ((&mut x, &mut most), (&mut gradient, &mut along), &mut targets);
             search.propose(&candidates, &logits, columns)?;
             if search.is_empty() || step == self.adi + self.steps {
                 break;

@@ -1,39 +1,14 @@
 //! `fast` where the answer is known: the order of the classes, the excess, and where a network breaks. What holds
 //! for every attack is in the tests of the parent module.
 
-use candle_core::{Device, Tensor};
-
 use super::schedule::{ROUNDS, THOROUGH};
 use super::*;
 use crate::attack::fab::{dual, length};
-use crate::attack::tests::{info, linear, on_test_device, random_network, run, run_with};
+use crate::attack::tests::{grey, linear, linear_classes, random_network, run, run_with};
 use crate::attack::{Goal, Request, Targets};
 use crate::data::Batch;
 use crate::model::FrozenNetwork;
-use crate::nn::{Linear, flatten, seq};
 use crate::threat::Threat;
-
-/// One grey image of 3x4 pixels.
-fn grey() -> Batch {
-    let images = Tensor::full(0.5_f32, (1, 1, 3, 4), &Device::Cpu).unwrap();
-    Batch { ids: vec![0], images, labels: vec![0] }
-}
-
-/// A linear network on `grey` whose class k is `margins[k]` below class 0, with slopes of its own.
-fn linear_classes(margins: &[f32]) -> (FrozenNetwork, Vec<Vec<f32>>) {
-    let slopes: Vec<Vec<f32>> = (0..margins.len())
-        .map(|k| (0..12).map(|i| k as f32 * (i as f32 * 0.9 + k as f32).sin()).collect())
-        .collect();
-    let bias: Vec<f32> = margins
-        .iter()
-        .zip(&slopes)
-        .map(|(margin, w)| -margin - 0.5 * w.iter().sum::<f32>())
-        .collect();
-    let weight = Tensor::from_vec(slopes.concat(), (margins.len(), 12), &Device::Cpu).unwrap();
-    let bias = Tensor::new(bias, &Device::Cpu).unwrap();
-    let layers = seq([flatten(), Linear::new(weight, Some(bias)).layer()]);
-    (on_test_device(info([1, 3, 4], margins.len()), layers), slopes)
-}
 
 /// An attack made of a closure on the search.
 struct Look<F>(F);

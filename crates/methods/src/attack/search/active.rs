@@ -1,6 +1,6 @@
 //! The active set: the images that are not yet broken, and what a search knows of them.
 
-use super::per_image::per_image;
+use super::image_state::image_state;
 use crate::attack::criterion::Criterion;
 use crate::error::Result;
 use crate::rows::Rows;
@@ -29,8 +29,8 @@ pub(super) struct Known {
     pub(super) places: Rows,
 }
 
-per_image!(Active { clean, labels, targets, ids, places, rows });
-per_image!(Known { labels, targets, ids, places });
+image_state!(Active { clean, labels, targets, ids, places, rows });
+image_state!(Known { labels, targets, ids, places });
 
 impl Active {
     /// All images of a batch `[N, C, H, W]`.
@@ -52,7 +52,7 @@ impl Active {
             places: Rows::numbers(&place, places.iter().map(|place| *place as f32).collect())?,
         };
         let active = Self { clean, labels, targets, ids, places, rows };
-        super::per_image::check(&active, n)?;
+        super::image_state::check(&active, n)?;
         Ok(active)
     }
 

@@ -1,15 +1,15 @@
 //! What an attack sees of the images it works on: the network (every pass counted per image), the
 //! clean images, the threat model, per-image randomness, and [`Search::propose`], which judges
 //! candidates. Rows of the active set are images that are not yet broken; the search drops the others,
-//! from its own columns and from those of the attack ([`PerImage`]).
+//! from its own columns and from those of the attack ([`ImageState`]).
 
 mod active;
+mod image_state;
 mod judge;
-mod per_image;
 mod propose;
 
-pub(super) use self::per_image::per_image;
-pub use self::per_image::{Misfit, PerImage};
+pub(super) use self::image_state::image_state;
+pub use self::image_state::{ImageState, Misfit};
 
 use self::active::{Active, Known};
 pub(super) use self::judge::Found;

@@ -2,8 +2,8 @@
 //! outcome.
 
 use super::Search;
+use super::image_state::{ImageState, check, image_state};
 use super::judge::{Candidates, Verdict};
-use super::per_image::{PerImage, check, per_image};
 use crate::attack::Objective;
 use crate::error::Result;
 use crate::model::{VOTES, predicted};
@@ -15,7 +15,7 @@ struct Succeeded {
     x: Rows,
     logits: Rows,
 }
-per_image!(Succeeded { of, x, logits });
+image_state!(Succeeded { of, x, logits });
 
 impl Search<'_> {
     /// Judges one candidate per active row by its logits: one that succeeds inside the threat model
@@ -27,7 +27,7 @@ impl Search<'_> {
     /// # Errors
     /// If a column or the candidates do not have a row for each active image, the network has returned NaN,
     /// or the device fails.
-    pub fn propose(&mut self, x: &Rows, logits: &Rows, columns: impl PerImage) -> Result<()> {
+    pub fn propose(&mut self, x: &Rows, logits: &Rows, columns: impl ImageState) -> Result<()> {
         self.submit(&Candidates { x, logits, of: None, which: None }, false, columns)
     }
 
@@ -42,7 +42,7 @@ impl Search<'_> {
         which: &Rows,
         x: &Rows,
         logits: &Rows,
-        columns: impl PerImage,
+        columns: impl ImageState,
     ) -> Result<()> {
         self.submit(&Candidates { x, logits, of: Some(of), which: Some(which) }, false, columns)
     }
@@ -57,7 +57,7 @@ impl Search<'_> {
         of: &[usize],
         x: &Rows,
         logits: &Rows,
-        columns: impl PerImage,
+        columns: impl ImageState,
     ) -> Result<()> {
         self.submit(&Candidates { x, logits, of: Some(of), which: None }, true, columns)
     }
@@ -67,7 +67,7 @@ impl Search<'_> {
     ///
     /// # Errors
     /// As [`Search::propose`].
-    pub fn look(&mut self, mut columns: impl PerImage) -> Result<()> {
+    pub fn look(&mut self, mut columns: impl ImageState) -> Result<()> {
         check(&columns, self.len())?;
         let standing = self.standing()?;
         if standing.len() < self.len() {
@@ -82,7 +82,7 @@ impl Search<'_> {
         &mut self,
         candidates: &Candidates<'_>,
         at_once: bool,
-        columns: impl PerImage,
+        columns: impl ImageState,
     ) -> Result<()> {
         check(&columns, self.len())?;
         self.refuse_misfit(candidates.of, [candidates.x, candidates.logits])?;

@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::rows::Rows;
 
 /// Columns that follow the active set: a batch, a list with an element for each image, several of these as
-/// a tuple, or a struct that names its own with `per_image!`.
-pub trait PerImage {
+/// a tuple, or a struct that names its own with `image_state!`.
+pub trait ImageState {
     /// The first column that does not have a row for each of `images` images.
     fn misfit(&self, images: usize) -> Option<Misfit>;
 
@@ -44,7 +44,7 @@ impl Misfit {
 
 /// Refuses columns that have not a row for each of `images` active images: they were left out of an earlier
 /// proposal, and their rows would be taken for those of other images.
-pub(super) fn check(columns: &impl PerImage, images: usize) -> Result<()> {
+pub(super) fn check(columns: &impl ImageState, images: usize) -> Result<()> {
     let Some(Misfit { column, rows }) = columns.misfit(images) else { return Ok(()) };
     Err(Error::setting(
         format!("state of an attack, column {}", if column.is_empty() { "0" } else { &column }),
@@ -53,31 +53,31 @@ pub(super) fn check(columns: &impl PerImage, images: usize) -> Result<()> {
     ))
 }
 
-/// `per_image!(State { x, gradient; iteration })`: the columns of a struct, and after the semicolon its fields
+/// `image_state!(State { x, gradient; iteration })`: the columns of a struct, and after the semicolon its fields
 /// that are none. Every field has to be named, so that none is forgotten.
-macro_rules! per_image {
+macro_rules! image_state {
     ($state:ty { $($column:ident),+ $(,)? $(; $($other:ident),+ $(,)?)? }) => {
-        impl $crate::attack::PerImage for $state {
+        impl $crate::attack::ImageState for $state {
             fn misfit(&self, images: usize) -> Option<$crate::attack::Misfit> {
                 let Self { $($column,)+ $($($other: _,)+)? } = self;
                 None$(.or_else(|| {
-                    let misfit = $crate::attack::PerImage::misfit($column, images)?;
+                    let misfit = $crate::attack::ImageState::misfit($column, images)?;
                     Some(misfit.within(stringify!($column)))
                 }))+
             }
 
             fn keep(&mut self, rows: &[usize]) -> $crate::error::Result<()> {
                 let Self { $($column,)+ $($($other: _,)+)? } = self;
-                $($crate::attack::PerImage::keep($column, rows)?;)+
+                $($crate::attack::ImageState::keep($column, rows)?;)+
                 Ok(())
             }
         }
     };
 }
-pub(in crate::attack) use per_image;
+pub(in crate::attack) use image_state;
 
 /// A batch that is left out, or one row for all, has no rows to drop.
-impl PerImage for Rows {
+impl ImageState for Rows {
     fn misfit(&self, images: usize) -> Option<Misfit> {
         let rows = self.given().filter(|rows| !rows.is_for_all())?.len();
         (rows != images).then(|| Misfit::new(rows))
@@ -91,7 +91,7 @@ impl PerImage for Rows {
     }
 }
 
-impl<T: Clone> PerImage for Vec<T> {
+impl<T: Clone> ImageState for Vec<T> {
     fn misfit(&self, images: usize) -> Option<Misfit> {
         (self.len() != images).then(|| Misfit::new(self.len()))
     }
@@ -102,7 +102,7 @@ impl<T: Clone> PerImage for Vec<T> {
     }
 }
 
-impl<P: PerImage> PerImage for Option<P> {
+impl<P: ImageState> ImageState for Option<P> {
     fn misfit(&self, images: usize) -> Option<Misfit> {
         self.as_ref()?.misfit(images)
     }
@@ -112,7 +112,7 @@ impl<P: PerImage> PerImage for Option<P> {
     }
 }
 
-impl<P: PerImage + ?Sized> PerImage for &mut P {
+impl<P: ImageState + ?Sized> ImageState for &mut P {
     fn misfit(&self, images: usize) -> Option<Misfit> {
         (**self).misfit(images)
     }
@@ -123,7 +123,7 @@ impl<P: PerImage + ?Sized> PerImage for &mut P {
 }
 
 /// No columns: nothing of an attack outlives the proposal.
-impl PerImage for () {
+impl ImageState for () {
     fn misfit(&self, _: usize) -> Option<Misfit> {
         None
     }
@@ -135,7 +135,7 @@ impl PerImage for () {
 
 macro_rules! tuple {
     ($($part:ident $number:tt),+) => {
-        impl<$($part: PerImage),+> PerImage for ($($part,)+) {
+        impl<$($part: ImageState),+> ImageState for ($($part,)+) {
             fn misfit(&self, images: usize) -> Option<Misfit> {
                 None$(.or_else(|| Some(self.$number.misfit(images)?.within(stringify!($number)))))+
             }
@@ -163,7 +163,7 @@ mod tests {
         names: Vec<&'static str>,
         nothing: Rows,
     }
-    per_image!(Inner { names, nothing });
+    image_state!(Inner { names, nothing });
 
     struct State<'a> {
         steps: usize,
@@ -171,7 +171,7 @@ mod tests {
         targets: Option<Vec<u32>>,
         inner: &'a mut Inner,
     }
-    per_image!(State<'_> { x, targets, inner; steps });
+    image_state!(State<'_> { x, targets, inner; steps });
 
     #[test]
     fn every_column_keeps_the_rows_of_the_images_that_stay() {
