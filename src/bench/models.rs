@@ -66,14 +66,10 @@ pub(super) fn place(
     precision: Precision,
 ) -> Result<Device> {
     let device = wish.resolve()?;
-    if (&device, precision) == (&Device::Cpu, Precision::Bf16) && Unit::here() != Unit::Amx {
-        let unit = Unit::here();
-        tracing::warn!("this processor has no AMX: bf16 by {unit} is slower than f32");
-    }
     for i in 0..networks.len() {
         if let Err(error) = networks[i].place(&device, precision) {
-            let on_cpu = device == Device::Cpu || precision == Precision::Tf32;
-            if *wish != Device::Auto || on_cpu {
+            let may_be_the_cpu = *wish == Device::Auto && precision != Precision::Tf32;
+            if device == Device::Cpu || !may_be_the_cpu {
                 return Err(error);
             }
             let name = &networks[i].info().name;
@@ -81,10 +77,22 @@ pub(super) fn place(
             for network in networks {
                 network.place(&Device::Cpu, precision)?;
             }
-            return Ok(Device::Cpu);
+            return Ok(on_cpu(precision));
         }
     }
-    Ok(device)
+    match device {
+        Device::Cpu => Ok(on_cpu(precision)),
+        gpus => Ok(gpus),
+    }
+}
+
+/// The CPU, with a warning where this precision is slow on it.
+fn on_cpu(precision: Precision) -> Device {
+    let unit = Unit::here();
+    if precision == Precision::Bf16 && unit != Unit::Amx {
+        tracing::warn!("this processor has no AMX: bf16 by {unit} is slower than f32");
+    }
+    Device::Cpu
 }
 
 /// What an image is for the ONNX networks of an entry. One that is declared to return probabilities returns them.

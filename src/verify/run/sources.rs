@@ -1,11 +1,12 @@
 //! The models and data sets of a run, opened where its record says that they lie.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Settings, Verification};
 use crate::bench::again;
 use crate::data::{self, Batch, Dataset};
-use crate::device::Precision;
+use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::{JobRecord, RunRecord};
@@ -38,9 +39,20 @@ impl Indexed {
     }
 }
 
-/// Models and data sets by their names.
+/// The arithmetic in which rows of the job are computed again: its own. tf32 is for GPUs; the CPU stands in for them
+/// in f32.
+fn precision_of(job: &JobRecord, device: &Device) -> Precision {
+    match job.precision.parse() {
+        Ok(Precision::Tf32) if *device == Device::Cpu => Precision::F32,
+        Ok(precision) => precision,
+        Err(_) => Precision::F32,
+    }
+}
+
+/// Models, in every arithmetic that jobs ran in, and data sets by their names.
 pub(super) struct Sources {
-    models: BTreeMap<String, FrozenNetwork>,
+    device: Device,
+    models: HashMap<(String, Precision), FrozenNetwork>,
     data: BTreeMap<String, Indexed>,
 }
 
@@ -51,11 +63,11 @@ impl Sources {
         settings: &Settings,
         found: &mut Verification,
     ) -> Result<Self> {
-        let (mut models, mut sets) = (BTreeMap::new(), BTreeMap::new());
+        let (mut models, mut sets) = (HashMap::new(), BTreeMap::new());
         let device = settings.device.resolve()?;
         for model in &record.models {
             let place = format!("model {}", model.name);
-            let Some(mut network) = found.step(&place, again::network(model))? else { continue };
+            let Some(network) = found.step(&place, again::network(model))? else { continue };
             found.models += 1;
             let now = &network.info().identity;
             if *now != model.identity {
@@ -67,8 +79,15 @@ impl Sources {
                 found.find(place, problem);
                 continue;
             }
-            network.place(&device, Precision::F32)?;
-            models.insert(model.name.clone(), network);
+            let mut opened = Some(network);
+            for job in record.jobs.iter().filter(|job| job.model == model.name) {
+                let key = (model.name.clone(), precision_of(job, &device));
+                if let Entry::Vacant(place) = models.entry(key) {
+                    let mut network = opened.take().map_or_else(|| again::network(model), Ok)?;
+                    network.place(&device, place.key().1)?;
+                    place.insert(network);
+                }
+            }
         }
         for data in &record.data {
             let place = format!("data {}", data.name);
@@ -76,12 +95,13 @@ impl Sources {
                 sets.insert(data.name.clone(), indexed);
             }
         }
-        Ok(Self { models, data: sets })
+        Ok(Self { device, models, data: sets })
     }
 
     /// Network and data set of a job, if both are there.
     pub(super) fn of(&self, job: &JobRecord) -> Option<(&FrozenNetwork, &Indexed)> {
-        Some((self.models.get(&job.model)?, self.data.get(&job.data)?))
+        let key = (job.model.clone(), precision_of(job, &self.device));
+        Some((self.models.get(&key)?, self.data.get(&job.data)?))
     }
 
     /// Compares the images of the data set `name` with what rows say of them: job, index and digest. A

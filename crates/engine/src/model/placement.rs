@@ -18,7 +18,10 @@ impl FrozenNetwork {
             Device::Auto | Device::Cpu => {
                 self.searched = match precision {
                     Precision::F32 => None,
-                    Precision::Bf16 => Some(self.fused.rounded(Unit::here())),
+                    // Without a convolution that gains by it the search is that of f32.
+                    Precision::Bf16 => {
+                        self.fused.rounds().then(|| self.fused.rounded(Unit::here()))
+                    }
                     Precision::Tf32 => {
                         let problem = "tf32 is for GPUs, and networks run on the CPU";
                         let remedy = "take bf16, or leave --precision out";

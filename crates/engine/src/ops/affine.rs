@@ -1,12 +1,14 @@
 //! Scale and shift per channel: an evaluation-mode batch norm, and the input normalisation.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{DType, Device, Tensor, WithDType};
 use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
 use crate::ops::bf16::Stored;
-use crate::ops::{Real, for_real, with_slice};
+use crate::ops::{Real, for_real, fresh, with_slice};
 
 /// `x * scale + shift` along the last axis, cut at 0 with `relu`; `scale` and `shift` are `[C]`,
 /// `shift` may be absent. The result of an f32 tensor is stored in bf16 if it is to be `narrow`.
@@ -56,35 +58,47 @@ fn scale_shift_cpu<T: Real, Y: WithDType + Default>(
         None => vec![T::zero(); scale.len()],
     };
     let floor = if relu { T::zero() } else { T::neg_infinity() };
-    with_slice::<T, _>(x, |x| {
-        Ok(Arch::new().dispatch(ScaleShift { x, scale: &scale, shift: &shift, floor, store }))
-    })
-    .and_then(|out| Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?))
+    let scaled = with_slice::<T, _>(x, |x| {
+        assert!(
+            x.len().is_multiple_of(scale.len()) && shift.len() == scale.len(),
+            "affine: channels"
+        );
+        let write = |out: &mut [MaybeUninit<Y>]| {
+            let (scale, shift) = (&scale, &shift);
+            Arch::new().dispatch(ScaleShift { x, scale, shift, floor, store, out });
+            Ok(())
+        };
+        // SAFETY: a multiple of the channels is written channel by channel.
+        #[allow(unsafe_code)]
+        unsafe {
+            fresh::vector(x.len(), write)
+        }
+    })?;
+    Ok(Tensor::from_vec(scaled, x.dims(), &Device::Cpu)?)
 }
 
-struct ScaleShift<'a, T, F> {
+struct ScaleShift<'a, T, Y, F> {
     x: &'a [T],
     scale: &'a [T],
     shift: &'a [T],
     floor: T,
     store: F,
+    out: &'a mut [MaybeUninit<Y>],
 }
 
-impl<T: Real, Y: Copy + Default, F: Fn(T) -> Y> WithSimd for ScaleShift<'_, T, F> {
-    type Output = Vec<Y>;
+impl<T: Real, Y, F: Fn(T) -> Y> WithSimd for ScaleShift<'_, T, Y, F> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Vec<Y> {
-        let Self { x, scale, shift, floor, store } = self;
-        let mut out = vec![Y::default(); x.len()];
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { x, scale, shift, floor, store, out } = self;
         let pixels = x.chunks_exact(scale.len()).zip(out.chunks_exact_mut(scale.len()));
         for (x, out) in pixels {
             for (((out, x), scale), shift) in out.iter_mut().zip(x).zip(scale).zip(shift) {
                 let y = *x * *scale + *shift;
-                *out = store(if y < floor { floor } else { y });
+                out.write(store(if y < floor { floor } else { y }));
             }
         }
-        out
     }
 }
 

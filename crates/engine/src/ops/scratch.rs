@@ -26,7 +26,7 @@ impl Scratch {
     }
 
     /// Lends `lines` lines of numbers in bf16, of any value.
-    pub fn lend_lines(&mut self, lines: usize) -> &mut [Line] {
+    pub(crate) fn lend_lines(&mut self, lines: usize) -> &mut [Line] {
         if self.lines.len() < lines {
             self.lines.resize(lines, Line::default());
         }

@@ -40,10 +40,15 @@ impl Program {
     /// The same with convolutions whose factors are rounded to bf16 and multiplied by `unit`; sums are in f32, and
     /// so are vectors and with them the logits. A value that only such convolutions read is stored in bf16, and
     /// likewise the cotangent between two of them: they would round it anyway, so no bit of a result depends on
-    /// it.
+    /// it, but for a ReLU of less than 2^-134, whose pullback is 0.
     #[must_use]
     pub fn rounded(&self, unit: Unit) -> Self {
         self.in_bf16(unit, true)
+    }
+
+    /// There are convolutions that [`Program::rounded`] changes.
+    pub fn rounds(&self) -> bool {
+        self.steps.iter().any(|step| matches!(&*step.op, Op::Conv2d(conv) if conv.rounds()))
     }
 
     /// [`Program::rounded`] with every value stored in f32.

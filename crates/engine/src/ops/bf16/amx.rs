@@ -1,12 +1,12 @@
 //! bf16 products on the tile registers of AMX: 16 rows of 32 numbers by 16 columns in one instruction. Rust
 //! has no intrinsics for it, so it is written in assembly. Linux lets a process use tiles when it asks.
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux")))]
 pub(super) use absent::*;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux"))]
 pub(super) use present::*;
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux")))]
 mod absent {
     pub(in super::super) fn is_here() -> bool {
         false
@@ -17,7 +17,7 @@ mod absent {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux"))]
 #[allow(unsafe_code)]
 mod present {
     use std::arch::asm;
@@ -40,10 +40,15 @@ mod present {
     fn has_tiles() -> bool {
         const TILE_CONFIG_AND_DATA: u64 = 1 << 17 | 1 << 18;
         let (amx_bf16, amx_tile, os_saves) = (1 << 22, 1 << 24, 1 << 27);
-        if __cpuid(0).eax < 7 || __cpuid(1).ecx & os_saves == 0 {
+        // SAFETY: every processor of this architecture has CPUID. Later compilers know that.
+        #[allow(unused_unsafe)]
+        let (leaves, general) = unsafe { (__cpuid(0).eax, __cpuid(1).ecx) };
+        if leaves < 7 || general & os_saves == 0 {
             return false;
         }
-        let features = __cpuid_count(7, 0).edx;
+        // SAFETY: as above, and leaf 7 is there.
+        #[allow(unused_unsafe)]
+        let features = unsafe { __cpuid_count(7, 0).edx };
         // SAFETY: the processor has XGETBV, as the bit above says.
         let saved = unsafe { saved_state() };
         features & amx_bf16 != 0
@@ -127,7 +132,7 @@ mod present {
         fn multiply(
             self,
             rows: &Rows<'_>,
-            tiles: [&Tile; 2],
+            tiles: &[Tile],
             panel: &[Line],
             across: usize,
             sums: &mut Sums,
@@ -140,103 +145,74 @@ mod present {
             // offset on for `run` lines, lie inside `values`; the panel has `across` tiles of 16 lines for each
             // of their `offsets.len() * run` steps; `sums` has room for four tiles.
             unsafe {
+                // One tile of rows alone is multiplied twice: the time is that of the instructions.
+                let tiles = [&tiles[0], &tiles[tiles.len() - 1]];
                 let first = rows.values.as_ptr().add(tiles[0].start);
                 let second = rows.values.as_ptr().add(tiles[1].start);
-                let pitches = [tiles[0].pitch * ROW, tiles[1].pitch * ROW];
+                let pitches = tiles.map(|tile| tile.pitch * ROW);
                 let offsets = rows.offsets.as_ptr_range();
-                // Two of the four sums are of the second tile of weights.
+                // Two of the four sums are of the second tile of weights, which may not be there.
+                macro_rules! sum {
+                    (zero $($zero:literal)*, add $($add:literal)*, store $($store:literal)*, step $step:literal) => {
+                        asm!(
+                            "tilezero tmm0",
+                            "tilezero tmm2",
+                            $($zero,)*
+                            "2:",
+                            "mov {b}, [{offset}]",
+                            "add {offset}, 8",
+                            "shl {b}, 6",
+                            "lea {a}, [{first} + {b}]",
+                            "add {b}, {second}",
+                            "mov {left:e}, {run:e}",
+                            "3:",
+                            "tileloadd tmm4, [{a} + {first_pitch}]",
+                            "tileloadd tmm6, [{weights} + {row}]",
+                            "tileloadd tmm5, [{b} + {second_pitch}]",
+                            "tdpbf16ps tmm0, tmm4, tmm6",
+                            "tdpbf16ps tmm2, tmm5, tmm6",
+                            $($add,)*
+                            "add {a}, 64",
+                            "add {b}, 64",
+                            $step,
+                            "dec {left:e}",
+                            "jnz 3b",
+                            "cmp {offset}, {end}",
+                            "jne 2b",
+                            "tilestored [{sums} + {row}], tmm0",
+                            "tilestored [{sums} + {row} + 2048], tmm2",
+                            $($store,)*
+                            a = out(reg) _,
+                            b = out(reg) _,
+                            left = out(reg) _,
+                            offset = inout(reg) offsets.start => _,
+                            end = in(reg) offsets.end,
+                            first = in(reg) first,
+                            second = in(reg) second,
+                            first_pitch = in(reg) pitches[0],
+                            second_pitch = in(reg) pitches[1],
+                            run = in(reg) rows.run,
+                            weights = inout(reg) panel.as_ptr() => _,
+                            row = in(reg) ROW,
+                            sums = in(reg) &raw mut *sums,
+                            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                            options(nostack),
+                        )
+                    };
+                }
                 if across == ACROSS {
-                    asm!(
-                        "tilezero tmm0",
-                        "tilezero tmm1",
-                        "tilezero tmm2",
-                        "tilezero tmm3",
-                        "2:",
-                        "mov {b}, [{offset}]",
-                        "add {offset}, 8",
-                        "shl {b}, 6",
-                        "lea {a}, [{first} + {b}]",
-                        "add {b}, {second}",
-                        "mov {left:e}, {run:e}",
-                        "3:",
-                        "tileloadd tmm4, [{a} + {first_pitch}]",
-                        "tileloadd tmm6, [{weights} + {row}]",
-                        "tdpbf16ps tmm0, tmm4, tmm6",
-                        "tileloadd tmm7, [{weights} + {row} + 1024]",
-                        "tdpbf16ps tmm1, tmm4, tmm7",
-                        "tileloadd tmm5, [{b} + {second_pitch}]",
-                        "tdpbf16ps tmm2, tmm5, tmm6",
-                        "tdpbf16ps tmm3, tmm5, tmm7",
-                        "add {a}, 64",
-                        "add {b}, 64",
-                        "add {weights}, 2048",
-                        "dec {left:e}",
-                        "jnz 3b",
-                        "cmp {offset}, {end}",
-                        "jne 2b",
-                        "tilestored [{sums} + {row}], tmm0",
-                        "tilestored [{sums} + {row} + 1024], tmm1",
-                        "tilestored [{sums} + {row} + 2048], tmm2",
-                        "tilestored [{sums} + {row} + 3072], tmm3",
-                        a = out(reg) _,
-                        b = out(reg) _,
-                        left = out(reg) _,
-                        offset = inout(reg) offsets.start => _,
-                        end = in(reg) offsets.end,
-                        first = in(reg) first,
-                        second = in(reg) second,
-                        first_pitch = in(reg) pitches[0],
-                        second_pitch = in(reg) pitches[1],
-                        run = in(reg) rows.run,
-                        weights = inout(reg) panel.as_ptr() => _,
-                        row = in(reg) ROW,
-                        sums = in(reg) &raw mut *sums,
-                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                        options(nostack),
+                    sum!(
+                        zero "tilezero tmm1" "tilezero tmm3",
+                        add "tileloadd tmm7, [{weights} + {row} + 1024]"
+                            "tdpbf16ps tmm1, tmm4, tmm7"
+                            "tdpbf16ps tmm3, tmm5, tmm7",
+                        store "tilestored [{sums} + {row} + 1024], tmm1"
+                            "tilestored [{sums} + {row} + 3072], tmm3",
+                        step "add {weights}, 2048"
                     );
                 } else {
-                    asm!(
-                        "tilezero tmm0",
-                        "tilezero tmm2",
-                        "2:",
-                        "mov {b}, [{offset}]",
-                        "add {offset}, 8",
-                        "shl {b}, 6",
-                        "lea {a}, [{first} + {b}]",
-                        "add {b}, {second}",
-                        "mov {left:e}, {run:e}",
-                        "3:",
-                        "tileloadd tmm4, [{a} + {first_pitch}]",
-                        "tileloadd tmm6, [{weights} + {row}]",
-                        "tdpbf16ps tmm0, tmm4, tmm6",
-                        "tileloadd tmm5, [{b} + {second_pitch}]",
-                        "tdpbf16ps tmm2, tmm5, tmm6",
-                        "add {a}, 64",
-                        "add {b}, 64",
-                        "add {weights}, 1024",
-                        "dec {left:e}",
-                        "jnz 3b",
-                        "cmp {offset}, {end}",
-                        "jne 2b",
-                        "tilestored [{sums} + {row}], tmm0",
-                        "tilestored [{sums} + {row} + 2048], tmm2",
-                        a = out(reg) _,
-                        b = out(reg) _,
-                        left = out(reg) _,
-                        offset = inout(reg) offsets.start => _,
-                        end = in(reg) offsets.end,
-                        first = in(reg) first,
-                        second = in(reg) second,
-                        first_pitch = in(reg) pitches[0],
-                        second_pitch = in(reg) pitches[1],
-                        run = in(reg) rows.run,
-                        weights = inout(reg) panel.as_ptr() => _,
-                        row = in(reg) ROW,
-                        sums = in(reg) &raw mut *sums,
-                        out("tmm0") _, out("tmm2") _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
-                        options(nostack),
-                    );
+                    sum!(zero, add, store, step "add {weights}, 1024");
                 }
             }
         }

@@ -52,12 +52,12 @@ mod present {
         fn multiply(
             self,
             rows: &Rows<'_>,
-            tiles: [&Tile; 2],
+            tiles: &[Tile],
             panel: &[Line],
             across: usize,
             sums: &mut Sums,
         ) {
-            for (tile, sums) in tiles.into_iter().zip(&mut sums.0) {
+            for (tile, sums) in tiles.iter().zip(&mut sums.0) {
                 for first in (0..tile.rows).step_by(ROWS) {
                     // SAFETY: only `with_features` multiplies so; `Rows::check` has asserted that 16 rows of
                     // a tile lie inside `values`, and the panel has `across` tiles for each of their steps.

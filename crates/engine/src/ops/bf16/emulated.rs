@@ -25,9 +25,16 @@ impl<T: Stored> WithSimd for Vectorised<'_, T> {
 #[derive(Clone, Copy)]
 struct Emulated;
 
+/// The number, or 0 of its sign if it is denormal: the instructions take these for 0 whatever mode the processor is
+/// in, and make 0 of denormal sums too.
+#[inline(always)]
+fn normal(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0_f32.copysign(x) } else { x }
+}
+
 #[inline(always)]
 fn wide(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
+    normal(f32::from_bits(u32::from(bits) << 16))
 }
 
 impl Multiply for Emulated {
@@ -35,12 +42,12 @@ impl Multiply for Emulated {
     fn multiply(
         self,
         rows: &Rows<'_>,
-        tiles: [&Tile; 2],
+        tiles: &[Tile],
         panel: &[Line],
         across: usize,
         sums: &mut Sums,
     ) {
-        for (tile, sums) in tiles.into_iter().zip(&mut sums.0) {
+        for (tile, sums) in tiles.iter().zip(&mut sums.0) {
             for (column, sums) in sums[..across].iter_mut().enumerate() {
                 for (block, sums) in sums.chunks_exact_mut(ROWS).enumerate() {
                     if block * ROWS >= tile.rows {
@@ -59,8 +66,9 @@ impl Multiply for Emulated {
                                         [0, 1].map(|i| wide(line.0[2 * pair + i]));
                                     // The order of AVX512-BF16: the second number of a pair, then the first.
                                     for (o, sum) in sums.iter_mut().enumerate() {
-                                        *sum = second.mul_add(wide(weights.0[2 * o + 1]), *sum);
-                                        *sum = first.mul_add(wide(weights.0[2 * o]), *sum);
+                                        let [w0, w1] = [0, 1].map(|i| wide(weights.0[2 * o + i]));
+                                        *sum = normal(second.mul_add(w1, *sum));
+                                        *sum = normal(first.mul_add(w0, *sum));
                                     }
                                 }
                             }

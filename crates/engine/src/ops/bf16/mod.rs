@@ -3,8 +3,8 @@
 //! multiplying in f32. What a convolution does with them is in `conv2d/rounded.rs`.
 //!
 //! A result depends on its row and its column of weights only, and on the unit that multiplies: the
-//! vectors and the f32 form add in the same order and give the same bits, tiles add two halves of 32
-//! terms each apart.
+//! vectors and the f32 form add in the same order and give the same bits, tiles add the even and the odd
+//! terms of a step apart. Denormal numbers count as 0 in all three.
 
 mod amx;
 mod avx512;
@@ -20,12 +20,12 @@ use std::sync::OnceLock;
 #[cfg(test)]
 pub(crate) use tests::units;
 
-pub use round::{LINE, Line, Stored, round, round_into};
+pub(crate) use round::{LINE, Line, Stored, round, round_into};
 
 use super::product::Finish;
 
 /// Rows of a tile of rows, and columns of a tile of weights.
-pub const SIDE: usize = 16;
+pub(crate) const SIDE: usize = 16;
 
 /// Tiles of weights that are multiplied at a time.
 const ACROSS: usize = 2;
@@ -75,7 +75,7 @@ impl fmt::Display for Unit {
 /// A right factor of `steps` lines of numbers by `outputs`, packed in tiles: a line holds two neighbouring
 /// rows of 16 columns, pair by pair, a tile the 16 such lines of one step.
 #[derive(Debug, Clone)]
-pub struct Weights {
+pub(crate) struct Weights {
     lines: Vec<Line>,
     steps: usize,
     outputs: usize,
@@ -83,7 +83,11 @@ pub struct Weights {
 
 impl Weights {
     /// Packs the factor whose element in row `LINE * step + k`, column `o` is `at(step, k, o)`.
-    pub fn pack(steps: usize, outputs: usize, at: impl Fn(usize, usize, usize) -> f32) -> Self {
+    pub(crate) fn pack(
+        steps: usize,
+        outputs: usize,
+        at: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
         let mut lines = Vec::with_capacity(steps * outputs.next_multiple_of(SIDE));
         for first in (0..outputs).step_by(ACROSS * SIDE) {
             for step in 0..steps {
@@ -114,41 +118,39 @@ impl Weights {
 
 /// Up to 16 rows at the same distance from each other.
 #[derive(Debug, Clone, Copy)]
-pub struct Tile {
+pub(crate) struct Tile {
     /// The line where the first of them starts.
-    pub start: usize,
+    pub(crate) start: usize,
     /// Lines from a row to the next.
-    pub pitch: usize,
+    pub(crate) pitch: usize,
     /// How many there are.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// The entry of `places` of the first one.
-    pub first: usize,
+    pub(crate) first: usize,
 }
 
 /// The left factor: a row is made of the runs of `run` lines at `offsets`, one behind the other, counted
 /// from where it starts.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     /// Where the numbers are. Tiles read 16 rows, also where they have fewer.
-    pub values: &'a [Line],
+    pub(crate) values: &'a [Line],
     /// Where the rows are.
-    pub tiles: &'a [Tile],
+    pub(crate) tiles: &'a [Tile],
     /// Where their runs are, from there.
-    pub offsets: &'a [usize],
+    pub(crate) offsets: &'a [usize],
     /// Lines of a run.
-    pub run: usize,
+    pub(crate) run: usize,
     /// The row of the result that each row makes.
-    pub places: &'a [usize],
+    pub(crate) places: &'a [usize],
 }
 
 impl Rows<'_> {
     fn check(&self, weights: &Weights, len: usize, stride: usize) {
-        let reach = self.offsets.iter().max().map_or(0, |offset| offset + self.run);
+        let reach = self.offsets.iter().max().map_or(0, |offset| offset.saturating_add(self.run));
         for tile in self.tiles {
-            assert!(
-                tile.start + (SIDE - 1) * tile.pitch + reach <= self.values.len(),
-                "bf16: short rows"
-            );
+            let end = tile.pitch.saturating_mul(SIDE - 1).saturating_add(tile.start);
+            assert!(end.saturating_add(reach) <= self.values.len(), "bf16: short rows");
             assert!(
                 (1..=SIDE).contains(&tile.rows) && tile.first + tile.rows <= self.places.len(),
                 "bf16: rows without places"
@@ -157,7 +159,8 @@ impl Rows<'_> {
         assert_eq!(self.offsets.len() * self.run, weights.steps, "bf16: depth");
         let last = self.places.iter().max().copied().unwrap_or_default();
         assert!(
-            weights.outputs <= stride && last * stride + weights.outputs <= len,
+            weights.outputs <= stride
+                && last.saturating_mul(stride).saturating_add(weights.outputs) <= len,
             "bf16: short result"
         );
     }
@@ -168,7 +171,7 @@ impl Rows<'_> {
 /// # Panics
 /// If a tile reaches beyond `values`, a slice is shorter than its shape, or this machine does not have the
 /// unit (an error in this crate, not in its input).
-pub fn product_into<T: Stored>(
+pub(crate) fn product_into<T: Stored>(
     unit: Unit,
     rows: Rows<'_>,
     weights: &Weights,
@@ -196,12 +199,12 @@ struct Sums([[[[f32; SIDE]; SIDE]; ACROSS]; 2]);
 
 /// What a unit does.
 trait Multiply: Copy {
-    /// The sums of two tiles of rows by the tiles of a panel, `across` side by side. Those of tiles that are
-    /// not there are left as they are.
+    /// The sums of one or two tiles of rows by the tiles of a panel, `across` side by side. Those of tiles that
+    /// are not there may be anything.
     fn multiply(
         self,
         rows: &Rows<'_>,
-        tiles: [&Tile; 2],
+        tiles: &[Tile],
         panel: &[Line],
         across: usize,
         sums: &mut Sums,
@@ -223,8 +226,7 @@ impl<T: Stored> Product<'_, T> {
         for first in (0..self.weights.outputs).step_by(ACROSS * SIDE) {
             let (panel, across) = self.weights.panel(first);
             for tiles in self.rows.tiles.chunks(2) {
-                let last = tiles.len() - 1;
-                unit.multiply(&self.rows, [&tiles[0], &tiles[last]], panel, across, &mut sums);
+                unit.multiply(&self.rows, tiles, panel, across, &mut sums);
                 for (tile, sums) in tiles.iter().zip(&sums.0) {
                     for (sums, first) in sums[..across].iter().zip((first..).step_by(SIDE)) {
                         self.store(tile, sums, first);

@@ -4,16 +4,16 @@ use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Numbers of a line.
-pub const LINE: usize = 32;
+pub(crate) const LINE: usize = 32;
 
 /// Numbers in bf16, as many as a step of a sum takes of a row: a cache line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C, align(64))]
-pub struct Line(pub [u16; LINE]);
+pub(crate) struct Line(pub(crate) [u16; LINE]);
 
 /// A number in bf16. NaN stays NaN.
 #[inline(always)]
-pub fn round(x: f32) -> u16 {
+pub(crate) fn round(x: f32) -> u16 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
     let nan = bits >> 16 | 0x40;
@@ -21,7 +21,7 @@ pub fn round(x: f32) -> u16 {
 }
 
 /// What an image is stored in.
-pub trait Stored: Copy {
+pub(crate) trait Stored: Copy {
     /// From a result.
     fn store(x: f32) -> Self;
 
@@ -58,7 +58,7 @@ impl Stored for bf16 {
 ///
 /// # Panics
 /// If `to` is shorter than that.
-pub fn round_into<T: Stored>(
+pub(crate) fn round_into<T: Stored>(
     x: &[T],
     channels: usize,
     groups: usize,

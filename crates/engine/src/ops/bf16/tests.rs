@@ -144,10 +144,23 @@ fn equals_the_definition() {
     }
 }
 
+/// A case with many factors and products that are denormal or nearly so.
+fn tiny() -> Case {
+    let mut case = Case::new(&[16, 5], 2, 33);
+    let lines = case.values.len();
+    let small: Vec<f32> = random(lines * LINE, 3).iter().map(|v| v * 2_f32.powi(-118)).collect();
+    round_into(&small, LINE, 1, &mut case.values, 1);
+    for (i, factor) in case.factor.iter_mut().enumerate() {
+        *factor *= 2_f32.powi([-130, -10, 4][i % 3]);
+    }
+    case.bias.fill(0.0);
+    case
+}
+
 #[test]
 fn vectors_and_the_f32_form_give_the_same_bits() {
     if units().contains(&Unit::Avx512) {
-        for case in cases() {
+        for case in cases().into_iter().chain([tiny()]) {
             let [a, b] =
                 [Unit::Avx512, Unit::Emulated].map(|unit| case.run(unit, false, &case.tiles));
             assert_eq!(a, b);

@@ -199,8 +199,12 @@ fn convolve<X: Stored, Y: Stored>(
         fresh::filled(out, Y::store(0.0));
         return;
     }
-    let border = Border::of(correlations, view);
     let images = out.len() / image_out;
+    assert!(
+        x.len() == images * image_in && !correlations.parts.is_empty(),
+        "bf16: weights of another convolution or direction"
+    );
+    let border = Border::of(correlations, view);
     let at_once = (BLOCK / border.lines(correlations)).clamp(1, images.max(1));
     // Whole tiles of the pixels of all images.
     let at_once = if at_once > SIDE { at_once / SIDE * SIDE } else { at_once };

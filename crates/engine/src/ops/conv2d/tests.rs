@@ -42,6 +42,16 @@ fn cases() -> Vec<(Geometry, [usize; 2], &'static str, &'static str)> {
         (stride(geometry(32, 64, [1, 1])), [7, 8], "direct", "scatter"),
         (Geometry { dilation: [2, 2], padding, ..three(16, 10) }, [7, 8], "direct", "direct"),
         (geometry(3, 12, [7, 5]), [9, 9], "direct", "scatter"),
+        // Lines of whole tiles, and more images than go together.
+        (Geometry { padding, ..three(16, 16) }, [16, 16], "direct", "direct"),
+        (stride(Geometry { padding, ..three(16, 16) }), [32, 32], "direct", "scatter"),
+        (Geometry { stride: [3, 3], padding, ..three(16, 16) }, [8, 7], "direct", "scatter"),
+        (
+            Geometry { stride: [2, 1], dilation: [1, 2], padding, ..three(16, 12) },
+            [9, 8],
+            "direct",
+            "scatter",
+        ),
         (Geometry { groups: 2, padding, ..three(16, 12) }, [5, 5], "direct", "direct"),
         (Geometry { groups: 4, padding, ..stride(three(8, 8)) }, [5, 5], "direct", "scatter"),
         (Geometry { groups: 12, padding, ..three(12, 12) }, [5, 6], "depthwise", "depthwise"),

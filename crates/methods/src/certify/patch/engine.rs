@@ -165,7 +165,7 @@ fn classify(
         .zip(places)
         .for_each(|(out, (at, copy))| certificate.apply(*copy, pixels[*at], out));
     let copies = Rows::new(&Place::default(), [places.len(), channels, height, width], copies)?;
-    let logits = model.logits(&copies)?;
+    let logits = model.exact_logits(&copies)?;
     if logits.shape() != [places.len(), info.classes] {
         return Err(Error::setting(
             format!("model `{}`", info.name),
