@@ -4,7 +4,7 @@
 # installed, the recorded logits and gradients of every network family, AutoAttack image by image beside the
 # CPU's table, and the comparison with PyTorch on the same card, line by line with its target.
 #   scripts/gpu-suite.sh [--bin FOLDER] [--python PYTHON] [--trades-mnist FILE --mnist FILE] [--budget IMAGES]
-#                        [--only PART,PART] [--seconds N] [--results FOLDER] [--quick]
+#                        [--only PART,PART] [--seconds N] [--results FOLDER] [--archive FILE] [--quick]
 # FOLDER of --bin is what scripts/gpu-build.sh has built (target/gpu); PYTHON has torch, safetensors and
 # torchattacks. Recorded files are looked for in EPSBALL_ORACLE. A part whose files are not there is left out
 # and says so.
@@ -13,14 +13,16 @@
 # part by part: what a run that was cut off has not reached is measured by another with --only, and what was
 # there before stays. PARTs: cuda wide pgd smoothing autoattack table attacks loops training oracle oracle-bf16
 # memory; those of the comparison are wide, pgd, smoothing, autoattack and loops (benchmarks/peers/gpu.py).
-# --budget cuts the images of AutoAttack, here and beside PyTorch.
+# --budget cuts the images of AutoAttack, here and beside PyTorch. FILE of --archive is a .tar.gz of all results, written
+# again after every part, for machines from which few files come back. Where commands may take ten minutes, two of
+# them do it all: `--seconds 280 --only cuda,methods,wide,pgd,attacks,oracle` and the rest.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 parts="cuda methods wide pgd smoothing autoattack table attacks loops training oracle oracle-bf16 memory"
 bin=${CARGO_TARGET_DIR:-$root/target}/gpu
 python=python3
-trades= mnist= quick= only= images=1000 seconds=570 results=results/gpu
+trades= mnist= quick= only= images=1000 seconds=570 results=results/gpu archive=
 # For a machine without a GPU: PyTorch's device, and the name that results are filed under.
 torch_device=${SUITE_TORCH_DEVICE:-cuda} name=${SUITE_NAME:-}
 while [ $# -gt 0 ]; do
@@ -33,6 +35,7 @@ while [ $# -gt 0 ]; do
         --only) only="$only ${2//,/ }"; shift 2 ;;
         --seconds) seconds=$2; shift 2 ;;
         --results) results=$2; shift 2 ;;
+        --archive) archive=$2; shift 2 ;;
         # Tiny, for machines that are much slower than a GPU: no limits.
         --quick) quick=--quick; seconds=36000; shift ;;
         *) echo "gpu-suite.sh: unknown option $1" >&2; exit 2 ;;
@@ -64,6 +67,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 failed=0
+[ ! -f "$bin/commit" ] || export EPSBALL_COMMIT=${EPSBALL_COMMIT:-$(cat "$bin/commit")}
+# What scripts/gpu-build.sh has packed.
+if [ -d oracle ]; then
+    export EPSBALL_ORACLE=${EPSBALL_ORACLE:-$root/oracle}
+    trades=${trades:-$(find oracle/trades-mnist -name '*.safetensors' -print -quit 2>/dev/null)}
+    mnist=${mnist:-$(find oracle/mnist -name 't10k-images-idx3-ubyte*' -print -quit 2>/dev/null)}
+fi
 outcomes=$out/parts.tsv
 touch "$outcomes"
 
@@ -78,6 +88,10 @@ outcome() {
     { grep -v "^$1	" "$outcomes"; printf '%s\t%s\t%s\t%s\t%s\n' "$@" "$(date -u '+%Y-%m-%d %H:%M')"; } >"$work/outcomes"
     cp "$work/outcomes" "$outcomes"
     write_report
+    # Whole or not at all: the machine may go away in the middle.
+    if [ -n "$archive" ]; then
+        tar -C "$results" -czf "$archive.new" "$name" && mv "$archive.new" "$archive"
+    fi
 }
 part() {  # part PART TITLE LIMIT COMMAND...: runs it, keeps its output, says how it ended and how long it took
     local part=$1 title=$2 limit start=$SECONDS status verdict
@@ -210,8 +224,8 @@ else
     left_out oracle-bf16 "the same in bf16" "EPSBALL_ORACLE has no zoo"
 fi
 if command -v compute-sanitizer >/dev/null; then
-    part memory "memory checks" 90 \
-        compute-sanitizer --error-exitcode 1 "$bin/tests-engine" --ignored cuda::tests::every_layer
+    part memory "memory checks" 150 \
+        compute-sanitizer --error-exitcode 1 --report-api-errors no "$bin/tests-engine" --ignored cuda::tests::every_layer
 else
     left_out memory "memory checks" "compute-sanitizer is not installed"
 fi

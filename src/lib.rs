@@ -47,6 +47,8 @@ pub mod bench;
 #[cfg(feature = "program")]
 pub mod cli;
 #[cfg(feature = "program")]
+pub mod doctor;
+#[cfg(feature = "program")]
 pub mod published;
 #[cfg(feature = "program")]
 pub mod report;
@@ -60,5 +62,5 @@ pub mod work;
 pub use epsball_engine::{Error, Result};
 pub use epsball_engine::{device, error, loss, model, nn, onnx, ops, rng, rows, zoo};
 #[cfg(feature = "program")]
-pub(crate) use epsball_engine::{digest, hub, persist, pickle};
+pub(crate) use epsball_engine::{cuda, digest, hub, persist, pickle};
 pub use epsball_methods::{attack, certify, data, parameters, record, stats, threat, train};

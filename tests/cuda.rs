@@ -179,10 +179,47 @@ fn what_cudnn_or_the_computer_refuse_is_done_otherwise() {
         assert!(ran.code == 0 && more > plain && fewer < biased, "{refused}: {}", ran.stderr);
         assert_eq!(other, table, "{refused}");
     }
+    // ReLU is not fused where that would have to keep NaN; a bias without ReLU still is.
+    let (ran, other) = on("EMULATED_NO_NAN");
+    let [more, fewer] = told(&ran, "plain convolutions");
+    assert!(ran.code == 0 && more > plain && (1..biased).contains(&fewer), "{}", ran.stderr);
+    assert_eq!(other, table);
     let (ran, other) = on("EMULATED_NO_LOCKED");
     let [locked, pageable, _] = told(&ran, "page-locked");
     assert!(ran.code == 0 && locked == 0 && pageable > 100, "{}", ran.stderr);
     assert_eq!(other, table);
+}
+
+/// What the real library may do and the emulated one does not unless it is told to.
+#[test]
+#[ignore = "needs scripts/emulator.sh"]
+fn what_another_cudnn_does_changes_no_table() {
+    let sandbox = Sandbox::new();
+    let on = |precision: &str, variables: &[(&str, &str)]| {
+        let (ran, table) = run(&sandbox, &["--device", "cuda", "--precision", precision], variables);
+        assert_eq!(ran.code, 0, "{precision} {variables:?}: {}", ran.stderr);
+        (ran, table)
+    };
+    let exact = on("f32", &[]).1;
+    for variables in [
+        // A plan that has run with a factor of 0 may be refused with 1.
+        ("EMULATED_NO_ADD", "1"),
+        ("EMULATED_WORKSPACE_VARIES", "1"),
+        // Tensors are cut at 2^31 elements before cuDNN sees them; what it refuses below that, plain kernels do.
+        ("EMULATED_MOST_ELEMENTS", "5000"),
+    ] {
+        assert_eq!(on("f32", &[variables]).1, exact, "{variables:?}");
+    }
+    // Libraries whose statuses are other numbers are not called.
+    let (ran, old) = on("f32", &[("EMULATED_CUDNN_VERSION", "8907")]);
+    assert!(ran.stderr.contains("cuDNN 8.9.7 is not used"), "{}", ran.stderr);
+    assert_eq!(old, exact);
+    let ends = |table: &[String]| -> Vec<String> {
+        table.iter().map(|row| row.split(',').nth(5).unwrap().to_owned()).collect()
+    };
+    for (precision, variable) in [("tf32", "EMULATED_TF32_EIGHTS"), ("bf16", "EMULATED_HALF_EIGHTS")] {
+        assert_eq!(ends(&on(precision, &[(variable, "1")]).1), ends(&exact), "{variable}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Callable
@@ -31,6 +31,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+from autoattack import autoattack
 from networks import PreActResNet18, SmallCNN, WideResNet, random_weights, write_model
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -85,6 +86,8 @@ class Line:
     work: str
     order: dict
     peers: dict[str, Callable]
+    # Other works of epsball that are timed in the same rounds, beside the same peers, by name.
+    also: dict[str, dict] = field(default_factory=dict)
     # Whether the answers of epsball and of a peer agree, in words.
     check: Callable = lambda own, peer: ""
     # Forward passes' worth of arithmetic: images, twice with a gradient.
@@ -349,21 +352,30 @@ def smoothing_line(frozen, images, size, sigma=0.25, batch=1000):
     )
 
 
-def autoattack_line(count):
+def autoattack_line(frozen, images, labels, count):
+    """AutoAttack, and `fast`, which stands in for it, beside the four attacks in PyTorch."""
+    images, labels = images[:count], labels[:count]
+    format = frozen.fastest("AutoAttack", lambda f: frozen.gradient(f, images, labels))
+    module = frozen.copies[format]
+
+    def with_torch():
+        return int(autoattack(module, images, labels, 0.3, lambda: None)[0].sum())
+
+    def order(attack):
+        threat = dict(norm="Linf", eps=0.3, parameters={})
+        return dict(work="attack", network="small", images=count, attack=attack, **threat)
+
+    def work(attack):
+        return f"{attack}, Linf .3, first {count} MNIST images"
+
     return Line(
         number=8,
-        work=f"AutoAttack standard, Linf .3, first {count} MNIST images",
-        order=dict(
-            work="attack",
-            network="small",
-            images=count,
-            attack="autoattack",
-            norm="Linf",
-            eps=0.3,
-            parameters={},
-        ),
-        peers={},
-        check=lambda own, _: f"robust {own['robust']} of {count}",
+        work=work("autoattack"),
+        order=order("autoattack"),
+        also={work("fast"): order("fast")},
+        peers={f"the four attacks in PyTorch ({format})": lambda: timed(with_torch)},
+        # Other random numbers: counts are close, not equal.
+        check=lambda own, peer: f"robust {own['robust']} of {count}, peer {peer}",
     )
 
 
@@ -379,44 +391,59 @@ def torch_product(sizes):
     return best
 
 
-def measure(line, side, rounds):
-    """Rows of the table: epsball and the peers in turn, once a round."""
+def measure(line, side, other, rounds):
+    """Rows of the table: epsball, another build of it if one was given, and the peers in turn,
+    once a round."""
     say(f"line {line.number}: {line.work}")
-    own, peers, answers, peak = [], {name: [] for name in line.peers}, {}, {}
     if line.results:
-        # Warms both sides up and shows whether they compute the same.
-        side.ask(**{**line.order, "repeat": 1, "results": str(line.results)})
+        # Warms all sides up and shows whether they compute the same.
+        for program in filter(None, (other, side)):
+            program.ask(**{**line.order, "repeat": 1, "results": str(line.results)})
         for peer in line.peers.values():
             peer()
+    orders = {line.work: line.order, **line.also}
+    peers = {name: lambda peer=peer: peer() for name, peer in line.peers.items()}
+    own = {work: lambda order=order: answer_of(side, order) for work, order in orders.items()}
+    before = {work: lambda order=order: answer_of(other, order) for work, order in orders.items()}
+    turns = [("", peers), ("the other build: ", before if other else {}), ("epsball: ", own)]
+    seconds, answers = {}, {}
     for round in range(1, rounds + 1):
-        for name, peer in line.peers.items():
-            # The threads of the side that has just computed wait for more in a loop for a moment.
-            time.sleep(0.1)
-            seconds, answers[name] = peer()
-            peers[name].append(seconds)
-        time.sleep(0.1)
-        answer = side.ask(**line.order)
-        own.append(answer["seconds"])
-        times = [f"epsball {own[-1]:.4g} s"] + [f"{n} {s[-1]:.4g} s" for n, s in peers.items()]
+        for who, works in turns:
+            for name, work in works.items():
+                # The threads of the side that has just computed wait for more in a loop for a moment.
+                time.sleep(0.1)
+                took, answers[who, name] = work()
+                seconds.setdefault((who, name), []).append(took)
+        times = [f"{who}{name} {took[-1]:.4g} s" for (who, name), took in seconds.items()]
         say(f"  round {round} of {rounds}: " + ", ".join(times))
-    operations = 2 * answer["multiply_adds"] * line.passes
 
-    def row(name, seconds):
-        ours = statistics.median(own)
-        theirs = statistics.median(seconds) if seconds else None
+    def row(work, peer):
+        answer = answers["epsball: ", work]
+        ours, earlier, theirs = (
+            statistics.median(seconds[key]) if key in seconds else None
+            for key in (("epsball: ", work), ("the other build: ", work), ("", peer))
+        )
+        operations = 2 * answer["multiply_adds"] * line.passes
         return {
             "line": line.number,
-            "work": line.work,
-            "peer": name,
+            "work": work,
+            "peer": peer,
             "epsball_seconds": ours,
             "peer_seconds": theirs,
             "ratio": ours / theirs if theirs else None,
+            "other_build_seconds": earlier,
+            "other_build_ratio": ours / earlier if earlier else None,
             "epsball_gflops": operations / ours / 1e9 if operations else None,
             "peer_gflops": operations / theirs / 1e9 if operations and theirs else None,
-            "check": line.check(answer, answers.get(name)),
+            "check": line.check(answer, answers.get(("", peer))),
         }
 
-    return [row(name, seconds) for name, seconds in peers.items()] or [row("", [])]
+    return [row(work, peer) for work in orders for peer in line.peers]
+
+
+def answer_of(side, order):
+    answer = side.ask(**order)
+    return answer["seconds"], answer
 
 
 def product_row(side, sizes, rounds):
@@ -441,6 +468,8 @@ COLUMNS = {
     "epsball_seconds": ("epsball s", "{:.4g}".format),
     "peer_seconds": ("peer s", "{:.4g}".format),
     "ratio": ("ratio", "{:.3f}".format),
+    "other_build_seconds": ("other build s", "{:.4g}".format),
+    "other_build_ratio": ("ratio to it", "{:.3f}".format),
     "epsball_gflops": ("epsball GFLOP/s", "{:.0f}".format),
     "peer_gflops": ("peer GFLOP/s", "{:.0f}".format),
     "check": ("check", str),
@@ -481,8 +510,12 @@ def processor():
 def commit():
     """The commit of this checkout, with a + if files differ from it."""
     git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
-    done = subprocess.run(git, capture_output=True, text=True)
-    return done.stdout.strip()
+    try:
+        found = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        found = ""
+    # A machine with a GPU may have neither git nor a checkout: scripts/gpu-build.sh writes it down.
+    return found or os.environ.get("EPSBALL_COMMIT", "")
 
 
 def read_idx(path):
@@ -553,12 +586,13 @@ def lines(arguments, folder):
     if 7 in wanted:
         yield smoothing_line(frozen, images, sizes["smoothing"])
     if 8 in wanted:
-        yield autoattack_line(sizes["autoattack"])
+        yield autoattack_line(frozen, images, labels, sizes["autoattack"])
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, parents=[THREADS], allow_abbrev=False)
     parser.add_argument("--side", required=True, help="epsball's program; run.sh builds it")
+    parser.add_argument("--beside", metavar="PROGRAM", help="peers_side of another build, timed too")
     parser.add_argument("--work", type=Path, required=True, help="folder for weights and results")
     parser.add_argument("--rounds", type=int, default=5, help="measurements per line (default 5)")
     parser.add_argument("--only", metavar="1,4", help="these lines only")
@@ -592,7 +626,9 @@ def main():
     torch.set_num_threads(arguments.threads)
     arguments.work.mkdir(parents=True, exist_ok=True)
     side = Side(arguments.side, str(arguments.work), arguments.threads)
-    side.ask(work="precision", precision=arguments.precision)
+    other = arguments.beside and Side(arguments.beside, str(arguments.work), arguments.threads)
+    for program in filter(None, (other, side)):
+        program.ask(work="precision", precision=arguments.precision)
     facts = {
         "machine": f"{processor()}, {os.cpu_count()} processors",
         "threads": arguments.threads,
@@ -605,7 +641,7 @@ def main():
     say(", ".join(f"{name} {fact}" for name, fact in facts.items()))
     rows = []
     for line in lines(arguments, arguments.work):
-        rows += measure(line, side, arguments.rounds)
+        rows += measure(line, side, other, arguments.rounds)
     if not rows:
         sys.exit("nothing was measured")
     sizes = SIZES["quick" if arguments.quick else "full"]["product"]

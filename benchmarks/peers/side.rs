@@ -17,7 +17,7 @@ use epsball::data::Batch;
 use epsball::device::{self, Precision};
 use epsball::loss::Loss;
 use epsball::model::file::{Declared, load};
-use epsball::model::{Classifier, FrozenNetwork};
+use epsball::model::{Classifier, Evaluation, FrozenNetwork};
 use epsball::ops::product::{Finish, Rows, Weights, product};
 use epsball::rng::Stream;
 use epsball::rows;
@@ -119,14 +119,18 @@ impl Side {
             }
             Order::Logits { network, images, repeat, results } => {
                 let (model, batch) = self.open(network, *images)?;
-                let (seconds, logits) = timed(*repeat, || Ok(model.logits(&batch.rows()?)?))?;
+                let images = batch.rows()?.at(&model.home())?;
+                let (seconds, logits) = timed(*repeat, || logits(model, &images))?;
                 write(results.as_deref(), [("logits", logits.tensor()?)])?;
                 Ok(Answer { seconds, multiply_adds: model.multiply_adds(), ..Answer::default() })
             }
             Order::Gradient { network, images, repeat, results } => {
                 let (model, batch) = self.open(network, *images)?;
-                let (seconds, [logits, gradient]) = timed(*repeat, || gradient(model, &batch))?;
-                write(results.as_deref(), [("logits", logits), ("gradient", gradient)])?;
+                let images = batch.rows()?.at(&model.home())?;
+                let labels = rows::Rows::classes(&images.place(), &batch.labels)?;
+                let (seconds, at) = timed(*repeat, || gradient(model, &images, &labels))?;
+                let tensors = [("logits", at.logits.tensor()?), ("gradient", at.gradient.tensor()?)];
+                write(results.as_deref(), tensors)?;
                 Ok(Answer { seconds, multiply_adds: model.multiply_adds(), ..Answer::default() })
             }
             Order::Attack { network, images, attack, norm, eps, parameters } => {
@@ -184,12 +188,20 @@ fn write<const N: usize>(results: Option<&Path>, tensors: [(&str, Tensor); N]) -
     Ok(())
 }
 
-fn gradient(model: &FrozenNetwork, batch: &Batch) -> Result<[Tensor; 2]> {
-    let images = batch.rows()?;
-    let (labels, untargeted) =
-        (rows::Rows::classes(&images.place(), &batch.labels)?, rows::Rows::none(&images.place())?);
-    let at = model.evaluate(&images, Loss::CrossEntropy, &labels, &untargeted)?;
-    Ok([at.logits.tensor()?, at.gradient.tensor()?])
+/// The images are where the network is, as those of the peers are, and what comes out stays there. That the
+/// logits can be read says that the work is done.
+fn logits(model: &FrozenNetwork, images: &rows::Rows) -> Result<rows::Rows> {
+    let logits = model.logits(images)?;
+    logits.values()?;
+    Ok(logits)
+}
+
+/// The same with the gradient of the summed cross-entropy, which is computed before the logits can be read.
+fn gradient(model: &FrozenNetwork, images: &rows::Rows, labels: &rows::Rows) -> Result<Evaluation> {
+    let untargeted = rows::Rows::none(&images.place())?;
+    let at = model.evaluate(images, Loss::CrossEntropy, labels, &untargeted)?;
+    at.logits.values()?;
+    Ok(at)
 }
 
 fn attacked(

@@ -26,7 +26,7 @@ pub fn bundled_models() -> impl Iterator<Item = &'static str> {
 }
 
 /// The bundled model of this name.
-pub(super) fn load(name: &str, declared: &Declared) -> Result<(FrozenNetwork, ModelCard)> {
+pub(crate) fn load(name: &str, declared: &Declared) -> Result<(FrozenNetwork, ModelCard)> {
     let (_, bytes) = MODELS
         .iter()
         .find(|(known, _)| *known == name)

@@ -50,6 +50,7 @@ mod suites;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bundled::load as load_bundled;
 pub use bundled::{BUNDLED_SUITE, bundled_models};
 pub use plan::{Plan, PlannedJob};
 pub use runner::{Failure, RunOptions, Summary, run};

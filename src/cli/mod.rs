@@ -9,6 +9,7 @@ mod compare;
 mod convert;
 mod corruptions;
 mod data;
+mod doctor;
 mod inspect;
 mod interrupt;
 mod leaderboard;
@@ -83,6 +84,8 @@ enum Command {
     List(list::Args),
     /// The usual data sets and how to get them
     Data(data::Args),
+    /// Show what this machine can do, and try the CPU and every GPU
+    Doctor(doctor::Args),
     /// Train a small network: standard, PGD, TRADES or with Gaussian noise
     Train(train::Args),
 }
@@ -147,6 +150,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Verify(args) => verify::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::List(args) => list::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),

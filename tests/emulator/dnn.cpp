@@ -37,7 +37,18 @@ struct Performance {
 enum { SUCCESS = 0, BAD_PARAM = 2000, NOT_SUPPORTED = 3000 };
 enum { RELU = 1, IDENTITY = 5, PROPAGATE_NAN = 1 };
 enum { NHWC = 1, FLOAT = 0, BFLOAT16 = 9, CROSS_CORRELATION = 1, TENSOR_OP_MATH = 1, FMA_MATH = 3, DETERMINISTIC = 1 };
-const size_t WORKSPACE = 1000;
+
+// What cuDNN may refuse or do otherwise: each is a variable that a test sets.
+bool told(const char* variable) { return std::getenv(variable) != nullptr; }
+
+// EMULATED_WORKSPACE_VARIES: smaller batches may want more of it.
+size_t workspace(const Tensor& x) { return told("EMULATED_WORKSPACE_VARIES") ? 1000 + 4096 * (size_t)(x.n % 13) : 1000; }
+
+// EMULATED_MOST_ELEMENTS=N: no tensors of more elements (the library takes up to 2^31).
+bool too_large(const Tensor& one) {
+    const char* most = std::getenv("EMULATED_MOST_ELEMENTS");
+    return most && (long long)one.n * one.c * one.h * one.w > std::atoll(most);
+}
 
 int fits(const Tensor& x, const Filter& w, const Convolution& conv, const Tensor& y) {
     auto along = [](int size, int pad, int kernel, int dilation, int step) {
@@ -51,13 +62,19 @@ int fits(const Tensor& x, const Filter& w, const Convolution& conv, const Tensor
         && x.c == w.c * conv.groups && y.c == w.k && w.k % conv.groups == 0
         && y.h == along(x.h, conv.pad_h, w.h, conv.dilation_h, conv.u)
         && y.w == along(x.w, conv.pad_w, w.w, conv.dilation_w, conv.v);
+    if (good && (too_large(x) || too_large(y))) return NOT_SUPPORTED;
     return good ? SUCCESS : BAD_PARAM;
 }
 
-// EMULATED_NO_ALGORITHM: cuDNN that has none for strided convolutions.
-bool knows(const Convolution& conv) { return conv.u == 1 || !std::getenv("EMULATED_NO_ALGORITHM"); }
+// EMULATED_NO_ALGORITHM: cuDNN that has none for strided convolutions. EMULATED_HALF_EIGHTS: none in bf16 for other
+// channels than multiples of 8, for groups or for dilation.
+bool knows(const Tensor& x, const Tensor& y, const Convolution& conv) {
+    bool plain = x.c % 8 == 0 && y.c % 8 == 0 && conv.groups == 1 && conv.dilation_h == 1 && conv.dilation_w == 1;
+    if (x.type == BFLOAT16 && !plain && told("EMULATED_HALF_EIGHTS")) return false;
+    return conv.u == 1 || !told("EMULATED_NO_ALGORITHM");
+}
 
-int offer(const Tensor& x, const Convolution& conv, int asked, int* returned, void* results) {
+int offer(const Tensor& x, const Tensor& y, const Convolution& conv, int asked, int* returned, void* results) {
     Performance* found = static_cast<Performance*>(results);
     int count = 0;
     unsigned int math = x.type == BFLOAT16 ? TENSOR_OP_MATH : FMA_MATH;
@@ -65,18 +82,20 @@ int offer(const Tensor& x, const Convolution& conv, int asked, int* returned, vo
     if (asked > count) found[count++] = Performance{3, SUCCESS, 1.0f, 0, 0, math, {}};
     if (asked > count) found[count++] = Performance{2, SUCCESS, 2.0f, size_t(1) << 40, DETERMINISTIC, math, {}};
     if (asked > count)
-        found[count++] = Performance{1, knows(conv) ? SUCCESS : NOT_SUPPORTED, 3.0f, WORKSPACE, DETERMINISTIC, math, {}};
+        found[count++] = Performance{1, knows(x, y, conv) ? SUCCESS : NOT_SUPPORTED, 3.0f, workspace(x), DETERMINISTIC, math, {}};
     *returned = count;
     return SUCCESS;
 }
 
 // Numbers as tensor cores read them, with 10 bits behind the point, unless the convolution is to be in f32.
+// EMULATED_TF32_EIGHTS: tensor cores only where the channels are a multiple of 8.
 struct Rounded {
     std::vector<float> numbers;
     const float* at;
 
-    Rounded(const Convolution& conv, const void* from, Size count) : at(static_cast<const float*>(from)) {
-        if (conv.math == FMA_MATH) return;
+    Rounded(const Convolution& conv, int channels, const void* from, Size count)
+        : at(static_cast<const float*>(from)) {
+        if (conv.math == FMA_MATH || (channels % 8 != 0 && told("EMULATED_TF32_EIGHTS"))) return;
         numbers.assign(at, at + count);
         for (float& number : numbers) {
             uint32_t bits;
@@ -133,7 +152,11 @@ void convolve(Kernel kernel, const Number* from, const Number* weight, Number* t
 
 extern "C" {
 
-size_t cudnnGetVersion() { return 90100; }
+// EMULATED_CUDNN_VERSION: another one, 8907 for 8.9.7.
+size_t cudnnGetVersion() {
+    const char* version = std::getenv("EMULATED_CUDNN_VERSION");
+    return version ? (size_t)std::atoll(version) : 90100;
+}
 int cudnnCreate(Handle** handle) { *handle = new Handle{}; return SUCCESS; }
 int cudnnDestroy(Handle* handle) { delete handle; return SUCCESS; }
 int cudnnSetStream(Handle* handle, void* stream) {
@@ -173,26 +196,28 @@ int cudnnSetActivationDescriptor(Activation* one, int mode, int nan, double boun
 int cudnnGetConvolutionForwardAlgorithm_v7(void*, Tensor* x, Filter* w, Convolution* conv, Tensor* y, int asked,
                                            int* returned, void* results) {
     int status = fits(*x, *w, *conv, *y);
-    return status ? status : offer(*x, *conv, asked, returned, results);
+    return status ? status : offer(*x, *y, *conv, asked, returned, results);
 }
 int cudnnGetConvolutionBackwardDataAlgorithm_v7(void*, Filter* w, Tensor* y, Convolution* conv, Tensor* x,
                                                 int asked, int* returned, void* results) {
     int status = fits(*x, *w, *conv, *y);
-    return status ? status : offer(*x, *conv, asked, returned, results);
+    return status ? status : offer(*x, *y, *conv, asked, returned, results);
 }
-int cudnnGetConvolutionForwardWorkspaceSize(void*, Tensor*, Filter*, Convolution*, Tensor*, int, size_t* bytes) {
-    *bytes = WORKSPACE;
+int cudnnGetConvolutionForwardWorkspaceSize(void*, Tensor* x, Filter*, Convolution*, Tensor*, int, size_t* bytes) {
+    *bytes = workspace(*x);
     return SUCCESS;
 }
-int cudnnGetConvolutionBackwardDataWorkspaceSize(void*, Filter*, Tensor*, Convolution*, Tensor*, int, size_t* bytes) {
-    *bytes = WORKSPACE;
+int cudnnGetConvolutionBackwardDataWorkspaceSize(void*, Filter*, Tensor*, Convolution*, Tensor* x, int,
+                                                 size_t* bytes) {
+    *bytes = workspace(*x);
     return SUCCESS;
 }
 
 int cudnnConvolutionForward(Handle* handle, const float* alpha, Tensor* x, const void* input, Filter* w,
                             const void* weight, Convolution* conv, int algorithm, void* workspace, size_t bytes,
                             const float* beta, Tensor* y, void* output) {
-    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
+    size_t needed = ::workspace(*x);
+    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < needed || !workspace || *alpha != 1.0f || *beta != 0.0f)
         return BAD_PARAM;
     // Copies of all that may be gone when a graph is launched.
     auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
@@ -201,33 +226,36 @@ int cudnnConvolutionForward(Handle* handle, const float* alpha, Tensor* x, const
             convolve(bf16::conv_bf16, half(input), half(weight), half(output), x, w, conv, y);
             return int(SUCCESS);
         }
-        Rounded inputs(conv, input, size(x)), weights(conv, weight, size(w));
+        Rounded inputs(conv, x.c, input, size(x)), weights(conv, x.c, weight, size(w));
         convolve(::conv, inputs.at, weights.at, static_cast<float*>(output), x, w, conv, y);
         return int(SUCCESS);
     };
     return emulatedSubmit(handle->stream, {work, addresses({input, weight, workspace, output})});
 }
 // With bias and ReLU (or nothing behind it). EMULATED_NO_BIAS: cuDNN that refuses it. EMULATED_NAN_LOST: one
-// for which the larger one of NaN and 0 is 0, whatever it was asked for.
+// for which the larger one of NaN and 0 is 0, whatever it was asked for. EMULATED_NO_NAN: one that fuses nothing that
+// promises to keep NaN.
 int cudnnConvolutionBiasActivationForward(Handle* handle, const float* alpha, Tensor* x, const void* input, Filter* w,
                                           const void* weight, Convolution* conv, int algorithm, void* workspace,
                                           size_t bytes, const float* beta, Tensor* z, const void* summand,
                                           Tensor* b, const void* bias, Activation* activation, Tensor* y,
                                           void* output) {
     bool relu = activation->mode == RELU;
-    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f || *beta != 0.0f)
+    size_t needed = ::workspace(*x);
+    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < needed || !workspace || *alpha != 1.0f || *beta != 0.0f)
         return BAD_PARAM;
     // The summand has the form of the output, whose place it may share, as the input may not.
     if (std::memcmp(z, y, sizeof *z) || !summand || !bias || input == output) return BAD_PARAM;
     if (b->type != x->type || b->n != 1 || b->c != w->k || b->h != 1 || b->w != 1) return BAD_PARAM;
     if ((!relu && activation->mode != IDENTITY) || activation->bound < 1e38) return NOT_SUPPORTED;
-    if (std::getenv("EMULATED_NO_BIAS")) return NOT_SUPPORTED;
-    bool keeps = activation->nan == PROPAGATE_NAN && !std::getenv("EMULATED_NAN_LOST");
+    if (told("EMULATED_NO_BIAS")) return NOT_SUPPORTED;
+    if (activation->nan == PROPAGATE_NAN && told("EMULATED_NO_NAN")) return NOT_SUPPORTED;
+    bool keeps = activation->nan == PROPAGATE_NAN && !told("EMULATED_NAN_LOST");
     auto work = [=, x = *x, w = *w, conv = *conv, y = *y] {
         report.biased++;
         // Sums are in f32 up to the end.
         bool halves = x.type == BFLOAT16;
-        Rounded inputs(conv, input, halves ? 0 : size(x)), weights(conv, weight, halves ? 0 : size(w));
+        Rounded inputs(conv, x.c, input, halves ? 0 : size(x)), weights(conv, x.c, weight, halves ? 0 : size(w));
         std::vector<float> wide, wide_weights, sums(size(y));
         if (halves) {
             wide.assign(half(input), half(input) + size(x));
@@ -251,14 +279,17 @@ int cudnnConvolutionBiasActivationForward(Handle* handle, const float* alpha, Te
 int cudnnConvolutionBackwardData(Handle* handle, const float* alpha, Filter* w, const void* weight, Tensor* y,
                                  const void* cotangent, Convolution* conv, int algorithm, void* workspace,
                                  size_t bytes, const float* beta, Tensor* x, void* gradient) {
-    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < WORKSPACE || !workspace || *alpha != 1.0f)
+    size_t needed = ::workspace(*x);
+    if (fits(*x, *w, *conv, *y) || algorithm != 1 || bytes < needed || !workspace || *alpha != 1.0f)
         return BAD_PARAM;
+    // EMULATED_NO_ADD: no algorithm that adds to what is there, even if it ran otherwise.
+    if (*beta != 0.0f && told("EMULATED_NO_ADD")) return NOT_SUPPORTED;
     auto work = [=, x = *x, w = *w, conv = *conv, y = *y, add = *beta != 0.0f] {
         if (x.type == BFLOAT16) {
             convolve(bf16::conv_pullback_bf16, half(cotangent), half(weight), half(gradient), x, w, conv, y, int(add));
             return int(SUCCESS);
         }
-        Rounded inputs(conv, cotangent, size(y)), weights(conv, weight, size(w));
+        Rounded inputs(conv, x.c, cotangent, size(y)), weights(conv, x.c, weight, size(w));
         convolve(conv_pullback, inputs.at, weights.at, static_cast<float*>(gradient), x, w, conv, y, int(add));
         return int(SUCCESS);
     };

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::{Argument, Noisy};
+use super::{Argument, GpuFacts, Noisy};
 use crate::device::Precision;
 use crate::error::Result;
 use crate::loss::Loss;
@@ -11,6 +11,16 @@ use crate::nn::Program;
 /// Number of GPUs.
 pub fn count() -> usize {
     0
+}
+
+/// What the driver can run.
+pub fn driver() -> Option<String> {
+    None
+}
+
+/// Every GPU.
+pub fn survey() -> Vec<Result<GpuFacts>> {
+    Vec::new()
 }
 
 /// A network on a GPU, of which there is none.

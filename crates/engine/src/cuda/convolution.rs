@@ -17,6 +17,9 @@ pub(super) struct Work {
     pub(super) bias: bool,
 }
 
+/// Elements of a tensor that cuDNN takes, at most.
+const MOST_ELEMENTS: usize = i32::MAX as usize;
+
 /// Threads of a kernel that do eight elements each.
 fn eights(elements: usize) -> usize {
     elements.div_ceil(8)
@@ -25,7 +28,7 @@ fn eights(elements: usize) -> usize {
 impl Runner {
     /// The convolution of step `i` with its bias and ReLU.
     pub(super) fn convolve(&self, batch: &Batch<'_>, i: usize, work: &Work) -> Result<()> {
-        let key = self.key(batch, i, work, false);
+        let key = self.key(batch, i, work, None);
         let (input, y) = (self.program.steps()[i].inputs[0], i + 1);
         let (x, y) = (self.value(batch, input), self.value(batch, y));
         let (number, kept) = (self.number_of(i), self.kept(batch, i));
@@ -36,6 +39,7 @@ impl Runner {
         let places = [x, constant(0), constant(copy), y];
         if work.bias
             && let Some(dnn) = batch.gpu.dnn()
+            && parts_of(&key).len() == 1
             && dnn.convolve_with_bias(batch.gpu, key, places, work.relu)?
         {
             // What is missing is the bits for a pullback.
@@ -43,7 +47,7 @@ impl Runner {
             let bits = arguments![y, kept, size(total)];
             return batch.gpu.launch_for(number, "positive", threads, &bits);
         }
-        run(batch, number, key, [x, constant(0), y], None)?;
+        run(batch, number, key, [x, constant(0), y])?;
         if !work.bias && !work.relu {
             return Ok(());
         }
@@ -60,7 +64,7 @@ impl Runner {
         work: &Work,
         (gx, add): (Address, bool),
     ) -> Result<()> {
-        let key = self.key(batch, i, work, true);
+        let key = self.key(batch, i, work, Some(add));
         let (number, g) = (self.number_of(i), self.cotangent_of(batch, i + 1));
         if work.relu {
             let outputs = batch.images * key.output.iter().product::<usize>();
@@ -69,14 +73,22 @@ impl Runner {
             let cut = arguments![g, NONE, kept, g, size(outputs), channels, false];
             batch.gpu.launch_for(number, "affine_pullback", eights(outputs), &cut)?;
         }
-        run(batch, number, key, [g, self.steps[i].constant(0), gx], Some(add))
+        run(batch, number, key, [g, self.steps[i].constant(0), gx])
     }
 
-    fn key(&self, batch: &Batch<'_>, i: usize, work: &Work, backward: bool) -> Key {
+    /// The convolution of step `i` forward, or with `back` its pullback, which is added to what is there if it
+    /// says so.
+    fn key(&self, batch: &Batch<'_>, i: usize, work: &Work, back: Option<bool>) -> Key {
         let (steps, shapes) = (self.program.steps(), self.program.shapes());
-        let (input, output) = (shapes[steps[i].inputs[0]].sides(), shapes[i + 1].sides());
-        let precision = arithmetic(batch, self.number_of(i));
-        Key { images: batch.images, input, output, geometry: work.geometry, precision, backward }
+        Key {
+            images: batch.images,
+            input: shapes[steps[i].inputs[0]].sides(),
+            output: shapes[i + 1].sides(),
+            geometry: work.geometry,
+            precision: arithmetic(batch, self.number_of(i)),
+            backward: back.is_some(),
+            add: back == Some(true),
+        }
     }
 }
 
@@ -90,28 +102,44 @@ fn arithmetic(batch: &Batch<'_>, number: Number) -> Precision {
     }
 }
 
-/// Convolves `[x, weight, y]`, stored as `number`. With `back`, maps the cotangent `x` of the output to that of
-/// the input, which is added to what is in `y` if it says so.
-fn run(
-    batch: &Batch<'_>,
-    number: Number,
-    key: Key,
-    [x, weight, y]: [Address; 3],
-    back: Option<bool>,
-) -> Result<()> {
-    let gpu = batch.gpu;
-    if let Some(dnn) = gpu.dnn()
-        && dnn.convolve(gpu, key, [x, weight, y], back == Some(true))?
-    {
-        return Ok(());
+/// The first image and the number of images of every call of cuDNN, whose tensors have fewer than 2^31 elements:
+/// 1,024 images of the first layers of a VGG-16 at 224x224 have more.
+fn parts_of(key: &Key) -> Vec<(usize, usize)> {
+    let elements = |sides: [usize; 3]| sides.iter().product::<usize>().max(1);
+    let most = (MOST_ELEMENTS / elements(key.input).max(elements(key.output))).max(1);
+    let part = |first| (first, most.min(key.images - first));
+    (0..key.images).step_by(most).map(part).collect()
+}
+
+/// Convolves `[x, weight, y]`, stored as `number`; `x` is the cotangent of the output where the key is for a
+/// pullback.
+fn run(batch: &Batch<'_>, number: Number, key: Key, [x, weight, y]: [Address; 3]) -> Result<()> {
+    let (from, to) =
+        if key.backward { (key.output, key.input) } else { (key.input, key.output) };
+    let [from, to] = [from, to].map(|sides| sides.iter().product::<usize>());
+    for (first, images) in parts_of(&key) {
+        let key = Key { images, ..key };
+        let at = |address, elements| address + (first * elements * number.bytes()) as Address;
+        let places = [at(x, from), weight, at(y, to)];
+        if let Some(dnn) = batch.gpu.dnn()
+            && dnn.convolve(batch.gpu, key, places)?
+        {
+            continue;
+        }
+        let [x, weight, y] = places;
+        let total = images * to;
+        let mut arguments = arguments![x, weight, y, size(total)].to_vec();
+        arguments.extend(shape_of(&key));
+        let kernel = match key.backward {
+            true => {
+                arguments.push(Argument::from(key.add));
+                "conv_pullback"
+            }
+            false => "conv",
+        };
+        batch.gpu.launch_for(number, kernel, total, &arguments)?;
     }
-    let (kernel, result) =
-        if key.backward { ("conv_pullback", key.input) } else { ("conv", key.output) };
-    let total = key.images * result.iter().product::<usize>();
-    let mut arguments = arguments![x, weight, y, size(total)].to_vec();
-    arguments.extend(shape_of(&key));
-    arguments.extend(back.map(Argument::from));
-    gpu.launch_for(number, kernel, total, &arguments)
+    Ok(())
 }
 
 /// What the plain kernels have to know of a convolution.
@@ -124,4 +152,29 @@ fn shape_of(key: &Key) -> [Argument; 15] {
     arguments![
         h, w, c, oh, ow, oc, kh, kw, stride_y, stride_x, top, left, dilation_y, dilation_x, groups
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::conv2d::Padding;
+
+    #[test]
+    fn tensors_that_are_too_large_for_cudnn_are_cut() {
+        let geometry = Geometry {
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: Padding::all(1),
+            dilation: [1, 1],
+            groups: 1,
+            inputs: 3,
+            outputs: 64,
+        };
+        let (input, output) = ([224, 224, 3], [224, 224, 64]);
+        let precision = Precision::F32;
+        let key = Key { images: 1024, input, output, geometry, precision, backward: false, add: false };
+        assert_eq!(parts_of(&key), [(0, 668), (668, 356)]);
+        assert_eq!(parts_of(&Key { images: 668, ..key }), [(0, 668)]);
+        assert_eq!(parts_of(&Key { output: [1 << 16, 1 << 16, 1], images: 2, ..key }), [(0, 1), (1, 1)]);
+    }
 }

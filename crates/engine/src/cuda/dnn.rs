@@ -23,6 +23,13 @@ use crate::error::Result;
 /// Every batch size has plans of its own; beyond so many they are made again.
 const MOST_PLANS: usize = 1 << 14;
 
+/// The workspace is at least this large where there is memory for it: every time that it grows, all graphs are
+/// recorded again, and a smaller batch may want a larger one.
+const LEAST_WORKSPACE: usize = 64 << 20;
+
+/// The oldest version whose statuses and algorithms are those that cudarc knows, as cuDNN counts.
+const OLDEST_VERSION: usize = 90_000;
+
 /// `CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM`, which can add a bias.
 const WITH_BIAS: u32 = 1;
 
@@ -53,11 +60,19 @@ unsafe impl Send for Dnn {}
 unsafe impl Sync for Dnn {}
 
 impl Dnn {
-    /// cuDNN on `stream`; `None` if it is not installed.
+    /// cuDNN on `stream`; `None` if it is not installed, or too old.
     pub(super) fn open(stream: &CudaStream) -> Result<Option<Self>, CudnnError> {
         // SAFETY: opens the library, as every call below does. With `candle-cuda` it is linked, so it is here.
         #[cfg(not(feature = "candle-cuda"))]
         if !unsafe { sys::is_culib_present() } {
+            return Ok(None);
+        }
+        let version = result::get_version();
+        if version < OLDEST_VERSION {
+            tracing::warn!(
+                "cuDNN {} is not used: version 9 or later is needed",
+                Self::version()
+            );
             return Ok(None);
         }
         let handle = result::create_handle()?;
@@ -72,7 +87,9 @@ impl Dnn {
     /// Version of the library, as `9.1.0`.
     pub(super) fn version() -> String {
         let version = result::get_version();
-        format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+        // Up to version 8 thousands were the first part.
+        let major = if version < OLDEST_VERSION { 1000 } else { 10_000 };
+        format!("{}.{}.{}", version / major, version % major / 100, version % 100)
     }
 
     /// A number that is another one after anything has changed of what earlier convolutions used.
@@ -80,21 +97,28 @@ impl Dnn {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).changes
     }
 
+    /// How many plans there are.
+    #[cfg(test)]
+    pub(super) fn plans(&self) -> usize {
+        self.state.lock().unwrap().plans.len()
+    }
+
     /// Convolves `x` with `weight` into `y`; with `backward` maps the cotangent `x` of the output to that
-    /// of the input. With `add` the result is added to `y`. `false` if cuDNN has no algorithm for it.
+    /// of the input. `false` if cuDNN has no algorithm for it.
     pub(super) fn convolve(
         &self,
         gpu: &Gpu,
         key: Key,
         [x, weight, y]: [Address; 3],
-        add: bool,
     ) -> Result<bool> {
+        // Before the lock of the state: a thread that records a graph has both in this order.
+        let _guard = gpu.use_stream();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { plans, workspace, changes, warned } = &mut *state;
         let slot = self.slot(gpu, key, plans, changes)?;
         if let Some(plan) = slot {
             let place = room(gpu, plan.workspace, workspace, changes)?;
-            match self.run(plan, key.backward, [x, weight, y, place], add) {
+            match self.run(plan, &key, [x, weight, y, place]) {
                 Ok(()) => {
                     plan.proven = true;
                     return Ok(true);
@@ -129,6 +153,7 @@ impl Dnn {
         relu: bool,
     ) -> Result<bool> {
         let Some(activations) = &self.activations else { return Ok(false) };
+        let _guard = gpu.use_stream();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { plans, workspace, changes, .. } = &mut *state;
         let Some(plan) = self.slot(gpu, key, plans, changes)? else { return Ok(false) };
@@ -189,7 +214,7 @@ impl Dnn {
         Ok(match plans.entry(key) {
             Entry::Occupied(plan) => plan.into_mut(),
             Entry::Vacant(place) => {
-                place.insert(Plan::new(self.handle, &key).unwrap_or_else(|error| {
+                place.insert(Plan::new(self.handle, &key, gpu.memory()).unwrap_or_else(|error| {
                     tracing::debug!(%error, ?key, "cuDNN plans nothing");
                     None
                 }))
@@ -236,17 +261,16 @@ impl Dnn {
     fn run(
         &self,
         plan: &Plan,
-        backward: bool,
+        key: &Key,
         [x, weight, y, workspace]: [Address; 4],
-        add: bool,
     ) -> Result<(), CudnnError> {
-        let (one, before) = (1.0_f32, if add { 1.0_f32 } else { 0.0 });
+        let (one, before) = (1.0_f32, if key.add { 1.0_f32 } else { 0.0 });
         let (one, before) = (from_ref(&one).cast::<c_void>(), from_ref(&before).cast::<c_void>());
         // SAFETY: descriptors live as long as `self`; the addresses have room for the tensors they
         // describe, which the caller has from the same shapes; the workspace is as large as cuDNN asked
         // for; algorithm numbers were checked against those that the enum has.
         unsafe {
-            if backward {
+            if key.backward {
                 result::convolution_backward_data(
                     self.handle,
                     one,
@@ -297,7 +321,11 @@ fn room(
     }
     *workspace = None;
     *changes += 1;
-    Ok(workspace.insert(gpu.allocate(bytes)?).at())
+    let memory = match gpu.allocate(bytes.max(LEAST_WORKSPACE)) {
+        Err(error) if error.is_out_of_memory() && bytes < LEAST_WORKSPACE => gpu.allocate(bytes),
+        other => other,
+    };
+    Ok(workspace.insert(memory?).at())
 }
 
 /// The first and the last pixel of the output `y`.
@@ -316,10 +344,13 @@ impl Activations {
         use sys::cudnnActivationMode_t::{CUDNN_ACTIVATION_IDENTITY, CUDNN_ACTIVATION_RELU};
         let create = result::create_activation_descriptor;
         let made = Self([create()?, create()?]);
-        let nan = sys::cudnnNanPropagation_t::CUDNN_PROPAGATE_NAN;
-        for (descriptor, mode) in
-            made.0.into_iter().zip([CUDNN_ACTIVATION_IDENTITY, CUDNN_ACTIVATION_RELU])
-        {
+        use sys::cudnnNanPropagation_t::{CUDNN_NOT_PROPAGATE_NAN, CUDNN_PROPAGATE_NAN};
+        // NaN goes through the identity anyway, and cuDNN may refuse to fuse what promises it.
+        let kinds = [
+            (CUDNN_ACTIVATION_IDENTITY, CUDNN_NOT_PROPAGATE_NAN),
+            (CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN),
+        ];
+        for (descriptor, (mode, nan)) in made.0.into_iter().zip(kinds) {
             // SAFETY: the descriptor has just been made. The last number bounds ReLU from above.
             unsafe { result::set_activation_descriptor(descriptor, mode, nan, f64::MAX) }?;
         }

@@ -49,6 +49,21 @@ pub(super) struct Part {
     pub(super) count: usize,
 }
 
+/// How many images are computed in place of `n`, at least as many: batches shrink while an attack works, and every
+/// number of images has plans of cuDNN and graphs of its own. The rest of a bucket is whatever lies there.
+fn bucket(n: usize) -> usize {
+    match n {
+        0..=8 => n.next_power_of_two(),
+        9..=512 => n.next_multiple_of(n.next_power_of_two() / 8),
+        _ => n.next_multiple_of(64),
+    }
+}
+
+/// The largest bucket of at most `most` images, at least 1.
+fn bucket_within(most: usize) -> usize {
+    (1..=most).rev().find(|n| bucket(*n) == *n).unwrap_or(1)
+}
+
 fn bytes_per_image(runner: &Runner, shape: [usize; 3], pullback: bool) -> usize {
     runner.bytes_per_image(pullback) + 4 * shape.iter().product::<usize>()
 }
@@ -59,6 +74,9 @@ pub(super) struct Ready {
     memory: Address,
     /// Where the images are in the order of the caller, `[N, C, H, W]`.
     pub(super) outside: Address,
+    /// Images of the caller.
+    pub(super) count: usize,
+    /// Images that are computed: the bucket of `count`.
     pub(super) images: usize,
     pub(super) precision: Precision,
     pullback: bool,
@@ -88,7 +106,7 @@ impl Engine {
                 let beside = if pullback { ROWS_OF_ATTACKS } else { 0 };
                 let beside = 4 * beside * shape.iter().product::<usize>();
                 let each = bytes_per_image(&runner, shape, pullback) + beside;
-                ((free / each as f64) as usize).clamp(1, MOST_IMAGES)
+                bucket_within(((free / each as f64) as usize).clamp(1, MOST_IMAGES))
             });
             Form { runner, most }
         };
@@ -134,10 +152,11 @@ impl Engine {
             match work(self, first, count) {
                 Ok(()) => first += count,
                 Err(error) if error.is_out_of_memory() && count > 1 => {
-                    self.form_mut(precision).most[usize::from(pullback)] = count / 2;
+                    let images = bucket_within(count / 2);
+                    self.form_mut(precision).most[usize::from(pullback)] = images;
                     self.memory = None;
                     self.held = None;
-                    tracing::warn!(images = count / 2, "the GPU's memory is full: smaller parts");
+                    tracing::warn!(images, "the GPU's memory is full: smaller parts");
                 }
                 Err(error) => return Err(error),
             }
@@ -145,15 +164,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Memory for `images` images, whose former content is lost unless they are those it holds.
+    /// Memory for `count` images, whose former content is lost unless they are those it holds.
     pub(super) fn ready(
         &mut self,
         network: &Network,
-        images: usize,
+        count: usize,
         pullback: bool,
         precision: Precision,
     ) -> Result<Ready> {
-        let runner = &self.form(precision).runner;
+        let (runner, images) = (&self.form(precision).runner, bucket(count));
         let inside = images * runner.bytes_per_image(pullback);
         let bytes = images * bytes_per_image(runner, network.shape, pullback);
         let memory = match &self.memory {
@@ -165,13 +184,13 @@ impl Engine {
             }
         };
         let outside = memory + inside as Address;
-        Ok(Ready { memory, outside, images, precision, pullback })
+        Ok(Ready { memory, outside, count, images, precision, pullback })
     }
 
     /// Brings the images `[N, C, H, W]` at `from` to where the network reads them, in its order.
     pub(super) fn turn(&self, batch: &Ready, network: &Network, from: Address) -> Result<()> {
         let [c, h, w] = network.shape;
-        let total = batch.images * c * h * w;
+        let total = batch.count * c * h * w;
         let runner = self.runner(batch.precision);
         let to = runner.images(&batch.of(&self.gpu));
         let arguments = arguments![from, to, size(total), c, h * w, false];
@@ -183,7 +202,7 @@ impl Engine {
         let (inside, runner) = (batch.of(&self.gpu), self.runner(batch.precision));
         runner.pullback(&inside)?;
         let [c, h, w] = network.shape;
-        let total = batch.images * c * h * w;
+        let total = batch.count * c * h * w;
         let from = runner.gradient(&inside);
         let arguments = arguments![from, to, size(total), c, h * w, false];
         self.gpu.launch_for(runner.numbers[0], "to_nchw", total, &arguments)
@@ -230,5 +249,24 @@ impl Engine {
             Ok(())
         })?;
         Ok(classes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_IMAGES, bucket, bucket_within};
+
+    #[test]
+    fn buckets_are_few_and_little_larger_than_what_is_in_them() {
+        let mut buckets = std::collections::BTreeSet::new();
+        for n in 1..=MOST_IMAGES {
+            let images = bucket(n);
+            assert!(images >= n && bucket(images) == images, "{n}: {images}");
+            assert!(n <= 8 || images * 4 < n * 5, "{n}: {images}");
+            assert!(bucket_within(n) <= n && bucket(bucket_within(n)) <= n, "{n}");
+            buckets.insert(images);
+        }
+        assert_eq!(buckets.len(), 52);
+        assert_eq!(buckets.range(..=1024).count(), 36);
     }
 }

@@ -2,13 +2,14 @@
 //! a GPU is put on one stream, so it happens in the order of the calls.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaStream, LaunchConfig, PushKernelArg as _, result,
-    sys,
+    CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, LaunchConfig,
+    PushKernelArg as _, result, sys,
 };
 use cudarc::nvrtc::Ptx;
 
@@ -59,8 +60,25 @@ pub(super) struct Gpu {
     store: Arc<Store>,
     staging: Staging,
     ordinal: usize,
+    memory: usize,
     /// Written to while a graph is recorded: nobody else may use the stream meanwhile.
     pub(super) recorder: RwLock<()>,
+}
+
+/// While it lives no graph is recorded by another thread, which the work of this one would become a part of.
+pub(super) struct StreamUse<'a> {
+    _guard: RwLockReadGuard<'a, ()>,
+}
+
+thread_local! {
+    /// This thread has a [`StreamUse`]. A second one could wait for a recorder that waits for the first.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Drop for StreamUse<'_> {
+    fn drop(&mut self) {
+        HELD.set(false);
+    }
 }
 
 /// Number of GPUs that this process can see; 0 without a driver.
@@ -80,10 +98,27 @@ pub fn count() -> usize {
 /// # Errors
 /// If it is not there.
 pub fn name_of(ordinal: usize) -> Result<String> {
-    Gpu::open(ordinal)?.name()
+    Gpu::shared(ordinal)?.name()
 }
 
+/// The GPUs that are open, by number.
+static OPEN: Mutex<Vec<(usize, Weak<Gpu>)>> = Mutex::new(Vec::new());
+
 impl Gpu {
+    /// GPU number `ordinal`, which must be below [`count`]: networks share its stream, its memory, its kernels and
+    /// what cuDNN has planned. It is closed when nobody has it any more.
+    pub(super) fn shared(ordinal: usize) -> Result<Arc<Self>> {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = open.iter().find(|(number, _)| *number == ordinal);
+        if let Some(gpu) = found.and_then(|(_, gpu)| gpu.upgrade()) {
+            return Ok(gpu);
+        }
+        let gpu = Arc::new(Self::open(ordinal)?);
+        open.retain(|(_, gpu)| gpu.strong_count() > 0);
+        open.push((ordinal, Arc::downgrade(&gpu)));
+        Ok(gpu)
+    }
+
     /// Opens GPU number `ordinal`, which must be below [`count`].
     pub(super) fn open(ordinal: usize) -> Result<Self> {
         let fails = |what: &'static str| move |error| failed(ordinal, what, error);
@@ -93,7 +128,7 @@ impl Gpu {
         let stream = context.new_stream().map_err(fails("make a stream"))?;
         let module = context
             .load_module(Ptx::from_binary(IMAGE.to_vec()))
-            .map_err(fails("load the kernels"))?;
+            .map_err(fails("load the kernels (compiled by CUDA 13, they need driver 580 or later)"))?;
         let dnn = Dnn::open(&stream).map_err(|error| failed(ordinal, "start cuDNN", error))?;
         match dnn {
             Some(_) => tracing::info!(version = Dnn::version(), "cuDNN"),
@@ -103,13 +138,20 @@ impl Gpu {
             ),
         }
         let (kernels, recorder) = (Mutex::default(), RwLock::default());
-        let (store, staging) = (Store::new(context.clone()), Staging::new(stream.clone()));
-        Ok(Self { context, stream, module, kernels, dnn, store, staging, ordinal, recorder })
+        let (_, memory) = result::mem_get_info().map_err(fails("read its memory"))?;
+        let (store, staging) = (Store::new(context.clone(), memory), Staging::new(stream.clone()));
+        Ok(Self { context, stream, module, kernels, dnn, store, staging, ordinal, memory, recorder })
     }
 
     /// The name that the maker gave it.
     pub(super) fn name(&self) -> Result<String> {
         self.context.name().map_err(|error| self.fails("read its name", error))
+    }
+
+    /// Its compute capability.
+    pub(super) fn capability(&self) -> Result<(i32, i32)> {
+        let read = self.context.compute_capability();
+        read.map_err(|error| self.fails("read its capability", error))
     }
 
     /// cuDNN, unless it is not installed.
@@ -122,11 +164,18 @@ impl Gpu {
         &self.stream
     }
 
-    /// To be held while the stream is given work, unless this thread is the one that records. cuDNN's work
-    /// is given and recorded by the network alone, under its own lock.
-    fn use_stream(&self) -> Option<RwLockReadGuard<'_, ()>> {
-        let guard = || self.recorder.read().unwrap_or_else(PoisonError::into_inner);
-        (!is_recording()).then(guard)
+    /// To be held while the stream is given work, unless this thread records or holds it already.
+    pub(super) fn use_stream(&self) -> Option<StreamUse<'_>> {
+        (!is_recording() && !HELD.get()).then(|| {
+            let guard = self.recorder.read().unwrap_or_else(PoisonError::into_inner);
+            HELD.set(true);
+            StreamUse { _guard: guard }
+        })
+    }
+
+    /// Bytes of memory that it has.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Bytes of memory that nobody uses.
@@ -150,8 +199,13 @@ impl Gpu {
     pub(super) fn allocate(&self, bytes: usize) -> Result<Memory> {
         self.bind()?;
         let _guard = self.use_stream();
-        let (memory, used) =
-            self.store.take(bytes).map_err(|error| self.fails(OUT_OF_MEMORY, error))?;
+        // After an illegal access every call fails: a smaller batch helps only where memory is short.
+        let (memory, used) = self.store.take(bytes).map_err(|error| match error {
+            DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY) => {
+                self.fails(OUT_OF_MEMORY, error)
+            }
+            _ => self.fails("take memory", error),
+        })?;
         if used && cfg!(debug_assertions) {
             // Who reads what he has not written shall see NaN, as in new memory of tests/emulator.
             // SAFETY: the memory has just been allocated.

@@ -17,6 +17,7 @@ mod convolution;
 mod dnn;
 #[cfg(feature = "cuda")]
 mod engine;
+mod facts;
 #[cfg(feature = "cuda")]
 mod gpu;
 #[cfg(feature = "cuda")]
@@ -38,18 +39,23 @@ mod staging;
 mod step;
 #[cfg(feature = "cuda")]
 mod store;
+#[cfg(feature = "cuda")]
+mod survey;
 
 #[cfg(not(feature = "cuda"))]
-pub use absent::count;
+pub use absent::{count, driver, survey};
 #[cfg(not(feature = "cuda"))]
 pub(crate) use absent::{Array, Home, Network};
 pub use argument::Argument;
 #[cfg(feature = "cuda")]
 pub(crate) use array::{Array, Home};
+pub use facts::GpuFacts;
 #[cfg(feature = "cuda")]
 pub use gpu::{count, name_of};
 #[cfg(feature = "cuda")]
 pub(crate) use network::Network;
+#[cfg(feature = "cuda")]
+pub use survey::{driver, survey};
 
 use crate::rng::Draw;
 

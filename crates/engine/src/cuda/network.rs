@@ -8,6 +8,8 @@ use rayon::prelude::*;
 
 use super::Noisy;
 use super::array::Home;
+#[cfg(test)]
+use super::dnn::Dnn;
 use super::engine::Engine;
 use super::gpu::Gpu;
 use crate::device::Precision;
@@ -46,7 +48,7 @@ impl Network {
         gpus: &[usize],
         precision: Precision,
     ) -> Result<Self> {
-        let homes = gpus.iter().map(|ordinal| Ok(Home(Arc::new(Gpu::open(*ordinal)?))));
+        let homes = gpus.iter().map(|ordinal| Ok(Home(Gpu::shared(*ordinal)?)));
         Self::open_on(program, classes, homes.collect::<Result<_>>()?, precision)
     }
 
@@ -60,7 +62,8 @@ impl Network {
         Self::open_on(program, classes, self.homes.clone(), precision)
     }
 
-    fn open_on(
+    /// The same on GPUs that are open.
+    pub(super) fn open_on(
         program: &Program,
         classes: usize,
         homes: Vec<Home>,
@@ -123,6 +126,12 @@ impl Network {
             forms.map(|form| form.runner.graphs.launches()).sum::<usize>()
         };
         self.engines.iter().map(of).sum()
+    }
+
+    /// How many plans cuDNN has made on its GPUs, for this network and for others there.
+    #[cfg(test)]
+    pub(super) fn plans(&self) -> usize {
+        self.homes.iter().filter_map(|home| home.0.dnn()).map(Dnn::plans).sum()
     }
 
     /// The same network without graphs.

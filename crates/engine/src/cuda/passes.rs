@@ -144,6 +144,6 @@ impl Engine {
     /// Copies the logits of the last forward pass to `to`.
     fn copy_logits(&self, batch: &Ready, network: &Network, to: Address) -> Result<()> {
         let logits = self.runner(batch.precision).logits(&batch.of(&self.gpu));
-        self.gpu.copy(logits, to, batch.images * network.classes * size_of::<f32>())
+        self.gpu.copy(logits, to, batch.count * network.classes * size_of::<f32>())
     }
 }

@@ -11,7 +11,7 @@ use cudarc::cudnn::sys;
 use crate::device::Precision;
 use crate::ops::conv2d::Geometry;
 
-/// Larger workspaces are refused.
+/// Larger workspaces than this, or than a 32nd of the memory of the GPU, are refused.
 const MOST_WORKSPACE: usize = 512 << 20;
 
 /// Numbers of algorithms that cuDNN knows, for either direction.
@@ -31,6 +31,8 @@ pub(super) struct Key {
     /// In bf16 the tensors are, the weight and the bias among them.
     pub(super) precision: Precision,
     pub(super) backward: bool,
+    /// The result is added to what is there. cuDNN may refuse that of an algorithm that it has run otherwise.
+    pub(super) add: bool,
 }
 
 /// Descriptors and the algorithm.
@@ -68,8 +70,13 @@ const _: () = assert!(
 );
 
 impl Plan {
-    /// Descriptors, and the first algorithm that will do; `None` if there is none.
-    pub(super) fn new(handle: sys::cudnnHandle_t, key: &Key) -> Result<Option<Self>, CudnnError> {
+    /// Descriptors, and the first algorithm that will do; `None` if there is none. `memory` is that of the GPU,
+    /// in bytes.
+    pub(super) fn new(
+        handle: sys::cudnnHandle_t,
+        key: &Key,
+        memory: usize,
+    ) -> Result<Option<Self>, CudnnError> {
         let mut plan = Self::described(key)?;
         let Self { input, output, weight, convolution, .. } = plan;
         let mut found = [Performance::default(); 16];
@@ -107,7 +114,7 @@ impl Plan {
         let chosen = found[..count.max(0) as usize].iter().find(|one| {
             one.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS as u32
                 && one.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC as u32
-                && one.memory <= MOST_WORKSPACE
+                && one.memory <= MOST_WORKSPACE.max(memory / 32)
                 && one.algorithm < known
                 && one.math != converting
                 // One that computes in less than f32 is none for f32.

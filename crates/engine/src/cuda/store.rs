@@ -10,15 +10,19 @@ use cudarc::driver::{CudaContext, DriverError, result, sys};
 
 use super::gpu::Address;
 
-/// Larger blocks go back to the driver: who asks for them is busy long enough with what is in them.
+/// Blocks larger than this, or than a 64th of the memory of the GPU, go back to the driver: filling one takes far
+/// longer than allocating it.
 const LARGEST_KEPT: usize = 256 << 20;
 
-/// When more than this is kept, nobody wants blocks of those sizes any more, and all of them go back.
+/// When more than this, or than a 16th of the memory of the GPU, is kept, nobody wants blocks of those sizes any
+/// more, and all of them go back.
 const MOST_KEPT: usize = 1 << 30;
 
 /// Blocks that nobody uses.
 pub(super) struct Store {
     context: Arc<CudaContext>,
+    /// Bytes of the largest block that is kept, and of all that are.
+    limits: [usize; 2],
     kept: Mutex<Kept>,
 }
 
@@ -66,9 +70,10 @@ fn round(bytes: usize) -> usize {
 }
 
 impl Store {
-    /// An empty one for the GPU of `context`.
-    pub(super) fn new(context: Arc<CudaContext>) -> Arc<Self> {
-        Arc::new(Self { context, kept: Mutex::default() })
+    /// An empty one for the GPU of `context`, which has `memory` bytes.
+    pub(super) fn new(context: Arc<CudaContext>, memory: usize) -> Arc<Self> {
+        let limits = [LARGEST_KEPT.max(memory / 64), MOST_KEPT.max(memory / 16)];
+        Arc::new(Self { context, limits, kept: Mutex::default() })
     }
 
     /// Memory for `bytes` bytes, and whether somebody had it before. The caller has bound the context.
@@ -99,12 +104,13 @@ impl Store {
     }
 
     fn put(&self, address: Address, size: usize) {
-        if size > LARGEST_KEPT {
+        let [largest, most] = self.limits;
+        if size > largest {
             self.free([address]);
             return;
         }
         let full = self.with(|kept| {
-            let full = kept.bytes + size > MOST_KEPT;
+            let full = kept.bytes + size > most;
             let old = if full { std::mem::take(kept) } else { Kept::default() };
             kept.blocks.entry(size).or_default().push(address);
             kept.bytes += size;

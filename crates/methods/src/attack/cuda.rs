@@ -57,12 +57,17 @@ fn every_attack_takes_the_same_course() {
 #[test]
 #[ignore = "needs a GPU"]
 fn what_a_search_in_a_lower_precision_finds_is_judged_in_f32() {
-    let weight = Tensor::new(&[[0.0_f32, 0.0], [-1.0 - 1.0 / 4096.0, 1.0]], &Device::Cpu).unwrap();
-    let bias = Tensor::new(&[0.0_f32, 1.0 / 16384.0], &Device::Cpu).unwrap();
-    let conv = Conv2d::new(weight.reshape((2, 1, 1, 2)).unwrap(), Some(bias)).unwrap();
+    // Of fewer than 8 channels cuDNN may know no kernel in tf32. Two classes and the first channel count.
+    let mut weight = vec![0.0_f32; 8 * 8 * 2];
+    weight[8 * 2..8 * 2 + 2].copy_from_slice(&[-1.0 - 1.0 / 4096.0, 1.0]);
+    let weight = Tensor::from_vec(weight, (8, 8, 1, 2), &Device::Cpu).unwrap();
+    let mut bias = [-9.0_f32; 8];
+    bias[..2].copy_from_slice(&[0.0, 1.0 / 16384.0]);
+    let bias = Tensor::new(&bias, &Device::Cpu).unwrap();
+    let conv = Conv2d::new(weight, Some(bias)).unwrap();
     let mut model =
-        FrozenNetwork::build(info([1, 1, 2], 2), &seq([conv.layer(), flatten()])).unwrap();
-    let images = Tensor::ones((1, 1, 1, 2), DType::F32, &Device::Cpu).unwrap();
+        FrozenNetwork::build(info([8, 1, 2], 8), &seq([conv.layer(), flatten()])).unwrap();
+    let images = Tensor::ones((1, 8, 1, 2), DType::F32, &Device::Cpu).unwrap();
     let batch = Batch { ids: vec![0], images, labels: vec![0] };
     for precision in [Precision::Tf32, Precision::Bf16] {
         model.place(&gpu(), precision).unwrap();

@@ -320,18 +320,18 @@ fn verify(
         return Ok(());
     }
     let shape = model.info().input_shape;
-    let predict = |image: &dyn Fn(&[f32]) -> Vec<f32>| -> Result<Vec<u32>> {
-        let data: Vec<f32> = found.iter().flat_map(|(_, f)| image(&f.image)).collect();
-        let [c, h, w] = shape;
-        let images = Rows::new(&Place::default(), [found.len(), c, h, w], data)?;
-        predicted(model, &images, &model.exact_logits(&images)?)
-    };
-    let exact = predict(&|image| image.to_vec())?;
-    let rounded = predict(&|image| image.iter().map(|v| (v * 255.0).round() / 255.0).collect())?;
+    // As they are, and rounded to 8 bits: one batch.
+    let pixels = found.iter().flat_map(|(_, found)| &found.image);
+    let rounded = pixels.clone().map(|value| (value * 255.0).round() / 255.0);
+    let [c, h, w] = shape;
+    let numbers = pixels.copied().chain(rounded).collect();
+    let images = Rows::new(&Place::default(), [2 * found.len(), c, h, w], numbers)?;
+    let predictions = predicted(model, &images, &model.exact_logits(&images)?)?;
+    let (exact, rounded) = predictions.split_at(found.len());
     for (((i, found), exact), rounded) in found.iter().zip(exact).zip(rounded) {
         let criterion = Criterion::new(batch.labels[*i], targets.map(|targets| targets[*i]));
         let outcome = &mut outcomes[*i];
-        if !criterion.met_by(exact) || !threat.allows(&found.image, &outcome.image, shape) {
+        if !criterion.met_by(*exact) || !threat.allows(&found.image, &outcome.image, shape) {
             tracing::warn!(image = outcome.id, "a candidate was not confirmed and is not counted");
             continue;
         }
@@ -339,8 +339,8 @@ fn verify(
         outcome.by = found.by.unwrap_or(name).into();
         outcome.distance = threat.distance(&found.image, &outcome.image, shape[0]);
         outcome.image.clone_from(&found.image);
-        outcome.prediction = exact;
-        outcome.found_8bit = criterion.met_by(rounded);
+        outcome.prediction = *exact;
+        outcome.found_8bit = criterion.met_by(*rounded);
     }
     Ok(())
 }

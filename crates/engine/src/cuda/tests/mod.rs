@@ -53,9 +53,10 @@ fn program(layer: &Layer, [c, h, w]: [usize; 3]) -> Program {
     Program::new(layer, Shape::of_image([h, w], c)).unwrap()
 }
 
-/// The program on the GPU; whatever comes out are its logits.
+/// The program on the GPU, which is opened for it alone; whatever comes out are its logits.
 fn open(program: &Program, precision: Precision) -> Network {
-    Network::open(program, program.output_shape().len(), &[0], precision).unwrap()
+    let home = Home(Arc::new(Gpu::open(0).unwrap()));
+    Network::open_on(program, program.output_shape().len(), vec![home], precision).unwrap()
 }
 
 /// Logits of `images`, sent to the GPU and fetched.
@@ -276,14 +277,15 @@ fn a_network_in_bf16_is_near_the_one_in_f32_and_half_as_large() {
     let apart = length(&apart) / length(&of_cpu);
     assert!(apart < 0.1, "gradient: {apart}");
     assert_ne!(values(&z2), values(&z));
-    // What was computed in f32 in between does not change it, nor does the size of the batch.
+    // What was computed in f32 in between does not change it. Of another batch size cuDNN may choose other sums.
     assert_close("judged", &tensor(there.exact_logits(&images)), &z, 1e-6);
     let (z3, pull) = there.linearise(&images).unwrap();
     there.exact_logits(&images).unwrap();
     assert_eq!(values(&z3.tensor().unwrap()), values(&z2));
     assert_eq!(values(&tensor(pull(&square(&z2)))), values(&g2));
     let some = images.select(&[4, 5, 6]).unwrap();
-    assert_eq!(values(&tensor(there.logits(&some))), values(&z2.narrow(0, 4, 3).unwrap()));
+    let three = z2.narrow(0, 4, 3).unwrap();
+    assert_close("another batch", &tensor(there.logits(&some)), &three, 8.0 / 512.0);
     let bytes = bytes_for_an_image(cpu.program());
     assert!(bytes[1] * 100 < bytes[0] * 60, "{bytes:?}");
 }
