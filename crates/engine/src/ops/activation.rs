@@ -5,7 +5,7 @@ use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
-use crate::ops::{Real, for_real, with_slice};
+use crate::ops::{Real, elementwise, for_real, with_slice};
 
 /// One bit per element of a tensor.
 #[derive(Debug, Clone)]
@@ -217,6 +217,14 @@ fn gelu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let (y, slope) = with_slice::<T, _>(x, |x| Ok(Arch::new().dispatch(GeluSaving(x))))?;
     let like_x = |values| Tensor::from_vec(values, x.dims(), &Device::Cpu);
     Ok((like_x(y)?, like_x(slope)?))
+}
+
+/// Pullback of [`gelu`], whose derivative [`gelu_saving`] gives: their product.
+///
+/// # Errors
+/// If a tensor is not on the CPU, or they differ in shape or type.
+pub fn gelu_pullback(g: &Tensor, slope: &Tensor) -> Result<Tensor> {
+    elementwise::multiply(g, slope)
 }
 
 struct GeluSaving<'a, T>(&'a [T]);

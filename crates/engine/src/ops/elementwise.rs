@@ -48,6 +48,15 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for_real!(a, add_cpu(a, b))
 }
 
+/// The product of two tensors of the same shape and type, on the calling thread.
+///
+/// # Errors
+/// As [`zip()`].
+pub fn multiply(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    same(a, b)?;
+    for_real!(a, multiply_cpu(a, b))
+}
+
 fn same(a: &Tensor, b: &Tensor) -> Result<()> {
     if a.dims() == b.dims() {
         return Ok(());
@@ -67,6 +76,24 @@ fn add_cpu<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let sums: Vec<T> =
         with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| Ok(Arch::new().dispatch(Add(a, b)))))?;
     Ok(Tensor::from_vec(sums, a.dims(), &Device::Cpu)?)
+}
+
+fn multiply_cpu<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let products: Vec<T> = with_slice::<T, _>(a, |a| {
+        with_slice::<T, _>(b, |b| Ok(Arch::new().dispatch(Multiply(a, b))))
+    })?;
+    Ok(Tensor::from_vec(products, a.dims(), &Device::Cpu)?)
+}
+
+struct Multiply<'a, T>(&'a [T], &'a [T]);
+
+impl<T: Real> WithSimd for Multiply<'_, T> {
+    type Output = Vec<T>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
+        self.0.iter().zip(self.1).map(|(a, b)| *a * *b).collect()
+    }
 }
 
 struct Add<'a, T>(&'a [T], &'a [T]);

@@ -2,6 +2,7 @@
 //! standard deviation, scaled and shifted. Sums are taken in f64, in eight of them side by side.
 
 use candle_core::{Device, Tensor};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
 use crate::ops::{Real, for_real, with_slice};
@@ -26,24 +27,37 @@ pub fn pullback(g: &Tensor, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Ten
 /// Sums that run side by side.
 const LANES: usize = 8;
 
-/// The sum of `term(i)` for `i` below `len`.
-fn sum(len: usize, term: impl Fn(usize) -> f64) -> f64 {
-    let mut sums = [0.0; LANES];
+/// The sums of the terms `term(i)` for `i` below `len`. Its loops are written for whole vectors.
+#[inline(always)]
+fn sums<const N: usize>(len: usize, term: impl Fn(usize) -> [f64; N]) -> [f64; N] {
+    let mut sums = [[0.0; LANES]; N];
     let whole = len - len % LANES;
     for first in (0..whole).step_by(LANES) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += term(first + lane);
+        for lane in 0..LANES {
+            let terms = term(first + lane);
+            for n in 0..N {
+                sums[n][lane] += terms[n];
+            }
         }
     }
-    sums.into_iter().sum::<f64>() + (whole..len).map(term).sum::<f64>()
+    let mut rest = [0.0; N];
+    for i in whole..len {
+        let terms = term(i);
+        for n in 0..N {
+            rest[n] += terms[n];
+        }
+    }
+    std::array::from_fn(|n| sums[n].into_iter().sum::<f64>() + rest[n])
 }
 
 /// Mean and reciprocal standard deviation.
+#[inline(always)]
 fn moments<T: Real>(x: &[T], eps: f64) -> (f64, f64) {
     let count = x.len() as f64;
-    let mean = sum(x.len(), |i| x[i].to_f64()) / count;
-    let variance = sum(x.len(), |i| (x[i].to_f64() - mean).powi(2)) / count;
-    (mean, (variance + eps).sqrt().recip())
+    let [sum] = sums(x.len(), |i| [x[i].to_f64()]);
+    let mean = sum / count;
+    let [squares] = sums(x.len(), |i| [(x[i].to_f64() - mean).powi(2)]);
+    (mean, (squares / count + eps).sqrt().recip())
 }
 
 fn wide(values: &Tensor) -> Result<Vec<f64>> {
@@ -53,13 +67,9 @@ fn wide(values: &Tensor) -> Result<Vec<f64>> {
 fn forward_cpu<T: Real>(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     let (weight, bias) = (wide(weight)?, wide(bias)?);
     let out = with_slice::<T, _>(x, |x| {
-        let mut out = Vec::with_capacity(x.len());
-        for x in x.chunks_exact(weight.len()) {
-            let (mean, inverse) = moments(x, eps);
-            out.extend(x.iter().zip(&weight).zip(&bias).map(|((x, weight), bias)| {
-                T::from_f64(((*x).to_f64() - mean) * inverse * weight + bias)
-            }));
-        }
+        let mut out = vec![T::zero(); x.len()];
+        let (weight, bias) = (weight.as_slice(), bias.as_slice());
+        Arch::new().dispatch(Forward { x, weight, bias, eps, out: &mut out });
         Ok(out)
     })?;
     Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
@@ -67,23 +77,71 @@ fn forward_cpu<T: Real>(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) ->
 
 fn pullback_cpu<T: Real>(g: &Tensor, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     let weight = wide(weight)?;
-    let channels = weight.len();
     let out = with_slice::<T, _>(x, |x| {
         with_slice::<T, _>(g, |g| {
-            let mut out = Vec::with_capacity(x.len());
-            for (x, g) in x.chunks_exact(channels).zip(g.chunks_exact(channels)) {
-                let (mean, inverse) = moments(x, eps);
-                let scaled = |i: usize| g[i].to_f64() * weight[i];
-                let normal = |i: usize| (x[i].to_f64() - mean) * inverse;
-                let of_mean = sum(channels, scaled) / channels as f64;
-                let of_std = sum(channels, |i| scaled(i) * normal(i)) / channels as f64;
-                out.extend(
-                    (0..channels)
-                        .map(|i| T::from_f64(inverse * (scaled(i) - of_mean - normal(i) * of_std))),
-                );
-            }
+            let mut out = vec![T::zero(); x.len()];
+            let weight = weight.as_slice();
+            Arch::new().dispatch(Pullback { g, x, weight, eps, out: &mut out });
             Ok(out)
         })
     })?;
     Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
+}
+
+/// Dispatched, so that the loops use the vectors of this machine.
+struct Forward<'a, T> {
+    x: &'a [T],
+    weight: &'a [f64],
+    bias: &'a [f64],
+    eps: f64,
+    out: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { x, weight, bias, eps, out } = self;
+        let channels = weight.len();
+        let bias = &bias[..channels];
+        for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+            let (mean, inverse) = moments(x, eps);
+            for i in 0..channels {
+                out[i] = T::from_f64((x[i].to_f64() - mean) * inverse * weight[i] + bias[i]);
+            }
+        }
+    }
+}
+
+struct Pullback<'a, T> {
+    g: &'a [T],
+    x: &'a [T],
+    weight: &'a [f64],
+    eps: f64,
+    out: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Pullback<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { g, x, weight, eps, out } = self;
+        let channels = weight.len();
+        let pixels = x.chunks_exact(channels).zip(g.chunks_exact(channels));
+        for ((x, g), out) in pixels.zip(out.chunks_exact_mut(channels)) {
+            let (mean, inverse) = moments(x, eps);
+            let at = |i: usize| (g[i].to_f64() * weight[i], (x[i].to_f64() - mean) * inverse);
+            let [of_mean, of_std] = sums(channels, |i| {
+                let (scaled, normal) = at(i);
+                [scaled, scaled * normal]
+            })
+            .map(|sum| sum / channels as f64);
+            for i in 0..channels {
+                let (scaled, normal) = at(i);
+                out[i] = T::from_f64(inverse * (scaled - of_mean - normal * of_std));
+            }
+        }
+    }
 }

@@ -13,6 +13,13 @@ use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
 use super::fresh;
 
+/// Numbers of the left factor that all panels of weights pass by before the next ones come: a part of an L2 cache,
+/// so that rows are fetched from memory once and not once for each panel.
+const BLOCK: usize = 1 << 16;
+/// Rows of a block, least: weights of many outputs are in no cache, and every block fetches them. Blocks are
+/// multiples of it, which whole groups of rows fill.
+const FEWEST: usize = 48;
+
 /// A right factor `[depth, outputs]`, packed into panels of a few vector registers' width.
 #[derive(Debug, Clone)]
 pub struct Weights {
@@ -153,33 +160,56 @@ impl WithSimd for Product<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let Width { lanes, panel } = const { Width::of::<S>() };
-        for first in (0..self.weights.padded).step_by(panel) {
-            let vectors = panel.min(self.weights.padded - first) / lanes;
-            // As many rows at a time as leave registers for the weights and one broadcast.
-            match (S::REGISTER_COUNT >= 32, vectors) {
-                (true, 4) => self.panel::<S, 4, 6>(simd, first),
-                (true, 3) => self.panel::<S, 3, 8>(simd, first),
-                (true, 2) => self.panel::<S, 2, 12>(simd, first),
-                (true, _) => self.panel::<S, 1, 24>(simd, first),
-                (false, 2) => self.panel::<S, 2, 6>(simd, first),
-                (false, _) => self.panel::<S, 1, 12>(simd, first),
+        let block = self.rows.block();
+        for first_row in (0..self.rows.starts.len()).step_by(block) {
+            for first in (0..self.weights.padded).step_by(panel) {
+                let vectors = panel.min(self.weights.padded - first) / lanes;
+                let at = Place { first, first_row, block };
+                // As many rows at a time as leave registers for the weights and one broadcast.
+                match (S::REGISTER_COUNT >= 32, vectors) {
+                    (true, 4) => self.panel::<S, 4, 6>(simd, at),
+                    (true, 3) => self.panel::<S, 3, 8>(simd, at),
+                    (true, 2) => self.panel::<S, 2, 12>(simd, at),
+                    (true, _) => self.panel::<S, 1, 24>(simd, at),
+                    (false, 2) => self.panel::<S, 2, 6>(simd, at),
+                    (false, _) => self.panel::<S, 1, 12>(simd, at),
+                }
             }
         }
     }
 }
 
+/// A block of rows and the first column of a panel.
+#[derive(Clone, Copy)]
+struct Place {
+    first: usize,
+    first_row: usize,
+    block: usize,
+}
+
+impl Rows<'_> {
+    /// How many rows go together.
+    fn block(&self) -> usize {
+        let (Some(first), Some(last)) = (self.starts.first(), self.starts.last()) else { return 1 };
+        let depth = self.offsets.len() * self.run;
+        // Neighbouring rows may overlap.
+        let apart = last.abs_diff(*first).div_ceil(self.starts.len()).clamp(1, depth.max(1));
+        (BLOCK / apart).max(FEWEST).next_multiple_of(FEWEST)
+    }
+}
+
 impl Product<'_> {
-    /// The columns `first..first + VECTORS * lanes` of all rows.
+    /// The columns `first..first + VECTORS * lanes` of a block of rows.
     #[inline(always)]
-    fn panel<S: Simd, const VECTORS: usize, const ROWS: usize>(&mut self, simd: S, first: usize) {
-        simd.vectorize(Panel::<S, VECTORS, ROWS> { product: self, simd, first });
+    fn panel<S: Simd, const VECTORS: usize, const ROWS: usize>(&mut self, simd: S, at: Place) {
+        simd.vectorize(Panel::<S, VECTORS, ROWS> { product: self, simd, at });
     }
 }
 
 struct Panel<'p, 'a, S, const VECTORS: usize, const ROWS: usize> {
     product: &'p mut Product<'a>,
     simd: S,
-    first: usize,
+    at: Place,
 }
 
 impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
@@ -191,7 +221,8 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
     #[allow(unsafe_code)]
     #[allow(clippy::needless_range_loop)] // loops over registers
     fn call(self) {
-        let Self { product: Product { rows, weights, finish, out, stride }, simd, first } = self;
+        let Self { product: Product { rows, weights, finish, out, stride }, simd, at } = self;
+        let Place { first, first_row, block } = at;
         let lanes = S::F32_LANES;
         let (panel, _) = S::as_simd_f32s(
             &weights.panels[first * weights.depth..][..VECTORS * lanes * weights.depth],
@@ -204,7 +235,8 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                 *bias = simd.partial_load_f32s(values);
             }
         }
-        for (group, starts) in rows.starts.chunks(ROWS).enumerate() {
+        let block = &rows.starts[first_row..rows.starts.len().min(first_row + block)];
+        for (group, starts) in block.chunks(ROWS).enumerate() {
             // Missing rows of the last group are computed as its last row and not stored.
             let mut at = [0; ROWS];
             for (r, at) in at.iter_mut().enumerate() {
@@ -242,7 +274,7 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                     }
                 }
             }
-            let to = out[group * ROWS * *stride + first..]
+            let to = out[(first_row + group * ROWS) * *stride + first..]
                 [..(starts.len() - 1) * *stride + columns]
                 .as_mut_ptr()
                 .cast::<f32>();

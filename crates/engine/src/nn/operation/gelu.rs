@@ -24,7 +24,7 @@ impl Unary for Gelu {
 
     fn pullback(&self, saved: &Saved, g: &Tensor, _: Shape) -> Result<Tensor> {
         let Saved::Tensor(slope) = saved else { return Err(foreign("gelu")) };
-        Ok((g * slope)?)
+        activation::gelu_pullback(g, slope)
     }
 
     /// Not by candle's `gelu_erf`, whose gradient has a constant of seven digits.

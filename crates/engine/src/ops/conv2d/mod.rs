@@ -314,8 +314,7 @@ fn convolve(
             scratch::with(|s| direct::convolve(x, weights, finish, geo, view, s, out));
         }
         Form::Depthwise(weights) => {
-            let out = fresh::filled(out, 0.0);
-            depthwise::convolve(x, weights, finish, geo, view, out);
+            scratch::with(|s| depthwise::convolve(x, weights, finish, geo, view, s, out));
         }
         Form::Rounded(_) | Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
     }

@@ -14,6 +14,9 @@ use crate::ops::scratch::Scratch;
 
 /// Numbers that the transformed tiles of one block take: a part of an L2 cache.
 const BLOCK: usize = 1 << 17;
+/// Numbers between what two places of a tile have in a block: a line of a cache. All places are read and written
+/// together, and without it they would often lie in the same few lines of it.
+const GAP: usize = 16;
 /// Fewest tiles of a block, so that many channels' weights are not fetched for a few rows.
 const FEWEST: usize = 32;
 
@@ -64,26 +67,44 @@ pub(super) fn convolve(
     let images = out.len() / (view.out_height * view.out_width * outputs).max(1);
     let total = images * grid.lines * grid.tiles;
     let block = (BLOCK / (16 * (inputs + outputs))).clamp(FEWEST, 512).min(total);
-    let (numbers, starts) = scratch.lend(16 * block * (inputs + outputs), block);
-    let (fields, sums) = numbers.split_at_mut(16 * block * inputs);
+    let (of_fields, of_sums) = (block * inputs + GAP, block * outputs + GAP);
+    let (numbers, starts) = scratch.lend(16 * (of_fields + of_sums), block);
+    let (fields, sums) = numbers.split_at_mut(16 * of_fields);
     for (tile, start) in starts.iter_mut().enumerate() {
         *start = tile * inputs;
     }
     let arch = Arch::new();
     for first in (0..total).step_by(block.max(1)) {
         let count = block.min(total - first);
-        arch.dispatch(Spread { grid, x, channels: inputs, fields, block, first, count });
+        arch.dispatch(Spread {
+            grid,
+            x,
+            channels: inputs,
+            fields,
+            of_place: of_fields,
+            first,
+            count,
+        });
         for (place, weights) in weights.iter().enumerate() {
             let rows = Rows {
-                values: &fields[place * block * inputs..][..count * inputs],
+                values: &fields[place * of_fields..][..count * inputs],
                 starts: &starts[..count],
                 offsets: &[0],
                 run: inputs,
             };
-            let sums = &mut sums[place * block * outputs..][..count * outputs];
+            let sums = &mut sums[place * of_sums..][..count * outputs];
             product(rows, weights, Finish::default(), sums, outputs);
         }
-        arch.dispatch(Gather { grid, sums, channels: outputs, finish, out, block, first, count });
+        arch.dispatch(Gather {
+            grid,
+            sums,
+            channels: outputs,
+            finish,
+            out,
+            of_place: of_sums,
+            first,
+            count,
+        });
     }
 }
 
@@ -112,7 +133,8 @@ struct Spread<'a> {
     x: &'a [f32],
     channels: usize,
     fields: &'a mut [f32],
-    block: usize,
+    /// Numbers from one place of a tile to the next.
+    of_place: usize,
     first: usize,
     count: usize,
 }
@@ -123,9 +145,9 @@ impl WithSimd for Spread<'_> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // loops over registers
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { grid, x, channels, fields, block, first, count } = self;
+        let Self { grid, x, channels, fields, of_place, first, count } = self;
         let View { height, width, .. } = grid.view;
-        let vectors = channels / S::F32_LANES;
+        let (vectors, of_place) = (channels / S::F32_LANES, of_place / S::F32_LANES);
         let (x, _) = S::as_simd_f32s(x);
         let (fields, _) = S::as_mut_simd_f32s(fields);
         let zero = simd.splat_f32s(0.0);
@@ -165,7 +187,7 @@ impl WithSimd for Spread<'_> {
                 }
                 for (dy, half) in half.into_iter().enumerate() {
                     for (dx, value) in combine(half).into_iter().enumerate() {
-                        fields[((dy * 4 + dx) * block + tile) * vectors + vector] = value;
+                        fields[(dy * 4 + dx) * of_place + tile * vectors + vector] = value;
                     }
                 }
             }
@@ -180,7 +202,7 @@ struct Gather<'a> {
     channels: usize,
     finish: Finish<'a>,
     out: &'a mut [MaybeUninit<f32>],
-    block: usize,
+    of_place: usize,
     first: usize,
     count: usize,
 }
@@ -191,9 +213,9 @@ impl WithSimd for Gather<'_> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // loops over registers
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { grid, sums, channels, finish, out, block, first, count } = self;
+        let Self { grid, sums, channels, finish, out, of_place, first, count } = self;
         let View { out_height, out_width, .. } = grid.view;
-        let vectors = channels / S::F32_LANES;
+        let (vectors, of_place) = (channels / S::F32_LANES, of_place / S::F32_LANES);
         let (sums, _) = S::as_simd_f32s(sums);
         let (out, _) = S::as_uninit_mut_simd_f32s(out);
         let bias = finish.bias.map(|bias| S::as_simd_f32s(bias).0);
@@ -207,7 +229,7 @@ impl WithSimd for Gather<'_> {
         for tile in 0..count {
             let [image, line, column] = grid.place(first + tile);
             for vector in 0..vectors {
-                let load = |place: usize| sums[(place * block + tile) * vectors + vector];
+                let load = |place: usize| sums[place * of_place + tile * vectors + vector];
                 let mut half = [[zero; 4]; 2];
                 for dx in 0..4 {
                     let column = combine([load(dx), load(4 + dx), load(8 + dx), load(12 + dx)]);
