@@ -65,7 +65,9 @@ extern "C" __global__ void apgd_step(float* next, const float* x, const float* x
         }
     } else if (norm == 1) {
         float length = (float)euclidean(width, [&](int i) { return (double)g[i]; });
-        EACH(i, width) next[i] = x[i] + step * (g[i] / (length + TINY));
+        // A short gradient has a direction too.
+        float by = length > 1e3f * TINY ? length + TINY : length > 1.4e-45f ? length : 1.4e-45f;
+        EACH(i, width) next[i] = x[i] + step * (g[i] / by);
         pull_l2(next, x0, width, eps);
         EACH(i, width) next[i] = x[i] + (next[i] - x[i]) * a + (x[i] - x_old[i]) * (1.0f - a);
         pull_l2(next, x0, width, eps);

@@ -139,6 +139,17 @@ static __device__ double length_in(int norm, int width, Value v) {
     return norm == FAB_L2 ? sqrt(sum) : sum;
 }
 
+// Hyperplanes of small weights are written with larger ones (crates/methods/src/attack/fab/boundary.rs).
+extern "C" __global__ void fab_enlarge(float* w, float* df, int width) {
+    w = mine(w, width);
+    double local = 0.0;
+    EACH(i, width) local = fmax(local, fabs((double)w[i]));
+    double largest = block_max(local);
+    if (!(largest > 0.0 && (float)largest < 1e-6f)) return;
+    EACH(i, width) w[i] = (float)((double)w[i] * (1.0 / largest));
+    if (threadIdx.x == 0) df[row()] = (float)((double)df[row()] * (1.0 / largest));
+}
+
 // One step: past the boundary from x and from x0, and between the two.
 extern "C" __global__ void fab_step(float* next, const float* x, const float* w, const float* df,
                                     const float* x0, int width, int norm, double alpha_max, float eta) {

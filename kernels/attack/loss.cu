@@ -4,13 +4,35 @@
 // Numbers of the losses, as crates/engine/src/loss.rs has them.
 enum { CROSS_ENTROPY = 0, MARGIN = 1, DLR = 2 };
 
+// Below it the loss is a straight line of the logarithm of the cross-entropy.
+#define LEAST 1e-20f
+
 static __device__ float cross_entropy(const float* z, int classes, int of, float sign, float* g) {
-    float most = block_largest(z, classes, 0, 0, 0).value;
-    double sum = 0.0;
-    EACH(i, classes) sum += expf(z[i] - most);
-    float log_sum = logf((float)block_sum(sum));
-    if (g) EACH(i, classes) g[i] = sign * expf(z[i] - most - log_sum) - (i == of ? sign : 0.0f);
-    return -sign * (z[of] - most - log_sum);
+    Located best = block_largest(z, classes, 0, 0, 0);
+    float most = best.value;
+    double rest = 0.0;
+    EACH(i, classes) if (i != of) rest += expf(z[i] - most);
+    rest = block_sum(rest);
+    float log_sum = logf((float)(rest + (double)expf(z[of] - most)));
+    double others = 0.0;
+    EACH(i, classes) if (i != of) others += expf(z[i] - most - log_sum);
+    others = block_sum(others);
+    if (others < (double)LEAST && classes > 1) {
+        float next = block_largest(z, classes, 0, &of, 1).value;
+        // Of classes that cannot be, none is nearer than another.
+        if (next == -INFINITY) {
+            if (g) EACH(i, classes) g[i] = 0.0f;
+            return sign * next;
+        }
+        double sum = 0.0;
+        EACH(i, classes) if (i != of) sum += expf(z[i] - next);
+        float whole = (float)block_sum(sum);
+        if (g) EACH(i, classes) g[i] = i == of ? -sign * LEAST : sign * LEAST * (expf(z[i] - next) / whole);
+        return sign * LEAST * (1.0f - logf(LEAST) + (next - z[of] + logf(whole)));
+    }
+    if (g) EACH(i, classes) g[i] = i == of ? -sign * (float)others : sign * expf(z[i] - most - log_sum);
+    if (z[of] < most) return -sign * (z[of] - most - log_sum);
+    return sign * log1pf((float)rest);
 }
 
 static __device__ float margin(const float* z, int classes, int of, float sign, float* g) {

@@ -46,8 +46,8 @@ extern "C" __global__ void pgd_step(float* next, const float* x, const float* g,
     }
     if (norm == OF_L2) {
         double length = euclidean(width, [&](int i) { return (double)g[i]; });
-        float step = (float)((double)alpha / (length + 1e-12));
-        EACH(i, width) next[i] = x[i] + step * g[i];
+        double step = length > 0.0 ? (double)alpha / length : 0.0;
+        EACH(i, width) next[i] = x[i] + (float)(step * (double)g[i]);
         // A thread reads what it has written itself.
         double distance = euclidean(width, [&](int i) { return (double)next[i] - (double)x0[i]; });
         float shrink = (float)((double)eps / distance);
@@ -57,7 +57,8 @@ extern "C" __global__ void pgd_step(float* next, const float* x, const float* g,
         }
         return;
     }
-    // The coordinates with the largest gradient, of those that the box does not stop.
+    // The coordinates with the largest gradient, of those that the box does not stop, each by its share of the
+    // step or as far as the box lets it, until the step is spent.
     auto bits = [&](int i) {
         int useful = (g[i] > 0.0f && x[i] < 1.0f) || (g[i] < 0.0f && x[i] > 0.0f);
         return useful ? size_bits(g[i]) : 0u;
@@ -66,13 +67,39 @@ extern "C" __global__ void pgd_step(float* next, const float* x, const float* g,
     int moved = (int)ceil((double)width * 0.01);
     if (moved > useful) moved = useful;
     if (moved < 1) moved = 1;
-    unsigned int least = useful > 0 ? bits_of_rank(width, moved, bits) : 0xffffffffu;
-    int above = count_of(width, [&](int i) { return bits(i) > least; });
-    int last = place_of_rank(width, moved - above, [&](int i) { return bits(i) == least; });
-    float step = alpha / (float)moved;
+    double share = (double)alpha / (double)moved;
+    // What is left of the step below a part of a share is rounding.
+    double goal = (double)alpha - 1e-6 * share;
+    auto most = [&](int i) {
+        double room = g[i] > 0.0f ? (double)(1.0f - x[i]) : (double)x[i];
+        return room < share ? room : share;
+    };
+    // How much the elements whose bits are at least `key` can spend, and of those with just these bits the ones
+    // before `place`.
+    auto spent = [&](unsigned int key, unsigned int same, int place) {
+        double sum = 0.0;
+        EACH(i, width) {
+            unsigned int own = bits(i);
+            if (own > 0 && (own >= key || (own == same && i < place))) sum += most(i);
+        }
+        return block_sum(sum);
+    };
+    unsigned int least = 0;
+    for (unsigned int step = 0x40000000u; step > 0; step /= 2)
+        if (spent(least | step, 0u, 0) >= goal) least |= step;
+    // The first place at which the step is spent; without one, all of the elements move.
+    int low = 0, high = width - 1;
+    while (least > 0 && low < high) {
+        int middle = low + (high - low) / 2;
+        if (spent(least + 1, least, middle + 1) >= goal) high = middle;
+        else low = middle + 1;
+    }
+    double rest = (double)alpha - spent(least + 1, least, low);
     EACH(i, width) {
-        int moves = bits(i) > least || (bits(i) == least && i <= last);
-        next[i] = moves ? x[i] + copysignf(step, g[i]) : x[i];
+        unsigned int own = bits(i);
+        double by = own == 0u || own < least ? 0.0 : most(i);
+        if (least > 0 && own == least) by = i < low ? by : i > low ? 0.0 : by < rest ? by : rest;
+        next[i] = by > 0.0 ? x[i] + copysignf((float)by, g[i]) : x[i];
     }
     project_l1(next, x0, width, eps);
 }

@@ -5,7 +5,7 @@ use super::suite::ModelEntry;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;
-use crate::threat::{PatchSize, Threat};
+use crate::threat::{Norm, PatchSize, Threat};
 use crate::work::Number;
 
 /// The network of an entry, at the place where it will run.
@@ -32,7 +32,9 @@ pub(crate) fn threat(
         (None, None, Some(size)) => Ok(Threat::Patch(size.parse::<PatchSize>()?.resolve(shape)?)),
         (Some(norm), Some(eps), None) => {
             let eps = Number::Text(eps.to_owned()).positive("eps")?;
-            Ok(Threat::ball(norm.parse()?, eps as f32))
+            let norm: Norm = norm.parse()?;
+            norm.refuse_whole_box(eps, shape)?;
+            Ok(Threat::ball(norm, eps as f32))
         }
         (_, _, Some(_)) => Err(Error::setting(
             "threat model",
@@ -54,7 +56,7 @@ pub(crate) fn threat(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::threat::{Norm, Patch};
+    use crate::threat::Patch;
 
     #[test]
     fn a_threat_model_is_a_ball_or_a_patch() {

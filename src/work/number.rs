@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::parameters::parse_number;
+use crate::parameters::{fits_f32, parse_number};
 
 /// A number, or a text such as `"8/255"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ impl Number {
     /// Its value; `field` is for the error.
     ///
     /// # Errors
-    /// If it is not a finite number above 0.
+    /// If it is not a number above 0 that an f32 can hold.
     pub fn positive(&self, field: &str) -> Result<f64> {
         let value = match self {
             Self::Float(value) => Some(*value),
@@ -29,6 +29,11 @@ impl Number {
             Self::Text(text) => parse_number(text),
         };
         match value {
+            Some(value) if value > 0.0 && !fits_f32(value) => Err(Error::setting(
+                field,
+                format!("{self} is no number that an f32 can hold"),
+                "pixels are in [0, 1] and f32: give a number above 1e-37",
+            )),
             Some(value) if value.is_finite() && value > 0.0 => Ok(value),
             _ => Err(Error::setting(
                 field,

@@ -176,6 +176,7 @@ const std::map<std::string, Entry> kernels = {
     ROWS(difference),
     ROWS(divergence_slope),
     ROWS(fab_distance),
+    ROWS(fab_enlarge),
     ROWS(fab_judge),
     ROWS(fab_step),
     ROWS(judge),

@@ -1,6 +1,7 @@
 //! What an attack climbs: per-image losses of logits with their gradients, written out. All are
 //! larger the worse the network does, so every attack maximises. Computed in f32 and in the order of
-//! the published implementations, so that gradients vanish where theirs do.
+//! the published implementations, except for the cross-entropy of a class of which the network is
+//! certain: there the published form cancels, and an attack stands still that need not.
 
 use candle_core::{Device, Tensor};
 
@@ -112,14 +113,49 @@ fn argmax_other(z: &[f32], class: usize) -> usize {
     (0..z.len()).fold(first, |best, i| if i != class && z[i] > z[best] { i } else { best })
 }
 
+/// Where the cross-entropy and its gradient are smaller (logits 46 apart), the loss goes on as a straight line
+/// of the logarithm of the cross-entropy, with this slope. It has the same maxima, and neither it nor what a
+/// network makes of its gradient on the way back is lost below the smallest f32.
+const LEAST: f32 = 1e-20;
+
+/// The gradient is softmax(z), less one at the class. That component is computed as minus the sum of the others:
+/// p - 1 cancels where p is near 1, and an image of which the network is certain would not move. The value is
+/// log(1 + sum of the others' exponentials) for the same reason.
 fn cross_entropy(z: &[f32], class: usize, sign: f32, g: &mut [f32]) -> f32 {
     let max = z[argmax(z)];
     let log_sum = z.iter().map(|v| (v - max).exp()).sum::<f32>().ln();
-    for (g, v) in g.iter_mut().zip(z) {
-        *g = sign * (v - max - log_sum).exp();
+    let mut others = 0.0_f64;
+    for (_, (g, v)) in g.iter_mut().zip(z).enumerate().filter(|(i, _)| *i != class) {
+        let p = (v - max - log_sum).exp();
+        others += f64::from(p);
+        *g = sign * p;
     }
-    g[class] -= sign;
-    -sign * (z[class] - max - log_sum)
+    if others < f64::from(LEAST) && z.len() > 1 {
+        return certain(z, class, sign, g);
+    }
+    g[class] = -sign * others as f32;
+    if z[class] < max {
+        return -sign * (z[class] - max - log_sum);
+    }
+    let rest: f32 =
+        z.iter().enumerate().map(|(i, v)| if i == class { 0.0 } else { (v - max).exp() }).sum();
+    sign * rest.ln_1p()
+}
+
+/// The cross-entropy below [`LEAST`].
+fn certain(z: &[f32], class: usize, sign: f32, g: &mut [f32]) -> f32 {
+    let most = z[argmax_other(z, class)];
+    // Of classes that cannot be, none is nearer than another.
+    if most == f32::NEG_INFINITY {
+        return sign * most;
+    }
+    let weight = |i: usize| if i == class { 0.0 } else { (z[i] - most).exp() };
+    let sum: f32 = (0..z.len()).map(weight).sum();
+    for (i, g) in g.iter_mut().enumerate() {
+        *g = sign * LEAST * (weight(i) / sum);
+    }
+    g[class] = -sign * LEAST;
+    sign * LEAST * (1.0 - LEAST.ln() + (most - z[class] + sum.ln()))
 }
 
 fn margin(z: &[f32], class: usize, sign: f32, g: &mut [f32]) -> f32 {
@@ -206,6 +242,63 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The gradient of the cross-entropy in f64, by the definition, and the loss.
+    fn exact(z: &[f32], label: usize) -> (f64, Vec<f64>) {
+        let z: Vec<f64> = z.iter().map(|v| f64::from(*v)).collect();
+        let others = |i: &usize| *i != label;
+        let rest: f64 = (0..z.len()).filter(others).map(|i| (z[i] - z[label]).exp()).sum();
+        let p = |i: usize| (z[i] - z[label]).exp() / (1.0 + rest);
+        let g = |i: usize| if i == label { -rest / (1.0 + rest) } else { p(i) };
+        (rest.ln_1p(), (0..z.len()).map(g).collect())
+    }
+
+    #[test]
+    fn the_cross_entropy_of_a_certain_class_does_not_cancel() {
+        for ahead in [-30.0, 0.0, 5.0, 12.0, 17.0, 20.0, 40.0] {
+            let mut z = Z;
+            z[2] += ahead;
+            for (target, sign) in [(None, 1.0), (Some(2), -1.0)] {
+                let (value, gradient) = evaluate(Loss::CrossEntropy, &z, 2, target);
+                let (want, slopes) = exact(&z, 2);
+                assert!(
+                    (f64::from(value) - sign * want).abs() <= 3e-6 * want,
+                    "{ahead}: {value} {want}"
+                );
+                for (got, want) in gradient.iter().zip(slopes) {
+                    assert!((f64::from(*got) - sign * want).abs() <= 1e-5 * want.abs(), "{ahead}");
+                }
+            }
+        }
+    }
+
+    /// Beyond what f32 holds the loss still falls as the network becomes more certain, and the gradient points
+    /// where that of the definition does.
+    #[test]
+    fn the_cross_entropy_of_saturated_logits_keeps_its_direction() {
+        let at = |ahead: f32| {
+            let mut z = Z;
+            z[2] += ahead;
+            (z, evaluate(Loss::CrossEntropy, &z, 2, None))
+        };
+        let mut before = f32::INFINITY;
+        for ahead in [40.0, 44.9, 45.1, 46.0, 60.0, 100.0, 120.0, 600.0] {
+            let (z, (value, gradient)) = at(ahead);
+            assert!(value < before, "{ahead}: {value}");
+            before = value;
+            let loss = exact(&z, 2).0;
+            let want = if loss < 1e-20 { 1e-20 * (1.0 + (loss / 1e-20).ln()) } else { loss };
+            assert!((f64::from(value) - want).abs() < 1e-4 * want.abs(), "{ahead}: {value} {want}");
+            let slopes = exact(&z, 2).1;
+            for (got, want) in gradient.iter().zip(&slopes) {
+                let shares = [f64::from(*got) / f64::from(gradient[2]), want / slopes[2]];
+                assert!((shares[0] - shares[1]).abs() < 1e-4, "{ahead}: {shares:?}");
+            }
+        }
+        // Logits without a limit are no reason for NaN.
+        let z = [3.0, f32::NEG_INFINITY, f32::NEG_INFINITY];
+        assert!(evaluate(Loss::CrossEntropy, &z, 0, None).1.iter().all(|g| g.is_finite()));
     }
 
     #[test]

@@ -42,9 +42,11 @@ impl Parameters {
     /// A number above 0, which may be given as a fraction (`8/255`).
     ///
     /// # Errors
-    /// If it is not a number above 0.
+    /// If it is not a number above 0 that an f32 can hold.
     pub fn positive(&mut self, name: &str, default: f64) -> Result<f64> {
-        self.number(name, default, "a number above 0", |v| v > 0.0)
+        self.number(name, default, "a number above 0 that an f32 can hold", |v| {
+            v > 0.0 && fits_f32(v)
+        })
     }
 
     /// A number of at least 0.
@@ -118,6 +120,11 @@ impl Parameters {
             }),
         }
     }
+}
+
+/// An f32 can hold the number, to its full precision: it is neither lost nor infinite there.
+pub fn fits_f32(value: f64) -> bool {
+    (value as f32).is_normal()
 }
 
 /// A decimal number or a fraction of two.

@@ -167,6 +167,7 @@ fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option
     };
     let norm = norm.parse::<Norm>()?;
     let eps = radii(&subject, &entry.eps)?;
+    eps.iter().try_for_each(|eps| norm.refuse_whole_box(*eps, shape))?;
     Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
 }
 

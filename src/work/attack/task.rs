@@ -9,7 +9,6 @@ use super::checks::JobChecks;
 use super::control::{self, Pending};
 use super::outcomes::attack_rows;
 use super::row::AttackRow;
-use crate::attack::check::wanted;
 use crate::attack::{Configured, Outcome, Reference, Request, attack_until};
 use crate::data::{Batch, ahead};
 use crate::error::{Error, Result};
@@ -35,7 +34,7 @@ impl Task for AttackTask {
     }
 
     fn checked(&self) -> bool {
-        wanted(&self.attack)
+        true
     }
 }
 

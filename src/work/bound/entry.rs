@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::task::BoundTask;
 use crate::certify::bounds::{self, Bounds};
 use crate::error::{Error, Result};
-use crate::model::FrozenNetwork;
+use crate::model::{Classifier as _, FrozenNetwork};
 use crate::nn::bounds::Method;
 use crate::record::Work;
 use crate::threat::Norm;
@@ -69,6 +69,7 @@ fn resolve(entry: &BoundEntry, method: Method, network: &FrozenNetwork) -> Resul
     };
     let norm = norm.parse::<Norm>()?;
     let eps = radii(&subject(), &entry.eps)?;
+    eps.iter().try_for_each(|eps| norm.refuse_whole_box(*eps, network.info().input_shape))?;
     let steps = entry.steps.unwrap_or(STEPS);
     let settings = Bounds { method, norm, eps: eps.clone(), steps };
     settings.validate()?;

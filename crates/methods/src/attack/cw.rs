@@ -184,6 +184,10 @@ impl Attack for CarliniWagner {
         Objective::Minimal
     }
 
+    fn losses(&self) -> Vec<Loss> {
+        vec![Loss::Margin]
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let start = rows::map(Twin::NONE, [search.clean()], |_, [x], w| {
             for (w, x) in w.iter_mut().zip(x) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::gradient::{ALL_NORMS, ball};
 use super::{Apgd, Attack, Configured, Entry, Fab, HyperParameters, Search, Square, configure};
 use crate::error::{Error, Result};
+use crate::loss::Loss;
 use crate::parameters::Parameters;
 use crate::threat::{Norm, Threat};
 
@@ -183,6 +184,10 @@ struct Parts {
 impl Attack for Parts {
     fn parts(&self) -> &[Configured] {
         &self.parts
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        self.parts.iter().flat_map(|part| part.search.losses()).collect()
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -240,6 +240,10 @@ impl std::fmt::Display for Iterate {
 }
 
 impl Attack for Pgd {
+    fn losses(&self) -> Vec<Loss> {
+        vec![self.loss]
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let geometry = self.norm.geometry();
         for restart in 0..self.restarts as u32 {

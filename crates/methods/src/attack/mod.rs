@@ -37,6 +37,7 @@ pub use search::{Evaluation, ImageState, Linearisation, Misfit, Search};
 pub use square::Square;
 
 use crate::error::Result;
+use crate::loss::Loss;
 use crate::parameters::Parameters;
 use crate::threat::Threat;
 
@@ -57,10 +58,16 @@ pub trait Attack: Send + Sync {
         Objective::Budget
     }
 
-    /// The attacks that this one consists of; none if it is a single one. An ensemble is preceded and
-    /// followed by safety checks ([`check`]).
+    /// The attacks that this one consists of; none if it is a single one. There are safety checks for ensembles
+    /// only ([`check`]).
     fn parts(&self) -> &[Configured] {
         &[]
+    }
+
+    /// The losses whose gradients the search follows; none if it follows no gradients. Safety checks look at
+    /// them ([`check`]).
+    fn losses(&self) -> Vec<Loss> {
+        Vec::new()
     }
 
     /// The attack that this one stands in for, and how it is to be asked about a part of the images.

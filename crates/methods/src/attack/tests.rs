@@ -302,6 +302,26 @@ fn patch_attacks_break_a_linear_network_where_the_best_window_can() {
     }
 }
 
+/// A network that looks at a single pixel, wherever that is, in every corner too.
+#[test]
+fn patches_of_one_pixel_reach_every_place() {
+    let shape = [1, 5, 6];
+    let patch = Threat::Patch(Patch { height: 1, width: 1 });
+    for at in 0..30 {
+        let mut w = vec![0.0_f32; 30];
+        w[at] = 1.0;
+        let model = linear(&w, -0.45, shape);
+        let images = Tensor::full(0.9_f32, (1, 1, 5, 6), &Cpu).unwrap();
+        let batch = Batch { ids: vec![at as u64], images, labels: vec![0] };
+        for (name, given) in [
+            ("roa", vec![("steps", "20")]),
+            ("patch-pgd", vec![("steps", "20"), ("restarts", "30")]),
+        ] {
+            assert!(run(name, &given, patch, &model, &batch)[0].found, "{name} {at}");
+        }
+    }
+}
+
 /// Pixels at exactly 0 and 1, all logits negative: two of the ways in which published
 /// implementations of the attack fail.
 #[test]

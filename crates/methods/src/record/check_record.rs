@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::toml_file::{self, Versioned};
 use crate::error::Result;
 
-/// The file `JOB.checks.toml`. A job whose attack has no safety checks has none.
+/// The file `JOB.checks.toml` beside the table of an attack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRecord {

@@ -9,6 +9,9 @@ pub(super) struct L1;
 /// A step moves the coordinates whose gradient is among the largest 1 %, at least one.
 const MOVED_SHARE: f64 = 0.01;
 
+/// What is left of a step below this part of a share is rounding.
+const REST: f64 = 1e-6;
+
 impl Geometry for L1 {
     fn distance(&self, x: &[f32], x0: &[f32]) -> f64 {
         x.iter().zip(x0).map(|(x, x0)| (f64::from(*x) - f64::from(*x0)).abs()).sum()
@@ -48,8 +51,17 @@ impl Geometry for L1 {
         let mut order: Vec<usize> = (0..x.len()).filter(|i| useful(x[*i], g[*i]) != 0.0).collect();
         order.sort_by(|a, b| g[*b].abs().total_cmp(&g[*a].abs()));
         let moved = ((x.len() as f64 * MOVED_SHARE).ceil() as usize).clamp(1, order.len().max(1));
-        for i in order.into_iter().take(moved) {
-            x[i] += (alpha / moved as f32).copysign(g[i]);
+        // What the box takes off the share of a coordinate goes to the next ones.
+        let share = f64::from(alpha) / moved as f64;
+        let mut left = f64::from(alpha);
+        for i in order {
+            if left <= REST * share {
+                break;
+            }
+            let room = f64::from(if g[i] > 0.0 { 1.0 - x[i] } else { x[i] });
+            let by = share.min(room).min(left);
+            left -= by;
+            x[i] += (by as f32).copysign(g[i]);
         }
     }
 

@@ -27,9 +27,14 @@ impl Geometry for L2 {
 
     fn ascend(&self, x: &mut [f32], g: &[f32], alpha: f32) {
         let norm = length(g.iter().map(|g| f64::from(*g)));
-        let step = (f64::from(alpha) / (norm + 1e-12)) as f32;
+        if norm == 0.0 {
+            return;
+        }
+        // Nothing is added to the norm: a short gradient has a direction too. The factor may be larger than an
+        // f32 can be.
+        let step = f64::from(alpha) / norm;
         for (x, g) in x.iter_mut().zip(g) {
-            *x += step * *g;
+            *x += (step * f64::from(*g)) as f32;
         }
     }
 

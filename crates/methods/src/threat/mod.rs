@@ -8,6 +8,7 @@ mod l2;
 mod linf;
 mod patch;
 mod patch_size;
+mod radius;
 
 pub use change::Change;
 pub use l1_box::project_on_l1_ball_and_box;

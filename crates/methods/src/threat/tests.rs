@@ -94,6 +94,50 @@ fn steps_have_the_length_alpha() {
     }
 }
 
+/// However short a gradient is, a step along it has the length alpha.
+#[test]
+fn steps_along_short_gradients_have_the_length_alpha() {
+    let x0 = vec![0.5_f32; 8];
+    let g = [0.1, -3.0, 0.5, 0.0, 2.0, -0.2, 0.7, 1.0];
+    for size in [1e-10_f32, 1e-20, 1e-30, 1e-36] {
+        for norm in NORMS {
+            let (mut x, mut same) = (x0.clone(), x0.clone());
+            norm.geometry().ascend(&mut x, &g.map(|g| g * size), 0.1);
+            norm.geometry().ascend(&mut same, &g, 0.1);
+            for (x, same) in x.iter().zip(&same) {
+                assert!((x - same).abs() < 1e-6, "{norm} {size}: {x} instead of {same}");
+            }
+        }
+    }
+    // No direction: no step.
+    for norm in NORMS {
+        let mut x = x0.clone();
+        norm.geometry().ascend(&mut x, &[0.0; 8], 0.1);
+        assert_eq!(x, x0);
+    }
+}
+
+/// A step in L1 is the largest one of its length in the box, also where the pixels with the largest gradient are
+/// close to the border: what they cannot use goes to the next.
+#[test]
+fn a_step_in_l1_is_not_spent_on_pixels_that_cannot_move() {
+    let l1 = Norm::L1.geometry();
+    let x0 = [0.95_f32, 0.1, 0.5, 0.5, 1.0, 0.5];
+    let g = [9.0, -8.0, 1.0, -2.0, 7.0, 0.5];
+    for (alpha, expected) in [
+        (0.04_f32, [0.99, 0.1, 0.5, 0.5, 1.0, 0.5]),
+        (0.1, [1.0, 0.05, 0.5, 0.5, 1.0, 0.5]),
+        (0.3, [1.0, 0.0, 0.5, 0.35, 1.0, 0.5]),
+        (9.0, [1.0, 0.0, 1.0, 0.0, 1.0, 1.0]),
+    ] {
+        let mut x = x0;
+        l1.ascend(&mut x, &g, alpha);
+        for (x, expected) in x.iter().zip(expected) {
+            assert!((x - expected).abs() < 1e-6, "{alpha}: {x} instead of {expected}");
+        }
+    }
+}
+
 #[test]
 fn a_patch_allows_one_rectangle_anywhere() {
     let shape = [2, 4, 5];

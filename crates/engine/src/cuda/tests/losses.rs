@@ -51,3 +51,38 @@ fn losses_are_those_of_the_cpu() {
         }
     }
 }
+
+/// Where the network is certain of the label or the target, the cross-entropy of large logits is small, and the
+/// same to its own scale.
+#[test]
+#[ignore = "needs a GPU"]
+fn the_cross_entropy_of_certain_networks_is_that_of_the_cpu() {
+    let _ = gpu();
+    let (n, classes) = (24, 10);
+    let mut identity = FrozenNetwork::build(info([1, 1, classes], classes), &flatten()).unwrap();
+    identity.place(&gpu(), Precision::F32).unwrap();
+    let place = identity.home();
+    for factor in [3.0, 30.0, 300.0] {
+        let z = (normal(&[n, 1, 1, classes], 7) * factor).unwrap();
+        let flat = z.flatten_from(1).unwrap();
+        let rows: Vec<Vec<f32>> = flat.to_vec2().unwrap();
+        let best =
+            |z: &Vec<f32>| (0..classes).max_by(|a, b| z[*a].total_cmp(&z[*b])).unwrap() as u32;
+        let labels: Vec<u32> = rows.iter().map(best).collect();
+        let there = Rows::classes(&place, &labels).unwrap();
+        let x = Rows::of_tensor(&z).unwrap().at(&place).unwrap();
+        for targets in [None, Some(labels.as_slice())] {
+            let want = Loss::CrossEntropy.evaluate(&flat, &labels, targets).unwrap();
+            let towards = targets.map_or_else(|| Rows::none(&place).unwrap(), |_| there.clone());
+            let got = identity.evaluate(&x, Loss::CrossEntropy, &there, &towards).unwrap();
+            let close = |a: f32, b: f32| (a - b).abs() <= 1e-4 * b.abs() + 1e-25;
+            for (got, want) in got.losses.values().unwrap().iter().zip(&want.values) {
+                assert!(close(*got, *want), "{factor}: {got} instead of {want}");
+            }
+            let slope: Vec<f32> = want.cotangent.flatten_all().unwrap().to_vec1().unwrap();
+            for (got, want) in got.gradient.values().unwrap().iter().zip(&slope) {
+                assert!(close(*got, *want), "{factor}: slope {got} instead of {want}");
+            }
+        }
+    }
+}

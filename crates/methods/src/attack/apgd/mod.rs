@@ -207,6 +207,10 @@ pub(super) fn descend_l1(
 }
 
 impl Attack for Restarts {
+    fn losses(&self) -> Vec<Loss> {
+        vec![self.task.loss]
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         self.warn_of_fallback(search);
         // Under a targeted goal there is one target, the goal's.

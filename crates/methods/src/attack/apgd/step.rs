@@ -5,6 +5,12 @@ use crate::threat::{Norm, project_on_l1_ball_and_box};
 
 const TINY: f32 = 1e-12;
 
+/// What a gradient of this length is divided by. The published code adds [`TINY`], which takes the step of a
+/// shorter gradient away; where that is more than rounding, nothing is added.
+fn divisor(length: f32) -> f32 {
+    if length > 1e3 * TINY { length + TINY } else { length.max(f32::MIN_POSITIVE * f32::EPSILON) }
+}
+
 /// The random start `x` that noise `t` makes: uniform noise in [0, 1) for Linf, normal noise for
 /// the others. Linf and L2 starts lie on the sphere before they are clipped to the box.
 pub(in crate::attack) fn start(norm: Norm, x0: &[f32], t: &[f32], eps: f32, x: &mut [f32]) {
@@ -54,9 +60,9 @@ impl Point<'_> {
 
     /// The same along the normalised gradient.
     pub(super) fn step_l2(&self, eps: f32, step_size: f32, a: f32, next: &mut [f32]) {
-        let norm = length(self.gradient.iter().copied());
+        let by = divisor(length(self.gradient.iter().copied()));
         for ((next, x), g) in next.iter_mut().zip(self.x).zip(self.gradient) {
-            *next = x + step_size * (g / (norm + TINY));
+            *next = x + step_size * (g / by);
         }
         pull_l2(self.x0, eps, next);
         for ((z, x), x_old) in next.iter_mut().zip(self.x).zip(self.x_old) {
@@ -225,5 +231,19 @@ mod tests {
         let before = Point { x_old: &[0.3, 0.5, 0.5, 0.5], ..point };
         before.step_linf(0.25, 0.1, 0.75, &mut next);
         close(&next, [0.625, 0.425, 0.5, 0.575]);
+    }
+
+    #[test]
+    fn a_short_gradient_makes_a_whole_step() {
+        let x0 = [0.5_f32; 4];
+        for size in [1.0_f32, 1e-9, 1e-12, 1e-20, 1e-36, 1e-40] {
+            let gradient = [3.0 * size, -4.0 * size, 0.0, 0.0];
+            let point = Point { x0: &x0, x: &x0, x_old: &x0, gradient: &gradient };
+            let mut next = [0.0; 4];
+            point.step_l2(0.25, 0.125, 1.0, &mut next);
+            for (next, want) in next.iter().zip([0.575, 0.4, 0.5, 0.5]) {
+                assert!((next - want).abs() < 1e-4, "{size}: {next} instead of {want}");
+            }
+        }
     }
 }

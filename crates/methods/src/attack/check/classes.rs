@@ -19,4 +19,5 @@ the plain difference of logits stands in, with three a denominator without the f
         })
     }),
     misleads: false,
+    single: false,
 };

@@ -1,23 +1,32 @@
-//! Safety checks around an ensemble of attacks: signs that its robust accuracy is not to be trusted,
-//! as in the published AutoAttack (Croce and Hein 2020; the code's `checks.py`). They change no
-//! result. Each is one file and one line in [`ALL`]; the runner records what they find.
+//! Safety checks around attacks: signs that a robust accuracy is not to be trusted. Those around an
+//! ensemble are the ones of the published AutoAttack (Croce and Hein 2020; the code's `checks.py`); those
+//! about gradients and outputs are made around every attack. They change no result. Each is one file and
+//! one line in [`ALL`]; the runner records what they find.
 
 mod classes;
+mod constant;
+mod nan_gradients;
+mod not_found;
 mod optimisation;
 mod probabilities;
 mod randomised;
+mod saturated;
+mod slopes;
 mod square;
 #[cfg(test)]
 mod tests;
+mod vanishing_gradients;
 mod zero_gradients;
 
 use candle_core::Tensor;
 
 pub use probabilities::like_probabilities;
 
+use self::slopes::Slopes;
 use super::{Configured, Request};
 use crate::data::Batch;
 use crate::error::Result;
+use crate::loss::Loss;
 use crate::model::Classifier;
 use crate::record::Finding;
 use crate::rows::Rows;
@@ -39,14 +48,16 @@ pub struct Check {
     /// A finding casts doubt on every attack that follows gradients, not on one loss or on the number of its
     /// steps: an attack that spends less than another has to go over to it.
     misleads: bool,
+    /// It looks around single attacks too, not only around ensembles.
+    single: bool,
 }
 
 /// When a check looks, and how: what it has seen if it fires, in the words of [`Finding::seen`].
 enum When {
     /// Before the attack, at the network.
     Before(fn(&Subject<'_>) -> Result<Option<String>>),
-    /// After the attack, at the parts of the ensemble and the one that broke each image of the finished job.
-    After(fn(&[Configured], &[&str]) -> Option<String>),
+    /// After the attack, at it and what broke each image of the finished job.
+    After(fn(&Configured, &[&str]) -> Option<String>),
 }
 
 /// Every check.
@@ -54,16 +65,26 @@ pub const ALL: &[Check] = &[
     randomised::CHECK,
     probabilities::CHECK,
     zero_gradients::CHECK,
+    vanishing_gradients::CHECK,
+    nan_gradients::CHECK,
+    saturated::CHECK,
+    constant::CHECK,
     optimisation::CHECK,
     classes::CHECK,
     square::CHECK,
+    not_found::CHECK,
 ];
 
 /// What the checks before the attack look at.
 struct Subject<'a> {
     model: &'a dyn Classifier,
     batch: &'a Batch,
+    /// None for a single attack.
     parts: &'a [Configured],
+    /// Whose gradients the attack follows.
+    losses: Vec<Loss>,
+    /// Filled first.
+    slopes: Slopes,
     threat: Threat,
     seed: u64,
     /// Images per call of the network.
@@ -90,13 +111,14 @@ impl Subject<'_> {
     }
 }
 
-/// The attack is one that checks belong to: an ensemble.
-pub fn wanted(attack: &Configured) -> bool {
-    !attack.search.parts().is_empty()
+/// The checks that belong to an attack.
+fn around(attack: &Configured) -> impl Iterator<Item = &'static Check> {
+    let single = attack.search.parts().is_empty();
+    ALL.iter().filter(move |check| check.single || !single)
 }
 
 /// Runs the checks that come before `attack` on `batch`, the first [`IMAGES`] images of a job, `size`
-/// images at a time. Empty if no check fires or the attack is no ensemble.
+/// images at a time. Empty if no check fires.
 ///
 /// # Errors
 /// If the network fails.
@@ -108,12 +130,18 @@ pub fn before(
     size: usize,
 ) -> Result<Vec<Finding>> {
     let (threat, seed) = (attack.threat, request.seed);
-    let subject = Subject { model, batch, parts: attack.search.parts(), threat, seed, size };
-    if !wanted(attack) || batch.is_empty() {
+    // Such a network is refused by the attack, in words of its own.
+    if batch.is_empty() || model.info().classes < 2 {
         return Ok(Vec::new());
     }
+    let (parts, mut losses) = (attack.search.parts(), attack.search.losses());
+    losses.sort_by_key(|loss| loss.number());
+    losses.dedup();
+    let slopes = Slopes::default();
+    let mut subject = Subject { model, batch, parts, losses, slopes, threat, seed, size };
+    subject.slopes = Slopes::of(&subject)?;
     let mut findings = Vec::new();
-    for check in ALL {
+    for check in around(attack) {
         if let When::Before(look) = check.when
             && let Some(seen) = look(&subject)?
         {
@@ -123,14 +151,24 @@ pub fn before(
     Ok(findings)
 }
 
-/// Runs the checks that come after `attack`. `by` names the part that broke each image of the finished job;
-/// it is empty for an image that none broke.
+/// Runs the checks that come after `attack`. `by` names what broke each image of the finished job that the attack
+/// is about: itself or its part, `clean` for a misclassified one, and nothing for an image that it left.
 pub fn after(attack: &Configured, by: &[&str]) -> Vec<Finding> {
     let look = |check: &Check| match check.when {
-        When::After(look) => Some(check.finding(look(attack.search.parts(), by)?)),
+        When::After(look) => Some(check.finding(look(attack, by)?)),
         When::Before(_) => None,
     };
-    ALL.iter().filter_map(look).collect()
+    around(attack).filter_map(look).collect()
+}
+
+/// The check `name` looks before the attack, at the network; `false` if it looks afterwards or is none of these.
+pub fn looks_before(name: &str) -> bool {
+    ALL.iter().any(|check| check.name == name && matches!(check.when, When::Before(_)))
+}
+
+/// The check `name` looks after the attack, at what it broke.
+pub fn looks_after(name: &str) -> bool {
+    ALL.iter().any(|check| check.name == name && matches!(check.when, When::After(_)))
 }
 
 /// The check `name` says that gradients mislead.

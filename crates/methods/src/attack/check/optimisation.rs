@@ -14,4 +14,5 @@ around it.",
         Ok(declared.then(|| "optimisation inside the forward, as declared".into()))
     }),
     misleads: true,
+    single: false,
 };

@@ -16,6 +16,7 @@ network is confident, and robust accuracy may be too high.",
             .then(|| format!("outputs look like probabilities on all of {images} images")))
     }),
     misleads: true,
+    single: true,
 };
 
 /// How far outputs may lie outside [0, 1], and their sum from 1.

@@ -13,6 +13,7 @@ robust accuracy may be too high.",
 randomised.",
     when: When::Before(seen),
     misleads: true,
+    single: false,
 };
 
 /// Forwards of every image.

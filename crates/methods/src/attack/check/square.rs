@@ -17,9 +17,11 @@ attacks with gradients: the network may hide its gradients.",
 adapted to it.",
     when: When::After(seen),
     misleads: false,
+    single: false,
 };
 
-fn seen(parts: &[Configured], by: &[&str]) -> Option<String> {
+fn seen(attack: &Configured, by: &[&str]) -> Option<String> {
+    let parts = attack.search.parts();
     let before =
         parts.iter().position(|part| part.name == "square").filter(|before| *before > 0)?;
     let broken = by.iter().filter(|name| **name == "square").count();

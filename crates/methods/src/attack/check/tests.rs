@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use candle_core::{DType, Device, Tensor};
 
 use super::*;
-use crate::attack::configure;
 use crate::attack::tests::{info, linear, random_network};
+use crate::attack::{Threats, configure};
 use crate::model::{FrozenNetwork, ModelInfo, Pull};
 use crate::nn::{Linear, flatten, seq};
 use crate::rows::{Rows, Twin, map};
-use crate::threat::Norm;
+use crate::threat::{Norm, Patch};
 
 const EPS: f32 = 1e-3;
 
@@ -24,15 +24,15 @@ struct Fake {
     info: ModelInfo,
     forwards: AtomicU64,
     change: Change,
-    /// Images whose gradient is zero.
-    flat: fn(&[f32]) -> bool,
+    /// What the gradient of an image is multiplied by.
+    slope: fn(&[f32]) -> f32,
 }
 
 impl Fake {
     fn new(inner: FrozenNetwork) -> Self {
         let info = inner.info().clone();
         let change: Change = |_, z| Ok(z.clone());
-        Self { inner, info, forwards: AtomicU64::new(0), change, flat: |_| false }
+        Self { inner, info, forwards: AtomicU64::new(0), change, slope: |_| 1.0 }
     }
 
     fn changed(&self, logits: &Rows) -> Result<Rows> {
@@ -55,9 +55,8 @@ impl Classifier for Fake {
         let images = images.clone();
         let bent = move |cotangent: &Rows| {
             map(Twin::NONE, [&pull(cotangent)?, &images], |_, [g, x], out| {
-                if !(self.flat)(x) {
-                    out.copy_from_slice(g);
-                }
+                let by = (self.slope)(x);
+                out.iter_mut().zip(g).for_each(|(out, g)| *out = by * g);
             })
         };
         Ok((self.changed(&logits)?, Box::new(bent)))
@@ -104,14 +103,137 @@ fn a_sound_network_triggers_nothing() {
     assert_eq!(look(&autoattack("standard"), &network, &none, 7), []);
 }
 
+/// What is known of an ensemble's network by its own means is not asked for a single attack: it says nothing of
+/// how the attack goes.
 #[test]
-fn single_attacks_are_not_checked() {
-    let (mut fake, batch) = (Fake::new(random_network(6, false).0), random_network(6, false).1);
+fn single_attacks_have_the_checks_of_gradients_and_outputs() {
+    let (mut fake, batch) = (Fake::new(random_network(20, false).0), random_network(20, false).1);
     fake.info.optimises_in_forward = true;
-    let attack = configured("apgd-ce", ("n_iter", "5"), Norm::Linf);
-    assert!(!wanted(&attack) && wanted(&autoattack("rand")));
-    assert_eq!(fired(&attack, &fake, &batch), [""; 0]);
-    assert_eq!(after(&attack, &by(10, 10)), []);
+    let attacks = [
+        configured("fgsm", ("loss", "ce"), Norm::Linf),
+        configured("pgd", ("loss", "margin"), Norm::L2),
+        configured("apgd-ce", ("n_iter", "5"), Norm::L1),
+        configured("fab", ("n_iter", "5"), Norm::L2),
+        configured("cw-l2", ("max_iterations", "5"), Norm::L2),
+        configure("roa", &PATCH, &BTreeMap::new()).unwrap(),
+        configure("patch-pgd", &PATCH, &BTreeMap::new()).unwrap(),
+    ];
+    for attack in &attacks {
+        fake.slope = |_| 1.0;
+        assert_eq!(fired(attack, &fake, &batch), [""; 0], "{}", attack.name);
+        assert_eq!(after(attack, &by(10, 10)), []);
+        for (slope, check) in [
+            ((|_| 0.0) as fn(&[f32]) -> f32, "zero-gradients"),
+            (|_| 1e-34, "vanishing-gradients"),
+            (|x| if x[0] > 0.5 { f32::NAN } else { 1.0 }, "nan-gradients"),
+        ] {
+            fake.slope = slope;
+            assert_eq!(fired(attack, &fake, &batch), [check], "{}", attack.name);
+        }
+    }
+    // What follows no gradients does not need them.
+    for (name, threat) in
+        [("square", Threat::ball(Norm::Linf, EPS)), ("patch-rs", PATCH), ("grey", PATCH)]
+    {
+        let attack = configure(name, &threat, &BTreeMap::new()).unwrap();
+        assert_eq!(fired(&attack, &fake, &batch), [""; 0], "{name}");
+        assert!(attack.search.losses().is_empty());
+    }
+}
+
+const PATCH: Threat = Threat::Patch(Patch { height: 2, width: 2 });
+
+#[test]
+fn the_loss_that_is_used_is_asked() {
+    let (mut fake, batch) = (Fake::new(random_network(20, false).0), random_network(20, false).1);
+    fake.change = |_, z| z.affine(1e7, 0.0);
+    let losses = |attack: &Configured| {
+        let mut names: Vec<String> =
+            attack.search.losses().iter().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.join(" ")
+    };
+    assert_eq!(losses(&autoattack("standard")), "ce dlr margin");
+    assert_eq!(losses(&autoattack("rand")), "ce dlr");
+    let saturated = |attack: &Configured| look(attack, &fake, &batch, 7);
+    let expected =
+        [("saturated-logits".to_string(), "saturated logits on 20 of 20 images".to_string())];
+    assert_eq!(
+        saturated(&configured("ensemble", ("attacks", "fgsm apgd-dlr"), Norm::L2)),
+        expected
+    );
+    assert_eq!(saturated(&configured("fgsm", ("loss", "ce"), Norm::L2)), expected);
+    assert_eq!(saturated(&configured("fgsm", ("loss", "dlr"), Norm::L2)), []);
+    assert_eq!(saturated(&configured("ensemble", ("attacks", "apgd-dlr"), Norm::L2)), []);
+}
+
+#[test]
+fn constant_outputs() {
+    let (network, mut batch) = random_network(20, false);
+    let mut fake = Fake::new(network);
+    let names = ["fgsm", "square", "autoattack", "fast"];
+    fake.change = |_, z| z.affine(0.0, 1.0);
+    batch.labels = vec![0; 20];
+    for name in names {
+        let attack = configure(name, &Threat::ball(Norm::Linf, EPS), &BTreeMap::new()).unwrap();
+        let seen = look(&attack, &fake, &batch, 7);
+        let constant = ("constant-outputs", "the same logits for 20 of 20 different images");
+        let told =
+            seen.iter().map(|(check, seen)| (&**check, &**seen)).find(|one| *one == constant);
+        assert!(told.is_some(), "{name}: {seen:?}");
+    }
+    // The same image twenty times is one image.
+    let one = batch.images.narrow(0, 3, 1).unwrap().repeat((20, 1, 1, 1)).unwrap();
+    batch.images = one;
+    fake.change = |_, z| Ok(z.clone());
+    let attack = configured("fgsm", ("loss", "ce"), Norm::Linf);
+    assert!(!fired(&attack, &fake, &batch).contains(&"constant-outputs".to_string()));
+}
+
+#[test]
+fn a_search_for_the_smallest_perturbation_says_that_it_found_none() {
+    let cw = configured("cw-l2", ("max_iterations", "5"), Norm::L2);
+    let fab = configured("fab", ("keep", "closest"), Norm::L2);
+    let by = |found: usize| {
+        let of = |i: usize| {
+            if i < 4 {
+                "clean"
+            } else if i < 4 + found {
+                "it"
+            } else {
+                ""
+            }
+        };
+        (0..24).map(of).collect::<Vec<_>>()
+    };
+    for attack in [cw, fab] {
+        assert_eq!(after(&attack, &by(10)), []);
+        let [finding] = &after(&attack, &by(9))[..] else { panic!("{}", attack.name) };
+        assert_eq!(finding.seen, "nothing found for 11 of 20 images");
+    }
+    // Under a budget a failure is a result.
+    assert_eq!(after(&configured("pgd", ("steps", "5"), Norm::L2), &by(0)), []);
+}
+
+#[test]
+fn a_network_of_one_class_is_left_to_the_attack() {
+    let images = Tensor::full(0.5_f32, (3, 1, 2, 2), &Device::Cpu).unwrap();
+    let batch = Batch { ids: vec![0, 1, 2], images, labels: vec![0; 3] };
+    let weights = Tensor::ones((1, 4), DType::F32, &Device::Cpu).unwrap();
+    let layers = seq([flatten(), Linear::new(weights, None).layer()]);
+    let network = FrozenNetwork::build(info([1, 2, 2], 1), &layers).unwrap();
+    for entry in crate::attack::ALL {
+        let norm = match entry.threats {
+            Threats::Balls(norms) => Threat::ball(norms[0], EPS),
+            Threats::Patch => Threat::Patch(Patch { height: 1, width: 1 }),
+        };
+        let attack = configure(entry.name, &norm, &BTreeMap::new()).unwrap();
+        assert_eq!(look(&attack, &network, &batch, 7), []);
+        let error = crate::attack::attack(&attack, &network, &batch, &Request::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.ends_with("has fewer than two classes"), "{}: {error}", entry.name);
+    }
 }
 
 #[test]
@@ -125,8 +247,8 @@ fn random_forwards() {
     assert_eq!(fired(&autoattack("plus"), &fake, &batch), ["randomised"]);
     // It averages over draws already.
     assert_eq!(fired(&autoattack("rand"), &fake, &batch), [""; 0]);
-    // The other four passes agree.
-    fake.change = |forward, z| z.affine(1.0, if forward == 3 { 0.1 } else { 0.0 });
+    // The other four passes agree; those before them are for gradients.
+    fake.change = |forward, z| z.affine(1.0, if forward == 7 { 0.1 } else { 0.0 });
     fake.forwards = AtomicU64::new(0);
     let once = look(&autoattack("standard"), &fake, &batch, 100);
     assert_eq!(once.len(), 1, "{once:?}");
@@ -160,7 +282,7 @@ fn flat_images_are_counted_among_the_correct_ones() {
     let (network, mut batch) = random_network(20, false);
     let mut fake = Fake::new(network);
     // Far enough from any start in a ball of radius 0.001.
-    fake.flat = |x| x[0] > 0.5;
+    fake.slope = |x| if x[0] > 0.5 { 0.0 } else { 1.0 };
     batch.labels[4] = (batch.labels[4] + 1) % 10;
     let pixels = batch.images.flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
     let flat = (0..20).filter(|i| *i != 4 && pixels[*i][0] > 0.5).count();
@@ -177,7 +299,7 @@ fn flat_images_are_counted_among_the_correct_ones() {
     // Misclassified images are not attacked.
     batch.labels = batch.labels.iter().map(|label| (label + 1) % 10).collect();
     batch.labels[4] = (batch.labels[4] + 8) % 10;
-    fake.flat = |_| true;
+    fake.slope = |_| 0.0;
     let seen = look(&autoattack("rand"), &fake, &batch, 7);
     assert_eq!(seen, [("zero-gradients".into(), "zero gradients on 1 of 1 images".into())]);
 }

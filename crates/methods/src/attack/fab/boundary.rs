@@ -39,8 +39,25 @@ pub(super) fn with_class(
             df[0] = z[class] - z[label];
         },
     )?;
-    let w = search.pull(at, &cotangent)?;
+    let mut w = search.pull(at, &cotangent)?;
+    enlarge(&mut w, &mut df)?;
     Ok(Boundary { w, df })
+}
+
+/// Below it the largest weight of a hyperplane makes the constants of the published steps (1e-8, 1e-12) larger
+/// than what they are meant to be small beside.
+const SMALL: f32 = 1e-6;
+
+/// Hyperplanes of small weights are written with larger ones: of logits times 1e-20 no element would move.
+fn enlarge(w: &mut Rows, df: &mut Rows) -> Result<()> {
+    rows::update(twin!("fab_enlarge"), [w, df], [], |_, [w, df], []| {
+        let largest = w.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+        if largest > 0.0 && largest < SMALL {
+            let by = 1.0 / f64::from(largest);
+            w.iter_mut().for_each(|v| *v = (f64::from(*v) * by) as f32);
+            df[0] = (f64::from(df[0]) * by) as f32;
+        }
+    })
 }
 
 /// The boundary of every row that is nearest to it in `norm`, of those with all other classes; one

@@ -15,6 +15,7 @@ use super::gradient::{ALL_NORMS, ball};
 use super::search::image_state;
 use super::{Attack, Entry, HyperParameters, Objective, Search};
 use crate::error::Result;
+use crate::loss::Loss;
 use crate::parameters::Parameters;
 use crate::rows::Rows;
 use crate::threat::{Norm, Threat};
@@ -170,6 +171,11 @@ impl HyperParameters for Fab {
 impl Attack for Fab {
     fn objective(&self) -> Objective {
         if self.keep == Keep::Closest { Objective::Minimal } else { Objective::Budget }
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        // Differences of two logits.
+        vec![Loss::Margin]
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -20,6 +20,7 @@ use super::ensemble::published;
 use super::gradient::{ALL_NORMS, ball};
 use super::{Attack, AutoAttack, Configured, Entry, HyperParameters, Reference, Search, Version};
 use crate::error::Result;
+use crate::loss::Loss;
 use crate::parameters::Parameters;
 use crate::rows::Rows;
 use crate::threat::{Norm, Threat};
@@ -131,6 +132,11 @@ impl Standing {
 impl Attack for Stages {
     fn parts(&self) -> &[Configured] {
         &self.parts
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        let parts = self.parts.iter().flat_map(|part| part.search.losses());
+        parts.chain([Loss::Margin]).collect()
     }
 
     fn reference(&self) -> Option<&Reference> {

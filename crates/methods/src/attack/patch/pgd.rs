@@ -5,6 +5,7 @@
 use super::{descend_inside, paste, patch_of, windows_of};
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
+use crate::loss::Loss;
 use crate::parameters::Parameters;
 use crate::rows::Rows;
 use crate::threat::{Patch, Threat};
@@ -26,7 +27,8 @@ pub struct PatchPgd {
     pub steps: usize,
     /// Length of a step in every pixel, above 0.
     pub alpha: f32,
-    /// Number of restarts, each with places and contents of its own; at least 1.
+    /// Number of restarts, each with places and contents of its own; at least 1. No place comes twice before all
+    /// were tried.
     pub restarts: usize,
 }
 
@@ -55,6 +57,10 @@ impl HyperParameters for PatchPgd {
 }
 
 impl Attack for PatchPgd {
+    fn losses(&self) -> Vec<Loss> {
+        vec![Loss::CrossEntropy]
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         for restart in 0..self.restarts as u32 {
             let mut windows = random_windows(search, self.patch, restart)?;
@@ -69,15 +75,48 @@ impl Attack for PatchPgd {
     }
 }
 
-/// A uniformly drawn place for every active row, `[N, 2]`.
+/// A place for every active row, `[N, 2]`: uniformly drawn, and in each restart another one until there is none
+/// left. As many restarts as there are places try all of them.
 pub(super) fn random_windows(search: &Search<'_>, patch: Patch, restart: u32) -> Result<Rows> {
     let shape = search.shape();
-    let window =
-        |row| patch.place(search.draw(row, restart, 0).below(0, patch.places(shape)), shape);
+    let places = patch.places(shape);
+    let window = |row| {
+        let first = search.draw(row, 0, 0).below(0, places);
+        patch.place(place_after(first, restart as usize, places), shape)
+    };
     windows_of(search.place(), &(0..search.len()).map(window).collect::<Vec<_>>())
+}
+
+/// The place that is `steps` steps of the golden section away from `first`, around all `places`. It divides
+/// them evenly, and its steps have no divisor in common with their number, so that none comes twice.
+fn place_after(first: usize, steps: usize, places: usize) -> usize {
+    let golden = (places as f64 * 0.618_033_988_749_894_9).round() as usize;
+    let prime = |step: &usize| common_divisor(*step, places) == 1;
+    let step = (golden.max(1)..).find(prime).unwrap_or(1);
+    (first + steps % places * step) % places
+}
+
+fn common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
 /// Uniformly drawn pixels for every active row, `[N, C, height, width]`.
 pub(super) fn random_content(search: &Search<'_>, patch: Patch, restart: u32) -> Result<Rows> {
     search.uniform_of_images(restart, 1, &[search.shape()[0], patch.height, patch.width])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_restarts_as_places_try_every_place() {
+        for places in [1, 2, 3, 4, 6, 30, 64, 576, 37_249] {
+            let mut tried: Vec<usize> =
+                (0..places).map(|restart| place_after(places / 3, restart, places)).collect();
+            assert_eq!(tried[0], places / 3);
+            tried.sort_unstable();
+            assert!(tried.into_iter().eq(0..places), "{places}");
+        }
+    }
 }

@@ -32,9 +32,11 @@ pub struct Roa {
 }
 
 impl Roa {
-    /// Every second place, and 100 steps.
+    /// Every second place, of a patch one pixel high or wide every one, so that every pixel of the image is
+    /// reached; 100 steps.
     pub fn new(patch: Patch) -> Self {
-        Self { patch, stride: 2, steps: 100, alpha: 0.05 }
+        let stride = patch.height.min(patch.width).clamp(1, 2);
+        Self { patch, stride, steps: 100, alpha: 0.05 }
     }
 }
 
@@ -56,6 +58,10 @@ impl HyperParameters for Roa {
 }
 
 impl Attack for Roa {
+    fn losses(&self) -> Vec<Loss> {
+        vec![Loss::CrossEntropy]
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let grey = grey(search, self.patch)?;
         let n = search.len();
