@@ -13,13 +13,12 @@ import sys
 import time
 from pathlib import Path
 
+import epsball
 import torch
 from torch import nn
 
-import epsball
-
 sys.path.append(str(Path(__file__).parents[1] / "peers"))
-from networks import PreActResNet18, random_weights  # noqa: E402
+from networks import PreActResNet18, random_weights
 
 
 def by_hand(module, x, y, eps, alpha, steps):
@@ -38,7 +37,9 @@ def by_hand(module, x, y, eps, alpha, steps):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=40)
@@ -55,10 +56,17 @@ def main():
     eps, alpha, steps = 1e-6, 2.5e-8, given.steps
 
     def ours():
-        attack = dict(attack="pgd", norm="Linf", eps=eps, alpha=alpha, steps=steps, progress=False)
-        return epsball.attack(module, x, y, batch_size=given.batch, **attack).robust_accuracy
+        attack = dict(
+            attack="pgd", norm="Linf", eps=eps, alpha=alpha, steps=steps, progress=False
+        )
+        return epsball.attack(
+            module, x, y, batch_size=given.batch, **attack
+        ).robust_accuracy
 
-    contestants = {"by hand": lambda: by_hand(module, x, y, eps, alpha, steps), "epsball": ours}
+    contestants = {
+        "by hand": lambda: by_hand(module, x, y, eps, alpha, steps),
+        "epsball": ours,
+    }
     seconds = {name: [] for name in contestants}
     for number in range(given.rounds + 1):
         for name, contestant in contestants.items():
@@ -69,7 +77,10 @@ def main():
             # The first round warms up.
             if number:
                 seconds[name].append(time.perf_counter() - start)
-                print(f"round {number}: {name:8} {seconds[name][-1]:8.3f} s, robust accuracy {robust:.3f}", flush=True)
+                print(
+                    f"round {number}: {name:8} {seconds[name][-1]:8.3f} s, robust accuracy {robust:.3f}",
+                    flush=True,
+                )
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     print(
         f"PreActResNet-18, batch {given.batch}, PGD-{steps}, {given.threads} threads, torch {torch.__version__}: "

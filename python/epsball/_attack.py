@@ -14,6 +14,7 @@ from . import _progress
 from ._data import Source
 from ._epsball import Attack, AttackRows, Network
 from ._errors import EpsballError, SafetyWarning, SettingError
+from ._load import Loaded
 from ._models import as_network, file_of
 from ._result import Finding, Result
 
@@ -39,6 +40,8 @@ class Job:
     findings: list[Finding] = field(default_factory=list)
     file: str | None = None
     """The model file, if there is one."""
+    spec: str | None = None
+    """Where the images lie, if that is known."""
 
     def configured(self, shape: tuple[int, int, int]) -> Attack:
         """The attack for images of this shape."""
@@ -89,7 +92,7 @@ def attack(
     ----------
     model : torch.nn.Module, (logits, vjp), path, or what :func:`epsball.model` returns
         Maps images in [0, 1] to logits; its normalisation is inside, and it is in evaluation mode.
-    x : array, DataLoader or data set
+    x : array, what `epsball.load` returns, DataLoader or data set
         Images ``[N, C, H, W]`` in [0, 1], as an array of NumPy, PyTorch or JAX. Without `y`: what yields pairs of
         images and labels, batch by batch (a ``DataLoader``), or item by item (a ``Dataset``).
     y : array, optional
@@ -166,18 +169,21 @@ def run(
         raise SettingError(f"batch_size: {batch_size} images at a time", "give at least 1")
     together = job.rng == "torch"
     # Numbers that are drawn for a batch depend on all of its images: they are attacked together.
-    source = Source(x, y, max(1, len(x)) if together and y is not None else batch_size or PYTHON_BATCH)
-    if together and y is None:
+    arrays = y is not None or isinstance(x, Loaded)
+    if together and not arrays:
         raise SettingError(
             'rng: "torch" draws for whole batches, and a loader hides how many images there are',
             "give all images and labels as arrays, or leave rng out",
         )
+    count = len(x[0]) if isinstance(x, Loaded) and y is None else len(x) if together else 0
+    source = Source(x, y, max(1, count) if together else batch_size or PYTHON_BATCH)
+    job.spec = source.spec
     attacked = _Attacked(job, model, batch_size, keep_images)
     shown = _progress.bar(source.total, job.attack, progress)
     started = time.perf_counter()
     try:
-        for images, labels in source:
-            for count in attacked.batch(images, labels):
+        for batch in source:
+            for count in attacked.batch(*batch):
                 shown.update(count)
     finally:
         shown.close()
@@ -209,7 +215,7 @@ class _Attacked:
                 self._tell(self.attack.check_before(self.network, first, labels[: len(first)], size))
         return self.network, self.attack
 
-    def batch(self, images: np.ndarray, labels: np.ndarray) -> Iterator[int]:
+    def batch(self, images: np.ndarray, labels: np.ndarray, ids: list[int]) -> Iterator[int]:
         """Attack these images, and say after each part how many they were."""
         if not len(images):
             return
@@ -219,8 +225,8 @@ class _Attacked:
             size = self.size or (ENSEMBLE_BATCH if attack.parts else ENGINE_BATCH)
         for first in range(0, len(images), size):
             part = images[first : first + size]
-            ids = list(range(len(self.rows), len(self.rows) + len(part)))
-            found = attack.run(network, part, labels[first : first + size], ids, self.rows)
+            own = slice(first, first + size)
+            found = attack.run(network, part, labels[own], ids[own], self.rows)
             if self.keep:
                 self.images.append(found)
             yield len(part)

@@ -165,7 +165,7 @@ def certify(
     asked: Certificate | None = None
     started = time.perf_counter()
     try:
-        for images, labels in source:
+        for images, labels, indices in source:
             if network is None or asked is None:
                 network = as_network(model, images)
                 if certificate == "cohen":
@@ -184,8 +184,8 @@ def certify(
                     asked = Certificate.bounds(certificate, norm or "Linf", _radii(eps), steps)
             for first in range(0, len(images), IMAGES):
                 part = images[first : first + IMAGES]
-                ids = list(range(len(rows), len(rows) + len(part)))
-                rows += json.loads(asked.run(network, part, labels[first : first + IMAGES], ids, batch_size))
+                own = slice(first, first + IMAGES)
+                rows += json.loads(asked.run(network, part, labels[own], indices[own], batch_size))
                 shown.update(len(part))
     finally:
         shown.close()

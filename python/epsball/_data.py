@@ -9,6 +9,11 @@ import numpy as np
 
 from . import _arrays
 from ._errors import SettingError
+from ._load import Loaded
+
+Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
+Batch = tuple[np.ndarray, np.ndarray, list[int]]
+"""Images, labels, and the index of each image in its data set."""
 
 
 class Source:
@@ -20,6 +25,11 @@ class Source:
     """
 
     def __init__(self, x: Any, y: Any, size: int) -> None:
+        self._indices: list[int] | None = None
+        self.spec: str | None = None
+        if isinstance(x, Loaded) and y is None:
+            self._indices, self.spec = x.indices, x.spec
+            x, y = x
         self._x: Any = x
         self._give_back: Callable[[np.ndarray], Any] | None = None
         if y is not None:
@@ -40,8 +50,12 @@ class Source:
                 "give images and labels, a DataLoader, or a data set of pairs (image, label)",
             )
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return self._batches()
+    def __iter__(self) -> Iterator[Batch]:
+        seen = 0
+        for images, labels in self._batches():
+            ids = range(seen, seen + len(images))
+            yield images, labels, list(ids) if self._indices is None else [self._indices[i] for i in ids]
+            seen += len(images)
 
     def give_back(self, array: np.ndarray) -> Any:
         """`array` in the kind of array that the images came in."""
@@ -51,21 +65,21 @@ class Source:
         if self._give_back is None:
             self._give_back = _arrays.kind_of(images)
 
-    def _of_arrays(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _of_arrays(self) -> Pairs:
         self._remember(self._x)
         x = _arrays.images(self._x)
         y = _arrays.labels(self._y, len(x))
         for first in range(0, len(x), self._size):
             yield x[first : first + self._size], y[first : first + self._size]
 
-    def _of_items(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _of_items(self) -> Pairs:
         for first in range(0, len(self._x), self._size):
             items = [self._x[i] for i in range(first, min(first + self._size, len(self._x)))]
             self._remember(items[0][0])
             x = np.stack([_arrays.to_numpy(image) for image, _ in items])
             yield _arrays.images(x), np.asarray([int(label) for _, label in items], dtype=np.int64)
 
-    def _of_loader(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _of_loader(self) -> Pairs:
         for batch in self._x:
             try:
                 images, labels = batch

@@ -7,7 +7,30 @@ import numpy as np
 from ._epsball import read_images
 
 
-def load(spec: str, first: int | None = None, every: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+class Loaded(tuple[np.ndarray, np.ndarray]):
+    """The pair of images and labels, which knows where they lie.
+
+    ``x, y = epsball.load(...)`` takes it apart; ``epsball.attack(model, epsball.load(...))`` uses the indices too, so its
+    rows are those of the program.
+
+    Attributes
+    ----------
+    indices : list of int
+        The index of each image in its data set: what its random numbers belong to.
+    spec : str
+        ``FORMAT:PATH``.
+    """
+
+    indices: list[int]
+    spec: str
+
+    def __new__(cls, images: np.ndarray, labels: np.ndarray, indices: list[int], spec: str) -> Loaded:
+        self = super().__new__(cls, (images, labels))
+        self.indices, self.spec = indices, spec
+        return self
+
+
+def load(spec: str, first: int | None = None, every: int | None = None) -> Loaded:
     """Read images and labels.
 
     Parameters
@@ -27,4 +50,5 @@ def load(spec: str, first: int | None = None, every: int | None = None) -> tuple
     labels : numpy.ndarray
         ``[N]``, i64.
     """
-    return read_images(spec, first, every)
+    images, labels, indices = read_images(spec, first, every)
+    return Loaded(images, labels, indices, spec)

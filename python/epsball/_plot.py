@@ -34,7 +34,7 @@ def robust_curve(result: Result, ax: Any = None) -> Any:
     ax.step(steps, np.minimum(shares, start), where="post", label="adversarial images at hand")
     low, high = result.interval()
     ax.errorbar(
-        [budget], [result.robust_accuracy], [[result.robust_accuracy - low], [high - result.robust_accuracy]],
+        [budget], [result.robust_accuracy], [[max(result.robust_accuracy - low, 0.0)], [max(high - result.robust_accuracy, 0.0)]],
         fmt="o", capsize=3, label=f"robust accuracy {result.robust_accuracy:.1%}, 95 % interval",
     )  # fmt: skip
     ax.axhline(start, linestyle=":", linewidth=1, color="grey", label=f"clean accuracy {start:.1%}")

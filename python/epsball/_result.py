@@ -146,7 +146,7 @@ class Result:
         model : str, optional
             Name of the model in tables, if not its own. A model is known by the hash of its state dict.
         spec : str, optional
-            ``FORMAT:PATH`` of the data set, if it lies in a file, so that ``epsball.verify`` can look at it.
+            ``FORMAT:PATH`` of the data set, if it lies in a file and its images were not given by ``epsball.load``, so that ``epsball.verify`` can look at it.
         images : bool
             Keep the adversarial images beside the table.
 
@@ -168,7 +168,7 @@ class Result:
         kept = np.ascontiguousarray(to_numpy(self.images), dtype=np.float32) if images else None
         findings = [(one.check, one.seen, one.meaning, one.remedy) for one in self.findings]
         save_attack(
-            os.fspath(folder), self._network, model, job.file, data, spec, job.attack, job.norm, job.eps, job.patch,
+            os.fspath(folder), self._network, model, job.file, data, spec or job.spec, job.attack, job.norm, job.eps, job.patch,
             job.goal, job.parameters, job.seed, job.rng, len(self), self._rows, kept, tuple(self._network.input_shape),
             findings,
         )  # fmt: skip
@@ -228,4 +228,6 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     share = successes / trials
     middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / (1 + z * z / trials)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # At the ends rounding would leave the share outside of its own interval.
+    low = 0.0 if successes == 0 else max(0.0, middle - half)
+    return low, 1.0 if successes == trials else min(1.0, middle + half)

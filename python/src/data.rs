@@ -9,7 +9,7 @@ use crate::arrays::array;
 use crate::errors::refuse;
 use crate::{logging, wait};
 
-/// Images `[N, C, H, W]` and labels `[N]` of what `spec` names: the first so many, every so-manyth, or all.
+/// Images `[N, C, H, W]`, labels `[N]` and indices in the data set `[N]` of what `spec` names: the first so many, every so-manyth, or all.
 #[pyfunction]
 #[pyo3(signature = (spec, first=None, every=None))]
 #[allow(clippy::type_complexity)]
@@ -18,7 +18,7 @@ pub(crate) fn read_images<'py>(
     spec: &str,
     first: Option<usize>,
     every: Option<usize>,
-) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArray1<i64>>)> {
+) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArray1<i64>>, Vec<u64>)> {
     logging::start();
     let selection = match (first, every) {
         (Some(_), Some(_)) => {
@@ -28,7 +28,7 @@ pub(crate) fn read_images<'py>(
         (None, Some(k)) => Some(Selection::Every(k)),
         (None, None) => None,
     };
-    let (pixels, shape, labels) = wait::aside(py, |_| {
+    let (pixels, shape, labels, ids) = wait::aside(py, |_| {
         let whole = open(spec)?;
         let data: Box<dyn Dataset> = match &selection {
             Some(selection) => Box::new(Subset::new(whole, selection)?),
@@ -36,8 +36,8 @@ pub(crate) fn read_images<'py>(
         };
         let batch = data.read(&(0..data.info().len).collect::<Vec<_>>())?;
         let pixels = with_slice::<f32, _>(&batch.images, |pixels| Ok(pixels.to_vec()))?;
-        Ok((pixels, batch.images.dims().to_vec(), batch.labels))
+        Ok((pixels, batch.images.dims().to_vec(), batch.labels, batch.ids))
     })?;
     let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
-    Ok((array(py, pixels, &shape)?, labels.into_pyarray(py)))
+    Ok((array(py, pixels, &shape)?, labels.into_pyarray(py), ids))
 }

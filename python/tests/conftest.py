@@ -9,12 +9,12 @@ import epsball
 
 
 @pytest.fixture(scope="session")
-def digits() -> tuple[np.ndarray, np.ndarray]:
+def digits() -> epsball._load.Loaded:
     return epsball.load("digits:test", first=40)
 
 
 class Linear:
-    """Logits `x w + b` of flattened images, as the pair that epsball takes: robust in Linf up to a known radius."""
+    """Logits `(x - 0.5) w` of flattened images, as the pair that epsball takes: robust in Linf up to a known radius."""
 
     def __init__(self, features: int, classes: int, seed: int = 0) -> None:
         draw = np.random.default_rng(seed)
@@ -23,7 +23,7 @@ class Linear:
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         self.calls += 1
-        return x.reshape(len(x), -1) @ self.w
+        return (x.reshape(len(x), -1) - 0.5) @ self.w
 
     def vjp(self, x: np.ndarray):
         shape = x.shape

@@ -15,8 +15,8 @@ import epsball
 
 
 def test_certify_says_what_the_program_says(digits, tmp_path):
-    x, y = digits
-    certified = epsball.certify("bundled:digits-gaussian", x[:6], y[:6], sigma=0.25, n=400)
+    six = epsball.load("digits:test", first=6)
+    certified = epsball.certify("bundled:digits-gaussian", six, sigma=0.25, n=400)
     board = epsball.run(
         {
             "name": "c",
@@ -52,12 +52,12 @@ def test_a_result_becomes_part_of_a_run_that_boards_read(digits, linear, tmp_pat
     x, y = digits
     folder = tmp_path / "mine"
     for attack in ["pgd", "fgsm"]:
-        result = epsball.attack("bundled:digits-pgd", x, y, attack=attack, norm="Linf", eps=0.1)
-        result.save(folder, data="digits", spec="digits:test")
-        result.save(folder, data="digits", spec="digits:test")
+        result = epsball.attack("bundled:digits-pgd", digits, attack=attack, norm="Linf", eps=0.2)
+        result.save(folder, data="digits")
+        result.save(folder, data="digits")
     board = epsball.leaderboard(folder)
     (standing,) = board.standings
-    assert standing["name"] == "digits-pgd"
+    assert standing["model"]["name"] == "digits-pgd"
     verified = epsball.verify(folder)
     assert verified["findings"] == [] and verified["adversarial"] > 0 and verified["rows"] == 2 * len(x)
     # The program computes the same job, and finds it done.
@@ -66,7 +66,7 @@ def test_a_result_becomes_part_of_a_run_that_boards_read(digits, linear, tmp_pat
             "name": "mine",
             "model": [{"path": "bundled:digits-pgd"}],
             "data": [{"spec": "digits:test", "images": {"first": len(x)}}],
-            "attack": [{"attack": "pgd", "norm": "Linf", "eps": 0.1}],
+            "attack": [{"attack": "pgd", "norm": "Linf", "eps": 0.2}],
         },
         folder,
         progress=False,
@@ -74,9 +74,9 @@ def test_a_result_becomes_part_of_a_run_that_boards_read(digits, linear, tmp_pat
     assert len(run.standings) == 1 and len(list(folder.glob("jobs/*/*.csv"))) == 2
 
     function = epsball.model((linear_digits(x.shape[1:])), name="linear", identity="seed 5")
-    result = epsball.attack(function, x, y, attack="pgd", norm="Linf", eps=0.1)
+    result = epsball.attack(function, digits, attack="pgd", norm="Linf", eps=0.2)
     result.save(folder, data="digits")
-    names = {one["name"] for one in epsball.leaderboard(folder).standings}
+    names = {one["model"]["name"] for one in epsball.leaderboard(folder).standings}
     assert names == {"digits-pgd", "linear"}
     # What is in no file cannot be asked again, and that is said.
     findings = epsball.verify(folder)["findings"]

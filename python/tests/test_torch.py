@@ -191,7 +191,7 @@ def test_a_module_is_known_by_its_state(module, data, tmp_path):
     with pytest.raises(epsball.EpsballError, match="weights or its architecture have changed"):
         other.save(tmp_path / "run", data="digits", model="mine")
     other.save(tmp_path / "run", data="digits", model="other")
-    assert {one["name"] for one in epsball.leaderboard(tmp_path / "run").standings} == {"mine", "other"}
+    assert {one["model"]["name"] for one in epsball.leaderboard(tmp_path / "run").standings} == {"mine", "other"}
 
 
 def test_certify(module, data):
