@@ -1,10 +1,11 @@
 //! From the record of a run back to what computed it: the network of a record, and the task of a job. What
 //! is computed again has to be what the table says.
 
+use super::elsewhere::IN_MEMORY;
 use super::models;
 use super::suite::ModelEntry;
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;
 use crate::record::{JobRecord, ModelRecord};
 use crate::rng::Randomness;
@@ -15,6 +16,13 @@ use crate::work::{self, Subject, Task};
 /// # Errors
 /// If a file is missing or cannot be used.
 pub(crate) fn network(record: &ModelRecord) -> Result<FrozenNetwork> {
+    if let Some(name) = record.files.iter().find_map(|file| file.strip_prefix(IN_MEMORY)) {
+        return Err(Error::setting(
+            format!("model {}", record.name),
+            format!("it is a `{name}` that lived in a program, and is in no file"),
+            "verify what the folder's own files say: --files-only",
+        ));
+    }
     let (path, members) = match record.files.as_slice() {
         [path] => (path.clone(), Vec::new()),
         members => (String::new(), members.to_vec()),

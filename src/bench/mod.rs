@@ -35,6 +35,7 @@
 
 pub(crate) mod again;
 mod bundled;
+mod elsewhere;
 mod grow;
 mod models;
 mod names;
@@ -43,7 +44,7 @@ mod preflight;
 mod runner;
 mod session;
 mod source;
-pub(crate) mod subject;
+mod subject;
 mod suite;
 #[cfg(test)]
 mod suites;
@@ -52,7 +53,10 @@ mod tests;
 
 pub(crate) use bundled::load as load_bundled;
 pub use bundled::{BUNDLED_SUITE, bundled_models};
+pub use elsewhere::{Elsewhere, keep_elsewhere};
 pub use plan::{Plan, PlannedJob};
 pub use runner::{Failure, RunOptions, Summary, run};
+pub use session::say_command;
 pub use source::Source;
+pub use subject::{network, threat};
 pub use suite::{DataEntry, ModelEntry, Suite};

@@ -8,6 +8,7 @@ use super::names::{self, distinguish};
 use super::suite::DataEntry;
 use super::{Suite, models, preflight, session};
 use crate::data::{self, Dataset, Subset, list_digest};
+use crate::device::Precision;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
@@ -104,19 +105,8 @@ impl Plan {
             .unzip();
         let device = models::place(&mut models, &suite.device, suite.precision)?;
         names::check_suite(&suite.name)?;
-        let rng = match suite.rng {
-            Randomness::PerImage => suite.rng.to_string(),
-            Randomness::Torch => {
-                let batch = suite.batch.unwrap_or(BATCH);
-                format!("{}, batches of {batch}", suite.rng)
-            }
-        };
-        let how = How {
-            seed: suite.seed,
-            rng,
-            device: device.to_string(),
-            precision: suite.precision.to_string(),
-        };
+        let batch = suite.batch.unwrap_or(BATCH);
+        let how = How::new(suite.seed, suite.rng, batch, &device.to_string(), suite.precision);
         let record = RunRecord {
             format_version: FORMAT_VERSION,
             name: suite.name.clone(),
@@ -234,7 +224,7 @@ impl Plan {
         }
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
         how: &How,
         (model, data): (usize, usize),
@@ -282,7 +272,7 @@ impl Plan {
 }
 
 /// What all jobs of a suite share.
-struct How {
+pub(super) struct How {
     seed: u64,
     rng: String,
     device: String,
@@ -290,6 +280,21 @@ struct How {
 }
 
 impl How {
+    /// The random numbers of [`Randomness::Torch`] depend on the images of a `batch`.
+    pub(super) fn new(
+        seed: u64,
+        rng: Randomness,
+        batch: usize,
+        device: &str,
+        precision: Precision,
+    ) -> Self {
+        let rng = match rng {
+            Randomness::PerImage => rng.to_string(),
+            Randomness::Torch => format!("{rng}, batches of {batch}"),
+        };
+        Self { seed, rng, device: device.to_owned(), precision: precision.to_string() }
+    }
+
     /// See [`JobRecord::key`].
     fn key(&self, model: &str, data: &DataRecord, work: &Work) -> Result<String> {
         let Self { seed, rng, device, precision } = self;

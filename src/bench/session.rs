@@ -1,5 +1,7 @@
 //! One call of the program, as a run records it: with which arguments, on which machine, when.
 
+use std::ffi::OsString;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::device::Precision;
@@ -28,16 +30,26 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// The command line of this call, where it is not that of the process.
+static SAID: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// Says with which command line, the name of the program first, this call was made. Only the first time counts.
+pub fn say_command(arguments: &[OsString]) {
+    // A later call is made by the first one.
+    let _ = SAID.set(arguments.to_vec());
+}
+
 /// The arguments of the program behind its name, those with spaces in quotes.
 fn command() -> String {
-    let quoted = |argument: std::ffi::OsString| {
+    let quoted = |argument: OsString| {
         let argument = argument.to_string_lossy().escape_debug().to_string();
         match argument.is_empty() || argument.contains(char::is_whitespace) {
             true => format!("\"{argument}\""),
             false => argument,
         }
     };
-    let arguments = std::env::args_os().skip(1).map(quoted);
+    let said = SAID.get().cloned().unwrap_or_else(|| std::env::args_os().collect());
+    let arguments = said.into_iter().skip(1).map(quoted);
     std::iter::once("epsball".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 

@@ -12,9 +12,9 @@ use crate::work::Number;
 ///
 /// # Errors
 /// If its files cannot be used, or the device cannot.
-pub(crate) fn network(entry: &ModelEntry, wish: &Device) -> Result<FrozenNetwork> {
+pub fn network(entry: &ModelEntry, wish: &Device, precision: Precision) -> Result<FrozenNetwork> {
     let (mut network, _) = models::load(entry, None)?;
-    models::place(std::slice::from_mut(&mut network), wish, Precision::F32)?;
+    models::place(std::slice::from_mut(&mut network), wish, precision)?;
     Ok(network)
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn network(entry: &ModelEntry, wish: &Device) -> Result<FrozenNetwork
 ///
 /// # Errors
 /// If it is neither or both, or a value cannot be used.
-pub(crate) fn threat(
+pub fn threat(
     norm: Option<&str>,
     eps: Option<&str>,
     patch: Option<&str>,

@@ -21,6 +21,7 @@ mod run;
 mod train;
 mod verify;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -90,10 +91,17 @@ enum Command {
     Train(train::Args),
 }
 
-/// Parses the command line and runs it.
+/// Parses the command line of this process and runs it.
 pub fn main() -> ExitCode {
+    main_of(std::env::args_os().collect()).into()
+}
+
+/// Runs a command line, the name of the program first, for a process whose own arguments are others, such as
+/// one of Python; returns the [exit code](exit). Help, and arguments that cannot be read, end the process.
+pub fn main_of(arguments: Vec<OsString>) -> u8 {
     restore_broken_pipe();
-    let cli = parse();
+    crate::bench::say_command(&arguments);
+    let cli = read(arguments).unwrap_or_else(|error| error.exit());
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
@@ -105,27 +113,41 @@ pub fn main() -> ExitCode {
         )
         .init();
     match dispatch(cli) {
-        Ok(code) => code.into(),
+        Ok(code) => code,
         Err(error) => {
             report(&error);
             match error {
-                Error::Interrupted => exit::INTERRUPTED.into(),
-                _ => exit::INPUT.into(),
+                Error::Interrupted => exit::INTERRUPTED,
+                _ => exit::INPUT,
             }
         }
     }
 }
 
+/// Runs a command line as part of another program: what cannot be read or done is an error, and warnings go to
+/// whoever listens already. Returns the [exit code](exit).
+///
+/// # Errors
+/// If the arguments cannot be read, or the command fails.
+pub fn run_inside(arguments: Vec<OsString>) -> Result<u8> {
+    let unread = |error: clap::Error| {
+        let text = error.render().to_string();
+        let text = text.trim().trim_start_matches("error: ").to_owned();
+        Error::setting("arguments", text, "see `epsball help`")
+    };
+    dispatch(read(arguments).map_err(unread)?)
+}
+
 /// The command line. A negative number is a value, about which the command has its own words, and never the
 /// name of an option.
-fn parse() -> Cli {
+fn read(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     let negative = |argument: clap::Arg| match argument.get_action().takes_values() {
         true => argument.allow_negative_numbers(true),
         false => argument,
     };
     let command = Cli::command().mut_args(negative);
     let command = command.mut_subcommands(|subcommand| subcommand.mut_args(negative));
-    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {

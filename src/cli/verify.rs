@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::attack::Subject;
 use super::{exit, interrupt};
-use crate::bench::subject;
-use crate::device::Device;
+use crate::bench;
+use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::persist;
 use crate::verify::foreign::{Foreign, judge_foreign};
@@ -150,8 +150,8 @@ fn adversarial(args: &Args, file: &Path) -> Result<u8> {
     let subject = &args.subject;
     let (norm, eps, patch) = (args.norm.as_deref(), args.eps.as_deref(), args.patch.as_deref());
     let data = subject.images()?;
-    let threat = subject::threat(norm, eps, patch, data.info().shape)?;
-    let network = subject::network(&subject.model()?, &args.device)?;
+    let threat = bench::threat(norm, eps, patch, data.info().shape)?;
+    let network = bench::network(&subject.model()?, &args.device, Precision::F32)?;
     let foreign = Foreign { path: file.into(), key: args.key.clone() };
     interrupt::listen();
     let (batch, stop) = (args.batch.unwrap_or(BATCH), &interrupt::requested);

@@ -30,11 +30,12 @@ mod smoothing;
 mod task;
 
 pub use attack::{
-    AttackColumn, AttackEntry, AttackResult, AttackRow, Beyond, Budget, Spared, ThreatColumn,
-    Unfinished, WorstCase,
+    AttackColumn, AttackEntry, AttackResult, AttackRow, Beyond, Budget, Kept, Spared, ThreatColumn,
+    Unfinished, WorstCase, attack_rows,
 };
 pub(crate) use attack::{
-    Attacked, Evidence, Trial, attack_columns, counts, goal, threat_columns, worst_case,
+    Attacked, Evidence, Trial, attack_columns, attack_jobs, counts, goal, keep, threat_columns,
+    worst_case,
 };
 pub use bound::{BoundEntry, BoundResult, VerifiedAccuracy};
 pub use corruption::{

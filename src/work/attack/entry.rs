@@ -57,12 +57,15 @@ impl Settings for AttackEntry {
         if let (Some(eps), Some(_)) = (eps, &self.norm) {
             entry.eps = OneOrMany::One(eps.clone());
         }
-        resolve(&entry, seed, rng, network.info().input_shape)
+        attack_jobs(&entry, seed, rng, network.info().input_shape)
     }
 }
 
 /// The jobs of `entry` on images of `shape`, `[C, H, W]`.
-fn resolve(
+///
+/// # Errors
+/// If a setting cannot be used with these.
+pub(crate) fn attack_jobs(
     entry: &AttackEntry,
     seed: u64,
     randomness: Randomness,

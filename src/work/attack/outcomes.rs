@@ -8,11 +8,10 @@ use crate::ops::with_slice;
 use crate::threat::Change;
 
 /// The rows of `outcomes`, which are of the images of `batch`, each after `seconds`.
-pub(super) fn attack_rows(
-    batch: &Batch,
-    outcomes: &[Outcome],
-    seconds: f64,
-) -> Result<Vec<AttackRow>> {
+///
+/// # Errors
+/// If the images of the batch are not f32 `[N, C, H, W]` on the CPU.
+pub fn attack_rows(batch: &Batch, outcomes: &[Outcome], seconds: f64) -> Result<Vec<AttackRow>> {
     let (digests, (_, c, h, w)) = (batch.digests()?, batch.images.dims4()?);
     let shape = [c, h, w];
     with_slice::<f32, _>(&batch.images, |pixels| {

@@ -153,6 +153,37 @@ impl HyperParameters for Ensemble {
     }
 }
 
+/// The ensemble of `parts`, which are run in their order, each with the hyper-parameters that it has, on what those
+/// before it left; `batch_size` as [`AutoAttack::batch_size`].
+///
+/// # Errors
+/// If there are no parts, they are under different threat models, or one is an ensemble itself.
+pub fn composed(parts: Vec<Configured>, batch_size: usize) -> Result<Configured> {
+    let refuse =
+        |problem: &str, remedy: &str| Err(Error::setting("ensemble: attacks", problem, remedy));
+    let Some(threat) = parts.first().map(|part| part.threat) else {
+        return refuse("there are none", "name at least one attack");
+    };
+    if parts.iter().any(|part| part.threat != threat) {
+        return refuse("they are under different threat models", "choose one norm and one eps");
+    }
+    if parts.iter().any(|part| !part.search.parts().is_empty()) {
+        return refuse("one of them is an ensemble itself", "name single attacks");
+    }
+    let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
+    let own = parts.iter().enumerate().flat_map(|(number, part)| {
+        let named = move |(name, value): (&String, &String)| {
+            (format!("{} {}: {name}", number + 1, part.name), value.clone())
+        };
+        part.parameters.iter().map(named)
+    });
+    let whole = [("attacks", names.join(" ")), ("batch_size", batch_size.to_string())];
+    let parameters = whole.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(own);
+    let parameters = parameters.collect();
+    let search = Parts { parts, batch: batch_size.max(1) };
+    Ok(Configured { parameters, ..Configured::new(ENSEMBLE.name, threat, search)? })
+}
+
 /// The attacks of a version, with what it changes of their defaults.
 pub(super) fn published(version: Version, norm: Norm, eps: f32) -> Result<Vec<Configured>> {
     let [ce, dlr, t] = [Apgd::ce, Apgd::dlr, Apgd::targeted].map(|apgd| apgd(norm, eps));

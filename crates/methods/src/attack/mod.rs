@@ -27,7 +27,7 @@ pub use configured::{Configured, HyperParameters, configure};
 pub use criterion::Criterion;
 pub use cw::CarliniWagner;
 pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
-pub use ensemble::{AutoAttack, Ensemble, Version};
+pub use ensemble::{AutoAttack, Ensemble, Version, composed};
 pub use fab::{Fab, Keep};
 pub use fast::Fast;
 pub use gradient::{Bim, Fgsm, Iterate, Pgd};

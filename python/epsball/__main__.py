@@ -1,0 +1,5 @@
+"""``python -m epsball``."""
+
+from ._command import main
+
+main()

@@ -1,0 +1,93 @@
+//! Rows that were computed by another caller than a run, as those of a job: they go through the same journal, with
+//! the same record of safety checks and the same file of adversarial images beside it.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::adversarial::AdversarialImages;
+use super::row::AttackRow;
+use crate::attack::Outcome;
+use crate::attack::check::IMAGES;
+use crate::error::{Error, Result};
+use crate::record::{CheckRecord, FORMAT_VERSION, Finding, JobRecord};
+use crate::work::journal::Journal;
+
+/// What an attack left of its images, for [`keep`].
+pub struct Kept<'a> {
+    /// A row per image.
+    pub rows: &'a [AttackRow],
+    /// The adversarial images, row by row and without gaps; `None` if they are not to be kept.
+    pub images: Option<&'a [f32]>,
+    /// `[C, H, W]` of an image.
+    pub shape: [usize; 3],
+    /// What the safety checks have seen.
+    pub findings: &'a [Finding],
+}
+
+/// Adds to the table of `job` in `folder` the rows that it does not have.
+///
+/// # Errors
+/// If a file cannot be written, or the table has a row of another image, or one that says something else.
+pub(crate) fn keep(folder: &Path, job: &JobRecord, kept: &Kept<'_>) -> Result<()> {
+    let path = folder.join(&job.file);
+    let (mut journal, mut rows) = Journal::open::<AttackRow>(&path, &job.key)?;
+    let known: HashMap<u64, &AttackRow> = rows.iter().map(|row| (row.idx, row)).collect();
+    let other = |row: &&AttackRow| {
+        known.get(&row.idx).is_some_and(|known| {
+            (&known.image, &known.adversarial) != (&row.image, &row.adversarial)
+        })
+    };
+    if let Some(row) = kept.rows.iter().find(other) {
+        return Err(Error::file(
+            path,
+            format!("image {}", row.idx),
+            "the row that is there is about other pixels, or has another adversarial image",
+            "choose another folder, or give the data or the model another name",
+        ));
+    }
+    let is_new: Vec<bool> = kept.rows.iter().map(|row| !known.contains_key(&row.idx)).collect();
+    if job.checked && rows.is_empty() {
+        let images = kept.rows.len().min(IMAGES);
+        let findings = kept.findings.to_vec();
+        CheckRecord { format_version: FORMAT_VERSION, images, findings }.write(&path, &job.key)?;
+    }
+    let new: Vec<AttackRow> = kept
+        .rows
+        .iter()
+        .zip(&is_new)
+        .filter(|(_, new)| **new)
+        .map(|(row, _)| row.clone())
+        .collect();
+    let mut file = match kept.images {
+        Some(_) => AdversarialImages::open(&path, job, kept.shape, &rows)?,
+        None => None,
+    };
+    if let Some(file) = &file
+        && file.len() < rows.len()
+    {
+        return Err(Error::file(
+            path,
+            "adversarial images",
+            "those of the rows that are there already were not kept",
+            "choose another folder, or leave the images out",
+        ));
+    }
+    rows.extend(new.iter().cloned());
+    if let (Some(file), Some(images)) = (&mut file, kept.images) {
+        let size = kept.shape.iter().product::<usize>().max(1);
+        let own = kept.rows.iter().zip(images.chunks_exact(size)).zip(&is_new);
+        let outcomes: Vec<Outcome> = own
+            .filter(|(_, new)| **new)
+            .map(|((row, image), _)| {
+                Outcome::untouched(row.idx, row.label, row.clean, image.to_vec())
+            })
+            .collect();
+        file.append(&outcomes, &rows)?;
+    }
+    journal.append(&new)?;
+    journal.sync()?;
+    match file {
+        Some(file) => file.finish(&rows),
+        None => Ok(()),
+    }
+}
