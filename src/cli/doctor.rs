@@ -29,7 +29,9 @@ fn print(diagnosis: &Diagnosis) {
     for (name, value) in &diagnosis.facts {
         println!("{name:<10} {value}");
     }
-    println!("\nA bundled network beside the CPU in f32, and the rate of a 3x3 convolution of 256 channels:");
+    println!(
+        "\nA bundled network beside the CPU in f32, and the rate of a 3x3 convolution of 256 channels:"
+    );
     println!("device   precision  logits apart  gradients apart   GFLOP/s");
     for trial in &diagnosis.trials {
         let apart = trial.apart.map(|apart| apart.map(|number| format!("{number:.1e}")));
