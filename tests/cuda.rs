@@ -196,7 +196,8 @@ fn what_cudnn_or_the_computer_refuse_is_done_otherwise() {
 fn what_another_cudnn_does_changes_no_table() {
     let sandbox = Sandbox::new();
     let on = |precision: &str, variables: &[(&str, &str)]| {
-        let (ran, table) = run(&sandbox, &["--device", "cuda", "--precision", precision], variables);
+        let (ran, table) =
+            run(&sandbox, &["--device", "cuda", "--precision", precision], variables);
         assert_eq!(ran.code, 0, "{precision} {variables:?}: {}", ran.stderr);
         (ran, table)
     };
@@ -217,7 +218,9 @@ fn what_another_cudnn_does_changes_no_table() {
     let ends = |table: &[String]| -> Vec<String> {
         table.iter().map(|row| row.split(',').nth(5).unwrap().to_owned()).collect()
     };
-    for (precision, variable) in [("tf32", "EMULATED_TF32_EIGHTS"), ("bf16", "EMULATED_HALF_EIGHTS")] {
+    for (precision, variable) in
+        [("tf32", "EMULATED_TF32_EIGHTS"), ("bf16", "EMULATED_HALF_EIGHTS")]
+    {
         assert_eq!(ends(&on(precision, &[(variable, "1")]).1), ends(&exact), "{variable}");
     }
 }

@@ -129,7 +129,8 @@ impl Side {
                 let images = batch.rows()?.at(&model.home())?;
                 let labels = rows::Rows::classes(&images.place(), &batch.labels)?;
                 let (seconds, at) = timed(*repeat, || gradient(model, &images, &labels))?;
-                let tensors = [("logits", at.logits.tensor()?), ("gradient", at.gradient.tensor()?)];
+                let tensors =
+                    [("logits", at.logits.tensor()?), ("gradient", at.gradient.tensor()?)];
                 write(results.as_deref(), tensors)?;
                 Ok(Answer { seconds, multiply_adds: model.multiply_adds(), ..Answer::default() })
             }

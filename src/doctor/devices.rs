@@ -6,7 +6,6 @@ use candle_core::{DType, Device as CandleDevice, Tensor};
 use serde::Serialize;
 
 use crate::bench::load_bundled;
-use crate::{cuda, data};
 use crate::device::{Device, Precision};
 use crate::error::Result;
 use crate::loss::Loss;
@@ -14,6 +13,7 @@ use crate::model::file::Declared;
 use crate::model::{Classifier as _, Evaluation, FrozenNetwork, ModelInfo};
 use crate::nn::{Conv2d, Linear, global_avg_pool, seq};
 use crate::rows::Rows;
+use crate::{cuda, data};
 
 /// The network that is computed on every device.
 const NETWORK: &str = "digits-trades";
@@ -99,15 +99,16 @@ fn within([logits, gradient]: [f64; 2], precision: Precision) -> bool {
 
 /// How far logits and gradients are from those of the CPU in f32.
 fn compare(device: &Device, precision: Precision) -> Result<[f64; 2]> {
-    let [want, got] = [(&Device::Cpu, Precision::F32), (device, precision)]
-        .map(|(device, precision)| -> Result<Evaluation> {
+    let [want, got] = [(&Device::Cpu, Precision::F32), (device, precision)].map(
+        |(device, precision)| -> Result<Evaluation> {
             let (mut network, _) = load_bundled(NETWORK, &Declared::default())?;
             network.place(device, precision)?;
             let batch = data::open("digits:test")?.read(&(0..IMAGES).collect::<Vec<_>>())?;
             let images = batch.rows()?.at(&network.home())?;
             let labels = Rows::classes(&images.place(), &batch.labels)?;
             network.evaluate(&images, Loss::CrossEntropy, &labels, &Rows::none(&images.place())?)
-        });
+        },
+    );
     let (want, got) = (want?, got?);
     let apart = |want: &Rows, got: &Rows| -> Result<f64> {
         let (want, got) = (want.values()?, got.values()?);

@@ -80,9 +80,7 @@ pub(super) fn advice() -> Vec<String> {
         );
     }
     if Unit::here() != Unit::Amx {
-        advice.push(
-            "This processor has no AMX: --precision bf16 is slower than f32 on it.".into(),
-        );
+        advice.push("This processor has no AMX: --precision bf16 is slower than f32 on it.".into());
     }
     advice
 }

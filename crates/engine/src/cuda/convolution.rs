@@ -114,8 +114,7 @@ fn parts_of(key: &Key) -> Vec<(usize, usize)> {
 /// Convolves `[x, weight, y]`, stored as `number`; `x` is the cotangent of the output where the key is for a
 /// pullback.
 fn run(batch: &Batch<'_>, number: Number, key: Key, [x, weight, y]: [Address; 3]) -> Result<()> {
-    let (from, to) =
-        if key.backward { (key.output, key.input) } else { (key.input, key.output) };
+    let (from, to) = if key.backward { (key.output, key.input) } else { (key.input, key.output) };
     let [from, to] = [from, to].map(|sides| sides.iter().product::<usize>());
     for (first, images) in parts_of(&key) {
         let key = Key { images, ..key };
@@ -172,9 +171,13 @@ mod tests {
         };
         let (input, output) = ([224, 224, 3], [224, 224, 64]);
         let precision = Precision::F32;
-        let key = Key { images: 1024, input, output, geometry, precision, backward: false, add: false };
+        let key =
+            Key { images: 1024, input, output, geometry, precision, backward: false, add: false };
         assert_eq!(parts_of(&key), [(0, 668), (668, 356)]);
         assert_eq!(parts_of(&Key { images: 668, ..key }), [(0, 668)]);
-        assert_eq!(parts_of(&Key { output: [1 << 16, 1 << 16, 1], images: 2, ..key }), [(0, 1), (1, 1)]);
+        assert_eq!(
+            parts_of(&Key { output: [1 << 16, 1 << 16, 1], images: 2, ..key }),
+            [(0, 1), (1, 1)]
+        );
     }
 }

@@ -69,10 +69,7 @@ impl Dnn {
         }
         let version = result::get_version();
         if version < OLDEST_VERSION {
-            tracing::warn!(
-                "cuDNN {} is not used: version 9 or later is needed",
-                Self::version()
-            );
+            tracing::warn!("cuDNN {} is not used: version 9 or later is needed", Self::version());
             return Ok(None);
         }
         let handle = result::create_handle()?;

@@ -126,9 +126,9 @@ impl Gpu {
         // SAFETY: everything is on the one stream made below, which orders all uses of memory.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(fails("make a stream"))?;
-        let module = context
-            .load_module(Ptx::from_binary(IMAGE.to_vec()))
-            .map_err(fails("load the kernels (compiled by CUDA 13, they need driver 580 or later)"))?;
+        let module = context.load_module(Ptx::from_binary(IMAGE.to_vec())).map_err(fails(
+            "load the kernels (compiled by CUDA 13, they need driver 580 or later)",
+        ))?;
         let dnn = Dnn::open(&stream).map_err(|error| failed(ordinal, "start cuDNN", error))?;
         match dnn {
             Some(_) => tracing::info!(version = Dnn::version(), "cuDNN"),
@@ -140,7 +140,18 @@ impl Gpu {
         let (kernels, recorder) = (Mutex::default(), RwLock::default());
         let (_, memory) = result::mem_get_info().map_err(fails("read its memory"))?;
         let (store, staging) = (Store::new(context.clone(), memory), Staging::new(stream.clone()));
-        Ok(Self { context, stream, module, kernels, dnn, store, staging, ordinal, memory, recorder })
+        Ok(Self {
+            context,
+            stream,
+            module,
+            kernels,
+            dnn,
+            store,
+            staging,
+            ordinal,
+            memory,
+            recorder,
+        })
     }
 
     /// The name that the maker gave it.

@@ -43,9 +43,9 @@ mod store;
 mod survey;
 
 #[cfg(not(feature = "cuda"))]
-pub use absent::{count, driver, survey};
-#[cfg(not(feature = "cuda"))]
 pub(crate) use absent::{Array, Home, Network};
+#[cfg(not(feature = "cuda"))]
+pub use absent::{count, driver, survey};
 pub use argument::Argument;
 #[cfg(feature = "cuda")]
 pub(crate) use array::{Array, Home};

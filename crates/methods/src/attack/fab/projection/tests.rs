@@ -16,7 +16,8 @@ fn projected(norm: Norm, x: &[f32], w: &[f32], b: f64) -> Vec<f32> {
 #[test]
 fn projections_equal_the_published_code() {
     let recorded = include_bytes!("../../../../../../tests/fixtures/aa_ref_small.safetensors");
-    let fixture = candle_core::safetensors::load_buffer(recorded, &candle_core::Device::Cpu).unwrap();
+    let fixture =
+        candle_core::safetensors::load_buffer(recorded, &candle_core::Device::Cpu).unwrap();
     let rows = |name: &str| fixture[name].to_vec2::<f32>().unwrap();
     let (points, weights) = (rows("proj.p"), rows("proj.w"));
     let b = fixture["proj.b"].to_vec1::<f32>().unwrap();
