@@ -257,3 +257,42 @@ fn folders_that_are_not_the_classes_of_the_network_are_told() {
         .collect();
     assert_eq!(labels, ["0", "1", "2", "3", "5", "6", "7", "8", "9"]);
 }
+
+/// Radii in units of 0 to 255, and numbers that are zero in f32: every option and setting that becomes one.
+#[test]
+fn radii_that_were_not_meant_are_refused() {
+    let sandbox = Sandbox::new();
+    let subject = ["-m", "bundled:digits-pgd", "-d", "digits", "-n", "2"];
+    let attack = [&["attack"][..], &subject, &["-a", "pgd"]].concat();
+    let bounds = [&["certify"][..], &subject, &["-c", "ibp"]].concat();
+    let linf = "eps: the Linf ball of radius 8 holds every image";
+    for (command, rest, problem, hint) in [
+        (&attack, &["--norm", "Linf", "--eps", "8"][..], linf, "did you mean 8/255?"),
+        (&attack, &["--norm", "Linf", "--eps", "0.1,1"], "of radius 1 holds every image", "1/255"),
+        (&attack, &["--norm", "L2", "--eps", "128"], "the L2 ball of radius 128", "128/255"),
+        (&attack, &["--norm", "L1", "--eps", "64"], "the L1 ball of radius 64", "64/255"),
+        (&bounds, &["--norm", "Linf", "--eps", "8"], linf, "did you mean 8/255?"),
+        (
+            &attack,
+            &["--norm", "Linf", "--eps", "1e-50"],
+            "eps: `1e-50` is no number that an f32",
+            "1e-37",
+        ),
+        (
+            &bounds,
+            &["--norm", "Linf", "--eps", "1e-50"],
+            "eps: `1e-50` is no number that an f32",
+            "1e-37",
+        ),
+        (
+            &attack,
+            &["--norm", "Linf", "--eps", "0.1", "--set", "alpha=1e-50"],
+            "pgd: alpha: `1e-50`: must be a number above 0 that an f32 can hold",
+            "alpha",
+        ),
+    ] {
+        let ran = sandbox.run(&[&command[..], rest].concat());
+        assert_eq!(ran.code, 2, "{}", ran.all());
+        assert!(ran.stderr.contains(problem) && ran.stderr.contains(hint), "{}", ran.all());
+    }
+}
