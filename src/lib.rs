@@ -61,6 +61,6 @@ pub mod work;
 
 pub use epsball_engine::{Error, Result};
 #[cfg(feature = "program")]
-pub(crate) use epsball_engine::{cuda, digest, hub, persist, pickle};
+pub(crate) use epsball_engine::{cuda, digest, hub, persist, pickle, regular};
 pub use epsball_engine::{device, error, loss, model, nn, onnx, ops, rng, rows, zoo};
 pub use epsball_methods::{attack, certify, data, parameters, record, stats, threat, train};

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
 use crate::onnx::Form;
+use crate::regular;
 use crate::rng::Randomness;
 use crate::work::{Entry, Number, read_entry};
 
@@ -239,7 +240,7 @@ impl Suite {
     /// # Errors
     /// If it cannot be read or is not a suite.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let text = regular::text(path).map_err(Error::io("read", path))?;
         Self::parse(&text, path)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::model::Model;
+use super::output::Ended;
 use super::run::{Common, run_suite};
 use crate::bench::{DataEntry, ModelEntry, Suite};
 use crate::data::{self, Dataset, Selection, Subset};
@@ -116,7 +117,7 @@ pub(super) fn named(pairs: &[String]) -> Result<BTreeMap<String, toml::Value>> {
     Ok(parameters)
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let parameters = named(&args.parameters)?;
     let eps = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
     let mut suite = args.subject.suite()?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::exit;
+use super::output::{Ended, show};
 use crate::certify::analysis::{EnvelopePoint, envelope};
 use crate::certify::audit::{AUDIT_VERSION, Audit, Given, audit};
 use crate::certify::log::Log;
@@ -49,14 +50,15 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     if let Some(folder) = args.logs.iter().find(|log| log.is_dir()) {
         return Err(Error::file(
             folder,
             "table",
             "it is a folder, and an audit reads tables of randomized smoothing",
             "name tables, as in RUN/jobs/MODEL/smoothing-0.25.tsv; `epsball verify RUN` looks at a whole run",
-        ));
+        )
+        .into());
     }
     let given = Given { sigma: args.sigma, n0: args.n0, n: args.n, alpha: args.alpha };
     let data = args.data.as_deref().map(data::open).transpose()?;
@@ -69,15 +71,21 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let contradicted = audits.iter().any(Audit::contradicted);
     if args.json {
         let all = json!({ "format_version": AUDIT_VERSION, "audits": audits, "envelope": best });
-        println!("{}", serde_json::to_string_pretty(&all).unwrap_or_default());
+        show(format_args!("{}", serde_json::to_string_pretty(&all).unwrap_or_default()))?;
     } else {
-        audits.iter().for_each(|audit| println!("{audit}"));
+        audits.iter().try_for_each(show)?;
         if !best.is_empty() {
-            println!("Best of the {} tables, which are about the same images:", audits.len());
+            show(format_args!(
+                "Best of the {} tables, which are about the same images:",
+                audits.len()
+            ))?;
         }
         for point in best {
             let percent = 100.0 * point.accuracy;
-            println!("  r {:<6} certified {percent:>6.2} %  {}", point.radius, point.log);
+            show(format_args!(
+                "  r {:<6} certified {percent:>6.2} %  {}",
+                point.radius, point.log
+            ))?;
         }
     }
     Ok(if contradicted { exit::CONTRADICTED } else { exit::OK })

@@ -3,6 +3,7 @@
 use toml::Value;
 
 use super::attack::{Subject, named};
+use super::output::Ended;
 use super::run::{Common, run_suite};
 use crate::error::Result;
 use crate::work::Entry;
@@ -66,7 +67,7 @@ pub(super) struct Args {
     common: Common,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let mut suite = args.subject.suite()?;
     suite.certificates.push(args.entry()?);
     run_suite(suite, &args.common)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::exit;
-use crate::error::Result;
+use super::output::{Ended, show, show_board};
 use crate::report::compare::{Settings, compare};
 
 #[derive(Debug, clap::Args)]
@@ -32,14 +32,14 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let settings =
         Settings { radii: args.radii.clone(), confidence: args.confidence, seed: args.seed };
     let comparison = compare(&args.first, &args.second, &settings)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&comparison).unwrap_or_default());
+        show(format_args!("{}", serde_json::to_string_pretty(&comparison).unwrap_or_default()))?;
     } else {
-        print!("{comparison}");
+        show_board(comparison.to_string())?;
     }
     Ok(exit::OK)
 }

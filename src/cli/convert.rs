@@ -8,10 +8,12 @@ use candle_core::Tensor;
 
 use super::exit;
 use super::onnx::Onnx;
+use super::output::{Ended, say};
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::model::file::Declared;
 use crate::model::{ModelCard, checkpoint, file, onnx, timm};
+use crate::regular;
 use crate::zoo::{self, Named, Normalisation, Recognised, Value};
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +42,9 @@ pub(super) struct Args {
     /// Which weights, if the file holds several sets: state_dict, ema, ...
     #[arg(long)]
     set: Option<String>,
+    /// Take the weights whose keys begin so, and cut it off: `student.backbone.`
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
     /// Name in tables; otherwise the stem of the output file
     #[arg(long)]
     name: Option<String>,
@@ -56,7 +61,8 @@ pub(super) struct Args {
     onnx: Onnx,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
+    args.keeps_its_input()?;
     if onnx::is_onnx(&args.checkpoint) {
         return args.graph(&hub::local(&args.checkpoint)?);
     }
@@ -64,13 +70,14 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     if args.arch.is_none() {
         timm::expected(&args.checkpoint)?;
     }
-    let mut set = checkpoint::read_set(&hub::local(&args.checkpoint)?, args.set.as_deref())?;
+    let (set, prefix) = (args.set.as_deref(), args.prefix.as_deref());
+    let mut set = checkpoint::read_set_below(&hub::local(&args.checkpoint)?, set, prefix)?;
     let described = match args.arch {
         Some(_) => None,
         None => timm::beside(&args.checkpoint)?,
     };
     for warning in &set.warnings {
-        eprintln!("warning: {}: {warning}", args.checkpoint.display());
+        say(format_args!("warning: {}: {warning}", args.checkpoint.display()));
     }
     let stored = zoo::take_normalisation(&mut set.tensors)?;
     let mut found = match (&args.arch, &described) {
@@ -81,10 +88,10 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     args.correct(&mut found)?;
     found.program(&set.tensors).map_err(|error| file::name_file(error, &args.checkpoint))?;
     for doubt in &found.doubts {
-        eprintln!("not sure: {}", doubt.text);
+        say(format_args!("not sure: {}", doubt.text));
     }
     if let Some(described) = described {
-        eprintln!("{}", described.advice());
+        say(format_args!("{}", described.advice()));
     }
     let Recognised { architecture, plan, .. } = found;
     set.tensors
@@ -109,7 +116,10 @@ fn recognised(
     let mut fitting = zoo::recognise(tensors, stored);
     if fitting.len() == 1 {
         let one = fitting.remove(0);
-        eprintln!("keys and shapes fit {} and no other architecture", one.architecture.name);
+        say(format_args!(
+            "keys and shapes fit {} and no other architecture",
+            one.architecture.name
+        ));
         return Ok(one);
     }
     if fitting.is_empty() {
@@ -140,21 +150,36 @@ fn recognised(
 
 impl Args {
     /// An ONNX file becomes a model file: its graph in the card, its weights as tensors.
-    fn graph(&self, path: &Path) -> Result<u8> {
-        for (given, name) in
-            [(!self.parameter.is_empty(), "--parameter"), (self.set.is_some(), "--set")]
-        {
+    fn graph(&self, path: &Path) -> Ended {
+        for (given, name) in [
+            (!self.parameter.is_empty(), "--parameter"),
+            (self.set.is_some(), "--set"),
+            (self.prefix.is_some(), "--prefix"),
+        ] {
             if given {
                 let problem =
                     "is for checkpoints, and an ONNX file holds one network with its graph";
-                return Err(Error::setting(name, problem, "leave it out"));
+                return Err(Error::setting(name, problem, "leave it out").into());
             }
         }
         let form = self.onnx.form_of(&self.mean, &self.std, &self.input_shape)?;
         let declared = Declared { name: None, architecture: self.arch.clone(), onnx: form };
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = regular::read(path).map_err(Error::io("read", path))?;
         let onnx::Opened { tensors, card, .. } = onnx::read(path, &bytes, &declared, &self.stem())?;
         self.write(&tensors, card)
+    }
+
+    /// Refuses to write over the file that is read.
+    fn keeps_its_input(&self) -> Result<()> {
+        let same = |a: &Path, b: &Path| Some(a.canonicalize().ok()? == b.canonicalize().ok()?);
+        match same(&self.checkpoint, &self.output) {
+            Some(true) => Err(Error::setting(
+                "--output",
+                format!("{} is the file that is converted", self.output.display()),
+                "give the model file another name",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The stem of the output file, unless a name is given.
@@ -164,7 +189,7 @@ impl Args {
     }
 
     /// Writes the model file with what the user says about it.
-    fn write(&self, tensors: &BTreeMap<String, Tensor>, mut card: ModelCard) -> Result<u8> {
+    fn write(&self, tensors: &BTreeMap<String, Tensor>, mut card: ModelCard) -> Ended {
         card.source.clone_from(&self.source);
         card.licence.clone_from(&self.licence);
         for pair in &self.published {
@@ -175,12 +200,13 @@ impl Args {
                     "--published",
                     format!("`{pair}` is not NAME=NUMBER"),
                     "write for example --published \"clean accuracy=0.9948\"",
-                ));
+                )
+                .into());
             };
             card.published.insert(name.trim().into(), value);
         }
         file::save(&self.output, tensors, &card)?;
-        eprintln!("wrote {} ({})", self.output.display(), describe(&card));
+        say(format_args!("wrote {} ({})", self.output.display(), describe(&card)));
         Ok(exit::OK)
     }
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::model::Model;
+use super::output::Ended;
 use super::run::{Common, run_suite};
 use crate::bench::{DataEntry, ModelEntry, Suite};
 use crate::data::Selection;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::hub;
 use crate::work::CorruptionEntry;
 
@@ -40,13 +41,14 @@ pub(super) struct Args {
     common: Common,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     if args.data.to_str().is_some_and(hub::is_reference) {
         return Err(Error::setting(
             "--data",
             "the benchmark is a folder, and only files are fetched from the Hugging Face Hub",
             "download it by hand; `epsball data list` shows the commands",
-        ));
+        )
+        .into());
     }
     let mut models = vec![ModelEntry { published: args.published.clone(), ..args.model.entry()? }];
     let baseline = args.baseline.as_deref().map(|file| {

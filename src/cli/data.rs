@@ -1,8 +1,9 @@
 //! `epsball data list`: the usual data sets and how to get them.
 
 use super::exit;
+use super::output::{Ended, show};
 use crate::data::{CATALOGUE, Known};
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -20,15 +21,15 @@ enum Action {
     },
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let Action::List { json } = args.action;
     if json {
         let text = serde_json::to_string_pretty(CATALOGUE)
             .map_err(|e| Error::setting("data list", e.to_string(), ""))?;
-        println!("{text}");
+        show(format_args!("{text}"))?;
     } else {
         let all: Vec<String> = CATALOGUE.iter().map(describe).collect();
-        println!("{}", all.join("\n\n"));
+        show(format_args!("{}", all.join("\n\n")))?;
     }
     Ok(exit::OK)
 }

@@ -1,9 +1,9 @@
 //! `epsball doctor`: what this machine can do, and whether it does it right.
 
 use super::exit;
+use super::output::{Ended, Failure, show};
 use crate::device::Device;
 use crate::doctor::{Diagnosis, examine};
-use crate::error::Result;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -15,36 +15,37 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let diagnosis = examine(args.device.as_ref())?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&diagnosis).unwrap_or_default());
+        show(serde_json::to_string_pretty(&diagnosis).unwrap_or_default())?;
     } else {
-        print(&diagnosis);
+        print(&diagnosis)?;
     }
     Ok(if diagnosis.is_well() { exit::OK } else { exit::CONTRADICTED })
 }
 
-fn print(diagnosis: &Diagnosis) {
+fn print(diagnosis: &Diagnosis) -> Result<(), Failure> {
     for (name, value) in &diagnosis.facts {
-        println!("{name:<10} {value}");
+        show(format_args!("{name:<10} {value}"))?;
     }
-    println!(
+    show(format_args!(
         "\nA bundled network beside the CPU in f32, and the rate of a 3x3 convolution of 256 channels:"
-    );
-    println!("device   precision  logits apart  gradients apart   GFLOP/s");
+    ))?;
+    show(format_args!("device   precision  logits apart  gradients apart   GFLOP/s"))?;
     for trial in &diagnosis.trials {
         let apart = trial.apart.map(|apart| apart.map(|number| format!("{number:.1e}")));
         let [logits, gradients] = apart.unwrap_or_else(|| ["-".into(), "-".into()]);
-        println!(
+        show(format_args!(
             "{:<8} {:<9}  {logits:>12}  {gradients:>15}  {:>8}  {}",
             trial.device,
             trial.precision.to_string(),
             trial.gflops.map_or("-".into(), |rate| format!("{rate:.0}")),
             if trial.passed() { "ok" } else { &trial.problem },
-        );
+        ))?;
     }
     for line in &diagnosis.advice {
-        println!("\n{line}");
+        show(format_args!("\n{line}"))?;
     }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::exit;
 use super::onnx::{Onnx, Pixels};
-use crate::error::Result;
+use super::output::{Ended, show};
 use crate::model::Classifier as _;
 use crate::model::file::{Declared, load};
 
@@ -25,45 +25,45 @@ pub(super) struct Args {
     pixels: Pixels,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let onnx = args.onnx.form(&args.pixels)?;
     let declared = Declared { name: None, architecture: args.arch.clone(), onnx };
     let (network, card) = load(&args.model, &declared)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&card).unwrap_or_default());
+        show(format_args!("{}", serde_json::to_string_pretty(&card).unwrap_or_default()))?;
         return Ok(exit::OK);
     }
     let info = network.info();
-    println!("name          {}", info.name);
-    println!("architecture  {}", info.architecture);
+    show(format_args!("name          {}", info.name))?;
+    show(format_args!("architecture  {}", info.architecture))?;
     for (name, value) in &card.parameters {
-        println!("parameter     {name} {value}");
+        show(format_args!("parameter     {name} {value}"))?;
     }
-    println!("input         {:?} in [0, 1]", info.input_shape);
+    show(format_args!("input         {:?} in [0, 1]", info.input_shape))?;
     if card.graph.is_some() {
-        println!("reads         {}", card.onnx);
+        show(format_args!("reads         {}", card.onnx))?;
     }
-    println!("classes       {}", info.classes);
-    println!("weights       {}", info.parameters);
-    println!(
+    show(format_args!("classes       {}", info.classes))?;
+    show(format_args!("weights       {}", info.parameters))?;
+    show(format_args!(
         "multiply-adds {:.3} M per forward pass of one image",
         network.multiply_adds() as f64 / 1e6
-    );
-    println!(
+    ))?;
+    show(format_args!(
         "memory        {:.1} KiB per image kept for a gradient",
         network.kept_per_image()? as f64 / 1024.0
-    );
-    println!("sha256        {}", info.sha256);
+    ))?;
+    show(format_args!("sha256        {}", info.sha256))?;
     for (name, text) in
         [("source", &card.source), ("training", &card.training), ("licence", &card.licence)]
     {
         if !text.is_empty() {
-            println!("{name:<13} {text}");
+            show(format_args!("{name:<13} {text}"))?;
         }
     }
     for (name, value) in &card.published {
-        println!("published     {name} {value}");
+        show(format_args!("published     {name} {value}"))?;
     }
-    println!("\n{}", network.summary());
+    show(format_args!("\n{}", network.summary()))?;
     Ok(exit::OK)
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::exit;
+use super::output::say;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -12,9 +13,7 @@ pub(super) fn listen() {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(exit::INTERRUPTED.into());
         }
-        eprintln!(
-            "\nstopping; finished batches are saved, and the same command goes on behind them"
-        );
+        say("\nstopping; finished batches are saved, and the same command goes on behind them");
     });
     if let Err(error) = installed {
         tracing::warn!(%error, "Ctrl-C will stop at once; finished batches are saved anyway");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::exit;
+use super::output::{Ended, say, show_board};
 use crate::error::{Error, Result};
 use crate::report::{Csv, Exporter as _, Leaderboard, Markdown, Summary, Terminal, write_all};
 
@@ -37,7 +38,7 @@ enum Format {
     Json,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let mut runs = Vec::new();
     for folder in &args.runs {
         runs.extend(run_folders(folder)?);
@@ -52,12 +53,13 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         Format::Markdown => Markdown.export(&leaderboard)?,
         Format::Json => Summary.export(&leaderboard)?,
     };
-    print!("{text}");
+    // What was asked for in files is there whoever reads the text.
     if let Some(output) = &args.output {
         for file in write_all(&leaderboard, output)? {
-            eprintln!("wrote {}", file.display());
+            say(format_args!("wrote {}", file.display()));
         }
     }
+    show_board(text)?;
     Ok(exit::OK)
 }
 

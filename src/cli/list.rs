@@ -1,9 +1,9 @@
 //! `epsball list`: the names that suites and options take.
 
 use super::exit;
+use super::output::{Ended, show};
 use crate::bench::bundled_models;
 use crate::certify::mode;
-use crate::error::Result;
 use crate::work::{Listed, methods};
 use crate::{data, zoo};
 
@@ -28,29 +28,31 @@ enum What {
     Models,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     match args.what {
         What::Attacks => {
             for Listed { name, threats, about } in methods("attack") {
-                println!("{name:<14} {threats:<12} {about}");
+                show(format_args!("{name:<14} {threats:<12} {about}"))?;
             }
         }
         What::Certificates => {
             for Listed { name, threats, about } in methods("certificate") {
-                println!("{name:<17} {threats:<14} {about}");
+                show(format_args!("{name:<17} {threats:<14} {about}"))?;
             }
             for mode in mode::ALL {
-                println!("  --mode {:<8} {:<14} {}", mode.name, "", mode.about);
+                show(format_args!("  --mode {:<8} {:<14} {}", mode.name, "", mode.about))?;
             }
         }
         What::Architectures => {
             for a in zoo::ALL {
                 let shape = format!("{:?}", a.input_shape);
-                println!("{:<26} {shape:<13} {:>4}  {}", a.name, a.classes, a.about);
+                show(format_args!("{:<26} {shape:<13} {:>4}  {}", a.name, a.classes, a.about))?;
             }
         }
-        What::Data => data::usages().for_each(|usage| println!("{usage}")),
-        What::Models => bundled_models().for_each(|name| println!("bundled:{name}")),
+        What::Data => data::usages().try_for_each(show)?,
+        What::Models => {
+            bundled_models().try_for_each(|name| show(format_args!("bundled:{name}")))?
+        }
     }
     Ok(exit::OK)
 }

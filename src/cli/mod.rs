@@ -1,6 +1,5 @@
 //! The command line. Each subcommand is a file: its arguments, resolved into settings, and one call
-//! of the library. Data goes to stdout, everything else to stderr.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+//! of the library. Results go to stdout, everything else to stderr, and both through [`output`].
 
 mod attack;
 mod audit;
@@ -16,22 +15,24 @@ mod leaderboard;
 mod list;
 mod model;
 mod onnx;
+mod output;
 mod progress;
 mod run;
 mod train;
 mod verify;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::output::{Ended, Failure, Quiet};
 use crate::error::{Error, Result};
 
 /// Exit codes. Clap itself uses [`exit::INPUT`] for arguments it cannot read.
 pub mod exit {
-    /// Everything that was asked for is done.
+    /// Everything that was asked for is done, and on the disk.
     pub const OK: u8 = 0;
     /// The run ended, but some of its jobs failed; they are listed.
     pub const JOBS_FAILED: u8 = 1;
@@ -40,8 +41,12 @@ pub mod exit {
     pub const CONTRADICTED: u8 = 1;
     /// An argument, a suite or a file cannot be used; nothing was computed.
     pub const INPUT: u8 = 2;
+    /// Something failed after work had begun, other than a job: results could not be written or shown.
+    pub const FAILED: u8 = 3;
     /// Stopped by Ctrl-C; the same command resumes.
     pub const INTERRUPTED: u8 = 130;
+    /// The reader of stdout went away before everything was shown (128 + SIGPIPE, as shells have it).
+    pub const PIPE: u8 = 141;
 }
 
 /// Adversarial robustness benchmark: attacks, patches and certificates on one leaderboard.
@@ -49,7 +54,8 @@ pub mod exit {
 #[command(name = "epsball", version, about, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 some jobs failed, or an audit or a verification found a \
-contradiction, 2 bad input, 130 interrupted (the same command resumes)."
+contradiction, 2 bad input and nothing was computed, 3 results could not be written or shown, 130 interrupted (the same \
+command resumes), 141 nobody reads stdout any more."
 )]
 struct Cli {
     /// Threads to compute with; results do not depend on it
@@ -97,13 +103,20 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs a command line, the name of the program first, for a process whose own arguments are others, such as
-/// one of Python; returns the [exit code](exit). Help, and arguments that cannot be read, end the process.
+/// one of Python; returns the [exit code](exit).
 pub fn main_of(arguments: Vec<OsString>) -> u8 {
-    restore_broken_pipe();
+    std::panic::set_hook(Box::new(|info| {
+        output::say(format_args!(
+            "{info}\nThis is a bug in epsball; please report it with the command."
+        ));
+    }));
     crate::bench::say_command(&arguments);
-    let cli = read(arguments).unwrap_or_else(|error| error.exit());
+    let cli = match read(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return told(&error),
+    };
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Quiet)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .without_time()
@@ -112,16 +125,7 @@ pub fn main_of(arguments: Vec<OsString>) -> u8 {
                 .unwrap_or_else(|_| "warn".into()),
         )
         .init();
-    match dispatch(cli) {
-        Ok(code) => code,
-        Err(error) => {
-            report(&error);
-            match error {
-                Error::Interrupted => exit::INTERRUPTED,
-                _ => exit::INPUT,
-            }
-        }
-    }
+    dispatch(cli).unwrap_or_else(|failure| failure.report())
 }
 
 /// Runs a command line as part of another program: what cannot be read or done is an error, and warnings go to
@@ -135,7 +139,7 @@ pub fn run_inside(arguments: Vec<OsString>) -> Result<u8> {
         let text = text.trim().trim_start_matches("error: ").to_owned();
         Error::setting("arguments", text, "see `epsball help`")
     };
-    dispatch(read(arguments).map_err(unread)?)
+    dispatch(read(arguments).map_err(unread)?).map_err(Error::from)
 }
 
 /// The command line. A negative number is a value, about which the command has its own words, and never the
@@ -150,11 +154,22 @@ fn read(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 
-fn dispatch(cli: Cli) -> Result<u8> {
+/// Tells what a command line comes to that is none: a mistake, on stderr, or a text that was asked for, on stdout.
+/// Returns the exit code.
+fn told(error: &clap::Error) -> u8 {
+    let written = error.print().and_then(|()| std::io::stdout().flush());
+    match written {
+        _ if error.use_stderr() => exit::INPUT,
+        Ok(()) => exit::OK,
+        Err(error) => Failure::Stdout(error).report(),
+    }
+}
+
+fn dispatch(cli: Cli) -> Ended {
     if let Some(threads) = cli.threads {
         let failed = |e: String| Error::setting("threads", e, "give a number of at least 1");
         if threads == 0 {
-            return Err(failed("0 threads compute nothing".into()));
+            return Err(failed("0 threads compute nothing".into()).into());
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -177,23 +192,4 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
     }
-}
-
-/// An error and, on a line of its own, what to do about it.
-fn report(error: &Error) {
-    eprintln!("error: {error}");
-    if let Some(hint) = error.hint() {
-        eprintln!("hint: {hint}");
-    }
-}
-
-/// A reader that closes the pipe early (`| head`) is not an error.
-fn restore_broken_pipe() {
-    std::panic::set_hook(Box::new(|info| {
-        let text = info.to_string();
-        if text.contains("Broken pipe") {
-            std::process::exit(exit::OK.into());
-        }
-        eprintln!("{text}\nThis is a bug in epsball; please report it with the command.");
-    }));
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::output::{clean, say};
 use crate::error::Error;
 use crate::record::{Finding, JobRecord};
 use crate::work::Progress;
@@ -47,15 +48,20 @@ impl Shown {
         Self { bar, terminal, jobs: jobs.len(), job: None, started: 0, told: BTreeSet::new() }
     }
 
+    /// A job has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.started > 0
+    }
+
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
     fn line(&self, text: &str) {
         if self.terminal {
-            self.bar.println(text);
+            self.bar.println(clean(text));
         } else {
-            eprintln!("{text}");
+            say(text);
         }
     }
 }
@@ -64,7 +70,7 @@ impl Progress for Shown {
     fn job(&mut self, job: &JobRecord, done: usize) {
         self.started += 1;
         self.bar.set_prefix(format!("{}/{}", self.started, self.jobs));
-        self.bar.set_message(job.id.clone());
+        self.bar.set_message(clean(&job.id));
         self.bar.inc(done as u64);
         self.bar.reset_eta();
         let left = job.images.saturating_sub(done);

@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::output::{Ended, Failure, report, say, show, show_board};
 use super::progress::Shown;
-use super::{exit, interrupt, report};
+use super::{exit, interrupt};
 use crate::bench::{BUNDLED_SUITE, Plan, RunOptions, Suite, run as run_plan};
 use crate::device::{Device, Precision};
-use crate::error::Result;
+use crate::error::Error;
 use crate::report::{Exporter as _, Leaderboard, Summary, Terminal, write_all};
 use crate::rng::Randomness;
 
@@ -55,7 +56,7 @@ pub(super) struct Common {
     pub(super) json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let mut suite = match &args.suite {
         Some(path) => Suite::read(path)?,
         None => Suite::parse(BUNDLED_SUITE, Path::new("the bundled suite"))?,
@@ -65,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 }
 
 /// Plans and runs a suite, writes its leaderboard into the run folder and prints it.
-pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
+pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Ended {
     suite.batch = common.batch.or(suite.batch);
     suite.memory = common.memory.or(suite.memory);
     suite.device = common.device.clone().unwrap_or(suite.device);
@@ -75,7 +76,7 @@ pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
     let plan = Plan::new(&suite)?;
     if common.dry_run {
         for job in &plan.record.jobs {
-            println!("{}\t{} images", job.id, job.images);
+            show(format_args!("{}\t{} images", job.id, job.images))?;
         }
         return Ok(exit::OK);
     }
@@ -85,32 +86,42 @@ pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Result<u8> {
     let options = RunOptions { folder: &folder, stop: &interrupt::requested };
     let ended = run_plan(&plan, &options, &mut progress);
     progress.finish();
-    let summary = ended?;
+    let late = progress.has_begun();
+    let summary = ended.map_err(|error| match late {
+        true => Failure::Late(error),
+        false => Failure::Input(error),
+    })?;
 
-    let shown = show(&folder, common);
+    let shown = show_leaderboard(&folder, common);
     if summary.failures.is_empty() {
         return shown.map(|()| exit::OK);
     }
-    eprintln!("{} of {} jobs failed:", summary.failures.len(), plan.jobs.len());
+    say(format_args!("{} of {} jobs failed:", summary.failures.len(), plan.jobs.len()));
     for failure in &summary.failures {
-        eprintln!("{}", failure.job);
+        say(format_args!("{}", failure.job));
         report(&failure.error);
     }
     // The failures are told first: they may be why there is no board.
-    shown.map(|()| exit::JOBS_FAILED)
+    if let Err(failure) = shown {
+        let _ = failure.report();
+    }
+    Ok(exit::JOBS_FAILED)
 }
 
 /// Writes the leaderboard of a run into its folder and prints it.
-fn show(folder: &Path, common: &Common) -> Result<()> {
-    let leaderboard = Leaderboard::from_runs(&[folder.to_path_buf()])?;
-    let files = write_all(&leaderboard, folder)?;
-    if common.json {
-        println!("{}", Summary.export(&leaderboard)?);
-    } else {
-        println!("{}", Terminal::detect().export(&leaderboard)?);
-    }
+fn show_leaderboard(folder: &Path, common: &Common) -> Result<(), Failure> {
+    let written = || -> Result<_, Error> {
+        let leaderboard = Leaderboard::from_runs(&[folder.to_path_buf()])?;
+        let files = write_all(&leaderboard, folder)?;
+        let text = match common.json {
+            true => Summary.export(&leaderboard)?,
+            false => Terminal::detect().export(&leaderboard)?,
+        };
+        Ok((files, text))
+    };
+    let (files, text) = written().map_err(Failure::Late)?;
     for file in files {
-        eprintln!("wrote {}", file.display());
+        say(format_args!("wrote {}", file.display()));
     }
-    Ok(())
+    show_board(text + "\n")
 }

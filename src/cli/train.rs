@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::{Ended, Failure, say};
 use super::{exit, interrupt};
 use crate::data;
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::model::{ModelCard, file};
 use crate::parameters::parse_number;
 use crate::threat::Norm;
@@ -64,7 +65,7 @@ pub(super) struct Args {
     device: Device,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     let architecture = zoo::find(&args.arch)?;
     let number = |field: &str, text: &str| {
         parse_number(text).ok_or_else(|| {
@@ -75,7 +76,9 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let (eps, sigma) = (number("eps", &args.eps)?, number("sigma", &args.sigma)?);
     let method = Method::new(&args.method, norm, eps, args.steps, args.beta, sigma)?;
     if args.epochs == 0 || args.batch == 0 {
-        return Err(Error::setting("epochs and batch", "must be at least 1", "leave them out"));
+        return Err(
+            Error::setting("epochs and batch", "must be at least 1", "leave them out").into()
+        );
     }
     let data = data::open(&args.data)?;
     let recipe = Recipe {
@@ -116,12 +119,12 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     })?;
     bar.finish_and_clear();
     if let Some(epoch) = last {
-        eprintln!(
+        say(format_args!(
             "epoch {}: loss {:.4}, accuracy on the training images it saw {:.2} %",
             epoch.number,
             epoch.loss,
             100.0 * epoch.accuracy
-        );
+        ));
     }
     let stem =
         args.output.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
@@ -133,8 +136,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     card.licence = "MIT OR Apache-2.0".into();
     let tensors: BTreeMap<_, _> =
         trained.variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
-    file::save(&args.output, &tensors, &card)?;
-    eprintln!("wrote {}", args.output.display());
+    file::save(&args.output, &tensors, &card).map_err(Failure::Late)?;
+    say(format_args!("wrote {}", args.output.display()));
     Ok(exit::OK)
 }
 

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::attack::Subject;
+use super::output::{Ended, say, show};
 use super::{exit, interrupt};
 use crate::bench;
 use crate::device::{Device, Precision};
@@ -79,9 +80,9 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<u8> {
+pub(super) fn run(args: &Args) -> Ended {
     if args.batch == Some(0) {
-        return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
+        return Err(Error::setting("batch", "0 images at a time", "give at least 1").into());
     }
     match &args.adversarial {
         Some(file) => adversarial(args, file),
@@ -90,7 +91,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 }
 
 /// Looks at every run.
-fn runs(args: &Args) -> Result<u8> {
+fn runs(args: &Args) -> Ended {
     let settings = Settings {
         files_only: args.files_only,
         certificates: args.certificates,
@@ -102,18 +103,18 @@ fn runs(args: &Args) -> Result<u8> {
     let mut all = Vec::new();
     for folder in &args.runs {
         let found = verify_run(folder, &settings, &interrupt::requested)?;
-        if !args.json {
-            println!("{}", text(&found));
-        }
         if args.manifest && found.findings.is_empty() {
-            eprintln!("wrote {}", write_manifest(folder)?.display());
+            say(format_args!("wrote {}", write_manifest(folder)?.display()));
         } else if args.manifest {
-            eprintln!("{}: no SHA256SUMS is written of what is wrong", folder.display());
+            say(format_args!("{}: no SHA256SUMS is written of what is wrong", folder.display()));
+        }
+        if !args.json {
+            show(format_args!("{}", text(&found)))?;
         }
         all.push(found);
     }
     if args.json {
-        println!("{}", json(&all)?);
+        show(format_args!("{}", json(&all)?))?;
     }
     let holds = all.iter().all(|found| found.findings.is_empty());
     Ok(if holds { exit::OK } else { exit::CONTRADICTED })
@@ -146,7 +147,7 @@ fn text(found: &Verification) -> String {
 }
 
 /// Judges the adversarial images of `file`.
-fn adversarial(args: &Args, file: &Path) -> Result<u8> {
+fn adversarial(args: &Args, file: &Path) -> Ended {
     let subject = &args.subject;
     let (norm, eps, patch) = (args.norm.as_deref(), args.eps.as_deref(), args.patch.as_deref());
     let data = subject.images()?;
@@ -157,16 +158,16 @@ fn adversarial(args: &Args, file: &Path) -> Result<u8> {
     let (batch, stop) = (args.batch.unwrap_or(BATCH), &interrupt::requested);
     let judgement = judge_foreign(&foreign, &network, data.as_ref(), &threat, batch, stop)?;
     for note in &judgement.notes {
-        eprintln!("{}: {note}", file.display());
-    }
-    if args.json {
-        println!("{}", json(&judgement)?);
-    } else {
-        println!("{judgement}");
+        say(format_args!("{}: {note}", file.display()));
     }
     if let Some(path) = &args.output {
         persist::replace(path, &judgement.csv()?)?;
-        eprintln!("wrote {}", path.display());
+        say(format_args!("wrote {}", path.display()));
+    }
+    if args.json {
+        show(format_args!("{}", json(&judgement)?))?;
+    } else {
+        show(format_args!("{judgement}"))?;
     }
     Ok(if judgement.not_allowed == 0 { exit::OK } else { exit::CONTRADICTED })
 }

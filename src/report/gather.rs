@@ -10,6 +10,7 @@ use super::data_sets;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::record::{DataRecord, ModelRecord, RunRecord};
+use crate::regular;
 use crate::results::distinct;
 use crate::work::{Job, read_job};
 
@@ -57,7 +58,7 @@ impl Gathered {
         for folder in folders {
             let record = RunRecord::read(folder)?;
             let path = RunRecord::path(folder);
-            let hash = sha256(&std::fs::read(&path).map_err(Error::io("read", &path))?);
+            let hash = sha256(&regular::read(&path).map_err(Error::io("read", &path))?);
             match runs.iter_mut().find(|run| run.hash == hash) {
                 Some(run) => run.folders.push(folder.clone()),
                 None => runs.push(Run {

@@ -23,5 +23,16 @@ pub(crate) fn fits(model: &FrozenNetwork, data: &dyn Dataset) -> Result<()> {
             "run it on the data set it was trained for",
         ));
     }
+    if let Some(classes) = data.classes
+        && classes < info.classes
+    {
+        tracing::warn!(
+            "{} has {classes} classes and model {} has {}: if a class is missing, those behind it have other numbers \
+             than the network's",
+            data.name,
+            info.name,
+            info.classes
+        );
+    }
     Ok(())
 }

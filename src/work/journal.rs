@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::persist;
 use crate::record::{Line, encode_table, parse_table};
+use crate::regular;
 
 /// The table of one job, open for appending.
 pub(crate) struct Journal {
@@ -28,6 +29,7 @@ impl Journal {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
+        regular::check(path).map_err(Error::io("open", path))?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -56,8 +58,9 @@ impl Journal {
     /// Appends rows in one write.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the file cannot be written, or is no longer there under its name: its rows would be lost with it.
     pub(crate) fn append<L: Line>(&mut self, rows: &[L]) -> Result<()> {
+        self.refuse_deleted()?;
         let text = encode_table(&self.path, &self.key, rows, self.empty)?;
         self.file.write_all(&text).map_err(Error::io("append to", &self.path))?;
         self.empty &= rows.is_empty();
@@ -67,10 +70,30 @@ impl Journal {
     /// Waits until every row is on the disk.
     ///
     /// # Errors
-    /// If the system cannot say so.
+    /// If the system cannot say so, or the file is no longer there.
     pub(crate) fn sync(&self) -> Result<()> {
+        self.refuse_deleted()?;
         self.file.sync_all().map_err(Error::io("write", &self.path))?;
         persist::sync_folder(&self.path)
+    }
+
+    /// Refuses to go on with a file that has lost its name to another one, or to none.
+    fn refuse_deleted(&self) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let own = self.file.metadata().map_err(Error::io("look at", &self.path))?;
+            let there = std::fs::metadata(&self.path);
+            if !there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
+                return Err(Error::file(
+                    &self.path,
+                    "table",
+                    "it was deleted or replaced while the job was running",
+                    "run the same command again: it computes the rows that are missing",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -125,6 +148,25 @@ mod tests {
         assert!(Journal::open::<Row>(&path, KEY).is_ok());
         let error = Journal::open::<Row>(&path, "other").err().unwrap();
         assert!(error.to_string().contains("row 1: its checksum"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_table_that_is_deleted_while_it_is_written_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.csv");
+        for replaced in [false, true] {
+            let (mut journal, _) = Journal::open::<Row>(&path, KEY).unwrap();
+            journal.append(&[row(0)]).unwrap();
+            let text = std::fs::read(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            if replaced {
+                std::fs::write(&path, text).unwrap();
+            }
+            for error in [journal.append(&[row(1)]).unwrap_err(), journal.sync().unwrap_err()] {
+                assert!(error.to_string().contains("deleted or replaced"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! SHA-256 of files, as model pages and the Hub publish it and as runs record it.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// Lower-case hex SHA-256 of the file as it lies on the disk, read in pieces.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn sha256_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let mut file = regular::open(path).map_err(Error::io("read", path))?;
     let mut hash = Sha256::new();
     let mut piece = vec![0; 1 << 16];
     loop {

@@ -109,11 +109,11 @@ impl Error {
         name: impl Into<String>,
         known: impl IntoIterator<Item = S>,
     ) -> Self {
-        Self::Unknown {
-            kind,
-            name: name.into(),
-            known: known.into_iter().map(Into::into).collect(),
+        let mut name = name.into();
+        if name.len() > LONGEST {
+            name = name.chars().take(LONGEST / 4).chain(['…']).collect();
         }
+        Self::Unknown { kind, name, known: known.into_iter().map(Into::into).collect() }
     }
 
     /// An [`Error::Io`]; use as `.map_err(Error::io("read", path))`.
@@ -140,6 +140,9 @@ impl Error {
                  --device cpu runs everywhere"
                     .into(),
             ),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => {
+                Some("name a file; what a pipe or a device gives belongs into one first".into())
+            }
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Some("choose a folder you may write to, or change its permissions".into())
             }
@@ -148,8 +151,15 @@ impl Error {
     }
 }
 
+/// The longest name that is looked for among others, and shown, in bytes.
+const LONGEST: usize = 200;
+
 /// The known name closest to `name`, if one is close enough to be what was meant.
 pub fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    // The comparison takes the product of the lengths.
+    if name.len() > LONGEST {
+        return None;
+    }
     known
         .iter()
         .map(|k| (similarity(&name.to_lowercase(), k), k.as_str()))
@@ -172,6 +182,13 @@ mod tests {
         let error = Error::unknown("attack", "pdg", ["pgd", "fgsm", "cw-l2"]);
         assert_eq!(error.to_string(), "unknown attack `pdg`");
         assert_eq!(error.hint().as_deref(), Some("did you mean `pgd`? known: pgd, fgsm, cw-l2"));
+    }
+
+    #[test]
+    fn a_name_without_end_is_cut() {
+        let error = Error::unknown("attack", "ä".repeat(1 << 20), ["pgd"]);
+        assert_eq!(error.to_string().chars().filter(|c| *c == 'ä').count(), LONGEST / 4);
+        assert_eq!(error.hint().as_deref(), Some("known: pgd"));
     }
 
     #[test]

@@ -28,5 +28,7 @@ pub mod hub;
 pub mod persist;
 #[doc(hidden)]
 pub mod pickle;
+#[doc(hidden)]
+pub mod regular;
 
 pub use error::{Error, Result};

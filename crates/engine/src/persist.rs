@@ -14,10 +14,8 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write in", folder))?;
+    let mut file = temporary(folder).map_err(Error::io("write in", folder))?;
     file.write_all(content).map_err(Error::io("write", path))?;
-    open_to_readers(file.as_file()).map_err(Error::io("write", path))?;
     file.as_file().sync_all().map_err(Error::io("write", path))?;
     file.persist(path).map_err(|e| Error::io("replace", path)(e.error))?;
     sync_folder(path)
@@ -44,14 +42,17 @@ pub fn sync_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Temporary files are private; these are for whoever may read the folder.
-pub fn open_to_readers(file: &std::fs::File) -> std::io::Result<()> {
+/// A file in `folder` that will get its name when it is whole. Who may read it is up to the umask, as with any
+/// other file; temporary files are private otherwise.
+///
+/// # Errors
+/// If the folder cannot be written to.
+pub fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
+    builder.tempfile_in(folder)
 }

@@ -18,6 +18,7 @@ use crate::data::{image_check, image_digest};
 use crate::error::{Error, Result};
 use crate::persist;
 use crate::record::{FORMAT_VERSION, JobRecord};
+use crate::regular;
 
 /// Ending of the file, instead of the table's.
 const ENDING: &str = "adversarial.safetensors";
@@ -72,6 +73,7 @@ impl AdversarialImages {
         if !(whole && from == &part) {
             rewrite(&part, &header, images_at, stored, kept as u64 * image)?;
         }
+        regular::check(&part).map_err(Error::io("open", &part))?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -143,8 +145,8 @@ fn rewrite(
     bytes: u64,
 ) -> Result<()> {
     let folder = part.parent().unwrap_or(Path::new("."));
-    let mut new = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write in", folder))?;
-    let written = (|| {
+    let mut new = persist::temporary(folder).map_err(Error::io("write in", folder))?;
+    let written = (|| -> std::io::Result<()> {
         new.write_all(header)?;
         new.as_file().set_len(images_at)?;
         new.seek(SeekFrom::Start(images_at))?;
@@ -152,7 +154,7 @@ fn rewrite(
             stored.file.seek(SeekFrom::Start(stored.images_at))?;
             std::io::copy(&mut stored.file.take(bytes), &mut new)?;
         }
-        persist::open_to_readers(new.as_file())
+        Ok(())
     })();
     written.map_err(Error::io("write", part))?;
     new.persist(part).map_err(|e| Error::io("replace", part)(e.error))?;

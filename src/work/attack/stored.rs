@@ -10,6 +10,7 @@ use safetensors::tensor::Metadata;
 use super::row::AttackRow;
 use crate::data::image_digest;
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// A file of adversarial images as it lies on the disk, of a finished session or of one that was killed.
 pub(super) struct Stored {
@@ -25,7 +26,7 @@ pub(super) struct Stored {
 impl Stored {
     /// The file at `path`; `None` if there is none, or it was killed before its header was written.
     pub(super) fn open(path: &Path, shape: [usize; 3]) -> Result<Option<Self>> {
-        let mut file = match File::open(path) {
+        let mut file = match regular::open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io("read", path)(e)),

@@ -8,11 +8,12 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 
 use super::card::{CARD_VERSION, ModelCard};
-use super::{FrozenNetwork, ModelInfo, onnx, timm};
+use super::{FrozenNetwork, ModelInfo, checkpoint, onnx, timm};
 use crate::digest::{Hash, sha256};
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::onnx::Form;
+use crate::regular;
 use crate::zoo::{self, Named, Recognised, Stored};
 
 /// Key of the card in the safetensors metadata.
@@ -41,7 +42,7 @@ pub fn load(path: &Path, declared: &Declared) -> Result<(FrozenNetwork, ModelCar
         timm::expected(path)?;
     }
     let file = hub::local(path)?;
-    let bytes = std::fs::read(&file).map_err(Error::io("read", &file))?;
+    let bytes = regular::read(&file).map_err(Error::io("read", &file))?;
     build(&file, &bytes, declared, path)
 }
 
@@ -175,12 +176,19 @@ fn read_tensors(
     path: &Path,
     bytes: &[u8],
 ) -> Result<(Option<ModelCard>, BTreeMap<String, Tensor>)> {
+    let size = bytes.first_chunk().map_or(0, |size| u64::from_le_bytes(*size));
+    let header = &bytes[bytes.len().min(8)..];
+    let header = &header[..header.len().min(usize::try_from(size).unwrap_or(usize::MAX))];
+    if checkpoint::safetensors::lists_too_many(header) {
+        let remedy = "give a file that holds the weights of one network";
+        return Err(Error::file(path, "header", checkpoint::safetensors::too_many(), remedy));
+    }
     let card = match SafeTensors::read_metadata(bytes) {
         Ok((_, metadata)) => metadata.metadata().as_ref().and_then(|m| m.get(CARD_KEY).cloned()),
         Err(_) => None,
     };
     let Some(card) = card else {
-        return Ok((None, super::checkpoint::read_set(path, None)?.tensors));
+        return Ok((None, checkpoint::read_set(path, None)?.tensors));
     };
     let bad = |problem: String| {
         Error::file(path, CARD_KEY, problem, "write the file again with `epsball convert`")

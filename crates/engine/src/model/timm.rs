@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 use crate::hub;
+use crate::regular;
 use crate::zoo::{Named, Normalisation, Recognised};
 
 /// The file's name in a repository.
@@ -70,7 +71,7 @@ pub fn beside(path: &Path) -> Result<Option<Description>> {
         Err(error) if must_be => return Err(error),
         _ => return Ok(None),
     };
-    let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
+    let text = regular::text(&file).map_err(Error::io("read", &file))?;
     let place = match &owner {
         Some(_) => path.display().to_string(),
         None => file.display().to_string(),

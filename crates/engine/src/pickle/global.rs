@@ -21,6 +21,8 @@ pub enum Global {
     RebuildTensor,
     /// `torch._utils._rebuild_parameter` and its relatives.
     RebuildParameter,
+    /// `_codecs.encode`, by which Python 3 writes bytes in protocol 2: the text of their values.
+    Encode,
     /// `numpy.core.multiarray._reconstruct`, which makes an array without contents.
     NumpyArray,
     /// A storage class such as `torch.FloatStorage`.
@@ -43,6 +45,7 @@ pub(crate) fn present(module: &str) -> &str {
 pub(crate) fn resolve(module: &str, name: &str) -> Option<Global> {
     Some(match (module, name) {
         ("collections", "OrderedDict") => Global::OrderedDict,
+        ("_codecs", "encode") => Global::Encode,
         ("torch", "Size") => Global::Size,
         ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Global::RebuildTensor,
         ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state")
@@ -67,7 +70,6 @@ pub(crate) fn resolve(module: &str, name: &str) -> Option<Global> {
         | ("argparse", "Namespace")
         | ("builtins", "set" | "frozenset" | "complex" | "slice" | "range")
         | ("builtins", "int" | "float" | "str" | "bool" | "list" | "dict")
-        | ("_codecs", "encode")
         | ("numpy", "dtype" | "ndarray" | "float64" | "float32" | "int64" | "bool_")
         | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar" | "_frombuffer") => {
             Global::Inert
@@ -123,6 +125,13 @@ pub(crate) fn call(heap: &mut Heap, global: Global, arguments: Value) -> Result<
     let items = heap.tuple(arguments).ok_or("a call without an argument tuple")?;
     match global {
         Global::Inert => Ok(Value::Inert),
+        Global::Encode => match latin(heap, items) {
+            Some(bytes) => {
+                heap.add(Object::Bytes(bytes)).ok_or_else(|| "too many objects".to_owned())
+            }
+            // Text of another encoding is no number of a weight.
+            None => Ok(Value::Inert),
+        },
         Global::NumpyArray => {
             heap.add(Object::Array(None)).ok_or_else(|| "too many objects".to_owned())
         }
@@ -144,6 +153,13 @@ pub(crate) fn call(heap: &mut Heap, global: Global, arguments: Value) -> Result<
         },
         Global::Storage(_) => Err("a storage class that is called".to_owned()),
     }
+}
+
+/// The bytes that a text of the characters 0 to 255 stands for, if it is said to be encoded so.
+fn latin(heap: &Heap, arguments: &[Value]) -> Option<Vec<u8>> {
+    let [text, encoding] = arguments else { return None };
+    matches!(&**heap.text(*encoding)?, "latin1" | "latin-1" | "iso-8859-1").then_some(())?;
+    heap.text(*text)?.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }
 
 /// The message and remedy for a name that is not on the list.

@@ -102,11 +102,15 @@ impl Keys<'_> {
 }
 
 /// Names under which published files keep mean and standard deviation of the input normalisation.
-const NORMALISATION: [(&str, &str); 4] = [
+const NORMALISATION: [(&str, &str); 7] = [
     ("mu", "sigma"),
     ("normalize.mean", "normalize.std"),
     ("mean", "std"),
     ("normalizer.mean", "normalizer.std"),
+    // MadryLab's `robustness`.
+    ("normalizer.new_mean", "normalizer.new_std"),
+    ("normalize.new_mean", "normalize.new_std"),
+    ("new_mean", "new_std"),
 ];
 
 /// Removes the constants of an input normalisation from the tensors, if they hold one; constants that

@@ -107,18 +107,26 @@ impl Array {
             let problem = format!("labels have shape {:?}, not [N]", self.shape);
             return Err(self.error(problem, "store one class number per image"));
         };
-        let bytes = self.source.read(self.offset, len * self.element.size())?;
-        let numbers = self.element.integers(&bytes).ok_or_else(|| {
-            let problem = format!("labels are {}, not integers", self.element);
-            self.error(problem, "store class numbers, as in `labels.astype('int64')`")
-        })?;
-        let class = |(index, number)| {
-            u32::try_from(number).map_err(|_| {
-                let problem = format!("label {number} of image {index} is not a class number");
-                self.error(problem, "number the classes from 0; leave unlabelled images out")
-            })
-        };
-        numbers.into_iter().enumerate().map(class).collect()
+        // In parts: as integers of any type they take far more memory than in the file.
+        const PART: usize = 1 << 16;
+        let mut classes = Vec::new();
+        for first in (0..len).step_by(PART) {
+            let size = self.element.size();
+            let bytes = self
+                .source
+                .read(self.offset + (first * size) as u64, PART.min(len - first) * size)?;
+            let numbers = self.element.integers(&bytes).ok_or_else(|| {
+                let problem = format!("labels are {}, not integers", self.element);
+                self.error(problem, "store class numbers, as in `labels.astype('int64')`")
+            })?;
+            for (index, number) in (first..).zip(numbers) {
+                classes.push(u32::try_from(number).map_err(|_| {
+                    let problem = format!("label {number} of image {index} is not a class number");
+                    self.error(problem, "number the classes from 0; leave unlabelled images out")
+                })?);
+            }
+        }
+        Ok(classes)
     }
 }
 
@@ -174,13 +182,17 @@ pub(super) fn pair_quietly(
         let problem = format!("shape {:?} holds no images", images.shape);
         return Err(images.error(problem, "check the export: a data set has at least one image"));
     }
-    let (len, labels_list) = (images.shape[0], labels.labels()?);
-    if len != labels_list.len() {
+    let len = images.shape[0];
+    // Before the labels take memory.
+    if let [labels_len] | [labels_len, 1] = *labels.shape.as_slice()
+        && labels_len != len
+    {
         return Err(labels.error(
-            format!("{} labels for {len} images", labels_list.len()),
+            format!("{labels_len} labels for {len} images"),
             "take images and labels from the same export",
         ));
     }
+    let labels_list = labels.labels()?;
     Ok(Records {
         info: DataInfo { name, len, shape, classes: None, sha256 },
         stride: (shape.iter().product::<usize>() * element.size()) as u64,

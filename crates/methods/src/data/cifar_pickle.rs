@@ -1,7 +1,6 @@
 //! The batches of the Python versions of CIFAR: a pickled dict with an array of `N` x 3072 bytes under
 //! `data` and a list of labels. Read by [`crate::pickle`], so nothing in the file is executed.
 
-use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::pickle::place::Place;
 use crate::pickle::source::Source;
 use crate::pickle::value::{Heap, Object, Value};
+use crate::regular;
 
 /// What a pickle begins with: the instruction that states its protocol.
 pub(super) const FIRST_BYTE: u8 = 0x80;
@@ -20,7 +20,7 @@ const AGAIN: &str =
 /// Whether the file at `path` begins as a pickle.
 pub(super) fn is_pickle(path: &Path) -> bool {
     let mut first = [0];
-    File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok()
+    regular::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok()
         && first == [FIRST_BYTE]
 }
 
@@ -30,7 +30,7 @@ pub(super) fn is_pickle(path: &Path) -> bool {
 /// If the file is damaged, wants anything executed, or is another pickle.
 pub(super) fn read(path: &Path, labels: &str, classes: usize) -> Result<(Vec<u8>, Vec<u32>)> {
     let error = |field: &str, problem: &str| Error::file(path, field, problem, AGAIN);
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = regular::open(path).map_err(Error::io("read", path))?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
     let mut source = Source::new(BufReader::new(file), length, Place::new(path, "pickle"));
     let (heap, batch) = crate::pickle::read(&mut source).map_err(|error| match error {
@@ -151,6 +151,13 @@ pub(super) mod tests {
         let (bytes, labels) =
             read_bytes(include_bytes!("../../../../tests/fixtures/cifar_python3.pkl")).unwrap();
         assert_eq!((bytes, labels), (pixels(), vec![4, 0]));
+    }
+
+    /// The same with protocol 2, in which Python 3 writes bytes as text and the name of its encoding.
+    #[test]
+    fn batches_of_python_3_in_protocol_2() {
+        let file = include_bytes!("../../../../tests/fixtures/cifar_python3_protocol2.pkl");
+        assert_eq!(read_bytes(file).unwrap(), (pixels(), vec![4, 0]));
     }
 
     #[test]

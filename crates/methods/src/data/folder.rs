@@ -1,12 +1,13 @@
 //! A folder with one subfolder per class, png or jpeg images in each: what ImageNet's validation set
-//! and most people's own data look like. Subfolders sorted by name are classes 0, 1, ...; within one,
-//! files sorted by name. All images have one size or are brought to one; they are decoded when read, in
+//! and most people's own data look like. Subfolders sorted by name are classes 0, 1, ... unless a list says
+//! otherwise ([`Classes`]); within one, files sorted by name. All images have one size or are brought to one; they are decoded when read, in
 //! parallel.
 
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::classes::Classes;
 use super::picture::{Picture, Size};
 use super::preprocess::{self, Preprocessing};
 use super::{Batch, DataInfo, Dataset, Format, source};
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 
 pub(super) const FORMAT: Format = Format {
     name: "folder",
-    usage: "folder:FOLDER[,PREPROCESSING]",
+    usage: "folder:FOLDER[,PREPROCESSING][,classes=FILE|imagenet|sorted]",
     sign: "a folder with subfolders",
     fits: |path| entries(path).is_ok_and(|all| all.iter().any(|entry| entry.is_dir())),
     open,
@@ -26,8 +27,9 @@ const LAYOUT: &str = "the layout is FOLDER/CLASS/IMAGE.png (or .jpg, .jpeg), one
 const CHANGED: &str = "the file changed since it was opened";
 
 fn open(spec: &str) -> Result<Box<dyn Dataset>> {
+    let (spec, classes) = Classes::split(spec);
     let (root, preprocessing) = preprocess::split(spec)?;
-    Ok(Box::new(Folder::open(root, preprocessing)?))
+    Ok(Box::new(Folder::open(root, preprocessing, &classes)?))
 }
 
 pub(super) struct Folder {
@@ -39,21 +41,30 @@ pub(super) struct Folder {
 
 impl Folder {
     /// The images below `root`: all of one size, or of any if there is a preprocessing.
-    pub(super) fn open(root: &Path, preprocessing: Option<Preprocessing>) -> Result<Self> {
-        let classes: Vec<_> = entries(root)?.into_iter().filter(|entry| entry.is_dir()).collect();
+    ///
+    /// # Errors
+    /// If there are none, they are not of one size, or a folder has no class.
+    pub(super) fn open(
+        root: &Path,
+        preprocessing: Option<Preprocessing>,
+        classes: &Classes,
+    ) -> Result<Self> {
+        let folders: Vec<_> = entries(root)?.into_iter().filter(|entry| entry.is_dir()).collect();
+        let folder_names: Vec<String> = folders.iter().map(|folder| file_name(folder)).collect();
+        let (labels, classes) = classes.number(root, &folder_names)?;
         let (mut files, mut ignored, mut names) = (Vec::new(), Vec::new(), String::new());
-        for (class, folder) in classes.iter().enumerate() {
+        for (folder, class) in folders.iter().zip(labels) {
             for path in entries(folder)? {
                 if is_image(&path) {
                     names += &format!("{}/{}\n", file_name(folder), file_name(&path));
-                    files.push((path, class as u32));
+                    files.push((path, class));
                 } else {
                     ignored.push(path);
                 }
             }
         }
         if files.is_empty() {
-            let problem = format!("no png or jpeg images in {} subfolders", classes.len());
+            let problem = format!("no png or jpeg images in {} subfolders", folders.len());
             return Err(Error::file(root, "images", problem, LAYOUT));
         }
         if let Some(first) = ignored.first() {
@@ -73,7 +84,7 @@ impl Folder {
                 name: file_name(root),
                 len: files.len(),
                 shape,
-                classes: Some(classes.len()),
+                classes: Some(classes),
                 sha256: source::sha256(names.as_bytes()),
             },
             files,
@@ -164,8 +175,9 @@ fn common_shape(files: &[(PathBuf, u32)]) -> Result<[usize; 3]> {
 
 #[cfg(test)]
 mod tests {
-    use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
+    use image::{DynamicImage, GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba};
 
+    use super::super::picture::eight_bits_each;
     use super::*;
 
     fn save(root: &Path, name: &str, image: impl Into<DynamicImage>) {
@@ -179,7 +191,7 @@ mod tests {
     }
 
     fn read_all(root: &Path) -> Result<(DataInfo, Vec<f32>, Vec<u32>)> {
-        let data = Folder::open(root, None)?;
+        let data = Folder::open(root, None, &Classes::Found)?;
         let batch = data.read(&(0..data.info.len).collect::<Vec<_>>())?;
         Ok((data.info, batch.images.flatten_all()?.to_vec1()?, batch.labels))
     }
@@ -216,10 +228,29 @@ mod tests {
 
     #[test]
     fn sixteen_bits_and_jpeg() {
-        let root = tempfile::tempdir().unwrap();
-        let deep: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_raw(1, 1, vec![1]).unwrap();
-        save(root.path(), "a/0.png", deep);
-        assert_eq!(read_all(root.path()).unwrap().1, [1.0 / 65535.0]);
+        // What Pillow 13 makes of these values: of grey the value itself, cut off, of colours the upper byte.
+        let values = [0_u16, 1, 127, 128, 255, 256, 383, 384, 32768, 65279, 65280, 65535];
+        let grey = [0_u8, 1, 127, 128, 255, 255, 255, 255, 255, 255, 255, 255];
+        let upper = [0_u8, 0, 0, 0, 0, 1, 1, 1, 128, 254, 255, 255];
+        let colour: Vec<u16> = values.iter().flat_map(|v| [*v; 3]).collect();
+        let clear: Vec<u16> = values.iter().flat_map(|v| [*v; 4]).collect();
+        let veiled: Vec<u16> = values.iter().flat_map(|v| [*v; 2]).collect();
+        for (image, expected) in [
+            (deep::<Luma<u16>>(values.to_vec()), grey),
+            (deep::<Rgb<u16>>(colour), upper),
+            (deep::<Rgba<u16>>(clear), upper),
+            (deep::<LumaA<u16>>(veiled), upper),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            save(root.path(), "a/0.png", image.clone());
+            let pixels = read_all(root.path()).unwrap().1;
+            let expected = expected.map(|v| f32::from(v) / 255.0);
+            assert!(pixels.chunks(12).all(|plane| plane == expected), "{pixels:?}");
+            // And on the way through a preprocessing.
+            let at = Path::new("0.png");
+            let made = eight_bits_each(image, at).into_rgb8();
+            assert!(made.pixels().zip(expected).all(|(p, v)| f32::from(p[0]) / 255.0 == v));
+        }
 
         let root = tempfile::tempdir().unwrap();
         save(root.path(), "a/0.JPEG", RgbImage::from_pixel(8, 8, Rgb([200, 30, 90])));
@@ -228,6 +259,38 @@ mod tests {
         for (plane, expected) in pixels.chunks(64).zip([200.0, 30.0, 90.0]) {
             assert!(plane.iter().all(|v| (v * 255.0 - expected).abs() < 4.0), "{plane:?}");
         }
+    }
+
+    fn deep<P: image::PixelWithColorType<Subpixel = u16>>(values: Vec<u16>) -> DynamicImage
+    where
+        DynamicImage: From<ImageBuffer<P, Vec<u16>>>,
+    {
+        ImageBuffer::<P, _>::from_raw(12, 1, values).unwrap().into()
+    }
+
+    /// Without its last bytes, and with another picture inside or rubbish behind.
+    #[test]
+    fn a_jpeg_that_is_cut_short_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let noise = |x: u32, y: u32| Rgb([(x * 31) as u8, (y * 57) as u8, (x * y) as u8]);
+        save(root.path(), "a/0.jpg", RgbImage::from_fn(40, 24, noise));
+        let path = root.path().join("a/0.jpg");
+        let whole = std::fs::read(&path).unwrap();
+        let pixels = read_all(root.path()).unwrap().1;
+        for cut in (1..=25).chain([100, whole.len() / 2]) {
+            std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+            let error = read_all(root.path()).unwrap_err().to_string();
+            assert!(error.contains("0.jpg: image: "), "{cut}: {error}");
+        }
+        std::fs::write(&path, [&whole[..], b"behind"].concat()).unwrap();
+        assert_eq!(read_all(root.path()).unwrap().1, pixels);
+        // A thumbnail is a whole JPEG in a segment: its end is not that of the file.
+        let length = (whole.len() as u16 + 2).to_be_bytes();
+        let with = [&whole[..2], &[0xff, 0xe1], &length, &whole, &whole[2..]].concat();
+        std::fs::write(&path, &with).unwrap();
+        assert_eq!(read_all(root.path()).unwrap().1, pixels);
+        std::fs::write(&path, &with[..with.len() - 1]).unwrap();
+        assert!(read_all(root.path()).is_err());
     }
 
     #[test]

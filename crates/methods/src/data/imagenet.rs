@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::classes::Classes;
 use super::folder::Folder;
 use super::{Dataset, Format, Selection, Subset, preprocess};
 use crate::error::{Error, Result};
+use crate::regular;
 
 pub(super) const FORMAT: Format = Format {
     name: "imagenet",
@@ -17,7 +19,8 @@ pub(super) const FORMAT: Format = Format {
     open,
 };
 
-/// Classes are numbered by the sorted names of their folders, so none may be missing.
+/// Classes are the synsets of ImageNet, of which some may be missing, or a thousand folders in the order of their
+/// names.
 const CLASSES: usize = 1000;
 
 /// What most published networks were measured with.
@@ -32,15 +35,14 @@ fn open(spec: &str) -> Result<Box<dyn Dataset>> {
         let problem = format!("`{rest}` follows after the list of images");
         return Err(Error::setting("data", problem, format!("write {}", FORMAT.usage)));
     }
-    let folder = Folder::open(root, Some(preprocessing))?;
+    let folder = Folder::open(root, Some(preprocessing), &Classes::Found)?;
     let classes = folder.info.classes.unwrap_or(0);
     if classes != CLASSES {
         return Err(Error::file(
             root,
             "classes",
-            format!("{classes} subfolders, {CLASSES} expected"),
-            "name the folder whose subfolders are n01440764, n01443537, ..; empty ones count too, and \
-             `folder:` takes any number of classes",
+            format!("{classes} classes, {CLASSES} expected"),
+            "name the folder whose subfolders are n01440764, n01443537, ..; `folder:` takes any others",
         ));
     }
     match ids {
@@ -54,7 +56,7 @@ fn open(spec: &str) -> Result<Box<dyn Dataset>> {
 
 /// The images that a list names, in its order: a line each, `n09468604/ILSVRC2012_val_00015253.JPEG`.
 fn indices(folder: &Folder, list: &Path) -> Result<Vec<usize>> {
-    let text = std::fs::read_to_string(list).map_err(Error::io("read", list))?;
+    let text = regular::text(list).map_err(Error::io("read", list))?;
     let known: HashMap<String, usize> =
         (0..folder.files.len()).map(|index| (folder.name(index), index)).collect();
     let mut indices = Vec::new();
@@ -167,6 +169,6 @@ mod tests {
         refused(&format!("{spec},Res22"), "unknown preprocessing `Res22`");
         refused(&format!("{spec},Res224,a,b"), "`b` follows");
         std::fs::remove_dir(root.path().join("n00000500")).unwrap();
-        refused(&spec, "999 subfolders, 1000 expected");
+        refused(&spec, "999 classes, 1000 expected");
     }
 }

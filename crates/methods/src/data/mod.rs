@@ -11,6 +11,7 @@ mod catalogue;
 mod cifar;
 pub mod cifar_c;
 mod cifar_pickle;
+mod classes;
 mod digits;
 mod element;
 mod folder;

@@ -9,9 +9,10 @@ use std::path::Path;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::array::{self, Array};
-use super::source::{self, Source};
+use super::source::{self, Source, Unpacking};
 use super::{Dataset, Format, npy};
 use crate::error::{Error, Result};
+use crate::regular;
 
 pub(super) const FORMAT: Format = Format {
     name: "npz",
@@ -38,7 +39,7 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>> {
 }
 
 fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = regular::open(path).map_err(Error::io("read", path))?;
     ZipArchive::new(BufReader::new(file)).map_err(damaged(path))
 }
 
@@ -80,7 +81,17 @@ pub(super) fn member(path: &Path, names: &[&str]) -> Result<Array> {
         }
         _ => {
             let remedy = "save it with numpy.savez, which does not compress";
-            let source = Source::memory(path, source::unpack(&mut member, path, found, remedy)?);
+            let whole = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
+            let packed = member.compressed_size().min(whole);
+            let unpacking = Unpacking { path, field: found, packed, remedy };
+            // What the directory says has to be true: its checksum is looked at behind the last byte.
+            let declared = member.size();
+            let bytes = unpacking.bytes(&mut member, declared)?;
+            if unpacking.length(&mut member)? > 0 {
+                let problem = format!("it unpacks to more than the {declared} bytes it claims");
+                return Err(Error::file(path, found, problem, "write it with numpy.savez"));
+            }
+            let source = Source::memory(path, bytes);
             let end = source.len();
             npy::read_header(source, (0, end), found)
         }

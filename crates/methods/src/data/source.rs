@@ -11,9 +11,17 @@ use flate2::read::MultiGzDecoder;
 
 pub(crate) use crate::digest::{sha256, sha256_file};
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// Most bytes that a compressed file may unpack to: it is held in memory.
-const UNPACKED_LIMIT: u64 = 2 << 30;
+const UNPACKED_LIMIT: u64 = 768 << 20;
+
+/// How many times its size a compressed file may unpack to, if that is more than [`ALWAYS`]. Published data sets come
+/// to 12 times; a file of one repeated byte to 1000 times.
+const MULTIPLE: u64 = 100;
+
+/// Bytes that any compressed file may unpack to.
+const ALWAYS: u64 = 64 << 20;
 
 /// A file, or bytes that stand for one.
 #[derive(Debug)]
@@ -36,7 +44,7 @@ impl Source {
     /// # Errors
     /// If it cannot be opened or is not a file.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
+        let file = regular::open(path).map_err(Error::io("read", path))?;
         let metadata = file.metadata().map_err(Error::io("read", path))?;
         if !metadata.is_file() {
             return Err(Error::file(path, "file", "is a folder or a device", "name a data file"));
@@ -48,15 +56,19 @@ impl Source {
     /// unpacked into memory.
     ///
     /// # Errors
-    /// If it cannot be opened, is damaged, or unpacks to more than 2 GiB.
+    /// If it cannot be opened, is damaged, or unpacks to more than is allowed ([`Unpacking`]).
     pub(super) fn open_gzip_or_plain(path: &Path) -> Result<Self> {
         let plain = Self::open(path)?;
         if plain.len < 2 || plain.read(0, 2)? != [0x1f, 0x8b] {
             return Ok(plain);
         }
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        let bytes = unpack(MultiGzDecoder::new(file), path, "gzip", "unpack it with gunzip")?;
-        Ok(Self::memory(path, bytes))
+        let reader = || -> Result<_> {
+            Ok(MultiGzDecoder::new(regular::open(path).map_err(Error::io("read", path))?))
+        };
+        let unpacking =
+            Unpacking { path, field: "gzip", packed: plain.len, remedy: "unpack it with gunzip" };
+        let len = unpacking.length(reader()?)?;
+        Ok(Self::memory(path, unpacking.bytes(reader()?, len)?))
     }
 
     /// Bytes in memory; `path` is what errors name.
@@ -120,24 +132,64 @@ impl Source {
     }
 }
 
-/// Everything that `reader` unpacks to.
-///
-/// # Errors
-/// If the stream is damaged or longer than 2 GiB; `remedy` says how to do without the compression.
-pub(super) fn unpack(reader: impl Read, path: &Path, field: &str, remedy: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match reader.take(UNPACKED_LIMIT + 1).read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() as u64 > UNPACKED_LIMIT => Err(Error::file(
-            path,
-            field,
-            "unpacks to more than 2 GiB, and compressed data is held in memory",
-            remedy,
-        )),
-        Ok(_) => Ok(bytes),
-        Err(source) => {
-            let problem = format!("cannot be unpacked: {source}");
-            Err(Error::file(path, field, problem, "the file is damaged: get it again"))
+/// A part of a file that is unpacked into memory. It may unpack to 768 MiB and 100 times its size (64 MiB whatever
+/// its size), which is known before memory is taken: what was not declared is counted first, and unpacked again.
+pub(super) struct Unpacking<'a> {
+    pub(super) path: &'a Path,
+    /// What errors call it.
+    pub(super) field: &'a str,
+    /// Bytes that it takes in the file.
+    pub(super) packed: u64,
+    /// How to do without the compression.
+    pub(super) remedy: &'a str,
+}
+
+impl Unpacking<'_> {
+    fn limit(&self) -> u64 {
+        self.packed.saturating_mul(MULTIPLE).clamp(ALWAYS, UNPACKED_LIMIT)
+    }
+
+    /// Number of bytes that `reader` unpacks to.
+    ///
+    /// # Errors
+    /// If the stream is damaged, or longer than is allowed.
+    pub(super) fn length(&self, reader: impl Read) -> Result<u64> {
+        let mut reader = reader.take(self.limit() + 1);
+        let len = std::io::copy(&mut reader, &mut std::io::sink()).map_err(|e| self.damaged(&e))?;
+        self.check(len)?;
+        Ok(len)
+    }
+
+    /// Refuses a declared length that is not allowed.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(super) fn check(&self, len: u64) -> Result<()> {
+        if len <= self.limit() {
+            return Ok(());
         }
+        let problem = format!(
+            "{} bytes unpack to more than {}, and compressed data is held in memory",
+            self.packed,
+            self.limit()
+        );
+        Err(Error::file(self.path, self.field, problem, self.remedy))
+    }
+
+    /// The first `len` bytes that `reader` unpacks to, fewer if it ends before.
+    ///
+    /// # Errors
+    /// If the stream is damaged.
+    pub(super) fn bytes(&self, reader: impl Read, len: u64) -> Result<Vec<u8>> {
+        self.check(len)?;
+        let mut bytes = Vec::with_capacity(len as usize);
+        reader.take(len).read_to_end(&mut bytes).map_err(|e| self.damaged(&e))?;
+        Ok(bytes)
+    }
+
+    fn damaged(&self, source: &std::io::Error) -> Error {
+        let problem = format!("cannot be unpacked: {source}");
+        Error::file(self.path, self.field, problem, "the file is damaged: get it again")
     }
 }
 
@@ -160,5 +212,26 @@ mod tests {
                 assert!(error.contains("10 found"), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_made_to_fill_the_memory_is_refused_before_it_does() {
+        use std::io::Write as _;
+        let gzip = |len: usize| {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let zeros = vec![0; 1 << 20];
+            for _ in 0..len >> 20 {
+                encoder.write_all(&zeros).unwrap();
+            }
+            encoder.finish().unwrap()
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), gzip(64 << 20)).unwrap();
+        assert_eq!(Source::open_gzip_or_plain(file.path()).unwrap().len(), 64 << 20);
+        std::fs::write(file.path(), gzip(65 << 20)).unwrap();
+        let error = Source::open_gzip_or_plain(file.path()).unwrap_err();
+        assert!(error.to_string().contains("unpack to more than 67108864"), "{error}");
+        assert!(error.hint().is_some());
     }
 }

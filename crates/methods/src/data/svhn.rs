@@ -2,7 +2,6 @@
 //! bytes of shape `[32, 32, 3, N]` in column-major order, and the labels `y`, where 10 means the digit 0.
 //! A compressed `X` is unpacked into memory, a plain one is read on demand; other variables are passed over.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
@@ -10,9 +9,10 @@ use flate2::read::ZlibDecoder;
 
 use super::element::Element;
 use super::records::{Order, Records};
-use super::source::{self, Source};
+use super::source::{self, Source, Unpacking};
 use super::{DataInfo, Dataset, Format, label_file};
 use crate::error::{Error, Result};
+use crate::regular;
 
 pub(super) const FORMAT: Format = Format {
     name: "svhn",
@@ -164,7 +164,7 @@ impl Stream<'_> {
 /// The variable whose content begins at `offset` and is as long as `tag` says; `None` for any but `X` and
 /// `y`, of which no more is read than the name.
 fn variable(path: &Path, offset: u64, tag: &Tag) -> Result<Option<Variable>> {
-    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let mut file = regular::open(path).map_err(Error::io("read", path))?;
     file.seek(SeekFrom::Start(offset)).map_err(Error::io("read", path))?;
     let content = BufReader::new(file).take(tag.len.into());
     let mut stream = match tag.kind {
@@ -198,18 +198,22 @@ fn variable(path: &Path, offset: u64, tag: &Tag) -> Result<Option<Variable>> {
     let (source, offset) = match (data.small, tag.kind) {
         (Some(small), _) => (Source::memory(path, small), 0),
         (None, MATRIX) => (Source::open(path)?, offset + stream.read),
-        (None, _) => (Source::memory(path, unpacked(stream.reader, path, name, data.len)?), 0),
+        (None, _) => {
+            let packed = tag.len.into();
+            let unpacking = Unpacking { path, field: name, packed, remedy: PLAIN };
+            (Source::memory(path, unpacked(stream.reader, &unpacking, data.len)?), 0)
+        }
     };
     Ok(Some(Variable { name, shape, element, source, offset }))
 }
 
 /// The next `len` bytes of `reader`, and whether the checksum behind them holds.
-fn unpacked(mut reader: Box<dyn Read>, path: &Path, name: &str, len: u32) -> Result<Vec<u8>> {
-    let bytes = source::unpack(reader.by_ref().take(len.into()), path, name, PLAIN)?;
-    source::unpack(reader.take(8), path, name, PLAIN)?;
+fn unpacked(mut reader: Box<dyn Read>, unpacking: &Unpacking<'_>, len: u32) -> Result<Vec<u8>> {
+    let bytes = unpacking.bytes(&mut reader, len.into())?;
+    unpacking.length(reader.take(8))?;
     if bytes.len() != len as usize {
         let problem = format!("{len} bytes expected, {} found", bytes.len());
-        return Err(Error::file(path, name, problem, AGAIN));
+        return Err(Error::file(unpacking.path, unpacking.field, problem, AGAIN));
     }
     Ok(bytes)
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::checksum;
 use super::{Line, Row};
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// Name of the last column.
 const CHECK: &str = "check";
@@ -33,7 +34,7 @@ pub(crate) fn delimiter(path: &Path) -> u8 {
 /// If a complete line does not fit its checksum, is not a row, or says what cannot be, or an image
 /// comes twice.
 pub fn read_table<R: Row>(path: &Path, key: &str) -> Result<Table<R>> {
-    let table = match std::fs::read(path) {
+    let table = match regular::read(path) {
         Ok(bytes) => parse::<R>(path, key, &bytes)?,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             Table { rows: Vec::new(), complete: 0 }
@@ -70,6 +71,9 @@ pub fn parse<L: Line>(path: &Path, key: &str, bytes: &[u8]) -> Result<Table<L>> 
     let complete = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
     let text = std::str::from_utf8(&bytes[..complete])
         .map_err(|_| damaged(path, 0, "the file is not text".into()))?;
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(damaged(path, 0, "the file holds control characters".into()));
+    }
     let separator = char::from(delimiter(path));
     let mut lines = text.lines();
     let Some(header) = lines.next() else { return Ok(Table { rows: Vec::new(), complete }) };
@@ -133,7 +137,7 @@ pub fn table_images(path: &Path, key: &str) -> Result<Vec<(u64, String)>> {
         idx: u64,
         image: String,
     }
-    let bytes = match std::fs::read(path) {
+    let bytes = match regular::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(e) => return Err(Error::io("read", path)(e)),

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{FORMAT_VERSION, checksum};
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// A record that says which version of its format it is.
 pub trait Versioned: DeserializeOwned {
@@ -19,7 +20,7 @@ pub trait Versioned: DeserializeOwned {
 
 /// Reads the file `path`, which belongs to the job `key`, or to the whole run if that is empty.
 pub(super) fn read<T: Versioned>(path: &Path, key: &str) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = regular::read(path).map_err(Error::io("read", path))?;
     let bad = |problem: &str| Error::file(path, T::WHAT, problem, T::REMEDY);
     let text = String::from_utf8(bytes).map_err(|_| bad("the file is not text"))?;
     if let Some(version) = version(&text).filter(|version| *version != FORMAT_VERSION) {
@@ -33,7 +34,27 @@ pub(super) fn read<T: Versioned>(path: &Path, key: &str) -> Result<T> {
     let Some(text) = checksum::opened(key, &text) else {
         return Err(bad("its checksum does not fit: the file was changed, or belongs elsewhere"));
     };
-    toml::from_str(text).map_err(|e| bad(e.message()))
+    let table: toml::Table = toml::from_str(text).map_err(|e| bad(e.message()))?;
+    let value = toml::Value::Table(table);
+    if let Some(hidden) = hidden(&value) {
+        return Err(bad(&format!("`{}` holds a control character", hidden.escape_debug())));
+    }
+    value.try_into().map_err(|e: toml::de::Error| bad(e.message()))
+}
+
+/// A text in it, or a name, with a control character other than a line break or a tab: what is read here is shown
+/// on terminals.
+fn hidden(value: &toml::Value) -> Option<String> {
+    let shown = |text: &str| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+    match value {
+        toml::Value::String(text) => (!shown(text)).then(|| text.clone()),
+        toml::Value::Array(all) => all.iter().find_map(hidden),
+        toml::Value::Table(table) => table.iter().find_map(|(name, value)| match shown(name) {
+            true => hidden(value),
+            false => Some(name.clone()),
+        }),
+        _ => None,
+    }
 }
 
 /// The version that a file states in its first line, if it does.
@@ -54,7 +75,17 @@ pub fn read_if_there<T: Versioned>(path: &Path, key: &str) -> Result<Option<T>> 
 
 /// Puts `record` into the file `path` of the job `key` in one step.
 pub fn write<T: Versioned + Serialize>(path: &Path, key: &str, record: &T) -> Result<()> {
-    let text = toml::to_string(record)
-        .map_err(|e| Error::file(path, T::WHAT, e.to_string(), "report this as a bug"))?;
+    let bug =
+        |e: toml::ser::Error| Error::file(path, T::WHAT, e.to_string(), "report this as a bug");
+    // What could not be read again is not written.
+    if let Some(hidden) = hidden(&toml::Value::try_from(record).map_err(bug)?) {
+        return Err(Error::file(
+            path,
+            T::WHAT,
+            format!("`{}` holds a control character", hidden.escape_debug()),
+            "rename the file or the entry that is called so",
+        ));
+    }
+    let text = toml::to_string(record).map_err(bug)?;
     crate::persist::replace(path, checksum::sealed(key, &text).as_bytes())
 }

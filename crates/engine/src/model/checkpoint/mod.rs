@@ -8,11 +8,12 @@
 //!                   -> safetensors ────────────────────┴-> prefix, tensor -> WeightSet
 //! ```
 
+mod fold;
 mod images;
 mod legacy;
 mod prefix;
 mod recognise;
-mod safetensors;
+pub(super) mod safetensors;
 mod sets;
 mod zip;
 
@@ -22,7 +23,6 @@ pub(crate) mod tests;
 pub use images::Saved;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -33,6 +33,7 @@ use self::sets::Candidate;
 use crate::error::{Error, Result};
 use crate::pickle::place::{self, Place, quoted};
 use crate::pickle::value;
+use crate::regular;
 
 /// A checkpoint file with all its sets of weights.
 #[derive(Debug)]
@@ -92,6 +93,14 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
 /// As [`read`], and if there is no set of that name, or several and no name is given; the error lists
 /// the sets.
 pub fn read_set(path: &Path, name: Option<&str>) -> Result<WeightSet> {
+    read_set_below(path, name, None)
+}
+
+/// [`read_set`] of the weights whose keys begin with `prefix`, which is cut off; the others are left out.
+///
+/// # Errors
+/// As [`read_set`], and if no key begins so.
+pub fn read_set_below(path: &Path, name: Option<&str>, prefix: Option<&str>) -> Result<WeightSet> {
     let mut contents = Contents::open(path)?;
     let index = match name {
         Some(name) => contents.sets.iter().position(|set| set.name == name),
@@ -106,7 +115,22 @@ pub fn read_set(path: &Path, name: Option<&str>) -> Result<WeightSet> {
         let remedy = format!("name one of the sets in this file: {}", names.join(", "));
         return Err(Error::file(path, "sets of weights", problem, remedy));
     };
-    let set = contents.sets.swap_remove(index);
+    let mut set = contents.sets.swap_remove(index);
+    if let Some(prefix) = prefix {
+        let keys: Vec<String> = set.tensors.iter().map(|(key, _)| quoted(key)).take(8).collect();
+        set.tensors.retain(|(key, _)| key.len() > prefix.len() && key.starts_with(prefix));
+        if set.tensors.is_empty() {
+            let problem =
+                format!("no key begins with {} ({}, ...)", quoted(prefix), keys.join(", "));
+            return Err(Error::file(
+                path,
+                "keys",
+                problem,
+                "give the beginning of the keys as it is",
+            ));
+        }
+        set.tensors.iter_mut().for_each(|(key, _)| *key = key[prefix.len()..].to_owned());
+    }
     contents.load(set)
 }
 
@@ -131,7 +155,7 @@ impl<'p> Contents<'p> {
 
     fn open_with(path: &'p Path, find: Find) -> Result<Self> {
         let io = || Error::io("read", path);
-        let mut file = File::open(path).map_err(io())?;
+        let mut file = regular::open(path).map_err(io())?;
         let length = file.metadata().map_err(io())?.len();
         let mut head = Vec::with_capacity(HEAD);
         file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(io())?;
@@ -166,6 +190,9 @@ impl<'p> Contents<'p> {
 
     /// Reads the numbers of `set`.
     fn load(&mut self, mut set: Candidate) -> Result<WeightSet> {
+        if set.tensors.iter().any(|(name, _)| !prefix::is_beside(name)) {
+            set.tensors.retain(|(name, _)| !prefix::is_beside(name));
+        }
         let mut names: Vec<String> = set.tensors.iter().map(|(name, _)| name.clone()).collect();
         let stripped_prefix = prefix::strip(&mut names);
         let mut views: Vec<_> = names.into_iter().zip(set.tensors.drain(..)).collect();
@@ -209,6 +236,13 @@ impl<'p> Contents<'p> {
             }
         }
         warnings.sort();
+        warnings.extend(fold::reparametrisations(&mut tensors).map_err(|error| match error {
+            Error::Setting { field, problem, remedy } => {
+                Error::File { path: self.path.into(), field, problem, remedy }
+            }
+            other => other,
+        })?);
+        warnings.extend(integers(&tensors));
         for key in &set.left_out {
             warnings.push(format!("{} is no tensor and is left out", quoted(key)));
         }
@@ -227,6 +261,24 @@ fn find_sets(heap: &value::Heap, root: value::Value, path: &Path) -> Result<Vec<
         return Err(Error::file(path, "top level", problem, remedy));
     }
     Ok(sets)
+}
+
+/// A warning if there are weights that are integers, as those of a quantised network are.
+fn integers(tensors: &BTreeMap<String, Tensor>) -> Option<String> {
+    // Counters and indices are integers in any network.
+    let is_weight = |name: &str| {
+        matches!(name.rsplit('.').next(), Some("weight" | "bias" | "running_mean" | "running_var"))
+    };
+    let whole = |(name, tensor): &(&String, &Tensor)| is_weight(name) && !tensor.dtype().is_float();
+    let mut found = tensors.iter().filter(whole);
+    let (first, tensor) = found.next()?;
+    Some(format!(
+        "{} weights are integers ({} is {}), as in a quantised network: they are taken as they are, without the \
+         scale that belongs to them",
+        1 + found.count(),
+        quoted(first),
+        tensor.dtype().as_str()
+    ))
 }
 
 /// A warning if some values of `tensor` are not finite.

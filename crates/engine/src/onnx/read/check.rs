@@ -25,7 +25,7 @@ const UNPACKED: u64 = 64 << 20;
 /// How much smaller than the network a larger gzipped file may be. Weights of zeros pack a thousandfold.
 const RATIO: u64 = 100;
 /// The most that one protobuf file may have.
-const LARGEST: u64 = 2 << 30;
+const LARGEST: u64 = 768 << 20;
 
 /// First bytes of files that are no networks: what the file is and what to do.
 const OTHERS: [(&[u8], &str, &str); 4] = [
@@ -56,12 +56,13 @@ pub(super) fn unpack<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> 
     let mut bytes = Cow::Borrowed(bytes);
     if bytes.starts_with(b"\x1f\x8b") {
         let limit = (bytes.len() as u64).saturating_mul(RATIO).clamp(UNPACKED, LARGEST);
-        let mut unpacked = Vec::new();
-        let mut reader = MultiGzDecoder::new(&*bytes).take(limit + 1);
-        reader.read_to_end(&mut unpacked).map_err(|error| {
+        let damaged = |error: std::io::Error| {
             Error::file(path, "gzip", format!("it cannot be unpacked: {error}"), DAMAGED)
-        })?;
-        if unpacked.len() as u64 > limit {
+        };
+        // Counted first: memory is taken for what is allowed only.
+        let mut counted = MultiGzDecoder::new(&*bytes).take(limit + 1);
+        let length = std::io::copy(&mut counted, &mut std::io::sink()).map_err(damaged)?;
+        if length > limit {
             let problem = format!("it unpacks to more than {limit} bytes");
             return Err(Error::file(
                 path,
@@ -70,6 +71,8 @@ pub(super) fn unpack<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> 
                 "unpack it with gunzip if you trust it",
             ));
         }
+        let mut unpacked = Vec::with_capacity(length as usize);
+        MultiGzDecoder::new(&*bytes).read_to_end(&mut unpacked).map_err(damaged)?;
         bytes = Cow::Owned(unpacked);
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii_start();

@@ -3,12 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use super::wire::{DAMAGED, Message};
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// How often the bytes of a file may be read by tensors that share them. Without an end a small model could ask
 /// for a large file any number of times.
@@ -93,7 +93,7 @@ impl<'a> External<'a> {
             let remedy = format!("put {location} beside the model");
             return Err(Error::file(folder.path, what, problem, remedy));
         };
-        let mut file = File::open(&path).map_err(Error::io("read", &path))?;
+        let mut file = regular::open(&path).map_err(Error::io("read", &path))?;
         let size = file.metadata().map_err(Error::io("read", &path))?.len();
         if offset.checked_add(need).is_none_or(|end| end > size) {
             return Err(wrong(format!(

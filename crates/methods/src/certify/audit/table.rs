@@ -8,6 +8,7 @@ use super::printed::{Precision, Printed};
 use crate::certify::log::{Columns, REMEDY, table_error};
 use crate::certify::mode::{self, Mode};
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// A row as it stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,7 +58,7 @@ impl Table {
     /// With the file and line: if it cannot be read, a column is missing, a value is not what its column
     /// holds, or there is no row.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = regular::read(path).map_err(Error::io("read", path))?;
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(b'\t')
             .quoting(false)

@@ -8,6 +8,7 @@ use super::{Log, LogRow};
 use crate::certify::CertificateRow;
 use crate::certify::{ABSTAIN, parse_time};
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// What to do about a damaged table.
 pub(in crate::certify) const REMEDY: &str = "repair or remove the line, or fetch the file again";
@@ -147,7 +148,7 @@ fn check(path: &Path, line: u64, row: &LogRow, seen: &mut HashMap<u64, u64>) -> 
 }
 
 fn open(path: &Path) -> Result<csv::Reader<File>> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = regular::open(path).map_err(Error::io("read", path))?;
     Ok(csv::ReaderBuilder::new().delimiter(b'\t').quoting(false).from_reader(file))
 }
 

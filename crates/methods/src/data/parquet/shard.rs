@@ -14,6 +14,7 @@ use ::parquet::file::serialized_reader::SerializedFileReader;
 use super::column::{Column, Plain};
 use super::pages::Pages;
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// The columns that the hub's image data sets have, in the order in which they are looked for.
 const IMAGES: [&str; 2] = ["image.bytes", "img.bytes"];
@@ -51,7 +52,7 @@ impl Shard {
     /// # Errors
     /// If it is no Parquet file, lacks a column, or contradicts itself.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
+        let file = regular::open(path).map_err(Error::io("read", path))?;
         let len = file.metadata().map_err(Error::io("read", path))?.len();
         let file = SerializedFileReader::new(Pages::new(file)).map_err(damaged(path, "footer"))?;
         let image = column(&file, path, &IMAGES, &[Type::BYTE_ARRAY])?;

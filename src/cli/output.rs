@@ -1,0 +1,135 @@
+//! Where the program's text goes, and how a command ends other than well. Results go to stdout, everything else to
+//! stderr. Nobody has to read stderr: that it is closed or full ends nothing. Without stdout there is nothing left
+//! to show: a reader that went away ends the command quietly, and any other fault is an error.
+//!
+//! Text may hold what a file of somebody else says (a name, a note, a row of a table). No control character of it
+//! reaches a terminal.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+use super::exit;
+use crate::error::Error;
+
+/// What a command ends with.
+pub(super) type Ended = Result<u8, Failure>;
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// An argument, a suite or a file cannot be used; nothing was computed.
+    Input(Error),
+    /// Something failed after work had begun.
+    Late(Error),
+    /// Stdout did not take the results.
+    Stdout(std::io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Input(error)
+    }
+}
+
+impl Failure {
+    /// Says what happened, and returns the exit code.
+    pub(super) fn report(&self) -> u8 {
+        let code = match self {
+            Self::Input(Error::Interrupted) | Self::Late(Error::Interrupted) => exit::INTERRUPTED,
+            Self::Input(_) => exit::INPUT,
+            Self::Stdout(error) if error.kind() == ErrorKind::BrokenPipe => exit::PIPE,
+            Self::Late(_) | Self::Stdout(_) => exit::FAILED,
+        };
+        match self {
+            Self::Input(error) | Self::Late(error) => report(error),
+            Self::Stdout(_) if code == exit::PIPE => {}
+            Self::Stdout(error) => say(format_args!("error: cannot write to stdout: {error}")),
+        }
+        code
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Input(error) | Failure::Late(error) => error,
+            Failure::Stdout(error) => Self::io("write to", "stdout")(error),
+        }
+    }
+}
+
+/// An error and, on a line of its own, what to do about it.
+pub(super) fn report(error: &Error) {
+    say(format_args!("error: {error}"));
+    if let Some(hint) = error.hint() {
+        say(format_args!("hint: {hint}"));
+    }
+}
+
+/// A line on stderr.
+pub(super) fn say(text: impl Display) {
+    let line = clean(&text.to_string()) + "\n";
+    // There is nowhere to say that nobody listens.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Results on stdout, and the end of the line.
+///
+/// # Errors
+/// If stdout does not take them.
+pub(super) fn show(text: impl Display) -> Result<(), Failure> {
+    show_board(clean(&text.to_string()) + "\n")
+}
+
+/// The same of text that has its own colours and line breaks.
+///
+/// # Errors
+/// If stdout does not take it.
+pub(super) fn show_board(text: impl AsRef<str>) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_ref().as_bytes());
+    written.and_then(|()| stdout.flush()).map_err(Failure::Stdout)
+}
+
+/// `text` with every control character but line breaks and tabs, and every character that turns the direction of
+/// writing, as its escape.
+pub(super) fn clean(text: &str) -> String {
+    let hidden = |c: &char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        match hidden(&c) {
+            true => cleaned.extend(c.escape_unicode()),
+            false => cleaned.push(c),
+        }
+    }
+    cleaned
+}
+
+/// Stderr for log events, without the errors.
+pub(super) struct Quiet;
+
+impl Write for Quiet {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = std::io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_as_what_they_are() {
+        assert_eq!(clean("a\tb\nc ä ‡ 32×32"), "a\tb\nc ä ‡ 32×32");
+        assert_eq!(clean("\u{1b}[8mhidden\r"), "\\u{1b}[8mhidden\\u{d}");
+        assert_eq!(clean("\u{9b}2J\u{7f}\u{202e}"), "\\u{9b}2J\\u{7f}\\u{202e}");
+    }
+}
