@@ -159,6 +159,35 @@ class ResNet110(nn.Module):
         return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
 
+class Normalised(nn.Module):
+    """A network of torchvision for ImageNet with the normalisation that epsball's begins with."""
+
+    def __init__(self, network):
+        super().__init__()
+        mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.network = network
+
+    def forward(self, x):
+        return self.network((x - self.mean) / self.std)
+
+
+@torch.no_grad()
+def of_torchvision(name):
+    """A network of torchvision with random weights. What it initialises so that a block or the head gives nothing at
+    first, scales of residual branches and the head of the vision transformer, is drawn as if it were trained."""
+    from torchvision import models
+
+    network = getattr(models, name)(weights=None)
+    for key, parameter in network.named_parameters():
+        if key.endswith("layer_scale"):
+            parameter.uniform_(0.05, 0.5)
+        elif key == "heads.head.weight":
+            nn.init.trunc_normal_(parameter, std=0.02)
+    return Normalised(network)
+
+
 @torch.no_grad()
 def random_weights(network, images, seed):
     """Random weights whose batch norms have seen `images` and scale and shift like trained ones, so
@@ -174,14 +203,15 @@ def random_weights(network, images, seed):
     return module.eval()
 
 
-def write_model(path, module, architecture, parameters, images, labels):
+def write_model(path, module, architecture, parameters, images, labels, classes=10):
     """Two files of epsball's side: the weights with their card, and the inputs."""
+    module = module.network if isinstance(module, Normalised) else module
     card = {
         "format_version": 1,
         "name": path.name,
         "architecture": architecture,
         "input_shape": list(images.shape[1:]),
-        "classes": 10,
+        "classes": classes,
         "parameters": parameters,
     }
     weights = {k: v.contiguous() for k, v in module.state_dict().items()}

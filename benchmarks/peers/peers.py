@@ -32,19 +32,28 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from autoattack import autoattack
-from networks import PreActResNet18, SmallCNN, WideResNet, random_weights, write_model
+from networks import (
+    PreActResNet18, SmallCNN, WideResNet, of_torchvision, random_weights, write_model,
+)  # fmt: skip
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+# Lines 9 to 11: title, name in torchvision, architecture of epsball.
+IMAGENET = {
+    9: ("ResNet-50 224x224", "resnet50", "imagenet-resnet-50"),
+    10: ("ConvNeXt-T 224x224", "convnext_tiny", "torchvision-convnext"),
+    11: ("ViT-B/16 224x224", "vit_b_16", "torchvision-vit-base-16"),
+}
 
 # The works at full size and, to see that everything works, small.
 SIZES = {
     "full": dict(
         preact=(32, 3), wide=(8, 2), small=(100, 20), pgd=(1000, 40), cw=(100, 9, 200),
-        smoothing=(20, 10_000), autoattack=100, product=(1024, 2048),
+        smoothing=(20, 10_000), autoattack=100, product=(1024, 2048), imagenet=(16, 1),
     ),
     "quick": dict(
         preact=(4, 1), wide=(2, 1), small=(10, 2), pgd=(50, 5), cw=(5, 3, 20),
-        smoothing=(2, 2000), autoattack=1, product=(256,),
+        smoothing=(2, 2000), autoattack=1, product=(256,), imagenet=(2, 1),
     ),
 }  # fmt: skip
 
@@ -537,7 +546,8 @@ def read_mnist(path, count):
 def lines(arguments, folder):
     """Every line that was asked for, prepared when its turn comes."""
     sizes = SIZES["quick" if arguments.quick else "full"]
-    wanted = arguments.only or ({*range(1, 9)} if arguments.autoattack else {*range(1, 8)})
+    everything = {*range(1, 12)} if arguments.autoattack else {*range(1, 12)} - {8}
+    wanted = arguments.only or everything
 
     if wanted & {1, 2, 3}:
         generator = torch.Generator().manual_seed(0)
@@ -560,6 +570,19 @@ def lines(arguments, folder):
         yield network_line(
             3, "WideResNet-28-10 32x32", folder, "wide", Frozen(module, arguments.precision), images,
             labels, sizes["wide"], True,
+        )  # fmt: skip
+
+    for number in sorted(wanted & IMAGENET.keys()):
+        title, name, architecture = IMAGENET[number]
+        size = sizes["imagenet"]
+        generator = torch.Generator().manual_seed(0)
+        images = torch.rand(size[0], 3, 224, 224, generator=generator)
+        labels = torch.randint(1000, (size[0],), generator=generator)
+        module = random_weights(lambda: of_torchvision(name), images, 0)
+        write_model(folder / name, module, architecture, {}, images, labels, classes=1000)
+        yield network_line(
+            number, title, folder, name, Frozen(module, arguments.precision), images, labels, size,
+            True,
         )  # fmt: skip
 
     if not wanted & {4, 5, 6, 7, 8}:
@@ -601,7 +624,7 @@ def parse():
     parser.add_argument("--autoattack", action="store_true", help="line 8 too; takes minutes")
     parser.add_argument(
         "--precision", choices=("f32", "bf16"), default="f32",
-        help="of epsball, and of PyTorch (autocast) in lines 1 to 4; attacks of others stay in f32",
+        help="of epsball, and of PyTorch (autocast) in lines 1 to 4 and 9 to 11; attacks of others stay in f32",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it works")
     parser.add_argument("--name", help="of the CSV file; the processor and the threads by default")
@@ -612,9 +635,9 @@ def parse():
         try:
             arguments.only = {int(number) for number in arguments.only.split(",")}
         except ValueError:
-            parser.error(f"--only {arguments.only}: give numbers from 1 to 8, such as 1,4")
-        if not arguments.only <= {*range(1, 9)}:
-            parser.error("--only: the lines have the numbers 1 to 8")
+            parser.error(f"--only {arguments.only}: give numbers from 1 to 11, such as 1,4")
+        if not arguments.only <= {*range(1, 12)}:
+            parser.error("--only: the lines have the numbers 1 to 11")
     for file in (arguments.trades_mnist, arguments.mnist):
         if file and not Path(file).is_file():
             parser.error(f"{file} is not a file")
@@ -636,7 +659,7 @@ def main():
         "precision": arguments.precision,
         "epsball": f"{side.version} {commit()}".strip(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchattacks", "foolbox")},
+        **{name: version(name) for name in ("torch", "torchvision", "torchattacks", "foolbox")},
     }
     say(", ".join(f"{name} {fact}" for name, fact in facts.items()))
     rows = []

@@ -32,12 +32,14 @@ const MEMORY: usize = 2 << 30;
 pub struct FrozenNetwork {
     pub(super) info: ModelInfo,
     program: Program,
-    /// The program that runs.
+    /// What GPUs run, and what is rounded for searches in bf16.
     pub(super) fused: Program,
+    /// What the CPU runs: the same bits in fewer passes over memory.
+    joined: Program,
     images_per_chunk: usize,
     memory: usize,
     kept_per_image: OnceLock<usize>,
-    /// What searches run on the CPU, if not the fused program.
+    /// What searches run on the CPU, if not the joined program.
     pub(super) searched: Option<Program>,
     /// The network on GPUs, and the precision of searches there.
     pub(super) gpu: Option<(Arc<cuda::Network>, Precision)>,
@@ -52,10 +54,12 @@ impl FrozenNetwork {
         let bytes = (weights / WEIGHTS_PER_CHUNK).clamp(least, most);
         let images_per_chunk = (bytes / (largest * size_of::<f32>()).max(1)).clamp(1, 256);
         let fused = program.fused();
+        let joined = fused.joined();
         Self {
             info,
             program,
             fused,
+            joined,
             images_per_chunk,
             memory: MEMORY,
             kept_per_image: OnceLock::new(),
@@ -105,7 +109,7 @@ impl FrozenNetwork {
         Ok(*self.kept_per_image.get_or_init(|| kept.bytes()))
     }
 
-    /// The program as it was given; what runs is its [fused](Program::fused) form.
+    /// The program as it was given; what runs is its [fused](Program::fused) form, on the CPU [joined](Program::joined).
     pub fn program(&self) -> &Program {
         &self.program
     }
@@ -137,12 +141,12 @@ impl FrozenNetwork {
     /// # Errors
     /// As there.
     pub fn logits_on_cpu(&self, images: &Rows) -> Result<Rows> {
-        self.logits_of(&self.fused, images)
+        self.logits_of(&self.joined, images)
     }
 
     /// What logits and gradients on the CPU are computed with.
     fn searched(&self) -> &Program {
-        self.searched.as_ref().unwrap_or(&self.fused)
+        self.searched.as_ref().unwrap_or(&self.joined)
     }
 
     fn logits_of(&self, program: &Program, images: &Rows) -> Result<Rows> {

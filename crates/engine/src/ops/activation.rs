@@ -1,11 +1,13 @@
 //! Elementwise activations and their pullbacks. ReLU keeps one bit per element.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{DType, Device, Tensor, WithDType};
 use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
-use crate::ops::{Real, elementwise, for_real, with_slice};
+use crate::ops::{Real, elementwise, for_real, fresh, with_slice};
 
 /// One bit per element of a tensor.
 #[derive(Debug, Clone)]
@@ -193,30 +195,59 @@ fn silu_pullback_cpu<T: Real>(g: &Tensor, x: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(out, g.dims(), &Device::Cpu)?)
 }
 
+#[allow(unsafe_code)]
 fn gelu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
-    let out = with_slice::<T, _>(x, |x| Ok(Arch::new().dispatch(Gelu(x))))?;
+    let out = with_slice::<T, _>(x, |x| {
+        // SAFETY: `Gelu` writes as many elements as it reads.
+        unsafe { fresh::vector(x.len(), |y| Ok(Arch::new().dispatch(Gelu(x, y)))) }
+    })?;
     Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
 }
 
-struct Gelu<'a, T>(&'a [T]);
+struct Gelu<'a, T>(&'a [T], &'a mut [MaybeUninit<T>]);
 
 impl<T: Real> WithSimd for Gelu<'_, T> {
-    type Output = Vec<T>;
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
-        let mut y = vec![T::zero(); self.0.len()];
-        for (y, x) in y.iter_mut().zip(self.0) {
-            *y = *x * x.normal().0;
+    fn with_simd<S: Simd>(self, _: S) {
+        for (y, x) in self.1.iter_mut().zip(self.0) {
+            y.write(*x * x.normal().0);
         }
-        y
     }
 }
 
+#[allow(unsafe_code)]
 fn gelu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Tensor)> {
-    let (y, slope) = with_slice::<T, _>(x, |x| Ok(Arch::new().dispatch(GeluSaving(x))))?;
+    let mut slope = Vec::new();
+    let y = with_slice::<T, _>(x, |x| {
+        let both = |y: &mut [_]| {
+            let write = |slope: &mut [_]| Ok(Arch::new().dispatch(GeluSaving(x, y, slope)));
+            // SAFETY: `GeluSaving` writes as many elements as it reads, of both.
+            slope = unsafe { fresh::vector(x.len(), write)? };
+            Ok(())
+        };
+        // SAFETY: as above.
+        unsafe { fresh::vector(x.len(), both) }
+    })?;
     let like_x = |values| Tensor::from_vec(values, x.dims(), &Device::Cpu);
     Ok((like_x(y)?, like_x(slope)?))
+}
+
+/// [`gelu`] of a slice, into one of as many numbers, all of which are written.
+pub(super) fn gelu_into(x: &[f32], y: &mut [MaybeUninit<f32>]) {
+    assert_eq!(x.len(), y.len(), "gelu: lengths");
+    Arch::new().dispatch(Gelu(x, y));
+}
+
+/// [`gelu_saving`] of a slice, likewise.
+pub(super) fn gelu_saving_into(
+    x: &[f32],
+    y: &mut [MaybeUninit<f32>],
+    slope: &mut [MaybeUninit<f32>],
+) {
+    assert_eq!([x.len(); 2], [y.len(), slope.len()], "gelu: lengths");
+    Arch::new().dispatch(GeluSaving(x, y, slope));
 }
 
 /// Pullback of [`gelu`], whose derivative [`gelu_saving`] gives: their product.
@@ -227,20 +258,19 @@ pub fn gelu_pullback(g: &Tensor, slope: &Tensor) -> Result<Tensor> {
     elementwise::multiply(g, slope)
 }
 
-struct GeluSaving<'a, T>(&'a [T]);
+struct GeluSaving<'a, T>(&'a [T], &'a mut [MaybeUninit<T>], &'a mut [MaybeUninit<T>]);
 
 impl<T: Real> WithSimd for GeluSaving<'_, T> {
-    type Output = (Vec<T>, Vec<T>);
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> (Vec<T>, Vec<T>) {
-        let [mut y, mut slope] = [0; 2].map(|_| vec![T::zero(); self.0.len()]);
-        for ((y, slope), x) in y.iter_mut().zip(&mut slope).zip(self.0) {
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self(x, y, slope) = self;
+        for ((y, slope), x) in y.iter_mut().zip(slope).zip(x) {
             let (below, density) = x.normal();
-            *y = *x * below;
-            *slope = below + *x * density;
+            y.write(*x * below);
+            slope.write(below + *x * density);
         }
-        (y, slope)
     }
 }
 

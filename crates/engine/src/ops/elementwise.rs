@@ -57,6 +57,24 @@ pub fn multiply(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for_real!(a, multiply_cpu(a, b))
 }
 
+/// Writes the products of two slices of as many numbers to a third one.
+pub(super) fn multiply_into(a: &[f32], b: &[f32], out: &mut [f32]) {
+    Arch::new().dispatch(MultiplyInto(a, b, out));
+}
+
+struct MultiplyInto<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+
+impl WithSimd for MultiplyInto<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for ((out, a), b) in self.2.iter_mut().zip(self.0).zip(self.1) {
+            *out = a * b;
+        }
+    }
+}
+
 fn same(a: &Tensor, b: &Tensor) -> Result<()> {
     if a.dims() == b.dims() {
         return Ok(());

@@ -1,11 +1,13 @@
 //! Layer norm along the channels of a pixel or a vector (Ba et al. 2016): centred, divided by the
 //! standard deviation, scaled and shifted. Sums are taken in f64, in eight of them side by side.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{Device, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
-use crate::ops::{Real, for_real, with_slice};
+use crate::ops::{Real, for_real, fresh, with_slice};
 
 /// `(x - mean) / sqrt(variance + eps) * weight + bias` along the last axis, with the variance of a
 /// population; `weight` and `bias` are `[C]`.
@@ -64,25 +66,33 @@ fn wide(values: &Tensor) -> Result<Vec<f64>> {
     Ok(values.to_dtype(candle_core::DType::F64)?.to_vec1()?)
 }
 
+#[allow(unsafe_code)]
 fn forward_cpu<T: Real>(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     let (weight, bias) = (wide(weight)?, wide(bias)?);
     let out = with_slice::<T, _>(x, |x| {
-        let mut out = vec![T::zero(); x.len()];
         let (weight, bias) = (weight.as_slice(), bias.as_slice());
-        Arch::new().dispatch(Forward { x, weight, bias, eps, out: &mut out });
-        Ok(out)
+        assert!(x.len().is_multiple_of(weight.len()), "layer norm: channels");
+        let write = |out: &mut [_]| Ok(Arch::new().dispatch(Forward { x, weight, bias, eps, out }));
+        // SAFETY: `Forward` writes all channels of all pixels, of which there are whole ones.
+        unsafe { fresh::vector(x.len(), write) }
     })?;
     Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
 }
 
+#[allow(unsafe_code)]
 fn pullback_cpu<T: Real>(g: &Tensor, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     let weight = wide(weight)?;
     let out = with_slice::<T, _>(x, |x| {
         with_slice::<T, _>(g, |g| {
-            let mut out = vec![T::zero(); x.len()];
             let weight = weight.as_slice();
-            Arch::new().dispatch(Pullback { g, x, weight, eps, out: &mut out });
-            Ok(out)
+            assert!(
+                x.len().is_multiple_of(weight.len()) && g.len() == x.len(),
+                "layer norm: channels"
+            );
+            let write =
+                |out: &mut [_]| Ok(Arch::new().dispatch(Pullback { g, x, weight, eps, out }));
+            // SAFETY: `Pullback` writes all channels of all pixels, of which there are whole ones.
+            unsafe { fresh::vector(x.len(), write) }
         })
     })?;
     Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
@@ -94,7 +104,7 @@ struct Forward<'a, T> {
     weight: &'a [f64],
     bias: &'a [f64],
     eps: f64,
-    out: &'a mut [T],
+    out: &'a mut [MaybeUninit<T>],
 }
 
 impl<T: Real> WithSimd for Forward<'_, T> {
@@ -108,7 +118,7 @@ impl<T: Real> WithSimd for Forward<'_, T> {
         for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
             let (mean, inverse) = moments(x, eps);
             for i in 0..channels {
-                out[i] = T::from_f64((x[i].to_f64() - mean) * inverse * weight[i] + bias[i]);
+                out[i].write(T::from_f64((x[i].to_f64() - mean) * inverse * weight[i] + bias[i]));
             }
         }
     }
@@ -119,7 +129,7 @@ struct Pullback<'a, T> {
     x: &'a [T],
     weight: &'a [f64],
     eps: f64,
-    out: &'a mut [T],
+    out: &'a mut [MaybeUninit<T>],
 }
 
 impl<T: Real> WithSimd for Pullback<'_, T> {
@@ -140,7 +150,7 @@ impl<T: Real> WithSimd for Pullback<'_, T> {
             .map(|sum| sum / channels as f64);
             for i in 0..channels {
                 let (scaled, normal) = at(i);
-                out[i] = T::from_f64(inverse * (scaled - of_mean - normal * of_std));
+                out[i].write(T::from_f64(inverse * (scaled - of_mean - normal * of_std)));
             }
         }
     }

@@ -70,6 +70,8 @@ pub struct Rows<'a> {
 pub struct Finish<'a> {
     /// Added to each row, `[outputs]`.
     pub bias: Option<&'a [f32]>,
+    /// Added after it: numbers that lie as the results do.
+    pub onto: Option<&'a [f32]>,
     /// Negative sums become 0.
     pub relu: bool,
 }
@@ -114,6 +116,7 @@ pub(super) fn product_into(
         "product: short result"
     );
     assert!(finish.bias.is_none_or(|bias| bias.len() == weights.outputs), "product: bias");
+    assert!(finish.onto.is_none_or(|onto| onto.len() == out.len()), "product: summands");
     Arch::new().dispatch(Product { rows, weights, finish, out, stride });
 }
 
@@ -266,29 +269,37 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                     }
                 }
             }
+            let cut = finish.relu && finish.onto.is_none();
             for sums in &mut sums {
                 for v in 0..VECTORS {
                     sums[v] = simd.add_f32s(sums[v], bias[v]);
-                    if finish.relu {
+                    if cut {
                         sums[v] = simd.max_f32s(sums[v], zero);
                     }
                 }
             }
-            let to = out[(first_row + group * ROWS) * *stride + first..]
-                [..(starts.len() - 1) * *stride + columns]
-                .as_mut_ptr()
-                .cast::<f32>();
+            let begin = (first_row + group * ROWS) * *stride + first;
+            let length = (starts.len() - 1) * *stride + columns;
+            let to = out[begin..][..length].as_mut_ptr().cast::<f32>();
             if columns == VECTORS * lanes {
                 for r in 0..ROWS {
                     if r < starts.len() {
                         for v in 0..VECTORS {
+                            let (at, mut sum) = (r * *stride + v * lanes, sums[r][v]);
+                            if let Some(onto) = finish.onto {
+                                // SAFETY: there are as many summands as results (asserted in
+                                // `product`).
+                                let onto = unsafe { onto.as_ptr().add(begin + at) };
+                                // SAFETY: as above.
+                                let onto = unsafe { onto.cast::<S::f32s>().read_unaligned() };
+                                sum = simd.add_f32s(sum, onto);
+                                if finish.relu {
+                                    sum = simd.max_f32s(sum, zero);
+                                }
+                            }
                             // SAFETY: row r < starts.len() and VECTORS * lanes = columns lie inside
                             // the slice taken above.
-                            unsafe {
-                                to.add(r * *stride + v * lanes)
-                                    .cast::<S::f32s>()
-                                    .write_unaligned(sums[r][v]);
-                            }
+                            unsafe { to.add(at).cast::<S::f32s>().write_unaligned(sum) };
                         }
                     }
                 }
@@ -304,6 +315,18 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                             to.add(r * *stride),
                             columns,
                         );
+                    }
+                }
+                if let Some(onto) = finish.onto {
+                    for (r, onto) in onto[begin..][..length].chunks(*stride).enumerate() {
+                        // SAFETY: `columns` numbers of each row lie inside the slice taken above
+                        // and have just been written.
+                        let made =
+                            unsafe { std::slice::from_raw_parts_mut(to.add(r * *stride), columns) };
+                        for (made, onto) in made.iter_mut().zip(onto) {
+                            let sum = *made + onto;
+                            *made = if sum > 0.0 || !finish.relu { sum } else { 0.0 };
+                        }
                     }
                 }
             }
@@ -337,17 +360,22 @@ mod tests {
             let (factor, bias) = (random(2 * run * outputs, 1), random(outputs, 2));
             let weights = Weights::pack(2 * run, outputs, |k, o| factor[k * outputs + o]);
             let stride = outputs + 3;
-            for relu in [false, true] {
+            let summands = random(count * stride, 3);
+            for (relu, onto) in
+                [(false, None), (true, None), (false, Some(&*summands)), (true, Some(&*summands))]
+            {
                 let mut out = vec![7.0; count * stride];
                 let rows = Rows { values: &values, starts: &starts, offsets: &offsets, run };
-                product(rows, &weights, Finish { bias: Some(&bias), relu }, &mut out, stride);
+                let finish = Finish { bias: Some(&bias), onto, relu };
+                product(rows, &weights, finish, &mut out, stride);
                 for r in 0..count {
                     for o in 0..outputs {
                         let terms = (0..2 * run).map(|k| {
                             let value = values[starts[r] + offsets[k / run] + k % run];
                             f64::from(value) * f64::from(factor[k * outputs + o])
                         });
-                        let sum = terms.sum::<f64>() + f64::from(bias[o]);
+                        let summand = onto.map_or(0.0, |onto| f64::from(onto[r * stride + o]));
+                        let sum = terms.sum::<f64>() + f64::from(bias[o]) + summand;
                         let want = if relu { sum.max(0.0) } else { sum };
                         let error = (f64::from(out[r * stride + o]) - want).abs();
                         assert!(error < 1e-5, "{count}x{outputs}x{run} at {r},{o}: {error}");
@@ -383,7 +411,7 @@ mod tests {
         let weights = Weights::pack(0, 5, |_, _| 0.0);
         let mut out = [1.0; 10];
         let rows = Rows { values: &[], starts: &[0, 0], offsets: &[0], run: 0 };
-        product(rows, &weights, Finish { bias: Some(&[3.0; 5]), relu: false }, &mut out, 5);
+        product(rows, &weights, Finish { bias: Some(&[3.0; 5]), ..Finish::default() }, &mut out, 5);
         assert_eq!(out, [3.0; 10]);
         product(Rows { starts: &[], ..rows }, &weights, Finish::default(), &mut [], 5);
     }

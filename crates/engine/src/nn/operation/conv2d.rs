@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
 use crate::ops::activation;
 use crate::ops::bf16::Unit;
-use crate::ops::conv2d::{self, Geometry, Packed, Padding};
+use crate::ops::conv2d::{self, End, Geometry, Packed, Padding};
 
 /// See [`super::Op::Conv2d`].
 #[derive(Debug, Clone)]
@@ -163,11 +163,57 @@ impl Conv2d {
         (!even).then(|| (PadPixels(p), self.clone().padding_sides(Padding::default())))
     }
 
-    fn packed_forward(&self) -> Result<&Packed> {
+    /// What it makes of `x`, with `onto` added before the ReLU that may be part of it, and what [`Conv2d::before`]
+    /// needs.
+    pub(super) fn save_onto(&self, x: &Tensor, onto: Option<&Tensor>) -> Result<(Tensor, Saved)> {
+        let y = self.forward_onto(x, onto)?;
+        let saved = if self.relu { Saved::Bits(activation::positive(&y)?) } else { Saved::Nothing };
+        Ok((y, saved))
+    }
+
+    /// What it makes of `x`, likewise.
+    pub(super) fn forward_onto(&self, x: &Tensor, onto: Option<&Tensor>) -> Result<Tensor> {
+        let [narrow, _] = self.narrow;
+        let end = End { bias: self.bias.as_ref(), onto, relu: self.relu, narrow };
+        conv2d::forward(x, self.packed_forward()?, end, &self.geometry)
+    }
+
+    /// The cotangent of what comes before the ReLU, of that of what it makes.
+    pub(super) fn before(&self, saved: &Saved, g: &Tensor) -> Result<Tensor> {
+        match saved {
+            Saved::Bits(positive) if self.relu => activation::relu_pullback(g, positive),
+            Saved::Nothing if !self.relu => Ok(g.clone()),
+            _ => Err(foreign("conv")),
+        }
+    }
+
+    /// The cotangent of its input, for that of what comes before the ReLU; added to `onto`.
+    pub(super) fn pull(&self, g: &Tensor, input: Shape, onto: Option<&Tensor>) -> Result<Tensor> {
+        let [height, width, _] = input.image("conv")?;
+        let [_, narrow] = self.narrow;
+        conv2d::pullback(g, self.packed_backward()?, [height, width], &self.geometry, onto, narrow)
+    }
+
+    /// Whether it is one of single pixels in f32, as [`conv2d::gelu`] wants it.
+    pub(in crate::nn) fn is_per_pixel(&self) -> bool {
+        self.unit.is_none() && conv2d::gelu::fits(&self.geometry)
+    }
+
+    /// Its bias.
+    pub(super) fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// Everything else but its weights.
+    pub(super) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    pub(super) fn packed_forward(&self) -> Result<&Packed> {
         fill(&self.forward, || conv2d::pack_forward(&self.weight, &self.geometry, self.unit))
     }
 
-    fn packed_backward(&self) -> Result<&Packed> {
+    pub(super) fn packed_backward(&self) -> Result<&Packed> {
         fill(&self.backward, || conv2d::pack_backward(&self.weight, &self.geometry, self.unit))
     }
 }
@@ -185,26 +231,25 @@ pub(super) fn fill<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> R
 
 impl Unary for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let packed = self.packed_forward()?;
-        let [narrow, _] = self.narrow;
-        conv2d::forward(x, packed, self.bias.as_ref(), self.relu, &self.geometry, narrow)
+        self.forward_onto(x, None)
     }
 
     fn save(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
-        let y = self.forward(x)?;
-        let saved = if self.relu { Saved::Bits(activation::positive(&y)?) } else { Saved::Nothing };
-        Ok((y, saved))
+        self.save_onto(x, None)
     }
 
     fn pullback(&self, saved: &Saved, g: &Tensor, input: Shape) -> Result<Tensor> {
-        let [height, width, _] = input.image("conv")?;
-        let g = match saved {
-            Saved::Bits(positive) if self.relu => &activation::relu_pullback(g, positive)?,
-            Saved::Nothing if !self.relu => g,
-            _ => return Err(foreign("conv")),
-        };
-        let [_, narrow] = self.narrow;
-        conv2d::pullback(g, self.packed_backward()?, [height, width], &self.geometry, narrow)
+        self.pull(&self.before(saved, g)?, input, None)
+    }
+
+    fn pullback_onto(
+        &self,
+        saved: &Saved,
+        g: &Tensor,
+        input: Shape,
+        onto: &Tensor,
+    ) -> Result<Tensor> {
+        self.pull(&self.before(saved, g)?, input, Some(onto))
     }
 
     fn reference(&self, x: &Tensor) -> Result<Tensor> {

@@ -63,7 +63,7 @@ impl Factor {
                     return Err(takes(weights.depth(), from));
                 }
                 let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
-                let finish = Finish { bias: bias.as_deref(), relu: false };
+                let finish = Finish { bias: bias.as_deref(), ..Finish::default() };
                 let starts: Vec<usize> = (0..n).map(|row| row * from).collect();
                 let mut out = vec![0.0; n * to];
                 with_slice::<f32, _>(x, |values| {

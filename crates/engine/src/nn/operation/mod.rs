@@ -13,6 +13,8 @@ mod channels;
 mod class_token;
 mod concat;
 mod conv2d;
+mod conv_gelu;
+mod conv_sum;
 mod covariance_attention;
 mod flatten;
 mod gate;
@@ -37,6 +39,7 @@ mod position;
 mod pssilu;
 mod reduce;
 mod relu;
+mod saved;
 mod scale;
 mod sigmoid;
 mod silu;
@@ -56,41 +59,11 @@ pub use on_gpu::{Constants, Convolution, Keeps, Kernels, Launch, OnGpu, Slot};
 pub use pairwise::Pairing;
 pub use pointwise::Function;
 pub use reduce::Reduction;
+pub use saved::Saved;
 pub(in crate::nn) use sum::total;
 
 use super::shape::{Shape, misfit};
 use crate::error::{Error, Result};
-use crate::ops::activation::Bits;
-
-/// What an operation keeps from the forward pass for its pullback.
-#[derive(Debug, Default)]
-pub enum Saved {
-    /// The pullback needs nothing.
-    #[default]
-    Nothing,
-    /// An input, the output or another tensor.
-    Tensor(Tensor),
-    /// Two of them.
-    Pair(Tensor, Tensor),
-    /// Which elements passed.
-    Bits(Bits),
-    /// Where each element of a maximum came from.
-    Origin(Vec<u32>),
-}
-
-impl Saved {
-    /// The memory it takes.
-    pub fn bytes(&self) -> usize {
-        let of = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
-        match self {
-            Self::Nothing => 0,
-            Self::Tensor(tensor) => of(tensor),
-            Self::Pair(a, b) => of(a) + of(b),
-            Self::Bits(bits) => bits.bytes(),
-            Self::Origin(origin) => size_of_val(origin.as_slice()),
-        }
-    }
-}
 
 /// The readings of one operation. Values are NHWC tensors `[N, H, W, C]` or vectors `[N, F]`; shapes are those
 /// of one image.
@@ -120,6 +93,21 @@ pub trait Operation {
     /// # Errors
     /// If `saved` is another operation's or the device fails.
     fn pullback(&self, saved: &Saved, g: &Tensor, inputs: &[Shape]) -> Result<Vec<Tensor>>;
+
+    /// [`Operation::pullback`] of an operation that reads one value, added to `onto`, what another reader of that
+    /// value has given.
+    ///
+    /// # Errors
+    /// As there.
+    fn pullback_onto(
+        &self,
+        saved: &Saved,
+        g: &Tensor,
+        inputs: &[Shape],
+        onto: &Tensor,
+    ) -> Result<Tensor> {
+        total(self.pullback(saved, g, inputs)?.iter().chain([onto]))
+    }
 
     /// The same function in candle's own operations on NCHW tensors: differentiable by candle's autograd, for
     /// training and as a check of the readings above.
@@ -183,6 +171,20 @@ pub trait Unary {
     /// If `saved` is another operation's or the device fails.
     fn pullback(&self, saved: &Saved, g: &Tensor, input: Shape) -> Result<Tensor>;
 
+    /// See [`Operation::pullback_onto`].
+    ///
+    /// # Errors
+    /// As [`Unary::pullback`].
+    fn pullback_onto(
+        &self,
+        saved: &Saved,
+        g: &Tensor,
+        input: Shape,
+        onto: &Tensor,
+    ) -> Result<Tensor> {
+        total([&self.pullback(saved, g, input)?, onto].into_iter())
+    }
+
     /// See [`Operation::reference`].
     ///
     /// # Errors
@@ -232,6 +234,16 @@ impl<T: Unary> Operation for T {
 
     fn pullback(&self, saved: &Saved, g: &Tensor, inputs: &[Shape]) -> Result<Vec<Tensor>> {
         Ok(vec![Unary::pullback(self, saved, g, only(self, inputs)?)?])
+    }
+
+    fn pullback_onto(
+        &self,
+        saved: &Saved,
+        g: &Tensor,
+        inputs: &[Shape],
+        onto: &Tensor,
+    ) -> Result<Tensor> {
+        Unary::pullback_onto(self, saved, g, only(self, inputs)?, onto)
     }
 
     fn reference(&self, inputs: &[&Tensor]) -> Result<Tensor> {
@@ -334,6 +346,10 @@ operations! {
     concat::Concat,
     /// A convolution.
     conv2d::Conv2d,
+    /// A convolution of single pixels and a GELU.
+    conv_gelu::ConvGelu,
+    /// A convolution and the sum of what it makes with another value.
+    conv_sum::ConvSum,
     /// Channels attend to channels.
     covariance_attention::CovarianceAttention,
     /// Image to vector, in the order of published weights (C, H, W).

@@ -103,12 +103,22 @@ impl Program {
         if kept.len() != self.steps.len() {
             return Err(Error::from(candle_core::Error::Msg("kept by another program".into())));
         }
+        let readers = self.readers();
         let mut given: Vec<Vec<Tensor>> = vec![Vec::new(); self.shapes.len()];
         given[self.output].push(g.clone());
         for (i, step) in self.steps.iter().enumerate().rev() {
             let Some(saved) = kept.pop() else { return Err(gone(i + 1)) };
             let g = total(std::mem::take(&mut given[i + 1]).iter().rev())?;
-            let parts = step.op.pullback(saved.borrow(), &g, &self.inputs_of(step))?;
+            let (saved, inputs) = (saved.borrow(), self.inputs_of(step));
+            // Of two terms, which have the same sum in either order, the second is added where it is made.
+            if let [input] = step.inputs[..]
+                && readers[input] == 2
+                && let Some(onto) = given[input].pop()
+            {
+                given[input].push(step.op.pullback_onto(saved, &g, &inputs, &onto)?);
+                continue;
+            }
+            let parts = step.op.pullback(saved, &g, &inputs)?;
             for (input, part) in step.inputs.iter().zip(parts).rev() {
                 given[*input].push(part);
             }

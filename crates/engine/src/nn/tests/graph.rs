@@ -60,6 +60,7 @@ fn forward_is_candles_and_gradients_are_finite_differences() {
     for (name, program) in [
         ("plain", program.clone()),
         ("fused", program.fused()),
+        ("joined", program.fused().joined()),
         ("apart", program.fused().relus_apart().unwrap()),
         ("padded", program.evenly_padded().unwrap()),
     ] {
@@ -88,6 +89,80 @@ fn only_values_with_one_reader_are_fused() {
     assert_eq!(count(|op| matches!(op, Op::Affine(_))), 1, "{}", fused.summary());
     assert_eq!(count(|op| matches!(op, Op::Relu(_))), 1, "{}", fused.summary());
     assert_eq!(program.steps().len() - fused.steps().len(), 2);
+}
+
+/// Two residual blocks, the first one with a convolution on both sides, `[N, 6, 5, 5]` to 3 logits.
+fn residual_blocks() -> Layer {
+    let padded = |o, i, k: usize| conv(o, i, [k, k]).padding(k / 2).layer();
+    let norm = || Affine::new(random(&[8], 12), random(&[8], 13)).layer();
+    let branch =
+        |i| seq([padded(4, i, 1), relu(), padded(4, 4, 3), relu(), padded(8, 4, 1), norm()]);
+    seq([
+        sum([branch(6), seq([padded(8, 6, 1), norm()])]),
+        relu(),
+        sum([Layer::Identity, branch(8)]),
+        sum([Layer::Identity, conv(8, 1, [3, 3]).groups(8).padding(1).layer()]),
+        relu(),
+        global_avg_pool(),
+        Linear::new(random(&[3, 8], 17), Some(random(&[3], 18))).layer(),
+    ])
+}
+
+#[test]
+fn sums_become_part_of_convolutions_without_a_change_of_bits() {
+    let x = random(&[2, 6, 5, 5], 1);
+    let program = program(&residual_blocks(), &x);
+    let (fused, joined) = (program.fused(), program.fused().joined());
+    let text = joined.summary();
+    assert!(
+        !joined.steps().iter().any(|step| matches!(&*step.op, Op::Sum(_) | Op::Relu(_))),
+        "{text}"
+    );
+    assert_eq!(text.matches(", sum, relu").count(), 2, "{text}");
+    assert_eq!(joined.multiply_adds(), program.multiply_adds());
+    let g = random(&[2, 3], 2);
+    assert_close("joined", &gradient(&joined, &x, &g), &by_differences(&program, &x, &g), 1e-7);
+    let want = program.reference(&x).unwrap();
+    assert_close("joined", &values(&joined.reference(&x).unwrap()), &values(&want), 1e-12);
+    assert_eq!(values(&forward(&joined, &x)), values(&forward(&fused, &x)));
+    assert_eq!(gradient(&joined, &x, &g), gradient(&fused, &x, &g));
+}
+
+#[test]
+fn gelus_become_part_of_convolutions_of_single_pixels_without_a_change_of_bits() {
+    // More pixels than go together, in f32 and f64.
+    for kind in [DType::F32, DType::F64] {
+        let make = |shape: &[usize], draw| random(shape, draw).to_dtype(kind).unwrap();
+        let conv = |o: usize, i: usize, k: usize| {
+            Conv2d::new(make(&[o, i, k, k], 10), Some(make(&[o], 11)))
+                .unwrap()
+                .padding(k / 2)
+                .layer()
+        };
+        let layers = seq([
+            conv(12, 3, 3),
+            sum([seq([conv(20, 12, 1), gelu(), conv(12, 20, 1)]), Layer::Identity]),
+            gelu(),
+            conv(12, 12, 3),
+            gelu(),
+            global_avg_pool(),
+        ]);
+        let x = make(&[3, 3, 11, 9], 1);
+        let fused = program(&layers, &x).fused();
+        let joined = fused.joined();
+        let text = joined.summary();
+        // The first one; the others come after a sum and after larger kernels.
+        assert_eq!(text.matches("conv 1x1 12 -> 20, gelu").count(), 1, "{text}");
+        assert_eq!(fused.steps().len() - joined.steps().len(), 2, "{text}");
+        let x = nchw_to_nhwc(&x).unwrap();
+        let numbers = |t: &Tensor| values(&t.to_dtype(DType::F64).unwrap());
+        let run = |program: &Program| {
+            let (y, kept) = program.save(&x).unwrap();
+            assert_eq!(numbers(&program.forward(&x).unwrap()), numbers(&y));
+            [numbers(&y), numbers(&program.pullback(&kept, &y).unwrap())]
+        };
+        assert_eq!(run(&joined), run(&fused), "{kind:?}");
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Case {
         let weights = Weights::pack(self.steps(), self.outputs, at);
         let Self { values, offsets, run, places, .. } = self;
         let rows = Rows { values, tiles, offsets, run: *run, places };
-        let finish = Finish { bias: Some(&self.bias), relu };
+        let finish = Finish { bias: Some(&self.bias), onto: None, relu };
         product_into(unit, rows, &weights, finish, &mut out, stride);
         #[allow(unsafe_code)]
         // SAFETY: written above.

@@ -43,7 +43,8 @@ pub(super) fn convolve(
     let images = x
         .chunks_exact((view.height * view.width * channels).max(1))
         .zip(out.chunks_exact_mut((view.pixels() * channels).max(1)));
-    for (x, out) in images {
+    for (image, (x, out)) in images.enumerate() {
+        let onto = finish.onto.map(|onto| &onto[image * out.len()..][..out.len()]);
         let mut copied = 0;
         for (oy, out) in out.chunks_exact_mut(view.out_width * channels).enumerate() {
             // The line of the image under a line of the kernel, if there is one.
@@ -77,6 +78,8 @@ pub(super) fn convolve(
                 furthest + view.out_width.saturating_sub(1) * step + channels <= x.len()
                     || taps.is_empty()
             );
+            let onto = onto.map(|onto| &onto[oy * out.len()..][..out.len()]);
+            let finish = Finish { onto, ..finish };
             Arch::new().dispatch(Line { x, weights, taps: &taps, finish, channels, step, out });
         }
     }
@@ -156,6 +159,7 @@ impl<S: Simd, const PIXELS: usize> Tile<'_, '_, S, PIXELS> {
     /// The channels `channel..channel + count`, as many as a vector has if it is `WHOLE`.
     #[inline(always)]
     #[allow(unsafe_code)]
+    #[allow(clippy::needless_range_loop)] // loops over registers
     fn vector<const WHOLE: bool>(&mut self, channel: usize, count: usize) {
         let Self { line, simd, first } = self;
         let Line { x, weights, taps, finish, channels, step, out } = &mut **line;
@@ -178,13 +182,13 @@ impl<S: Simd, const PIXELS: usize> Tile<'_, '_, S, PIXELS> {
         for tap in *taps {
             let weight = load(weights, tap.weight + channel);
             let from = tap.from + *first * *step + channel;
-            for (pixel, sum) in sums.iter_mut().enumerate() {
-                *sum = simd.mul_add_f32s(load(x, from + pixel * *step), weight, *sum);
+            for pixel in 0..PIXELS {
+                sums[pixel] = simd.mul_add_f32s(load(x, from + pixel * *step), weight, sums[pixel]);
             }
         }
-        if finish.relu {
-            for sum in &mut sums {
-                *sum = simd.max_f32s(*sum, simd.splat_f32s(0.0));
+        if finish.relu && finish.onto.is_none() {
+            for pixel in 0..PIXELS {
+                sums[pixel] = simd.max_f32s(sums[pixel], simd.splat_f32s(0.0));
             }
         }
         let to = out[*first * *channels..][..PIXELS * *channels].as_mut_ptr().cast::<f32>();
@@ -193,9 +197,8 @@ impl<S: Simd, const PIXELS: usize> Tile<'_, '_, S, PIXELS> {
                 // SAFETY: a whole vector of channels from `channel` on is there, of each of the pixels of
                 // the slice taken above.
                 unsafe {
-                    to.add(pixel * *channels + channel)
-                        .cast::<S::f32s>()
-                        .write_unaligned(sums[pixel]);
+                    let to = to.add(pixel * *channels + channel).cast::<S::f32s>();
+                    to.write_unaligned(sums[pixel]);
                 }
             }
         } else {
@@ -210,6 +213,18 @@ impl<S: Simd, const PIXELS: usize> Tile<'_, '_, S, PIXELS> {
                         to.add(pixel * *channels + channel),
                         count,
                     );
+                }
+            }
+        }
+        // Only now, when the sums have left their registers.
+        if let Some(onto) = finish.onto {
+            for pixel in 0..PIXELS {
+                let at = pixel * *channels + channel;
+                // SAFETY: as above, and all of these numbers have just been written.
+                let made = unsafe { std::slice::from_raw_parts_mut(to.add(at), count) };
+                for (made, onto) in made.iter_mut().zip(&onto[*first * *channels + at..]) {
+                    let sum = *made + onto;
+                    *made = if sum > 0.0 || !finish.relu { sum } else { 0.0 };
                 }
             }
         }

@@ -54,7 +54,9 @@ pub(super) fn convolve(
     let border = geo.padding != Default::default();
     let (numbers, starts) = scratch
         .lend(if border { at_once * padded.numbers(geo) } else { 0 }, at_once * view.pixels());
-    for (x, out) in x.chunks(at_once * image_in).zip(out.chunks_mut(at_once * image_out)) {
+    let chunks = x.chunks(at_once * image_in).zip(out.chunks_mut(at_once * image_out));
+    for (chunk, (x, out)) in chunks.enumerate() {
+        let onto = finish.onto.map(|onto| &onto[chunk * at_once * image_out..][..out.len()]);
         let images = out.len() / image_out;
         let values = if border {
             padded.copy(x, geo, view, numbers);
@@ -73,7 +75,11 @@ pub(super) fn convolve(
             }
             let rows = Rows { values, starts, offsets: &offsets, run };
             let columns = group * geo.group_outputs()..(group + 1) * geo.group_outputs();
-            let finish = Finish { bias: finish.bias.map(|b| &b[columns.clone()]), ..finish };
+            let finish = Finish {
+                bias: finish.bias.map(|b| &b[columns.clone()]),
+                onto: onto.map(|onto| &onto[columns.start..]),
+                ..finish
+            };
             product_into(rows, weights, finish, &mut out[columns.start..], geo.outputs);
         }
     }

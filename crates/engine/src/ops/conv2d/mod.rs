@@ -4,18 +4,22 @@
 
 mod depthwise;
 mod direct;
+pub mod gelu;
 mod plain;
 mod rounded;
+mod view;
 mod winograd;
 
 use std::mem::MaybeUninit;
 
 use candle_core::{DType, Device, Tensor};
 
+use view::View;
+
 use crate::error::{Error, Result};
 use crate::ops::bf16::Unit;
 use crate::ops::product::{Finish, Weights};
-use crate::ops::{Real, fresh, scratch, with_slice};
+use crate::ops::{Real, activation, elementwise, fresh, scratch, with_slice};
 
 /// Zero padding of the four sides, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -202,22 +206,28 @@ pub fn pack_backward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Res
     })?))
 }
 
-/// Convolves `x` `[N, H, W, I]` with packed weights, adds `bias` `[O]` and, with `relu`, cuts at 0;
-/// gives `[N, H', W', O]`. With factors in bf16, `x` may be stored in it, and the result is if it is to be
-/// `narrow`.
+/// What is added to the sums of a convolution, and what is done to them then.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct End<'a> {
+    /// `[O]`.
+    pub bias: Option<&'a Tensor>,
+    /// Of the shape of the result, added after the bias; not with factors in bf16.
+    pub onto: Option<&'a Tensor>,
+    /// They are cut at 0.
+    pub relu: bool,
+    /// With factors in bf16, the result is stored in it.
+    pub narrow: bool,
+}
+
+/// Convolves `x` `[N, H, W, I]` with packed weights, and ends as `end` says; gives `[N, H', W', O]`. With factors in
+/// bf16, `x` may be stored in it.
 ///
 /// # Errors
 /// If the kernel does not fit into the padded image, or a tensor is not on the CPU, of another type
 /// than the weights or of another number of channels.
 #[allow(unsafe_code)]
-pub fn forward(
-    x: &Tensor,
-    packed: &Packed,
-    bias: Option<&Tensor>,
-    relu: bool,
-    geo: &Geometry,
-    narrow: bool,
-) -> Result<Tensor> {
+pub fn forward(x: &Tensor, packed: &Packed, end: End<'_>, geo: &Geometry) -> Result<Tensor> {
+    let End { bias, onto, relu, narrow } = end;
     let (n, height, width, channels) = x.dims4()?;
     check_channels(geo, channels, geo.inputs)?;
     let Some([out_height, out_width]) = geo.output(height, width) else {
@@ -230,25 +240,38 @@ pub fn forward(
         let bias = bias.map(Tensor::to_vec1::<f64>).transpose()?;
         let mut out = vec![0.0; len];
         with_slice::<f64, _>(x, |x| {
-            plain::convolve(x, weights, bias.as_deref(), relu, geo, view, &mut out);
+            let cut = relu && onto.is_none();
+            plain::convolve(x, weights, bias.as_deref(), cut, geo, view, &mut out);
             Ok(())
         })?;
-        return Ok(Tensor::from_vec(out, shape, &Device::Cpu)?);
+        let y = Tensor::from_vec(out, shape, &Device::Cpu)?;
+        return match onto {
+            Some(onto) if relu => activation::relu(&elementwise::add(&y, onto)?),
+            Some(onto) => elementwise::add(&y, onto),
+            None => Ok(y),
+        };
     }
     let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
-    let finish = Finish { bias: bias.as_deref(), relu };
     if let Form::Rounded(correlations) = &packed.0 {
-        return rounded::apply(x, correlations, finish, view, narrow);
+        let finish = Finish { bias: bias.as_deref(), onto: None, relu };
+        return match onto {
+            Some(_) => Err(foreign_weights()),
+            None => rounded::apply(x, correlations, finish, view, narrow),
+        };
     }
     let out = with_slice::<f32, _>(x, |x| {
-        // SAFETY: `convolve` writes every element.
-        unsafe { fresh::vector(len, |out| convolve(x, packed, finish, geo, view, out)) }
+        with_summands(onto, &[n, out_height, out_width, geo.outputs], |onto| {
+            let finish = Finish { bias: bias.as_deref(), onto, relu };
+            // SAFETY: `convolve` writes every element.
+            unsafe { fresh::vector(len, |out| convolve(x, packed, finish, geo, view, out)) }
+        })
     })?;
     Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
 }
 
 /// Gradient `[N, height, width, I]` for a cotangent `g` `[N, H', W', O]`; `size` is the input's
-/// height and width, `packed` comes from [`pack_backward`]; `narrow` as for [`forward`].
+/// height and width, `packed` comes from [`pack_backward`]; `onto`, of the shape of the gradient, is added to it;
+/// `narrow` as for [`forward`].
 ///
 /// # Errors
 /// If a tensor is not on the CPU, of another type than the weights or of another number of channels.
@@ -258,6 +281,7 @@ pub fn pullback(
     packed: &Packed,
     [height, width]: [usize; 2],
     geo: &Geometry,
+    onto: Option<&Tensor>,
     narrow: bool,
 ) -> Result<Tensor> {
     let (n, out_height, out_width, channels) = g.dims4()?;
@@ -271,30 +295,55 @@ pub fn pullback(
             plain::pullback(g, weights, geo, view, &mut grad);
             Ok(())
         })?;
-        return Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?);
+        let grad = Tensor::from_vec(grad, shape, &Device::Cpu)?;
+        return onto.map_or_else(|| Ok(grad.clone()), |onto| elementwise::add(&grad, onto));
     }
     if let Form::Rounded(correlations) = &packed.0 {
-        return rounded::apply(g, correlations, Finish::default(), view.turned(), narrow);
+        let view = view.turned();
+        let grad = rounded::apply(g, correlations, Finish::default(), view, narrow)?;
+        return onto.map_or_else(|| Ok(grad.clone()), |onto| elementwise::add(&grad, onto));
     }
-    let grad = with_slice::<f32, _>(g, |g| match (&packed.0, geo.turned()) {
-        (_, Some(turned)) if geo.pullback_is_convolution() => {
-            let (finish, view) = (Finish::default(), view.turned());
-            // SAFETY: `convolve` writes every element.
-            unsafe { fresh::vector(len, |out| convolve(g, packed, finish, &turned, view, out)) }
-        }
-        (Form::Scatter(weights), _) => {
-            let mut grad = vec![0.0; len];
-            scratch::with(|s| direct::scatter(g, weights, geo, view, s, &mut grad));
+    let grad = with_slice::<f32, _>(g, |g| {
+        with_summands(onto, &[n, height, width, geo.inputs], |onto| {
+            let mut grad = match (&packed.0, geo.turned()) {
+                (_, Some(turned)) if geo.pullback_is_convolution() => {
+                    let (finish, view) = (Finish { onto, ..Finish::default() }, view.turned());
+                    let write = |out: &mut [_]| convolve(g, packed, finish, &turned, view, out);
+                    // SAFETY: `convolve` writes every element.
+                    return unsafe { fresh::vector(len, write) };
+                }
+                _ => vec![0.0; len],
+            };
+            match &packed.0 {
+                Form::Scatter(weights) => {
+                    scratch::with(|s| direct::scatter(g, weights, geo, view, s, &mut grad));
+                }
+                Form::Depthwise(weights) => depthwise::scatter(g, weights, geo, view, &mut grad),
+                _ => return Err(foreign_weights()),
+            }
+            for (grad, onto) in grad.iter_mut().zip(onto.unwrap_or_default()) {
+                *grad += *onto;
+            }
             Ok(grad)
-        }
-        (Form::Depthwise(weights), _) => {
-            let mut grad = vec![0.0; len];
-            depthwise::scatter(g, weights, geo, view, &mut grad);
-            Ok(grad)
-        }
-        _ => Err(foreign_weights()),
+        })
     })?;
     Ok(Tensor::from_vec(grad, shape, &Device::Cpu)?)
+}
+
+/// Calls `work` with the numbers of `onto`, if there is such a tensor.
+fn with_summands<R>(
+    onto: Option<&Tensor>,
+    shape: &[usize],
+    work: impl FnOnce(Option<&[f32]>) -> Result<R>,
+) -> Result<R> {
+    match onto {
+        None => work(None),
+        Some(onto) if onto.dims() == shape => with_slice::<f32, _>(onto, |onto| work(Some(onto))),
+        Some(onto) => {
+            let problem = format!("{:?} is no summand of {shape:?}", onto.dims());
+            Err(candle_core::Error::Msg(problem).into())
+        }
+    }
 }
 
 /// Writes every element of `out` or fails.
@@ -319,55 +368,6 @@ fn convolve(
         Form::Rounded(_) | Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
     }
     Ok(())
-}
-
-/// Sizes of the images on both sides of a convolution.
-#[derive(Debug, Clone, Copy)]
-struct View {
-    height: usize,
-    width: usize,
-    out_height: usize,
-    out_width: usize,
-}
-
-impl View {
-    /// Output pixels of an image.
-    fn pixels(&self) -> usize {
-        self.out_height * self.out_width
-    }
-
-    /// The other direction.
-    fn turned(self) -> Self {
-        Self {
-            height: self.out_height,
-            width: self.out_width,
-            out_height: self.height,
-            out_width: self.width,
-        }
-    }
-
-    /// Image, line and column of an output pixel.
-    fn place(&self, pixel: usize) -> [usize; 3] {
-        let (line, ox) = (pixel / self.out_width, pixel % self.out_width);
-        [line / self.out_height, line % self.out_height, ox]
-    }
-
-    /// Calls `visit(tap, input pixel)` for the taps of an output pixel that fall inside the image.
-    fn for_taps(&self, geo: &Geometry, pixel: usize, mut visit: impl FnMut(usize, usize)) {
-        let [image, oy, ox] = self.place(pixel);
-        for ky in 0..geo.kernel[0] {
-            let iy = (oy * geo.stride[0] + ky * geo.dilation[0]).wrapping_sub(geo.padding.top);
-            if iy >= self.height {
-                continue;
-            }
-            for kx in 0..geo.kernel[1] {
-                let ix = (ox * geo.stride[1] + kx * geo.dilation[1]).wrapping_sub(geo.padding.left);
-                if ix < self.width {
-                    visit(ky * geo.kernel[1] + kx, (image * self.height + iy) * self.width + ix);
-                }
-            }
-        }
-    }
 }
 
 fn check_channels(geo: &Geometry, given: usize, wanted: usize) -> Result<()> {

@@ -56,6 +56,20 @@ fn cases() -> Vec<(Geometry, [usize; 2], &'static str, &'static str)> {
         (Geometry { groups: 4, padding, ..stride(three(8, 8)) }, [5, 5], "direct", "scatter"),
         (Geometry { groups: 12, padding, ..three(12, 12) }, [5, 6], "depthwise", "depthwise"),
         (Geometry { groups: 5, ..stride(three(5, 5)) }, [7, 6], "depthwise", "depthwise"),
+        // Tiles of every width, whole vectors and some channels more.
+        (
+            Geometry { groups: 20, padding: Padding::all(3), ..geometry(20, 20, [7, 7]) },
+            [9, 17],
+            "depthwise",
+            "depthwise",
+        ),
+        (
+            Geometry { groups: 16, padding: uneven, dilation: [1, 2], ..three(16, 16) },
+            [5, 9],
+            "depthwise",
+            "depthwise",
+        ),
+        (Geometry { groups: 3, stride: [1, 2], ..three(3, 3) }, [4, 7], "depthwise", "depthwise"),
     ]
 }
 
@@ -92,11 +106,12 @@ impl Case {
         let kind = |t: &Tensor| t.to_dtype(x.dtype()).unwrap();
         let (weight, bias) = (kind(&self.weight), kind(&self.bias));
         let forward_weights = pack_forward(&weight, &self.geo, unit).unwrap();
-        let y = forward(x, &forward_weights, Some(&bias), relu, &self.geo, false).unwrap();
+        let end = End { bias: Some(&bias), relu, ..End::default() };
+        let y = forward(x, &forward_weights, end, &self.geo).unwrap();
         let g = kind(&random(y.dims(), 3));
         let packed = pack_backward(&weight, &self.geo, unit).unwrap();
         let size = [x.dim(1).unwrap(), x.dim(2).unwrap()];
-        let gradient = pullback(&g, &packed, size, &self.geo, false).unwrap();
+        let gradient = pullback(&g, &packed, size, &self.geo, None, false).unwrap();
         [y, gradient]
     }
 }
@@ -131,6 +146,32 @@ fn every_form_equals_the_definition() {
     }
 }
 
+#[test]
+fn summands_are_added_at_the_end_to_the_same_bits() {
+    for (geo, size, ..) in cases() {
+        for kind in [DType::F32, DType::F64] {
+            let case = built(geo, size, 39);
+            let of = |t: &Tensor| t.to_dtype(kind).unwrap();
+            let (x, bias) = (of(&case.x), of(&case.bias));
+            let [y, gradient] = case.run(&x, false, None);
+            let (onto, below) = (of(&random(y.dims(), 5)), of(&random(x.dims(), 6)));
+            let packed = pack_forward(&of(&case.weight), &geo, None).unwrap();
+            for relu in [false, true] {
+                let end = End { bias: Some(&bias), onto: Some(&onto), relu, narrow: false };
+                let got = forward(&x, &packed, end, &geo).unwrap();
+                let want = (&y + &onto).unwrap();
+                let want = if relu { want.relu().unwrap() } else { want };
+                assert_eq!(values(&got), values(&want), "{geo:?}");
+            }
+            let (g, packed) =
+                (of(&random(y.dims(), 3)), pack_backward(&of(&case.weight), &geo, None).unwrap());
+            let got = pullback(&g, &packed, size, &geo, Some(&below), false).unwrap();
+            assert_eq!(values(&got), values(&(&gradient + &below).unwrap()), "{geo:?}");
+            assert!(pullback(&g, &packed, size, &geo, Some(&bias), false).is_err());
+        }
+    }
+}
+
 /// A factor in bf16 errs by 2^-8 of it, their product by 2^-7 and a little, a sum in f32 by 2^-24 for each of
 /// its terms.
 #[test]
@@ -148,8 +189,8 @@ fn rounded_forms_are_as_exact_as_their_factors() {
             let size = |t: &Tensor| t.abs().unwrap().to_dtype(DType::F64).unwrap();
             let (weight, bias) = (size(&case.weight), size(&case.bias));
             let packed = pack_forward(&weight, &geo, None).unwrap();
-            let of_output =
-                forward(&size(&case.x), &packed, Some(&bias), false, &geo, false).unwrap();
+            let end = End { bias: Some(&bias), ..End::default() };
+            let of_output = forward(&size(&case.x), &packed, end, &geo).unwrap();
             let packed = pack_backward(&weight, &geo, None).unwrap();
             let g = size(&random(got[0].dims(), 3));
             let of_gradient = pullback(
@@ -157,6 +198,7 @@ fn rounded_forms_are_as_exact_as_their_factors() {
                 &packed,
                 [case.x.dim(1).unwrap(), case.x.dim(2).unwrap()],
                 &geo,
+                None,
                 false,
             )
             .unwrap();
@@ -182,12 +224,12 @@ fn an_image_has_the_same_bits_in_any_batch() {
             let [all, _] = case.run(&case.x, true, unit);
             let packed = pack_backward(&case.weight, &geo, unit).unwrap();
             let g = random(all.dims(), 4);
-            let all_gradients = pullback(&g, &packed, size, &geo, false).unwrap();
+            let all_gradients = pullback(&g, &packed, size, &geo, None, false).unwrap();
             for (first, count) in [(0, 1), (3, 1), (2, 4), (7, 32)] {
                 let part = |t: &Tensor| t.narrow(0, first, count).unwrap();
                 let [y, _] = case.run(&part(&case.x), true, unit);
                 assert_eq!(values(&y), values(&part(&all)), "{unit:?} {geo:?}");
-                let gradient = pullback(&part(&g), &packed, size, &geo, false).unwrap();
+                let gradient = pullback(&part(&g), &packed, size, &geo, None, false).unwrap();
                 assert_eq!(values(&gradient), values(&part(&all_gradients)), "{unit:?} {geo:?}");
             }
         }

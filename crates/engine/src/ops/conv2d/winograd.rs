@@ -218,7 +218,8 @@ impl WithSimd for Gather<'_> {
         let (vectors, of_place) = (channels / S::F32_LANES, of_place / S::F32_LANES);
         let (sums, _) = S::as_simd_f32s(sums);
         let (out, _) = S::as_uninit_mut_simd_f32s(out);
-        let bias = finish.bias.map(|bias| S::as_simd_f32s(bias).0);
+        let [bias, onto] =
+            [finish.bias, finish.onto].map(|some| some.map(|values| S::as_simd_f32s(values).0));
         let zero = simd.splat_f32s(0.0);
         let combine = |m: [S::f32s; 4]| {
             [
@@ -243,13 +244,16 @@ impl WithSimd for Gather<'_> {
                         if y >= out_height || x >= out_width {
                             continue;
                         }
+                        let pixel = (image * out_height + y) * out_width + x;
                         if let Some(bias) = bias {
                             value = simd.add_f32s(value, bias[vector]);
+                        }
+                        if let Some(onto) = onto {
+                            value = simd.add_f32s(value, onto[pixel * vectors + vector]);
                         }
                         if finish.relu {
                             value = simd.max_f32s(value, zero);
                         }
-                        let pixel = (image * out_height + y) * out_width + x;
                         out[pixel * vectors + vector].write(value);
                     }
                 }
