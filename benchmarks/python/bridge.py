@@ -6,7 +6,7 @@ same module, the same images and the same number of passes. In turns, in one pro
 
 No image is broken at the radius that is used, so both take all images through all steps; both also predict the clean
 and the last images, without which there is no robust accuracy. The look at the model that comes before an attack, a few
-passes of 8 images, is left out. Beside the time on the clock stands that of the processor, for machines that are shared."""
+passes of 8 images, is left out. Beside the time on the clock stands that of the processor: machines are shared."""
 
 import argparse
 import statistics
@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import epsball
-from epsball._models import as_network
 import torch
+from epsball._models import as_network
 from torch import nn
 
 sys.path.append(str(Path(__file__).parents[1] / "peers"))
@@ -51,15 +51,15 @@ def main():
     x = torch.rand(given.batch, 3, 32, 32)
     module = random_weights(PreActResNet18, x, 0).to(given.device)
     x = x.to(given.device)
-    with torch.inference_mode():
+    with torch.no_grad():
         y = module(x).argmax(1)
     eps, alpha, steps = 1e-6, 2.5e-8, given.steps
 
     network = as_network(module, x.cpu().numpy())
 
     def ours():
-        attack = dict(attack="pgd", norm="Linf", eps=eps, alpha=alpha, steps=steps, progress=False)
-        return epsball.attack(module, x, y, batch_size=given.batch, **attack).robust_accuracy
+        attack = {"attack": "pgd", "norm": "Linf", "eps": eps, "alpha": alpha, "steps": steps, "progress": False}
+        return epsball.attack(network, x, y, batch_size=given.batch, **attack).robust_accuracy
 
     contestants = {
         "by hand": lambda: by_hand(module, x, y, eps, alpha, steps),

@@ -170,8 +170,8 @@ class Result:
         findings = [(one.check, one.seen, one.meaning, one.remedy) for one in self.findings]
         save_attack(
             os.fspath(folder), self._network, model, job.file, data, spec or job.spec, job.attack,
-            job.norm, job.eps, job.patch, job.goal, job.parameters, job.seed, job.rng, len(self), self._rows, kept, tuple(self._network.input_shape),
-            findings,
+            job.norm, job.eps, job.patch, job.goal, job.parameters, job.seed, job.rng, len(self), self._rows, kept,
+            tuple(self._network.input_shape), findings,
         )  # fmt: skip
         return Path(folder)
 

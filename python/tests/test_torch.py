@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import traceback
 
+import epsball
 import numpy as np
 import pytest
-
-import epsball
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
