@@ -29,38 +29,24 @@ def network(oracle):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("oracle", type=Path)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--attacks", nargs="*", help="instead of the standard version")
     given = parser.parse_args()
     x, y = map(
         torch.from_numpy,
-        epsball.load(
-            f"idx:{given.oracle}/mnist/t10k-images-idx3-ubyte.gz", first=given.images
-        ),
+        epsball.load(f"idx:{given.oracle}/mnist/t10k-images-idx3-ubyte.gz", first=given.images),
     )
-    custom = (
-        dict(version="custom", attacks_to_run=given.attacks) if given.attacks else {}
-    )
-    adversary = epsball.AutoAttack(
-        network(given.oracle), norm="Linf", eps=0.3, seed=0, rng="torch", **custom
-    )
+    custom = dict(version="custom", attacks_to_run=given.attacks) if given.attacks else {}
+    adversary = epsball.AutoAttack(network(given.oracle), norm="Linf", eps=0.3, seed=0, rng="torch", **custom)
     start = time.perf_counter()
     x_adv = adversary.run_standard_evaluation(x, y, bs=100)
     seconds = time.perf_counter() - start
     broken = (x_adv != x).flatten(1).any(1).nonzero().flatten().tolist()
-    print(
-        f"{seconds:.1f} s, torch {torch.__version__}, {torch.get_num_threads()} threads; broken: {broken}"
-    )
+    print(f"{seconds:.1f} s, torch {torch.__version__}, {torch.get_num_threads()} threads; broken: {broken}")
     if given.images == 100 and not given.attacks:
-        print(
-            "the same as the published code"
-            if broken == PUBLISHED
-            else f"the published code: {PUBLISHED}"
-        )
+        print("the same as the published code" if broken == PUBLISHED else f"the published code: {PUBLISHED}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from ._result import Finding, Result
 CHECKED = 100
 """Images that the safety checks before an ensemble look at, as in the program."""
 
+ENSEMBLES = ("autoattack", "ensemble")
+
 PYTHON_BATCH, ENGINE_BATCH, ENSEMBLE_BATCH = 128, 128, 48
 
 
@@ -110,7 +112,8 @@ def attack(
     seed : int
         Seed of all randomness.
     rng : {"per-image", "torch"}
-        ``"torch"`` draws as the published AutoAttack does; then batches matter, and all images are attacked together.
+        ``"torch"`` draws as the published AutoAttack does; then batches matter, and an ensemble packs what its
+        parts left of all images into batches.
     batch_size : int, optional
         Images at a time. With ``rng="per-image"`` an image's result does not depend on it.
     progress : bool, optional
@@ -140,6 +143,9 @@ def attack(
     True
     """
     given = {name: _text(value) for name, value in parameters.items() if value is not None}
+    if rng == "torch" and attack in ENSEMBLES and batch_size is not None:
+        # It cuts what each of its parts gets, as the published code does.
+        given["batch_size"] = str(batch_size)
     job = Job(
         attack,
         norm,
@@ -176,7 +182,10 @@ def run(
             "give all images and labels as arrays, or leave rng out",
         )
     count = len(x[0]) if isinstance(x, Loaded) and y is None else len(x) if together else 0
-    source = Source(x, y, max(1, count) if together else batch_size or PYTHON_BATCH)
+    whole = max(1, count)
+    if together and job.attack not in ENSEMBLES and batch_size is not None:
+        whole = batch_size
+    source = Source(x, y, whole if together else batch_size or PYTHON_BATCH)
     job.spec = source.spec
     attacked = _Attacked(job, model, batch_size, keep_images)
     shown = _progress.bar(source.total, job.attack, progress)

@@ -10,8 +10,8 @@ from ._epsball import read_images
 class Loaded(tuple[np.ndarray, np.ndarray]):
     """The pair of images and labels, which knows where they lie.
 
-    ``x, y = epsball.load(...)`` takes it apart; ``epsball.attack(model, epsball.load(...))`` uses the indices too, so its
-    rows are those of the program.
+    ``x, y = epsball.load(...)`` takes it apart; ``epsball.attack(model, epsball.load(...))`` uses the indices too, so
+    its rows are those of the program.
 
     Attributes
     ----------

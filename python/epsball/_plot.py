@@ -33,9 +33,10 @@ def robust_curve(result: Result, ax: Any = None) -> Any:
     start = result.clean_accuracy
     ax.step(steps, np.minimum(shares, start), where="post", label="adversarial images at hand")
     low, high = result.interval()
+    robust = result.robust_accuracy
     ax.errorbar(
-        [budget], [result.robust_accuracy], [[max(result.robust_accuracy - low, 0.0)], [max(high - result.robust_accuracy, 0.0)]],
-        fmt="o", capsize=3, label=f"robust accuracy {result.robust_accuracy:.1%}, 95 % interval",
+        [budget], [robust], [[max(robust - low, 0.0)], [max(high - robust, 0.0)]],
+        fmt="o", capsize=3, label=f"robust accuracy {robust:.1%}, 95 % interval",
     )  # fmt: skip
     ax.axhline(start, linestyle=":", linewidth=1, color="grey", label=f"clean accuracy {start:.1%}")
     ax.set(xlabel=f"radius ({result.threat.split()[0]})", ylabel="robust accuracy", ylim=(0, 1.02))

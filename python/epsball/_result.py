@@ -146,7 +146,8 @@ class Result:
         model : str, optional
             Name of the model in tables, if not its own. A model is known by the hash of its state dict.
         spec : str, optional
-            ``FORMAT:PATH`` of the data set, if it lies in a file and its images were not given by ``epsball.load``, so that ``epsball.verify`` can look at it.
+            ``FORMAT:PATH`` of the data set, if it lies in a file, so that ``epsball.verify`` can look at it. What
+            ``epsball.load`` has read knows it.
         images : bool
             Keep the adversarial images beside the table.
 
@@ -168,9 +169,9 @@ class Result:
         kept = np.ascontiguousarray(to_numpy(self.images), dtype=np.float32) if images else None
         findings = [(one.check, one.seen, one.meaning, one.remedy) for one in self.findings]
         save_attack(
-            os.fspath(folder), self._network, model, job.file, data, spec or job.spec, job.attack, job.norm, job.eps, job.patch,
-            job.goal, job.parameters, job.seed, job.rng, len(self), self._rows, kept, tuple(self._network.input_shape),
-            findings,
+            os.fspath(folder), self._network, model, job.file, data, spec or job.spec, job.attack,
+            job.norm, job.eps, job.patch, job.goal, job.parameters, job.seed, job.rng, len(self), self._rows, kept,
+            tuple(self._network.input_shape), findings,
         )  # fmt: skip
         return Path(folder)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import epsball
 import numpy as np
 import pytest
-
-import epsball
 
 MODEL = "bundled:digits-pgd"
 
@@ -117,3 +116,17 @@ def test_foolbox_call(linear, inner):
     for images, flags in zip(raw, success):
         np.testing.assert_array_equal(linear.logits(images).argmax(1) != y, flags)
     assert attack(linear.pair, x, y, epsilons=0.05)[2].shape == (len(x),)
+
+
+def test_one_after_the_other_is_the_ensemble_with_the_random_numbers_of_pytorch_too(digits):
+    x, y = digits
+    model, eps = "bundled:digits-standard", 0.08
+    adversary = epsball.AutoAttack(
+        model, "Linf", eps, version="custom", attacks_to_run=["apgd-ce", "apgd-t"], rng="torch", verbose=False
+    )
+    x_adv = adversary.run_standard_evaluation(x, y, bs=16)
+    ensemble = epsball.attack(
+        model, x, y, "ensemble", "Linf", eps, attacks="apgd-ce apgd-t", rng="torch", batch_size=16
+    )
+    assert 0.1 < ensemble.robust_accuracy < 0.9
+    np.testing.assert_array_equal(x_adv, ensemble.images)

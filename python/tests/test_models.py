@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import epsball
 import numpy as np
 import pytest
-
-import epsball
 
 
 def attack(pair, inner, **said):

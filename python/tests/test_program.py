@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import epsball
 import numpy as np
 import pytest
-
-import epsball
 
 
 def test_certify_says_what_the_program_says(digits, tmp_path):
