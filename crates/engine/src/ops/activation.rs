@@ -198,8 +198,12 @@ fn silu_pullback_cpu<T: Real>(g: &Tensor, x: &Tensor) -> Result<Tensor> {
 #[allow(unsafe_code)]
 fn gelu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
     let out = with_slice::<T, _>(x, |x| {
+        let write = |y: &mut [_]| {
+            Arch::new().dispatch(Gelu(x, y));
+            Ok(())
+        };
         // SAFETY: `Gelu` writes as many elements as it reads.
-        unsafe { fresh::vector(x.len(), |y| Ok(Arch::new().dispatch(Gelu(x, y)))) }
+        unsafe { fresh::vector(x.len(), write) }
     })?;
     Ok(Tensor::from_vec(out, x.dims(), &Device::Cpu)?)
 }
@@ -222,7 +226,10 @@ fn gelu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let mut slope = Vec::new();
     let y = with_slice::<T, _>(x, |x| {
         let both = |y: &mut [_]| {
-            let write = |slope: &mut [_]| Ok(Arch::new().dispatch(GeluSaving(x, y, slope)));
+            let write = |slope: &mut [_]| {
+                Arch::new().dispatch(GeluSaving(x, y, slope));
+                Ok(())
+            };
             // SAFETY: `GeluSaving` writes as many elements as it reads, of both.
             slope = unsafe { fresh::vector(x.len(), write)? };
             Ok(())

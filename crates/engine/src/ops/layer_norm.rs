@@ -31,6 +31,7 @@ const LANES: usize = 8;
 
 /// The sums of the terms `term(i)` for `i` below `len`. Its loops are written for whole vectors.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // loops over lanes
 fn sums<const N: usize>(len: usize, term: impl Fn(usize) -> [f64; N]) -> [f64; N] {
     let mut sums = [[0.0; LANES]; N];
     let whole = len - len % LANES;
@@ -72,7 +73,10 @@ fn forward_cpu<T: Real>(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) ->
     let out = with_slice::<T, _>(x, |x| {
         let (weight, bias) = (weight.as_slice(), bias.as_slice());
         assert!(x.len().is_multiple_of(weight.len()), "layer norm: channels");
-        let write = |out: &mut [_]| Ok(Arch::new().dispatch(Forward { x, weight, bias, eps, out }));
+        let write = |out: &mut [_]| {
+            Arch::new().dispatch(Forward { x, weight, bias, eps, out });
+            Ok(())
+        };
         // SAFETY: `Forward` writes all channels of all pixels, of which there are whole ones.
         unsafe { fresh::vector(x.len(), write) }
     })?;
@@ -89,8 +93,10 @@ fn pullback_cpu<T: Real>(g: &Tensor, x: &Tensor, weight: &Tensor, eps: f64) -> R
                 x.len().is_multiple_of(weight.len()) && g.len() == x.len(),
                 "layer norm: channels"
             );
-            let write =
-                |out: &mut [_]| Ok(Arch::new().dispatch(Pullback { g, x, weight, eps, out }));
+            let write = |out: &mut [_]| {
+                Arch::new().dispatch(Pullback { g, x, weight, eps, out });
+                Ok(())
+            };
             // SAFETY: `Pullback` writes all channels of all pixels, of which there are whole ones.
             unsafe { fresh::vector(x.len(), write) }
         })
@@ -136,6 +142,7 @@ impl<T: Real> WithSimd for Pullback<'_, T> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // loops over channels
     fn with_simd<S: Simd>(self, _: S) {
         let Self { g, x, weight, eps, out } = self;
         let channels = weight.len();

@@ -1,7 +1,6 @@
 //! One Parquet file of an image data set: which of its columns are images and labels, all labels at once,
 //! and images one after the other. Only the pages that an image lies in are read.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use ::bytes::Bytes;
