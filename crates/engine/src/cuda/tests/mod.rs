@@ -11,6 +11,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use half::bf16;
 
+use super::array::Home;
 use super::gpu::Gpu;
 use super::run::Runner;
 use super::{Network, Noisy, PixelNoise, count};
