@@ -169,7 +169,7 @@ fn what_cudnn_or_the_computer_refuse_is_done_otherwise() {
     let [plain, biased] = told(&ran, "plain convolutions");
     assert!(ran.code == 0 && biased > 0, "{}", ran.stderr);
     let [locked, pageable, allocations] = told(&ran, "page-locked");
-    assert!(locked > 100 && pageable == 0, "{}", ran.stderr);
+    assert!(locked > 50 && pageable == 0, "{}", ran.stderr);
     // Many batches, and few questions to the driver.
     assert!(allocations < 100, "{}", ran.stderr);
     // No bias in a convolution, or none that NaN would survive: more plain ones, the same numbers.
@@ -186,7 +186,7 @@ fn what_cudnn_or_the_computer_refuse_is_done_otherwise() {
     assert_eq!(other, table);
     let (ran, other) = on("EMULATED_NO_LOCKED");
     let [locked, pageable, _] = told(&ran, "page-locked");
-    assert!(ran.code == 0 && locked == 0 && pageable > 100, "{}", ran.stderr);
+    assert!(ran.code == 0 && locked == 0 && pageable > 50, "{}", ran.stderr);
     assert_eq!(other, table);
 }
 
