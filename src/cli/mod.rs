@@ -1,5 +1,5 @@
 //! The command line. Each subcommand is a file: its arguments, resolved into settings, and one call
-//! of the library. Results go to stdout, everything else to stderr, and both through [`output`].
+//! of the library. Results go to stdout, everything else to stderr, and both through `output`.
 
 mod attack;
 mod audit;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::record::{CheckRecord, FORMAT_VERSION, Finding, JobRecord};
 use crate::work::journal::Journal;
 
-/// What an attack left of its images, for [`keep`].
+/// What an attack left of its images, for `keep`.
 pub struct Kept<'a> {
     /// A row per image.
     pub rows: &'a [AttackRow],
