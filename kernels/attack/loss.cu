@@ -8,8 +8,7 @@ enum { CROSS_ENTROPY = 0, MARGIN = 1, DLR = 2 };
 #define LEAST 1e-20f
 
 static __device__ float cross_entropy(const float* z, int classes, int of, float sign, float* g) {
-    Located best = block_largest(z, classes, 0, 0, 0);
-    float most = best.value;
+    float most = block_largest(z, classes, 0, 0, 0).value;
     double rest = 0.0;
     EACH(i, classes) if (i != of) rest += expf(z[i] - most);
     rest = block_sum(rest);
@@ -31,8 +30,8 @@ static __device__ float cross_entropy(const float* z, int classes, int of, float
         return sign * LEAST * (1.0f - logf(LEAST) + (next - z[of] + logf(whole)));
     }
     if (g) EACH(i, classes) g[i] = i == of ? -sign * (float)others : sign * expf(z[i] - most - log_sum);
-    if (z[of] < most) return -sign * (z[of] - most - log_sum);
-    return sign * log1pf((float)rest);
+    if (z[of] == most) return sign * log1pf((float)rest);
+    return -sign * (z[of] - most - log_sum);
 }
 
 static __device__ float margin(const float* z, int classes, int of, float sign, float* g) {

@@ -3,12 +3,13 @@
 use std::fs;
 
 use crate::cuda::{self, GpuFacts};
+use crate::error::Result;
 use crate::ops::bf16::Unit;
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
-/// Names and values.
-pub(super) fn of_machine() -> Vec<(String, String)> {
+/// Names and values, those of the GPUs among them.
+pub(super) fn of_machine(gpus: &[Result<GpuFacts>]) -> Vec<(String, String)> {
     let features: Vec<&str> = [
         ("cuda", cfg!(feature = "cuda")),
         ("candle-cuda", cfg!(feature = "candle-cuda")),
@@ -35,9 +36,9 @@ pub(super) fn of_machine() -> Vec<(String, String)> {
     }
     let mut facts: Vec<(String, String)> =
         facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    for (number, gpu) in cuda::survey().into_iter().enumerate() {
+    for (number, gpu) in gpus.iter().enumerate() {
         let value = match gpu {
-            Ok(facts) => of_gpu(&facts),
+            Ok(facts) => of_gpu(facts),
             Err(error) => error.to_string(),
         };
         facts.push((format!("cuda:{number}"), value));
@@ -57,9 +58,8 @@ fn of_gpu(facts: &GpuFacts) -> String {
 }
 
 /// What is missing, and how to get it.
-pub(super) fn advice() -> Vec<String> {
+pub(super) fn advice(gpus: &[Result<GpuFacts>]) -> Vec<String> {
     let mut advice = Vec::new();
-    let gpus = cuda::survey();
     match (cfg!(feature = "cuda"), gpus.is_empty()) {
         (false, _) => advice.push(
             "This program was built without CUDA. For GPUs build it with --features cuda; the compiler alone is \

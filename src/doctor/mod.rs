@@ -9,6 +9,7 @@ use serde::Serialize;
 
 pub use devices::Trial;
 
+use crate::cuda;
 use crate::device::Device;
 use crate::error::Result;
 
@@ -35,8 +36,9 @@ impl Diagnosis {
 /// # Errors
 /// If the device that was asked for is not there.
 pub fn examine(only: Option<&Device>) -> Result<Diagnosis> {
-    let mut diagnosis =
-        Diagnosis { facts: facts::of_machine(), trials: Vec::new(), advice: facts::advice() };
+    let gpus = cuda::survey();
+    let (facts, advice) = (facts::of_machine(&gpus), facts::advice(&gpus));
+    let mut diagnosis = Diagnosis { facts, trials: Vec::new(), advice };
     let devices = match only {
         Some(wish) => vec![wish.resolve()?],
         None => devices::all(),

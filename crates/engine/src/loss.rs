@@ -134,12 +134,12 @@ fn cross_entropy(z: &[f32], class: usize, sign: f32, g: &mut [f32]) -> f32 {
         return certain(z, class, sign, g);
     }
     g[class] = -sign * others as f32;
-    if z[class] < max {
-        return -sign * (z[class] - max - log_sum);
+    if z[class] == max {
+        let of = |(i, v): (usize, &f32)| if i == class { 0.0 } else { (v - max).exp() };
+        let rest: f32 = z.iter().enumerate().map(of).sum();
+        return sign * rest.ln_1p();
     }
-    let rest: f32 =
-        z.iter().enumerate().map(|(i, v)| if i == class { 0.0 } else { (v - max).exp() }).sum();
-    sign * rest.ln_1p()
+    -sign * (z[class] - max - log_sum)
 }
 
 /// The cross-entropy below [`LEAST`].

@@ -39,7 +39,7 @@ impl Runner {
         let places = [x, constant(0), constant(copy), y];
         if work.bias
             && let Some(dnn) = batch.gpu.dnn()
-            && parts_of(&key).len() == 1
+            && key.images <= most_images(&key)
             && dnn.convolve_with_bias(batch.gpu, key, places, work.relu)?
         {
             // What is missing is the bits for a pullback.
@@ -102,13 +102,11 @@ fn arithmetic(batch: &Batch<'_>, number: Number) -> Precision {
     }
 }
 
-/// The first image and the number of images of every call of cuDNN, whose tensors have fewer than 2^31 elements:
-/// 1,024 images of the first layers of a VGG-16 at 224x224 have more.
-fn parts_of(key: &Key) -> Vec<(usize, usize)> {
+/// Images of one call of cuDNN, at most, whose tensors have fewer than 2^31 elements: 1,024 images of the first
+/// layers of a VGG-16 at 224x224 have more.
+fn most_images(key: &Key) -> usize {
     let elements = |sides: [usize; 3]| sides.iter().product::<usize>().max(1);
-    let most = (MOST_ELEMENTS / elements(key.input).max(elements(key.output))).max(1);
-    let part = |first| (first, most.min(key.images - first));
-    (0..key.images).step_by(most).map(part).collect()
+    (MOST_ELEMENTS / elements(key.input).max(elements(key.output))).max(1)
 }
 
 /// Convolves `[x, weight, y]`, stored as `number`; `x` is the cotangent of the output where the key is for a
@@ -116,7 +114,9 @@ fn parts_of(key: &Key) -> Vec<(usize, usize)> {
 fn run(batch: &Batch<'_>, number: Number, key: Key, [x, weight, y]: [Address; 3]) -> Result<()> {
     let (from, to) = if key.backward { (key.output, key.input) } else { (key.input, key.output) };
     let [from, to] = [from, to].map(|sides| sides.iter().product::<usize>());
-    for (first, images) in parts_of(&key) {
+    let most = most_images(&key);
+    for first in (0..key.images).step_by(most) {
+        let images = most.min(key.images - first);
         let key = Key { images, ..key };
         let at = |address, elements| address + (first * elements * number.bytes()) as Address;
         let places = [at(x, from), weight, at(y, to)];
@@ -159,7 +159,7 @@ mod tests {
     use crate::ops::conv2d::Padding;
 
     #[test]
-    fn tensors_that_are_too_large_for_cudnn_are_cut() {
+    fn tensors_stay_below_what_cudnn_takes() {
         let geometry = Geometry {
             kernel: [3, 3],
             stride: [1, 1],
@@ -173,11 +173,10 @@ mod tests {
         let precision = Precision::F32;
         let key =
             Key { images: 1024, input, output, geometry, precision, backward: false, add: false };
-        assert_eq!(parts_of(&key), [(0, 668), (668, 356)]);
-        assert_eq!(parts_of(&Key { images: 668, ..key }), [(0, 668)]);
-        assert_eq!(
-            parts_of(&Key { output: [1 << 16, 1 << 16, 1], images: 2, ..key }),
-            [(0, 1), (1, 1)]
-        );
+        assert_eq!(most_images(&key), 668);
+        let twice = Geometry { outputs: 128, ..key.geometry };
+        let wide = Key { output: [224, 224, 128], geometry: twice, ..key };
+        assert_eq!(most_images(&wide), 334);
+        assert_eq!(most_images(&Key { output: [1 << 16, 1 << 16, 1], ..key }), 1);
     }
 }

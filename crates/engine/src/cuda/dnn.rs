@@ -1,5 +1,5 @@
 //! Convolutions by cuDNN: forward and backward-data on NHWC tensors, each by its [`Plan`], which is made
-//! once for every shape and batch size.
+//! once for every shape and number of images.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use super::plan::{Key, Plan};
 use crate::device::Precision;
 use crate::error::Result;
 
-/// Every batch size has plans of its own; beyond so many they are made again.
+/// Every bucket of batch sizes has plans of its own; beyond so many they are made again.
 const MOST_PLANS: usize = 1 << 14;
 
 /// The workspace is at least this large where there is memory for it: every time that it grows, all graphs are
@@ -92,6 +92,12 @@ impl Dnn {
     /// A number that is another one after anything has changed of what earlier convolutions used.
     pub(super) fn changes(&self) -> u64 {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).changes
+    }
+
+    /// What `launch` gives, if [`Dnn::changes`] is still `changes`; nothing changes meanwhile.
+    pub(super) fn while_unchanged<T>(&self, changes: u64, launch: impl FnOnce() -> T) -> Option<T> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.changes == changes).then(launch)
     }
 
     /// How many plans there are.

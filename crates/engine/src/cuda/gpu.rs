@@ -71,7 +71,8 @@ pub(super) struct StreamUse<'a> {
 }
 
 thread_local! {
-    /// This thread has a [`StreamUse`]. A second one could wait for a recorder that waits for the first.
+    /// This thread has a [`StreamUse`]. A second one could wait for a recorder that waits for the first. Those of two
+    /// GPUs are never held together: what takes one works with that GPU alone.
     static HELD: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -127,7 +128,7 @@ impl Gpu {
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(fails("make a stream"))?;
         let module = context.load_module(Ptx::from_binary(IMAGE.to_vec())).map_err(fails(
-            "load the kernels (compiled by CUDA 13, they need driver 580 or later)",
+            "load the kernels (those that CUDA 13 has compiled need driver 580 or later)",
         ))?;
         let dnn = Dnn::open(&stream).map_err(|error| failed(ordinal, "start cuDNN", error))?;
         match dnn {

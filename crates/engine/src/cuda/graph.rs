@@ -28,7 +28,7 @@ const SETTING: &str = "EPSBALL_CUDA_GRAPHS";
 /// not come back are not worth it.
 const PLAIN_RUNS: usize = 2;
 
-/// Every batch size has graphs of its own, which take memory of the GPU: those that were not used for the
+/// Every bucket of batch sizes has graphs of its own, which take memory of the GPU: those that were not used for the
 /// longest time are dropped.
 const MOST_GRAPHS: usize = 48;
 
@@ -101,6 +101,7 @@ impl Graphs {
             return work();
         }
         state.forget_what_moved(batch);
+        let changes = state.changes;
         let launched = match state.stage(pass) {
             Stage::Plain(runs) if *runs < PLAIN_RUNS => {
                 let runs = *runs + 1;
@@ -110,17 +111,22 @@ impl Graphs {
                 *state.stage(pass) = Stage::Plain(runs);
                 return Ok(());
             }
-            Stage::Graph(graph) => graph.launch(gpu),
+            Stage::Graph(graph) => graph.launch(gpu, changes),
             stage => Graph::record(gpu, &work).and_then(|graph| {
-                graph.launch(gpu)?;
+                let launched = graph.launch(gpu, changes)?;
                 *stage = Stage::Graph(graph);
-                Ok(())
+                Ok(launched)
             }),
         };
         match launched {
-            Ok(()) => {
+            Ok(true) => {
                 state.launches += 1;
                 Ok(())
+            }
+            // Another network has moved the workspace meanwhile.
+            Ok(false) => {
+                state.passes.clear();
+                work()
             }
             Err(error) => {
                 tracing::debug!(error, ?pass, "this pass is no CUDA graph");
@@ -219,13 +225,23 @@ impl Graph {
         Ok(Self { executable: executable.map_err(|error| told(&error))?, stream })
     }
 
-    /// Does what was recorded, behind all that was asked for before.
-    fn launch(&self, gpu: &Gpu) -> Result<(), String> {
+    /// Does what was recorded, behind all that was asked for before; `false` if cuDNN's workspace is not where it was
+    /// at this number of changes: then nothing is done.
+    fn launch(&self, gpu: &Gpu, changes: u64) -> Result<bool, String> {
         gpu.bind().map_err(|error| error.to_string())?;
-        // SAFETY: the executable is there as long as `self`; the addresses in it are those of now, or
-        // `forget_what_moved` had dropped it.
-        unsafe { result::graph::launch(self.executable, self.stream.cu_stream()) }
-            .map_err(|error| error.to_string())
+        // Before cuDNN's lock, as everywhere. Another thread's recording would take this launch in.
+        let _guard = gpu.use_stream();
+        let launch = || {
+            // SAFETY: the executable is there as long as `self`; the addresses in it are those of now: the memory
+            // of the batch, or `forget_what_moved` had dropped it, and cuDNN's workspace, which does not move while
+            // this runs.
+            unsafe { result::graph::launch(self.executable, self.stream.cu_stream()) }
+                .map_err(|error| error.to_string())
+        };
+        match gpu.dnn() {
+            None => launch().map(|()| true),
+            Some(dnn) => dnn.while_unchanged(changes, launch).transpose().map(|done| done.is_some()),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use cudarc::cudnn::sys;
 use crate::device::Precision;
 use crate::ops::conv2d::Geometry;
 
-/// Larger workspaces than this, or than a 32nd of the memory of the GPU, are refused.
+/// Workspaces larger than this and than a 32nd of the memory of the GPU are refused.
 const MOST_WORKSPACE: usize = 512 << 20;
 
 /// Numbers of algorithms that cuDNN knows, for either direction.

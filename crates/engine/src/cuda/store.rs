@@ -10,11 +10,11 @@ use cudarc::driver::{CudaContext, DriverError, result, sys};
 
 use super::gpu::Address;
 
-/// Blocks larger than this, or than a 64th of the memory of the GPU, go back to the driver: filling one takes far
+/// Blocks larger than this and than a 64th of the memory of the GPU go back to the driver: filling one takes far
 /// longer than allocating it.
 const LARGEST_KEPT: usize = 256 << 20;
 
-/// When more than this, or than a 16th of the memory of the GPU, is kept, nobody wants blocks of those sizes any
+/// When more than this and than a 16th of the memory of the GPU is kept, nobody wants blocks of those sizes any
 /// more, and all of them go back.
 const MOST_KEPT: usize = 1 << 30;
 

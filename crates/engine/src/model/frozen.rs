@@ -155,7 +155,7 @@ impl FrozenNetwork {
             .into_par_iter()
             .map(|chunk| numbers(&program.forward(&self.read(&pixels, chunk)?)?))
             .collect::<Result<Vec<_>>>()?;
-        self.joined(images, [self.info.classes], logits)
+        self.rows_of_chunks(images, [self.info.classes], logits)
     }
 
     /// Splits a batch into chunks of images, `(first, count)`.
@@ -175,7 +175,7 @@ impl FrozenNetwork {
     }
 
     /// What the chunks of `images` gave, as rows of this shape where the images are.
-    fn joined<const R: usize>(
+    fn rows_of_chunks<const R: usize>(
         &self,
         images: &Rows,
         shape: [usize; R],
@@ -232,7 +232,7 @@ impl FrozenNetwork {
                 Ok(logits.values()?.to_vec())
             })
             .collect::<Result<Vec<_>>>()?;
-        self.joined(images, [classes], logits)
+        self.rows_of_chunks(images, [classes], logits)
     }
 }
 
@@ -279,7 +279,7 @@ impl Classifier for FrozenNetwork {
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .unzip();
-        let logits = self.joined(images, [self.info.classes], logits)?;
+        let logits = self.rows_of_chunks(images, [self.info.classes], logits)?;
         let pull = move |cotangent: &Rows| {
             let g = cotangent.tensor()?;
             let gradients = chunks
@@ -345,9 +345,9 @@ impl Classifier for FrozenNetwork {
             gradients.push(gradient);
         }
         Ok(Evaluation {
-            logits: self.joined(images, [self.info.classes], logits)?,
+            logits: self.rows_of_chunks(images, [self.info.classes], logits)?,
             losses: Rows::numbers(&place, losses)?,
-            gradient: self.joined(images, self.info.input_shape, gradients)?,
+            gradient: self.rows_of_chunks(images, self.info.input_shape, gradients)?,
         })
     }
 

@@ -91,8 +91,21 @@ pub fn gelu_saving(x: &Tensor) -> Result<(Tensor, Tensor)> {
     for_real!(x, gelu_saving_cpu(x))
 }
 
+/// ReLU of one number. NaN stays NaN, or a broken network would look like one that works.
+#[inline(always)]
+pub(super) fn cut<T: Real>(x: T) -> T {
+    if x < T::zero() { T::zero() } else { x }
+}
+
+/// The same of a vector.
+#[inline(always)]
+pub(super) fn cut_vector<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+}
+
 fn relu_cpu<T: Real>(x: &Tensor) -> Result<Tensor> {
-    map::<T>(x, |x| if x > T::zero() { x } else { T::zero() })
+    map::<T>(x, cut)
 }
 
 fn relu_saving_cpu<T: Real>(x: &Tensor) -> Result<(Tensor, Bits)> {

@@ -1,11 +1,13 @@
 //! Functions of one number, or of two at the same place, given in f64: a result is rounded once, so that
 //! f32 loses nothing to the way a function is computed.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{Device, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::error::Result;
-use crate::ops::{Real, for_real, with_slice};
+use crate::ops::{Real, for_real, fresh, with_slice};
 
 /// `f` of every element.
 ///
@@ -57,22 +59,10 @@ pub fn multiply(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for_real!(a, multiply_cpu(a, b))
 }
 
-/// Writes the products of two slices of as many numbers to a third one.
-pub(super) fn multiply_into(a: &[f32], b: &[f32], out: &mut [f32]) {
-    Arch::new().dispatch(MultiplyInto(a, b, out));
-}
-
-struct MultiplyInto<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
-
-impl WithSimd for MultiplyInto<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for ((out, a), b) in self.2.iter_mut().zip(self.0).zip(self.1) {
-            *out = a * b;
-        }
-    }
+/// Writes the products of two slices of as many numbers to a third one, whole.
+pub(super) fn multiply_into<T: Real>(a: &[T], b: &[T], out: &mut [MaybeUninit<T>]) {
+    assert!(a.len() == out.len() && b.len() == out.len(), "multiply: pairs");
+    Arch::new().dispatch(Multiply(a, b, out));
 }
 
 fn same(a: &Tensor, b: &Tensor) -> Result<()> {
@@ -96,21 +86,31 @@ fn add_cpu<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(sums, a.dims(), &Device::Cpu)?)
 }
 
+#[allow(unsafe_code)]
 fn multiply_cpu<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let products: Vec<T> = with_slice::<T, _>(a, |a| {
-        with_slice::<T, _>(b, |b| Ok(Arch::new().dispatch(Multiply(a, b))))
+    let products = with_slice::<T, _>(a, |a| {
+        with_slice::<T, _>(b, |b| {
+            let write = |out: &mut [_]| {
+                multiply_into(a, b, out);
+                Ok(())
+            };
+            // SAFETY: `multiply_into` writes every element.
+            unsafe { fresh::vector(a.len(), write) }
+        })
     })?;
     Ok(Tensor::from_vec(products, a.dims(), &Device::Cpu)?)
 }
 
-struct Multiply<'a, T>(&'a [T], &'a [T]);
+struct Multiply<'a, T>(&'a [T], &'a [T], &'a mut [MaybeUninit<T>]);
 
 impl<T: Real> WithSimd for Multiply<'_, T> {
-    type Output = Vec<T>;
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
-        self.0.iter().zip(self.1).map(|(a, b)| *a * *b).collect()
+    fn with_simd<S: Simd>(self, _: S) {
+        for ((out, a), b) in self.2.iter_mut().zip(self.0).zip(self.1) {
+            out.write(*a * *b);
+        }
     }
 }
 

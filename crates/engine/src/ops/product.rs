@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
-use super::fresh;
+use super::{activation, fresh};
 
 /// Numbers of the left factor that all panels of weights pass by before the next ones come: a part of an L2 cache,
 /// so that rows are fetched from memory once and not once for each panel.
@@ -252,14 +252,14 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                     let mut column = [zero; VECTORS];
                     for column in &mut column {
                         // SAFETY: a panel holds VECTORS vectors for each of the `depth` numbers of a
-                        // row, and the two loops around run `depth` times (asserted in `product`).
+                        // row, and the two loops around run `depth` times (asserted in `product_into`).
                         unsafe {
                             *column = *weight;
                             weight = weight.add(1);
                         }
                     }
                     for r in 0..ROWS {
-                        // SAFETY: `product` has asserted that the furthest start, offset and run
+                        // SAFETY: `product_into` has asserted that the furthest start, offset and run
                         // stay inside `values`.
                         let value =
                             simd.splat_f32s(unsafe { *rows.values.get_unchecked(at[r] + k) });
@@ -274,7 +274,7 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                 for v in 0..VECTORS {
                     sums[v] = simd.add_f32s(sums[v], bias[v]);
                     if cut {
-                        sums[v] = simd.max_f32s(sums[v], zero);
+                        sums[v] = activation::cut_vector(simd, sums[v]);
                     }
                 }
             }
@@ -288,13 +288,13 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                             let (at, mut sum) = (r * *stride + v * lanes, sums[r][v]);
                             if let Some(onto) = finish.onto {
                                 // SAFETY: there are as many summands as results (asserted in
-                                // `product`).
+                                // `product_into`).
                                 let onto = unsafe { onto.as_ptr().add(begin + at) };
                                 // SAFETY: as above.
                                 let onto = unsafe { onto.cast::<S::f32s>().read_unaligned() };
                                 sum = simd.add_f32s(sum, onto);
                                 if finish.relu {
-                                    sum = simd.max_f32s(sum, zero);
+                                    sum = activation::cut_vector(simd, sum);
                                 }
                             }
                             // SAFETY: row r < starts.len() and VECTORS * lanes = columns lie inside
@@ -325,7 +325,7 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                             unsafe { std::slice::from_raw_parts_mut(to.add(r * *stride), columns) };
                         for (made, onto) in made.iter_mut().zip(onto) {
                             let sum = *made + onto;
-                            *made = if sum > 0.0 || !finish.relu { sum } else { 0.0 };
+                            *made = if finish.relu { activation::cut(sum) } else { sum };
                         }
                     }
                 }

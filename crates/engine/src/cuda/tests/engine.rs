@@ -127,6 +127,15 @@ fn a_pass_is_a_graph_from_the_third_time_on() {
     // Another batch size is another graph, unless it is computed in the same bucket.
     assert_eq!([launches(8), launches(8), launches(8), launches(60)], [2, 2, 3, 4]);
     assert_eq!([launches(57), launches(58), launches(7)], [5, 6, 7]);
+    // After as many other passes as there may be graphs, the one that was not used for the longest time is gone, and
+    // comes back.
+    for n in [1, 2, 4, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 60] {
+        let some = images.narrow(0, 0, n).unwrap();
+        gradient(&network, &some, Precision::F32, Tensor::clone);
+        logits(&network, &some, Precision::Tf32);
+    }
+    let before = network.graph_launches();
+    assert_eq!([launches(60), launches(60), launches(60)].map(|n| n - before), [0, 0, 1]);
 }
 
 /// Batches that shrink image by image, as those of AutoAttack do, are planned in few sizes.

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
 use super::{Geometry, View};
+use crate::ops::activation;
 use crate::ops::product::Finish;
 use crate::ops::scratch::Scratch;
 
@@ -36,14 +37,16 @@ pub(super) fn convolve(
     out: &mut [MaybeUninit<f32>],
 ) {
     let channels = geo.groups;
+    assert_eq!(weights.len(), geo.kernel[0] * geo.kernel[1] * channels, "depthwise: weights");
+    assert!(finish.bias.is_none_or(|bias| bias.len() == channels), "depthwise: bias");
+    assert!(finish.onto.is_none_or(|onto| onto.len() == out.len()), "depthwise: summands");
     let p = geo.padding;
     let padded = view.width + p.left + p.right;
     let bordered = p.left + p.right > 0;
     let (lines, _) = scratch.lend(if bordered { view.height * padded * channels } else { 0 }, 0);
-    let images = x
-        .chunks_exact((view.height * view.width * channels).max(1))
-        .zip(out.chunks_exact_mut((view.pixels() * channels).max(1)));
-    for (image, (x, out)) in images.enumerate() {
+    let pixels = view.height * view.width * channels;
+    for (image, out) in out.chunks_exact_mut((view.pixels() * channels).max(1)).enumerate() {
+        let x = &x[image * pixels..][..pixels];
         let onto = finish.onto.map(|onto| &onto[image * out.len()..][..out.len()]);
         let mut copied = 0;
         for (oy, out) in out.chunks_exact_mut(view.out_width * channels).enumerate() {
@@ -168,7 +171,8 @@ impl<S: Simd, const PIXELS: usize> Tile<'_, '_, S, PIXELS> {
             if WHOLE {
                 debug_assert!(at + S::F32_LANES <= from.len());
                 // SAFETY: the numbers of a tap at `at` are those of a pixel of the line or of a weight,
-                // from `channel` on; a whole vector of channels is there. `convolve` asserts that they are inside `x`.
+                // from `channel` on; a whole vector of channels is there. `convolve` asserts that they are inside `x`,
+                // and the lengths of weights and bias.
                 unsafe { from.as_ptr().add(at).cast::<S::f32s>().read_unaligned() }
             } else {
                 simd.partial_load_f32s(&from[at..at + count])
@@ -188,7 +192,7 @@ impl<S: Simd, const PIXELS: usize> Tile<'_, '_, S, PIXELS> {
         }
         if finish.relu && finish.onto.is_none() {
             for pixel in 0..PIXELS {
-                sums[pixel] = simd.max_f32s(sums[pixel], simd.splat_f32s(0.0));
+                sums[pixel] = activation::cut_vector(simd, sums[pixel]);
             }
         }
         let to = out[*first * *channels..][..PIXELS * *channels].as_mut_ptr().cast::<f32>();
@@ -224,7 +228,7 @@ impl<S: Simd, const PIXELS: usize> Tile<'_, '_, S, PIXELS> {
                 let made = unsafe { std::slice::from_raw_parts_mut(to.add(at), count) };
                 for (made, onto) in made.iter_mut().zip(&onto[*first * *channels + at..]) {
                     let sum = *made + onto;
-                    *made = if sum > 0.0 || !finish.relu { sum } else { 0.0 };
+                    *made = if finish.relu { activation::cut(sum) } else { sum };
                 }
             }
         }

@@ -20,6 +20,7 @@ pub fn fits(geo: &Geometry) -> bool {
         && geo.padding == super::Padding::default()
         && geo.groups == 1
         && geo.pullback_is_convolution()
+        && !super::depthwise::is(geo)
 }
 
 /// The GELU of the convolution of f32 images `x` `[N, H, W, I]`, and its derivative if it is to be `saved`, both
@@ -135,6 +136,7 @@ fn convolve(
 }
 
 /// Writes every element of `grad`.
+#[allow(unsafe_code)]
 fn pull(
     g: &[f32],
     slope: &[f32],
@@ -152,7 +154,8 @@ fn pull(
         let blocks = g.chunks(block).zip(slope.chunks(block)).zip(grad.chunks_mut(image));
         for (i, ((g, slope), grad)) in blocks.enumerate() {
             let before = &mut before[..g.len()];
-            elementwise::multiply_into(g, slope, before);
+            // SAFETY: `multiply_into` writes numbers.
+            elementwise::multiply_into(g, slope, unsafe { fresh::overwrite(before) });
             let starts = &starts[..g.len() / geo.outputs];
             let rows = Rows { values: before, starts, offsets: &[0], run: geo.outputs };
             let onto = onto.map(|onto| &onto[i * image..][..grad.len()]);

@@ -4,6 +4,7 @@
 use pulp::Arch;
 
 use super::{Geometry, View};
+use crate::ops::activation;
 
 /// Weights `[group, tap, I / groups, O / groups]` for [`convolve`], from weights given by
 /// `at(group, tap, input, output)`.
@@ -70,7 +71,7 @@ pub(super) fn convolve(
         }
     });
     if relu {
-        out.iter_mut().for_each(|v| *v = v.max(0.0));
+        out.iter_mut().for_each(|v| *v = activation::cut(*v));
     }
 }
 

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{Geometry, View};
+use crate::ops::activation;
 use crate::ops::product::{Finish, Rows, Weights, product};
 use crate::ops::scratch::Scratch;
 
@@ -252,7 +253,7 @@ impl WithSimd for Gather<'_> {
                             value = simd.add_f32s(value, onto[pixel * vectors + vector]);
                         }
                         if finish.relu {
-                            value = simd.max_f32s(value, zero);
+                            value = activation::cut_vector(simd, value);
                         }
                         out[pixel * vectors + vector].write(value);
                     }
