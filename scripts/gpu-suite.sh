@@ -11,11 +11,11 @@
 #
 # Each part has a time limit of its own, and the whole one of N seconds (570). Results go to results/gpu/DEVICE/
 # part by part: what a run that was cut off has not reached is measured by another with --only, and what was
-# there before stays. PARTs: cuda wide pgd smoothing autoattack table attacks loops training oracle oracle-bf16
+# there before stays. PARTs: cuda methods wide pgd smoothing autoattack table attacks loops training oracle oracle-bf16
 # memory; those of the comparison are wide, pgd, smoothing, autoattack and loops (benchmarks/peers/gpu.py).
 # --budget cuts the images of AutoAttack, here and beside PyTorch. FILE of --archive is a .tar.gz of all results, written
-# again after every part, for machines from which few files come back. Where commands may take ten minutes, two of
-# them do it all: `--seconds 280 --only cuda,methods,wide,pgd,attacks,oracle` and the rest.
+# again after every part, for machines from which few files come back. Where a command may take ten minutes, two do: one
+# with `--only cuda,methods,wide,pgd,attacks,loops,training,oracle` and one with `--only` the rest.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"

@@ -117,6 +117,26 @@ fn a_factor_of_the_logits_hides_nothing() {
     }
 }
 
+/// CW weighs the distance against the logits, so a factor changes what it finds: a large one little, because its search
+/// for the weight goes down as far as it has to, and a tiny one leaves it with nothing, which is told.
+#[test]
+fn cw_tells_that_a_factor_hides_its_images() {
+    let sandbox = Sandbox::new();
+    let attack = |network: &str| {
+        let data = format!("npz:{CASES}/certain.npz");
+        let subject =
+            ["attack", "-m", network, "-d", &data, "-n", "40", "-o", &format!("out-{network}")];
+        let cw = ["-a", "cw-l2", "--norm", "L2", "--eps", "0.2"];
+        let steps = ["--set", "max_iterations=60", "--set", "binary_search_steps=6"];
+        let ran = sandbox.run(&[&subject[..], &cw, &steps].concat());
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        ran.stderr.contains("nothing found for 40 of 40 images")
+    };
+    let [plain, large, small] =
+        [1.0, 128.0, 2_f64.powi(-66)].map(|factor| attack(&scaled(&sandbox, factor)));
+    assert_eq!([plain, large, small], [false, false, true]);
+}
+
 /// Saturated logits and constant outputs are told around a single attack, and marked on the board.
 #[test]
 fn a_single_attack_tells_what_hides_gradients() {
@@ -196,7 +216,7 @@ fn a_checkpoint_is_never_written_over_and_a_prefix_can_be_named() {
         "student.",
     ]);
     assert_eq!(same.code, 2, "{}", same.all());
-    assert!(same.stderr.contains("is the file that is converted"), "{}", same.all());
+    assert!(same.stderr.contains("is the file that is read"), "{}", same.all());
     assert!(std::fs::read(sandbox.path("two.safetensors")).unwrap() == before);
 }
 
@@ -211,7 +231,11 @@ fn integer_weights_are_told() {
     tensors.insert(name.clone(), whole);
     candle_core::safetensors::save(&tensors, sandbox.path("quantised.safetensors")).unwrap();
     let ran = sandbox.run(&["convert", "quantised.safetensors", "-o", "converted.safetensors"]);
-    assert!(ran.stderr.contains("1 weights are integers"), "{}", ran.all());
+    assert!(
+        ran.stderr.contains("is i64, as in a quantised network: it is taken without"),
+        "{}",
+        ran.all()
+    );
 }
 
 /// Nine folders for ten classes, and folders that are synsets.
@@ -265,6 +289,7 @@ fn radii_that_were_not_meant_are_refused() {
     let subject = ["-m", "bundled:digits-pgd", "-d", "digits", "-n", "2"];
     let attack = [&["attack"][..], &subject, &["-a", "pgd"]].concat();
     let bounds = [&["certify"][..], &subject, &["-c", "ibp"]].concat();
+    let train = ["train", "--method", "pgd", "-o", "new.safetensors"];
     let linf = "eps: the Linf ball of radius 8 holds every image";
     for (command, rest, problem, hint) in [
         (&attack, &["--norm", "Linf", "--eps", "8"][..], linf, "did you mean 8/255?"),
@@ -272,6 +297,9 @@ fn radii_that_were_not_meant_are_refused() {
         (&attack, &["--norm", "L2", "--eps", "128"], "the L2 ball of radius 128", "128/255"),
         (&attack, &["--norm", "L1", "--eps", "64"], "the L1 ball of radius 64", "64/255"),
         (&bounds, &["--norm", "Linf", "--eps", "8"], linf, "did you mean 8/255?"),
+        (&train.to_vec(), &["--norm", "Linf", "--eps", "8"], linf, "did you mean 8/255?"),
+        (&train.to_vec(), &["--eps", "1e-50"], "is not a number above 0 that an f32", "8/255"),
+        (&attack, &["--norm", "Linf", "--eps", "1e40"], "`1e40` is no number that", "8/255"),
         (
             &attack,
             &["--norm", "Linf", "--eps", "1e-50"],

@@ -225,6 +225,42 @@ fn what_was_asked_for_in_files_is_there_whoever_reads_the_text() {
     assert!(rows.iter().all(|(_, text)| text.lines().count() == 7), "{rows:?}");
 }
 
+/// What cannot be written is found before the work where it can be, with the code of bad input; results that are there
+/// and cannot be written have a code of their own.
+#[test]
+fn outputs_that_cannot_be_written() {
+    let sandbox = sandbox();
+    std::fs::create_dir(sandbox.path("folder")).unwrap();
+    std::fs::create_dir(sandbox.path("run/SHA256SUMS")).unwrap();
+    let pipe = sandbox.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let convert = |output| ["convert", "network.safetensors", "-o", output];
+    let train = ["train", "--method", "standard", "--epochs", "1", "-o"];
+    let verify = ["verify", "--adversarial", "log.tsv", "-m", "bundled:digits-pgd", "-d", "digits"];
+    let ball = ["--norm", "Linf", "--eps", "0.1", "-o"];
+    for (arguments, expected, problem) in [
+        (&convert("folder")[..], 2, "cannot write [FOLDER]folder: is a directory"),
+        (&convert("pipe"), 2, "it is a named pipe, and not a file"),
+        (&convert("log.tsv/new.safetensors"), 2, "cannot create"),
+        (&convert("network.safetensors"), 2, "is the file that is read"),
+        (&[&train[..], &["folder"]].concat(), 2, "is a directory"),
+        (&[&verify[..], &ball, &["log.tsv"]].concat(), 2, "is the file that is read"),
+        (&[&verify[..], &ball, &["pipe"]].concat(), 2, "it is a named pipe, and not a file"),
+        (&["leaderboard", "run", "-o", "log.tsv"], 3, "cannot create"),
+        (&["verify", "run", "--files-only", "--manifest"], 3, "is a directory"),
+    ] {
+        let ran = sandbox.run(arguments);
+        let problem = problem.replace("[FOLDER]", "");
+        assert!(
+            ran.code == expected && ran.stderr.contains(&problem),
+            "{arguments:?}: {}",
+            ran.all()
+        );
+    }
+    use std::os::unix::fs::FileTypeExt as _;
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+}
+
 #[test]
 fn files_obey_the_umask() {
     let sandbox = sandbox();
@@ -262,7 +298,7 @@ fn control_characters_never_reach_the_terminal() {
         &epsball::model::file::Declared::default(),
     );
     let mut card = network.unwrap().1;
-    card.source = "\u{1b}[2J\u{1b}]0;title\u{7}".into();
+    card.source = "\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}".into();
     card.name = "a\u{1b}[31mb".into();
     let tensors = candle_core::safetensors::load(
         sandbox.path("bundled.safetensors"),
@@ -273,11 +309,13 @@ fn control_characters_never_reach_the_terminal() {
     sandbox.write("evil.tsv", LOG.replace("0.25", "\u{1b}[8m"));
     sandbox.write("evil.toml", SUITE.replace("fgsm", "\u{1b}[31mfgsm"));
     sandbox.write("name.toml", SUITE.replace("piped", "\\u001b[31m"));
+    sandbox.write("turned.toml", SUITE.replace("piped", "a\\u202eb"));
     for arguments in [
         &["inspect", "evil.safetensors"][..],
         &["audit", "evil.tsv"],
         &["run", "evil.toml"],
         &["run", "name.toml"],
+        &["run", "turned.toml"],
         &["run", "\u{1b}[31mnone"],
         &[
             "attack",
@@ -294,7 +332,8 @@ fn control_characters_never_reach_the_terminal() {
         ],
     ] {
         let ran = sandbox.run(arguments);
-        let hidden = |text: &str| text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+        let is_hidden = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
+        let hidden = |text: &str| text.chars().any(is_hidden);
         assert!(!hidden(&ran.stdout) && !hidden(&ran.stderr), "{arguments:?}: {:?}", ran.all());
         assert!(ran.code == 2 || arguments[0] == "inspect", "{}", ran.all());
     }

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Callable
 
@@ -411,26 +411,28 @@ def measure(line, side, other, rounds):
         for peer in line.peers.values():
             peer()
     orders = {line.work: line.order, **line.also}
-    peers = {name: lambda peer=peer: peer() for name, peer in line.peers.items()}
     own = {work: lambda order=order: answer_of(side, order) for work, order in orders.items()}
     before = {work: lambda order=order: answer_of(other, order) for work, order in orders.items()}
-    turns = [("", peers), ("the other build: ", before if other else {}), ("epsball: ", own)]
+    turns = {"peer": line.peers, "other": before if other else {}, "own": own}
+    titles = {"peer": "{}", "other": "the other build, {}", "own": "epsball, {}"}
     seconds, answers = {}, {}
     for round in range(1, rounds + 1):
-        for who, works in turns:
+        for who, works in turns.items():
             for name, work in works.items():
                 # The threads of the side that has just computed wait for more in a loop for a moment.
                 time.sleep(0.1)
                 took, answers[who, name] = work()
                 seconds.setdefault((who, name), []).append(took)
-        times = [f"{who}{name} {took[-1]:.4g} s" for (who, name), took in seconds.items()]
+        times = [
+            f"{titles[who].format(name)} {took[-1]:.4g} s" for (who, name), took in seconds.items()
+        ]
         say(f"  round {round} of {rounds}: " + ", ".join(times))
 
     def row(work, peer):
-        answer = answers["epsball: ", work]
+        answer = answers["own", work]
         ours, earlier, theirs = (
             statistics.median(seconds[key]) if key in seconds else None
-            for key in (("epsball: ", work), ("the other build: ", work), ("", peer))
+            for key in (("own", work), ("other", work), ("peer", peer))
         )
         operations = 2 * answer["multiply_adds"] * line.passes
         return {
@@ -444,7 +446,7 @@ def measure(line, side, other, rounds):
             "other_build_ratio": ours / earlier if earlier else None,
             "epsball_gflops": operations / ours / 1e9 if operations else None,
             "peer_gflops": operations / theirs / 1e9 if operations and theirs else None,
-            "check": line.check(answer, answers.get(("", peer))),
+            "check": line.check(answer, answers.get(("peer", peer))),
         }
 
     return [row(work, peer) for work in orders for peer in line.peers]
@@ -516,6 +518,14 @@ def processor():
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
+def version_of(package):
+    """Its version; nothing if it is not installed, which lines that need it will say."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
 def commit():
     """The commit of this checkout, with a + if files differ from it."""
     git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
@@ -523,8 +533,8 @@ def commit():
         found = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     except FileNotFoundError:
         found = ""
-    # A machine with a GPU may have neither git nor a checkout: scripts/gpu-build.sh writes it down.
-    return found or os.environ.get("EPSBALL_COMMIT", "")
+    # A machine with a GPU may have neither git nor a checkout: scripts/gpu-build.sh writes down what was built.
+    return os.environ.get("EPSBALL_COMMIT") or found
 
 
 def read_idx(path):
@@ -659,7 +669,7 @@ def main():
         "precision": arguments.precision,
         "epsball": f"{side.version} {commit()}".strip(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "torchattacks", "foolbox")},
+        **{name: version_of(name) for name in ("torch", "torchvision", "torchattacks", "foolbox")},
     }
     say(", ".join(f"{name} {fact}" for name, fact in facts.items()))
     rows = []

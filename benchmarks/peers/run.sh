@@ -18,12 +18,12 @@ done
 
 if [ -z "$venv" ]; then
     venv=$target/peers-venv
-    # The mark is written last: an installation that was cut off is done again.
-    if [ ! -e "$venv/installed" ]; then
-        echo "installing PyTorch, torchattacks and foolbox into $venv" >&2
+    # The mark says what is installed and is written last: an installation that was cut off is done again.
+    if ! cmp -s "$here/requirements.txt" "$venv/installed"; then
+        echo "installing PyTorch, torchvision, torchattacks and foolbox into $venv" >&2
         python3 -m venv "$venv" >&2
         "$venv/bin/python" -m pip install --requirement "$here/requirements.txt" >&2
-        touch "$venv/installed"
+        cp "$here/requirements.txt" "$venv/installed"
     fi
 elif [ ! -x "$venv/bin/python" ]; then
     echo "--venv $venv: no Python environment is there; leave --venv out to have one made" >&2

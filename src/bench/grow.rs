@@ -12,7 +12,7 @@ use crate::record::{
     DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, SessionRecord, Work,
     table_images,
 };
-use crate::work;
+use crate::{regular, work};
 
 /// Two ways out of a contradiction.
 const WAYS_OUT: &str = "choose another folder with --output, or give it another name in the suite";
@@ -140,6 +140,7 @@ fn change(folder: &Path, change: impl FnOnce(&mut RunRecord)) -> Result<()> {
 fn lock(folder: &Path) -> Result<std::fs::File> {
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let path = folder.join(".run.lock");
+    regular::check(&path).map_err(Error::io("open", &path))?;
     let file = std::fs::File::create(&path).map_err(Error::io("create", &path))?;
     file.lock().map_err(Error::io("lock", &path))?;
     Ok(file)

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::digest::sha256;
 use crate::error::{Error, Result};
+use crate::hidden::is_hidden;
 use crate::record::{JobRecord, Work};
 use crate::work;
 
@@ -14,10 +15,7 @@ const LONGEST: usize = 100;
 /// Refuses a name that would leave its place in a path, a table or a line of text; `what` it names is
 /// for the error.
 pub(super) fn check(what: &str, name: &str) -> Result<()> {
-    let invisible = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
+    let invisible = |c: char| is_hidden(c) || matches!(c, '\n' | '\t');
     let problem = if name.trim().is_empty() {
         "it is empty"
     } else if name.trim() != name {

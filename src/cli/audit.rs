@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::exit;
-use super::output::{Ended, show};
+use super::output::{Ended, show, show_json};
 use crate::certify::analysis::{EnvelopePoint, envelope};
 use crate::certify::audit::{AUDIT_VERSION, Audit, Given, audit};
 use crate::certify::log::Log;
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> Ended {
     let contradicted = audits.iter().any(Audit::contradicted);
     if args.json {
         let all = json!({ "format_version": AUDIT_VERSION, "audits": audits, "envelope": best });
-        show(format_args!("{}", serde_json::to_string_pretty(&all).unwrap_or_default()))?;
+        show_json(&all)?;
     } else {
         audits.iter().try_for_each(show)?;
         if !best.is_empty() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::exit;
-use super::output::{Ended, show, show_board};
+use super::output::{Ended, show, show_json};
 use crate::report::compare::{Settings, compare};
 
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,9 @@ pub(super) fn run(args: &Args) -> Ended {
         Settings { radii: args.radii.clone(), confidence: args.confidence, seed: args.seed };
     let comparison = compare(&args.first, &args.second, &settings)?;
     if args.json {
-        show(format_args!("{}", serde_json::to_string_pretty(&comparison).unwrap_or_default()))?;
+        show_json(&comparison)?;
     } else {
-        show_board(comparison.to_string())?;
+        show(comparison.to_string().trim_end())?;
     }
     Ok(exit::OK)
 }

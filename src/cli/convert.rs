@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 
-use super::exit;
 use super::onnx::Onnx;
-use super::output::{Ended, say};
+use super::output::{Ended, Failure, say};
+use super::{exit, target};
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::model::file::Declared;
@@ -62,7 +62,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Ended {
-    args.keeps_its_input()?;
+    target::check(&args.output, &[&args.checkpoint])?;
     if onnx::is_onnx(&args.checkpoint) {
         return args.graph(&hub::local(&args.checkpoint)?);
     }
@@ -169,19 +169,6 @@ impl Args {
         self.write(&tensors, card)
     }
 
-    /// Refuses to write over the file that is read.
-    fn keeps_its_input(&self) -> Result<()> {
-        let same = |a: &Path, b: &Path| Some(a.canonicalize().ok()? == b.canonicalize().ok()?);
-        match same(&self.checkpoint, &self.output) {
-            Some(true) => Err(Error::setting(
-                "--output",
-                format!("{} is the file that is converted", self.output.display()),
-                "give the model file another name",
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// The stem of the output file, unless a name is given.
     fn stem(&self) -> String {
         let stem = || self.output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -205,7 +192,7 @@ impl Args {
             };
             card.published.insert(name.trim().into(), value);
         }
-        file::save(&self.output, tensors, &card)?;
+        file::save(&self.output, tensors, &card).map_err(Failure::Late)?;
         say(format_args!("wrote {} ({})", self.output.display(), describe(&card)));
         Ok(exit::OK)
     }

@@ -1,9 +1,8 @@
 //! `epsball data list`: the usual data sets and how to get them.
 
 use super::exit;
-use super::output::{Ended, show};
+use super::output::{Ended, show, show_json};
 use crate::data::{CATALOGUE, Known};
-use crate::error::Error;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -24,12 +23,10 @@ enum Action {
 pub(super) fn run(args: &Args) -> Ended {
     let Action::List { json } = args.action;
     if json {
-        let text = serde_json::to_string_pretty(CATALOGUE)
-            .map_err(|e| Error::setting("data list", e.to_string(), ""))?;
-        show(format_args!("{text}"))?;
+        show_json(&CATALOGUE)?;
     } else {
         let all: Vec<String> = CATALOGUE.iter().map(describe).collect();
-        show(format_args!("{}", all.join("\n\n")))?;
+        show(all.join("\n\n"))?;
     }
     Ok(exit::OK)
 }

@@ -1,7 +1,7 @@
 //! `epsball doctor`: what this machine can do, and whether it does it right.
 
 use super::exit;
-use super::output::{Ended, Failure, show};
+use super::output::{Ended, Failure, show, show_json};
 use crate::device::Device;
 use crate::doctor::{Diagnosis, examine};
 
@@ -18,7 +18,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Ended {
     let diagnosis = examine(args.device.as_ref())?;
     if args.json {
-        show(serde_json::to_string_pretty(&diagnosis).unwrap_or_default())?;
+        show_json(&diagnosis)?;
     } else {
         print(&diagnosis)?;
     }
@@ -30,7 +30,7 @@ fn print(diagnosis: &Diagnosis) -> Result<(), Failure> {
         show(format_args!("{name:<10} {value}"))?;
     }
     show(format_args!(
-        "\nA bundled network beside the CPU in f32, and the rate of a 3x3 convolution of 256 channels:"
+        "\nA bundled network (logits beside candle, gradients beside the CPU in f32), and the rate of a 3x3 convolution of 256 channels:"
     ))?;
     show(format_args!("device   precision  logits apart  gradients apart   GFLOP/s"))?;
     for trial in &diagnosis.trials {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::exit;
 use super::onnx::{Onnx, Pixels};
-use super::output::{Ended, show};
+use super::output::{Ended, show, show_json};
 use crate::model::Classifier as _;
 use crate::model::file::{Declared, load};
 
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args) -> Ended {
     let declared = Declared { name: None, architecture: args.arch.clone(), onnx };
     let (network, card) = load(&args.model, &declared)?;
     if args.json {
-        show(format_args!("{}", serde_json::to_string_pretty(&card).unwrap_or_default()))?;
+        show_json(&card)?;
         return Ok(exit::OK);
     }
     let info = network.info();

@@ -2,14 +2,15 @@
 //! stderr. Nobody has to read stderr: that it is closed or full ends nothing. Without stdout there is nothing left
 //! to show: a reader that went away ends the command quietly, and any other fault is an error.
 //!
-//! Text may hold what a file of somebody else says (a name, a note, a row of a table). No control character of it
-//! reaches a terminal.
+//! Text may hold what a file of somebody else says (a name, a note, a row of a table). No hidden character of it
+//! reaches a terminal (`hidden.rs`).
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
 use super::exit;
 use crate::error::Error;
+use crate::hidden::escaped;
 
 /// What a command ends with.
 pub(super) type Ended = Result<u8, Failure>;
@@ -68,7 +69,7 @@ pub(super) fn report(error: &Error) {
 
 /// A line on stderr.
 pub(super) fn say(text: impl Display) {
-    let line = clean(&text.to_string()) + "\n";
+    let line = escaped(&text.to_string()) + "\n";
     // There is nowhere to say that nobody listens.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
@@ -78,10 +79,22 @@ pub(super) fn say(text: impl Display) {
 /// # Errors
 /// If stdout does not take them.
 pub(super) fn show(text: impl Display) -> Result<(), Failure> {
-    show_board(clean(&text.to_string()) + "\n")
+    show_board(escaped(&text.to_string()) + "\n")
 }
 
-/// The same of text that has its own colours and line breaks.
+/// A value as JSON on stdout.
+///
+/// # Errors
+/// If it cannot be written as JSON, or stdout does not take it.
+pub(super) fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    let bug = |error: serde_json::Error| {
+        Failure::Late(Error::setting("JSON", error.to_string(), "report this as a bug"))
+    };
+    show(text.map_err(bug)?)
+}
+
+/// Text on stdout that has its own colours and line breaks.
 ///
 /// # Errors
 /// If stdout does not take it.
@@ -89,23 +102,6 @@ pub(super) fn show_board(text: impl AsRef<str>) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_ref().as_bytes());
     written.and_then(|()| stdout.flush()).map_err(Failure::Stdout)
-}
-
-/// `text` with every control character but line breaks and tabs, and every character that turns the direction of
-/// writing, as its escape.
-pub(super) fn clean(text: &str) -> String {
-    let hidden = |c: &char| {
-        (c.is_control() && !matches!(c, '\n' | '\t'))
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut cleaned = String::with_capacity(text.len());
-    for c in text.chars() {
-        match hidden(&c) {
-            true => cleaned.extend(c.escape_unicode()),
-            false => cleaned.push(c),
-        }
-    }
-    cleaned
 }
 
 /// Stderr for log events, without the errors.
@@ -119,17 +115,5 @@ impl Write for Quiet {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_shown_as_what_they_are() {
-        assert_eq!(clean("a\tb\nc ä ‡ 32×32"), "a\tb\nc ä ‡ 32×32");
-        assert_eq!(clean("\u{1b}[8mhidden\r"), "\\u{1b}[8mhidden\\u{d}");
-        assert_eq!(clean("\u{9b}2J\u{7f}\u{202e}"), "\\u{9b}2J\\u{7f}\\u{202e}");
     }
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use super::output::{clean, say};
+use super::output::say;
 use crate::error::Error;
+use crate::hidden::escaped;
 use crate::record::{Finding, JobRecord};
 use crate::work::Progress;
 
@@ -59,7 +60,7 @@ impl Shown {
 
     fn line(&self, text: &str) {
         if self.terminal {
-            self.bar.println(clean(text));
+            self.bar.println(escaped(text));
         } else {
             say(text);
         }
@@ -70,7 +71,7 @@ impl Progress for Shown {
     fn job(&mut self, job: &JobRecord, done: usize) {
         self.started += 1;
         self.bar.set_prefix(format!("{}/{}", self.started, self.jobs));
-        self.bar.set_message(clean(&job.id));
+        self.bar.set_message(escaped(&job.id));
         self.bar.inc(done as u64);
         self.bar.reset_eta();
         let left = job.images.saturating_sub(done);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{Ended, Failure, say};
-use super::{exit, interrupt};
+use super::{exit, interrupt, target};
 use crate::data;
 use crate::device::Device;
 use crate::error::Error;
@@ -90,10 +90,7 @@ pub(super) fn run(args: &Args) -> Ended {
         seed: args.seed,
         device: args.device.resolve()?,
     };
-    // A path that cannot be written should not cost a training.
-    if let Some(folder) = args.output.parent().filter(|f| !f.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    }
+    target::check(&args.output, &[])?;
     let mut plan = architecture.plan();
     plan.input_shape = data.info().shape;
     plan.classes = data.info().classes.unwrap_or(plan.classes);
@@ -116,6 +113,10 @@ pub(super) fn run(args: &Args) -> Ended {
         ));
         last = Some(*epoch);
         Ok(())
+    });
+    let trained = trained.map_err(|error| match last {
+        Some(_) => Failure::Late(error),
+        None => Failure::Input(error),
     })?;
     bar.finish_and_clear();
     if let Some(epoch) = last {

@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use super::attack::Subject;
-use super::output::{Ended, say, show};
-use super::{exit, interrupt};
+use super::output::{Ended, Failure, say, show, show_json};
+use super::{exit, interrupt, target};
 use crate::bench;
 use crate::device::{Device, Precision};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::persist;
 use crate::verify::foreign::{Foreign, judge_foreign};
 use crate::verify::run::{Settings, Verification, verify_run, write_manifest};
@@ -102,19 +102,24 @@ fn runs(args: &Args) -> Ended {
     interrupt::listen();
     let mut all = Vec::new();
     for folder in &args.runs {
-        let found = verify_run(folder, &settings, &interrupt::requested)?;
+        let found = verify_run(folder, &settings, &interrupt::requested);
+        let found = found.map_err(|error| match all.is_empty() {
+            true => Failure::Input(error),
+            false => Failure::Late(error),
+        })?;
         if args.manifest && found.findings.is_empty() {
-            say(format_args!("wrote {}", write_manifest(folder)?.display()));
+            let manifest = write_manifest(folder).map_err(Failure::Late)?;
+            say(format_args!("wrote {}", manifest.display()));
         } else if args.manifest {
             say(format_args!("{}: no SHA256SUMS is written of what is wrong", folder.display()));
         }
         if !args.json {
-            show(format_args!("{}", text(&found)))?;
+            show(text(&found))?;
         }
         all.push(found);
     }
     if args.json {
-        show(format_args!("{}", json(&all)?))?;
+        show_json(&all)?;
     }
     let holds = all.iter().all(|found| found.findings.is_empty());
     Ok(if holds { exit::OK } else { exit::CONTRADICTED })
@@ -149,6 +154,9 @@ fn text(found: &Verification) -> String {
 /// Judges the adversarial images of `file`.
 fn adversarial(args: &Args, file: &Path) -> Ended {
     let subject = &args.subject;
+    if let Some(output) = &args.output {
+        target::check(output, &[file])?;
+    }
     let (norm, eps, patch) = (args.norm.as_deref(), args.eps.as_deref(), args.patch.as_deref());
     let data = subject.images()?;
     let threat = bench::threat(norm, eps, patch, data.info().shape)?;
@@ -161,18 +169,13 @@ fn adversarial(args: &Args, file: &Path) -> Ended {
         say(format_args!("{}: {note}", file.display()));
     }
     if let Some(path) = &args.output {
-        persist::replace(path, &judgement.csv()?)?;
+        judgement.csv().and_then(|table| persist::replace(path, &table)).map_err(Failure::Late)?;
         say(format_args!("wrote {}", path.display()));
     }
     if args.json {
-        show(format_args!("{}", json(&judgement)?))?;
+        show_json(&judgement)?;
     } else {
-        show(format_args!("{judgement}"))?;
+        show(&judgement)?;
     }
     Ok(if judgement.not_allowed == 0 { exit::OK } else { exit::CONTRADICTED })
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string_pretty(value)
-        .map_err(|e| Error::setting("verify", e.to_string(), "report this as a bug"))
 }

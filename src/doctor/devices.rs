@@ -1,4 +1,5 @@
-//! Every device tried in every arithmetic: a bundled network beside the CPU in f32, and the rate of one convolution.
+//! Every device tried in every arithmetic: a bundled network beside candle's operations and the CPU in f32, and the
+//! rate of one convolution.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,8 @@ pub struct Trial {
     pub device: String,
     /// Of the network.
     pub precision: Precision,
-    /// How far logits and gradients are from those of the CPU in f32: the length of the difference over the length.
+    /// How far logits are from those of candle's operations, and gradients from those of the CPU in f32: the length of
+    /// the difference over the length.
     pub apart: Option<[f64; 2]>,
     /// The rate of a 3x3 convolution of 256 channels at 32x32, forward, in GFLOP/s: multiplications and additions by
     /// the definition, of which minimal filtering makes fewer.
@@ -65,7 +67,11 @@ pub(super) fn trials(device: &Device) -> Vec<Trial> {
         Device::Cpu | Device::Auto => &[Precision::F32, Precision::Bf16],
         _ => &[Precision::F32, Precision::Tf32, Precision::Bf16],
     };
-    precisions.iter().map(|precision| trial(device, *precision)).collect()
+    // Whoever has a network on a GPU keeps it open for the next one.
+    let kept = on(device, Precision::F32);
+    let trials = precisions.iter().map(|precision| trial(device, *precision)).collect();
+    drop(kept);
+    trials
 }
 
 fn trial(device: &Device, precision: Precision) -> Trial {
@@ -73,7 +79,7 @@ fn trial(device: &Device, precision: Precision) -> Trial {
     let problem = match (&compared, &rate) {
         (Err(error), _) | (_, Err(error)) => error.to_string(),
         (Ok(apart), _) if !within(*apart, precision) => {
-            "it computes something else than the CPU: do not trust its results".into()
+            "it computes something else than candle or the CPU: do not trust its results".into()
         }
         _ => String::new(),
     };
@@ -97,29 +103,35 @@ fn within([logits, gradient]: [f64; 2], precision: Precision) -> bool {
     logits <= most[0] && gradient <= most[1]
 }
 
-/// How far logits and gradients are from those of the CPU in f32.
+/// The bundled network on a device.
+fn on(device: &Device, precision: Precision) -> Result<FrozenNetwork> {
+    let (mut network, _) = load_bundled(NETWORK, &Declared::default())?;
+    network.place(device, precision)?;
+    Ok(network)
+}
+
+/// How far logits are from those that candle's operations give, and gradients from those of the CPU in f32.
 fn compare(device: &Device, precision: Precision) -> Result<[f64; 2]> {
-    let [want, got] = [(&Device::Cpu, Precision::F32), (device, precision)].map(
-        |(device, precision)| -> Result<Evaluation> {
-            let (mut network, _) = load_bundled(NETWORK, &Declared::default())?;
-            network.place(device, precision)?;
-            let batch = data::open("digits:test")?.read(&(0..IMAGES).collect::<Vec<_>>())?;
-            let images = batch.rows()?.at(&network.home())?;
-            let labels = Rows::classes(&images.place(), &batch.labels)?;
-            network.evaluate(&images, Loss::CrossEntropy, &labels, &Rows::none(&images.place())?)
-        },
-    );
-    let (want, got) = (want?, got?);
-    let apart = |want: &Rows, got: &Rows| -> Result<f64> {
-        let (want, got) = (want.values()?, got.values()?);
-        let length = |numbers: &mut dyn Iterator<Item = f64>| {
-            numbers.map(|number| number * number).sum::<f64>().sqrt()
-        };
-        let pairs = want.iter().zip(got.iter());
-        let difference = length(&mut pairs.map(|(a, b)| f64::from(a - b)));
-        Ok(difference / length(&mut want.iter().map(|a| f64::from(*a))))
+    let batch = data::open("digits:test")?.read(&(0..IMAGES).collect::<Vec<_>>())?;
+    let of = |network: &FrozenNetwork| -> Result<Evaluation> {
+        let images = batch.rows()?.at(&network.home())?;
+        let labels = Rows::classes(&images.place(), &batch.labels)?;
+        network.evaluate(&images, Loss::CrossEntropy, &labels, &Rows::none(&images.place())?)
     };
-    Ok([apart(&want.logits, &got.logits)?, apart(&want.gradient, &got.gradient)?])
+    let cpu = on(&Device::Cpu, Precision::F32)?;
+    let logits = Rows::of_tensor(&cpu.program().reference(&batch.images)?)?;
+    let (want, got) = (of(&cpu)?, of(&on(device, precision)?)?);
+    Ok([apart(&logits, &got.logits)?, apart(&want.gradient, &got.gradient)?])
+}
+
+/// The length of the difference over the length.
+fn apart(want: &Rows, got: &Rows) -> Result<f64> {
+    let (want, got) = (want.values()?, got.values()?);
+    let length = |numbers: &mut dyn Iterator<Item = f64>| {
+        numbers.map(|number| number * number).sum::<f64>().sqrt()
+    };
+    let difference = length(&mut want.iter().zip(got.iter()).map(|(a, b)| f64::from(a - b)));
+    Ok(difference / length(&mut want.iter().map(|a| f64::from(*a))))
 }
 
 /// GFLOP/s of a convolution, of as many images as keep the device busy for a moment.

@@ -20,7 +20,13 @@ pub(crate) fn fits(model: &FrozenNetwork, data: &dyn Dataset) -> Result<()> {
         return Err(Error::setting(
             format!("model {}", info.name),
             format!("has {} classes, {} has {classes}", info.classes, data.name),
-            "run it on the data set it was trained for",
+            match classes {
+                1000 => {
+                    "run it on the data set it was trained for; folders that are called as synsets of ImageNet \
+                     have the labels of its 1,000 classes, unless `,classes=sorted` behind their path numbers them"
+                }
+                _ => "run it on the data set it was trained for",
+            },
         ));
     }
     if let Some(classes) = data.classes

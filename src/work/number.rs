@@ -32,7 +32,10 @@ impl Number {
             Some(value) if value > 0.0 && !fits_f32(value) => Err(Error::setting(
                 field,
                 format!("{self} is no number that an f32 can hold"),
-                "pixels are in [0, 1] and f32: give a number above 1e-37",
+                match value < 1.0 {
+                    true => "pixels are in [0, 1] and f32: give a number above 1e-37",
+                    false => "pixels are in [0, 1]: give a number such as 0.3 or 8/255",
+                },
             )),
             Some(value) if value.is_finite() && value > 0.0 => Ok(value),
             _ => Err(Error::setting(

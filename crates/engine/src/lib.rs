@@ -23,6 +23,8 @@ pub mod cuda;
 #[doc(hidden)]
 pub mod digest;
 #[doc(hidden)]
+pub mod hidden;
+#[doc(hidden)]
 pub mod hub;
 #[doc(hidden)]
 pub mod persist;
@@ -30,5 +32,7 @@ pub mod persist;
 pub mod pickle;
 #[doc(hidden)]
 pub mod regular;
+#[doc(hidden)]
+pub mod tensor_header;
 
 pub use error::{Error, Result};

@@ -17,6 +17,6 @@ pub mod train;
 #[cfg(all(test, feature = "cuda"))]
 use epsball_engine::cuda;
 pub(crate) use epsball_engine::{
-    device, digest, error, hub, loss, model, nn, onnx, ops, persist, pickle, regular, rng, rows,
-    zoo,
+    device, digest, error, hidden, hub, loss, model, nn, onnx, ops, persist, pickle, regular, rng,
+    rows, tensor_header, zoo,
 };

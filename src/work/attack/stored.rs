@@ -5,12 +5,11 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
 
 use super::row::AttackRow;
 use crate::data::image_digest;
 use crate::error::{Error, Result};
-use crate::regular;
+use crate::{regular, tensor_header};
 
 /// A file of adversarial images as it lies on the disk, of a finished session or of one that was killed.
 pub(super) struct Stored {
@@ -41,14 +40,16 @@ impl Stored {
         if text > size - 8 {
             return Ok(None);
         }
-        let mut header = vec![0; text as usize];
-        file.read_exact(&mut header).map_err(Error::io("read", path))?;
         let damaged = |problem: String| {
             let remedy = "the file was changed: delete it, and the images are computed again";
             Error::file(path, "header", problem, remedy)
         };
-        let metadata: Metadata =
-            serde_json::from_slice(&header).map_err(|e| damaged(e.to_string()))?;
+        if text > tensor_header::LONGEST {
+            return Err(damaged(format!("claims to have {text} bytes")));
+        }
+        let mut header = vec![0; text as usize];
+        file.read_exact(&mut header).map_err(Error::io("read", path))?;
+        let metadata = tensor_header::parse(&header).map_err(damaged)?;
         let Some(info) = metadata.info("images") else {
             return Err(damaged("there is no tensor `images`".into()));
         };

@@ -240,7 +240,9 @@ impl Graph {
         };
         match gpu.dnn() {
             None => launch().map(|()| true),
-            Some(dnn) => dnn.while_unchanged(changes, launch).transpose().map(|done| done.is_some()),
+            Some(dnn) => {
+                dnn.while_unchanged(changes, launch).transpose().map(|done| done.is_some())
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::fetch::Hub;
 use crate::digest::sha256_file;
 use crate::error::{Error, Result};
+use crate::regular;
 
 impl Hub<'_> {
     /// The folder of the revision. A commit is its own name, a branch or tag is looked up.
@@ -18,7 +19,7 @@ impl Hub<'_> {
             return Some(own);
         }
         let refs = self.settings.cache.join(self.repo().folder_name()).join("refs");
-        let commit = fs::read_to_string(refs.join(revision)).ok()?;
+        let commit = regular::text(refs.join(revision)).ok()?;
         Some(cache.pointer_path(commit.trim()))
     }
 

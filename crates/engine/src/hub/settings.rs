@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::reference::ENDPOINT;
 use crate::error::{Error, Result};
+use crate::regular;
 
 /// Where to ask, as whom, and where to keep the answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Settings {
         let root = root.or_else(|| cached.map(|cached| cached.join("huggingface")));
         let token_file = given("HF_TOKEN_PATH").map(PathBuf::from);
         let token_file = token_file.or_else(|| root.as_ref().map(|root| root.join("token")));
-        let stored = || std::fs::read_to_string(token_file?).ok().map(|t| t.trim().to_owned());
+        let stored = || regular::text(token_file?).ok().map(|t| t.trim().to_owned());
         let token = given("HF_TOKEN").or_else(stored).filter(|token| !token.is_empty());
         let cache = given("HF_HUB_CACHE").map(PathBuf::from);
         let Some(cache) = cache.or_else(|| root.map(|root| root.join("hub"))) else {

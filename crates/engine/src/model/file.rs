@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use safetensors::SafeTensors;
 
 use super::card::{CARD_VERSION, ModelCard};
 use super::{FrozenNetwork, ModelInfo, checkpoint, onnx, timm};
@@ -14,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::hub;
 use crate::onnx::Form;
 use crate::regular;
+use crate::tensor_header;
 use crate::zoo::{self, Named, Recognised, Stored};
 
 /// Key of the card in the safetensors metadata.
@@ -171,23 +171,19 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, card: &ModelCard) -
     crate::persist::replace(path, &bytes)
 }
 
+/// The text of the card in the header of a model file; what is no such file has none.
+fn card_in(bytes: &[u8]) -> Option<String> {
+    let length = u64::from_le_bytes(*bytes.first_chunk().filter(|_| tensor_header::begins(bytes))?);
+    let header = bytes.get(8..8 + usize::try_from(length).ok()?)?;
+    tensor_header::parse(header).ok()?.metadata().as_ref()?.get(CARD_KEY).cloned()
+}
+
 /// The card, if the file has one, and the tensors under their published keys.
 fn read_tensors(
     path: &Path,
     bytes: &[u8],
 ) -> Result<(Option<ModelCard>, BTreeMap<String, Tensor>)> {
-    let size = bytes.first_chunk().map_or(0, |size| u64::from_le_bytes(*size));
-    let header = &bytes[bytes.len().min(8)..];
-    let header = &header[..header.len().min(usize::try_from(size).unwrap_or(usize::MAX))];
-    if checkpoint::safetensors::lists_too_many(header) {
-        let remedy = "give a file that holds the weights of one network";
-        return Err(Error::file(path, "header", checkpoint::safetensors::too_many(), remedy));
-    }
-    let card = match SafeTensors::read_metadata(bytes) {
-        Ok((_, metadata)) => metadata.metadata().as_ref().and_then(|m| m.get(CARD_KEY).cloned()),
-        Err(_) => None,
-    };
-    let Some(card) = card else {
+    let Some(card) = card_in(bytes) else {
         return Ok((None, checkpoint::read_set(path, None)?.tensors));
     };
     let bad = |problem: String| {

@@ -39,6 +39,24 @@ pub enum Targets {
     Class(u32),
 }
 
+impl Goal {
+    /// The class that each image of `batch` shall get; `None` if any other will do.
+    ///
+    /// # Errors
+    /// If the logits `[N, K]` of the clean images cannot be read.
+    pub(super) fn targets(
+        self,
+        batch: &Batch,
+        clean_logits: &Rows,
+        request: &Request,
+    ) -> Result<Option<Vec<u32>>> {
+        match self {
+            Self::Untargeted => Ok(None),
+            Self::Targeted(rule) => choose_targets(rule, batch, clean_logits, request).map(Some),
+        }
+    }
+}
+
 impl std::str::FromStr for Goal {
     type Err = Error;
 
@@ -250,10 +268,7 @@ fn attack_together(
     let images = batch.rows()?;
     let clean_logits = model.exact_logits(&images)?;
     let clean_predictions = predicted(model, &images, &clean_logits)?;
-    let targets = match request.goal {
-        Goal::Untargeted => None,
-        Goal::Targeted(rule) => Some(choose_targets(rule, batch, &clean_logits, request)?),
-    };
+    let targets = request.goal.targets(batch, &clean_logits, request)?;
     let is_target = |i: usize| targets.as_ref().is_some_and(|t| t[i] == batch.labels[i]);
     let attacked: Vec<usize> =
         (0..n).filter(|i| clean_predictions[*i] == batch.labels[*i] && !is_target(*i)).collect();
@@ -371,7 +386,11 @@ fn choose_targets(
     Ok(logits.chunks_exact(classes.max(1)).enumerate().map(choose).collect())
 }
 
-fn check(
+/// Refuses a network, labels or a goal that no attack can work with.
+///
+/// # Errors
+/// If one of them is so.
+pub(super) fn check(
     attack: &Configured,
     model: &dyn Classifier,
     batch: &Batch,

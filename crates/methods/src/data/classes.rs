@@ -44,7 +44,12 @@ impl Classes {
         let beside = root.join("classes.txt");
         match self {
             Self::File(file) => listed(file, &read(file)?, names),
-            Self::Found if beside.is_file() => listed(&beside, &read(&beside)?, names),
+            // A folder of that name holds images, and anything else there is meant as the list.
+            Self::Found
+                if std::fs::symlink_metadata(&beside).is_ok_and(|there| !there.is_dir()) =>
+            {
+                listed(&beside, &read(&beside)?, names)
+            }
             Self::ImageNet => listed(Path::new("the synsets of ImageNet"), SYNSETS, names),
             Self::Found if are_synsets(names) => {
                 let found = listed(root, SYNSETS, names)?;
@@ -172,6 +177,22 @@ mod tests {
             assert!(error.to_string().contains(problem), "{error}");
             assert!(error.hint().is_some());
         }
+    }
+
+    /// Falling back on the order of names would give other labels without a word.
+    #[cfg(unix)]
+    #[test]
+    fn a_list_that_is_no_file_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let list = root.path().join("classes.txt");
+        assert!(std::process::Command::new("mkfifo").arg(&list).status().unwrap().success());
+        let folders = names(&["cat", "dog"]);
+        let error = Classes::Found.number(root.path(), &folders).unwrap_err().to_string();
+        assert!(error.contains("it is a named pipe, and not a file"), "{error}");
+        std::fs::remove_file(&list).unwrap();
+        std::fs::create_dir(&list).unwrap();
+        let folders = names(&["cat", "classes.txt"]);
+        assert_eq!(Classes::Found.number(root.path(), &folders).unwrap(), (vec![0, 1], 2));
     }
 
     #[test]

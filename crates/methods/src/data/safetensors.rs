@@ -13,6 +13,7 @@ use super::records::Records;
 use super::source::{self, Source};
 use super::{Batch, DataInfo, Dataset, Format, image_check};
 use crate::error::{Error, Result};
+use crate::tensor_header;
 
 pub(super) const FORMAT: Format = Format {
     name: "safetensors",
@@ -21,9 +22,6 @@ pub(super) const FORMAT: Format = Format {
     fits: |path| path.extension().is_some_and(|ending| ending == "safetensors"),
     open: |path| open(path.as_ref()),
 };
-
-/// The format's own limit on the size of a header.
-const HEADER_LIMIT: u64 = 100_000_000;
 
 fn open(path: &Path) -> Result<Box<dyn Dataset>> {
     let (images, labels) = (tensor(path, "images")?, tensor(path, "labels")?);
@@ -108,13 +106,11 @@ fn header(path: &Path) -> Result<(Metadata, u64)> {
     let source = Source::open(path)?;
     let length = source.read(0, 8)?;
     let length = u64::from_le_bytes(length.as_chunks().0.first().copied().unwrap_or_default());
-    if length > HEADER_LIMIT {
+    if length > tensor_header::LONGEST {
         return Err(error("header", format!("claims to have {length} bytes")));
     }
     let header = source.read(8, length as usize)?;
-    // Checks the offsets against the shapes, and that the tensors lie without gaps or overlaps.
-    let header: Metadata =
-        serde_json::from_slice(&header).map_err(|e| error("header", e.to_string()))?;
+    let header = tensor_header::parse(&header).map_err(|problem| error("header", problem))?;
     let data = 8 + length;
     let expected = (header.data_len() as u64).saturating_add(data);
     if expected != source.len() {

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::checksum;
 use super::{Line, Row};
 use crate::error::{Error, Result};
+use crate::hidden::is_hidden;
 use crate::regular;
 
 /// Name of the last column.
@@ -71,8 +72,12 @@ pub fn parse<L: Line>(path: &Path, key: &str, bytes: &[u8]) -> Result<Table<L>> 
     let complete = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
     let text = std::str::from_utf8(&bytes[..complete])
         .map_err(|_| damaged(path, 0, "the file is not text".into()))?;
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(damaged(path, 0, "the file holds control characters".into()));
+    if text.chars().any(|c| is_hidden(c) && c != '\r') {
+        return Err(damaged(
+            path,
+            0,
+            "the file holds control characters, or others that are not seen".into(),
+        ));
     }
     let separator = char::from(delimiter(path));
     let mut lines = text.lines();

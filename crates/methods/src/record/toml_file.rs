@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{FORMAT_VERSION, checksum};
 use crate::error::{Error, Result};
+use crate::hidden::is_hidden;
 use crate::regular;
 
 /// A record that says which version of its format it is.
@@ -37,15 +38,17 @@ pub(super) fn read<T: Versioned>(path: &Path, key: &str) -> Result<T> {
     let table: toml::Table = toml::from_str(text).map_err(|e| bad(e.message()))?;
     let value = toml::Value::Table(table);
     if let Some(hidden) = hidden(&value) {
-        return Err(bad(&format!("`{}` holds a control character", hidden.escape_debug())));
+        return Err(bad(&format!(
+            "`{}` holds a character that is not seen",
+            hidden.escape_debug()
+        )));
     }
     value.try_into().map_err(|e: toml::de::Error| bad(e.message()))
 }
 
-/// A text in it, or a name, with a control character other than a line break or a tab: what is read here is shown
-/// on terminals.
+/// A text in it, or a name, with a character that is not seen: what is read here is shown on terminals.
 fn hidden(value: &toml::Value) -> Option<String> {
-    let shown = |text: &str| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+    let shown = |text: &str| !text.chars().any(is_hidden);
     match value {
         toml::Value::String(text) => (!shown(text)).then(|| text.clone()),
         toml::Value::Array(all) => all.iter().find_map(hidden),

@@ -37,6 +37,12 @@ impl Patch {
         Window { top: index / columns, left: index % columns }
     }
 
+    /// The stride of a [grid](Self::grid) of every second place, or, for a patch one pixel high or wide, of every one:
+    /// the largest up to 2 with which every pixel of an image is reached.
+    pub fn usual_stride(self) -> usize {
+        self.height.min(self.width).clamp(1, 2)
+    }
+
     /// Every `stride`-th place in both directions, and the last ones.
     pub fn grid(self, [_, h, w]: [usize; 3], stride: usize) -> Vec<Window> {
         let along = |size: usize, patch: usize| {

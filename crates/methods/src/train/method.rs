@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::model::Classifier;
 use crate::nn::Program;
+use crate::parameters::fits_f32;
 use crate::rng::Stream;
 use crate::rows::{self, Place, Rows, Twin, twin};
 use crate::threat::Norm;
@@ -59,11 +60,13 @@ impl Method {
         beta: f64,
         sigma: f64,
     ) -> Result<Self> {
-        let positive = |field: &str, value: f64| {
-            if value.is_finite() && value > 0.0 {
-                return Ok(());
-            }
-            Err(Error::setting(field, format!("{value} is not above 0"), "give a number above 0"))
+        let positive = |field: &str, value: f64| match value > 0.0 && fits_f32(value) {
+            true => Ok(()),
+            false => Err(Error::setting(
+                field,
+                format!("{value} is not a number above 0 that an f32 can hold"),
+                "give a number above 0 and of an ordinary size, such as 0.3 or 8/255",
+            )),
         };
         let inner = || -> Result<Inner> {
             positive("eps", eps)?;
@@ -86,6 +89,19 @@ impl Method {
                 other,
                 ["standard", "pgd", "trades", "gaussian"],
             )),
+        }
+    }
+
+    /// Refuses a ball that holds all images of `shape`, `[C, H, W]`.
+    ///
+    /// # Errors
+    /// If it does.
+    pub(super) fn fits(&self, shape: [usize; 3]) -> Result<()> {
+        match self {
+            Self::Standard | Self::Gaussian { .. } => Ok(()),
+            Self::Pgd(inner) | Self::Trades { inner, .. } => {
+                inner.norm.refuse_whole_box(f64::from(inner.eps), shape)
+            }
         }
     }
 

@@ -65,6 +65,7 @@ pub fn train(
             "choose a data set of the network's input shape",
         ));
     }
+    recipe.method.fits(plan.input_shape)?;
     let mut weights = Fresh::new(recipe.seed);
     let program = architecture.program(&mut weights, plan)?;
     let variables = weights.variables.values().cloned().collect();

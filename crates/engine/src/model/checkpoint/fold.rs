@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Where the parts of one weight are.
 struct Parts {
@@ -22,52 +22,52 @@ enum Form {
     Spectral { matrix: String, left: String, right: String },
 }
 
-/// Puts weights in the place of their parts; returns what is to be told.
+/// Puts weights in the place of their parts; returns what is to be told. Tensors that are only called like parts, as
+/// their shapes show, or whose weight is there too, stay as they are.
 ///
 /// # Errors
-/// If parts have shapes that do not belong together.
+/// If numbers cannot be read.
 pub(super) fn reparametrisations(tensors: &mut BTreeMap<String, Tensor>) -> Result<Vec<String>> {
     let all: Vec<Parts> = tensors.keys().filter_map(|name| parts(name, tensors)).collect();
     let mut folded = [0, 0];
     for Parts { weight, form } in all {
-        let bad = |problem: &str| {
-            Error::setting(
-                weight.clone(),
-                problem,
-                "save the weights again, without the reparametrisation",
-            )
-        };
-        let (made, names) = match &form {
+        let (made, kind, names) = match &form {
             Form::Weight { length, direction } => {
-                folded[0] += 1;
                 let made = weight_norm(&tensors[length], &tensors[direction])?;
-                (
-                    made.ok_or_else(|| bad("lengths and directions do not fit"))?,
-                    vec![length, direction],
-                )
+                (made, 0, vec![length, direction])
             }
             Form::Spectral { matrix, left, right } => {
-                folded[1] += 1;
                 let made = spectral_norm(&tensors[matrix], &tensors[left], &tensors[right])?;
-                (
-                    made.ok_or_else(|| bad("matrix and vectors do not fit"))?,
-                    vec![matrix, left, right],
-                )
+                (made, 1, vec![matrix, left, right])
             }
         };
-        names.into_iter().for_each(|name| drop(tensors.remove(name)));
-        tensors.insert(weight, made);
+        if let Some(made) = made {
+            folded[kind] += 1;
+            names.into_iter().for_each(|name| drop(tensors.remove(name)));
+            tensors.insert(weight, made);
+        }
     }
-    let told = |(count, what): (usize, &str)| {
-        (count > 0).then(|| format!("{count} weights were stored with {what} and are folded"))
+    let told = |(count, what): (usize, &str)| match count {
+        0 => None,
+        1 => Some(format!("1 weight was stored with {what} and is folded")),
+        _ => Some(format!("{count} weights were stored with {what} and are folded")),
     };
     let told = folded.into_iter().zip(["weight normalisation", "spectral normalisation"]).map(told);
     Ok(told.flatten().collect())
 }
 
-/// The parts that begin with `name`, if all of them are there.
+/// The parts that begin with `name`, if all of them are there, and nothing has the name of their weight.
 fn parts(name: &str, tensors: &BTreeMap<String, Tensor>) -> Option<Parts> {
-    let there = |name: String| tensors.contains_key(&name).then_some(name);
+    let parts = named_parts(name, tensors)?;
+    (!tensors.contains_key(&parts.weight)).then_some(parts)
+}
+
+fn named_parts(name: &str, tensors: &BTreeMap<String, Tensor>) -> Option<Parts> {
+    let is_f32 = |name: &str| tensors.get(name).is_some_and(|part| part.dtype() == DType::F32);
+    let there = |name: String| is_f32(&name).then_some(name);
+    if !is_f32(name) {
+        return None;
+    }
     if let Some(weight) = name.strip_suffix("_g") {
         let form = Form::Weight { length: name.into(), direction: there(format!("{weight}_v"))? };
         return Some(Parts { weight: weight.into(), form });
@@ -184,10 +184,7 @@ mod tests {
                 for (got, want) in tensors["fc.weight"].iter().zip(want) {
                     assert!((got - want).abs() < 1e-6, "{got} instead of {want}");
                 }
-                assert_eq!(
-                    told,
-                    ["1 weights were stored with weight normalisation and are folded"]
-                );
+                assert_eq!(told, ["1 weight was stored with weight normalisation and is folded"]);
             }
         }
     }
@@ -217,10 +214,17 @@ mod tests {
         let names = ["a_g", "b_orig", "b_u", "c.weight", "d_v"];
         let (tensors, told) = folded(&names.map(|name| (name, t.clone())));
         assert_eq!((tensors.len(), told.len()), (5, 0));
-        let mut odd: BTreeMap<String, Tensor> = BTreeMap::from([
-            ("w_g".to_owned(), tensor(&[1.0, 2.0, 3.0], &[3, 1])),
-            ("w_v".to_owned(), tensor(&[1.0; 4], &[2, 2])),
-        ]);
-        assert!(reparametrisations(&mut odd).is_err());
+        // Shapes that do not belong together; a weight that is there; numbers of another kind.
+        let (g, v) = (tensor(&[1.0, 2.0, 3.0], &[3, 1]), tensor(&[1.0; 4], &[2, 2]));
+        let (right, bytes) = (tensor(&[1.0, 2.0], &[2, 1]), v.to_dtype(DType::U8).unwrap());
+        let whole = Some(("w", v.clone()));
+        for (g, v, w) in [(g, v.clone(), None), (right.clone(), v, whole), (right, bytes, None)] {
+            let mut odd = vec![("w_g", g), ("w_v", v)];
+            odd.extend(w);
+            let mut tensors: BTreeMap<String, Tensor> =
+                odd.iter().map(|(name, t)| ((*name).to_owned(), t.clone())).collect();
+            assert_eq!(reparametrisations(&mut tensors).unwrap(), [""; 0]);
+            assert_eq!(tensors.len(), odd.len());
+        }
     }
 }

@@ -13,7 +13,7 @@ mod images;
 mod legacy;
 mod prefix;
 mod recognise;
-pub(super) mod safetensors;
+mod safetensors;
 mod sets;
 mod zip;
 
@@ -200,7 +200,6 @@ impl<'p> Contents<'p> {
         views.sort_by(|(_, (_, a)), (_, (_, b))| a.storage.key.cmp(&b.storage.key));
 
         let mut tensors = BTreeMap::new();
-        let mut warnings = Vec::new();
         for group in views.chunk_by(|(_, (_, a)), (_, (_, b))| a.storage.key == b.storage.key) {
             let key = &group[0].1.1.storage.key;
             let bytes = self.storages.read(key)?;
@@ -231,17 +230,16 @@ impl<'p> Contents<'p> {
                 };
                 self.elements_left = left;
                 let tensor = view.build(&bytes).map_err(wrong)?;
-                warnings.extend(non_finite(name, &tensor)?);
                 tensors.insert(name.clone(), tensor);
             }
         }
-        warnings.sort();
-        warnings.extend(fold::reparametrisations(&mut tensors).map_err(|error| match error {
-            Error::Setting { field, problem, remedy } => {
-                Error::File { path: self.path.into(), field, problem, remedy }
-            }
-            other => other,
-        })?);
+        let mut warnings = Vec::new();
+        let folded = fold::reparametrisations(&mut tensors)?;
+        // Of what the network gets: a direction of length 0 makes a weight that is no number.
+        for (name, tensor) in &tensors {
+            warnings.extend(non_finite(name, tensor)?);
+        }
+        warnings.extend(folded);
         warnings.extend(integers(&tensors));
         for key in &set.left_out {
             warnings.push(format!("{} is no tensor and is left out", quoted(key)));
@@ -272,12 +270,13 @@ fn integers(tensors: &BTreeMap<String, Tensor>) -> Option<String> {
     let whole = |(name, tensor): &(&String, &Tensor)| is_weight(name) && !tensor.dtype().is_float();
     let mut found = tensors.iter().filter(whole);
     let (first, tensor) = found.next()?;
+    let (first, dtype) = (quoted(first), tensor.dtype().as_str());
+    let (weights, are) = match found.count() {
+        0 => (format!("{first} is {dtype}"), "it is"),
+        others => (format!("{} weights are integers ({first} is {dtype})", 1 + others), "they are"),
+    };
     Some(format!(
-        "{} weights are integers ({} is {}), as in a quantised network: they are taken as they are, without the \
-         scale that belongs to them",
-        1 + found.count(),
-        quoted(first),
-        tensor.dtype().as_str()
+        "{weights}, as in a quantised network: {are} taken without the scale that belongs to integers"
     ))
 }
 

@@ -25,9 +25,8 @@ const NORMALISATION: [&str; 9] =
 /// `AttackerModel` keeps in its attacker.
 pub(super) fn is_beside(name: &str) -> bool {
     let mut inner = name;
-    while let Some(rest) =
-        ["module.", "model.", "_orig_mod."].iter().find_map(|w| inner.strip_prefix(w))
-    {
+    let wrappers = WRAPPERS.iter().chain(&ANYWHERE);
+    while let Some(rest) = wrappers.clone().find_map(|wrapper| inner.strip_prefix(wrapper)) {
         inner = rest;
     }
     inner == "n_averaged" || inner.starts_with("attacker.")

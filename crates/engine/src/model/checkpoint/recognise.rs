@@ -1,9 +1,9 @@
 //! What kind of file it is, from its first bytes; names and extensions are not believed. The things
 //! that end up under the name of a checkpoint without being one get a message of their own.
 
-use super::safetensors::HEADER;
 use crate::error::Error;
 use crate::pickle::place::{DOWNLOAD_AGAIN, Place};
+use crate::tensor_header;
 
 /// The formats that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,7 @@ pub(super) fn recognise(head: &[u8], place: &Place) -> Result<Format, Error> {
         [b'P', b'K', 3, 4, ..] => return Ok(Format::Zip),
         // PROTO, the instruction that opens a pickle.
         [0x80, 2..=5, ..] => return Ok(Format::Legacy),
-        [a, b, c, d, e, f, g, h, b'{', ..]
-            if u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) <= HEADER =>
-        {
-            return Ok(Format::Safetensors);
-        }
+        _ if tensor_header::begins(head) => return Ok(Format::Safetensors),
         _ => {}
     }
     if text.starts_with(b"<") {

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use ::safetensors::Dtype;
-use ::safetensors::tensor::Metadata;
 
 use super::Storages;
 use super::sets::Candidate;
@@ -17,39 +16,7 @@ use crate::error::{Error, Result};
 use crate::pickle::dtype::DType;
 use crate::pickle::place::{DOWNLOAD_AGAIN, Place, quoted};
 use crate::pickle::tensor::{Storage, View};
-
-/// The longest header that the format allows, in bytes.
-pub(super) const HEADER: u64 = 100_000_000;
-
-/// The most tensors of a file; networks have some thousands.
-const MOST: usize = 100_000;
-
-/// Whether the header lists more tensors than any network has: what is made of each would take seconds. Looks at no
-/// more than how often they name their format.
-pub(in crate::model) fn lists_too_many(header: &[u8]) -> bool {
-    let mut rest = header;
-    for _ in 0..=MOST {
-        let Some(at) = find(rest, b"\"dtype\"") else { return false };
-        rest = &rest[at + 1..];
-    }
-    true
-}
-
-/// What to say of such a file.
-pub(in crate::model) fn too_many() -> String {
-    format!("lists more than {MOST} tensors, which no network has")
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        from += bytes[from..].iter().position(|byte| *byte == wanted[0])?;
-        if bytes[from..].starts_with(wanted) {
-            return Some(from);
-        }
-        from += 1;
-    }
-}
+use crate::tensor_header;
 
 /// The open file, with the position of each tensor.
 pub(super) struct Tensors {
@@ -71,20 +38,14 @@ impl Tensors {
         file.read_exact(&mut size).map_err(io())?;
         let size = u64::from_le_bytes(size);
         let start = size.saturating_add(8);
-        if size > HEADER || start > length {
+        if size > tensor_header::LONGEST || start > length {
             let problem = format!("states {size} bytes for itself in a file of {length}");
             return Err(place.error(problem, DOWNLOAD_AGAIN));
         }
         let mut header = vec![0; usize::try_from(size).unwrap_or(0)];
         file.read_exact(&mut header).map_err(io())?;
-        if lists_too_many(&header) {
-            return Err(
-                place.error(too_many(), "give a file that holds the weights of one network")
-            );
-        }
-        let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| {
-            place.error(format!("is damaged: {}", quoted(&error.to_string())), DOWNLOAD_AGAIN)
-        })?;
+        let metadata = tensor_header::parse(&header)
+            .map_err(|problem| place.error(problem, DOWNLOAD_AGAIN))?;
         let end = start.saturating_add(metadata.data_len() as u64);
         if end != length {
             let problem = format!("describes a file of {end} bytes, this one has {length}");

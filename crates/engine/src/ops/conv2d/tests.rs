@@ -146,6 +146,30 @@ fn every_form_equals_the_definition() {
     }
 }
 
+/// ReLU does not make a 0 of it, in whichever form: a broken network must not look like one that works.
+#[test]
+fn what_sees_a_nan_is_one_after_relu_too() {
+    for (geo, size, ..) in cases() {
+        let case = built(geo, size, 2);
+        let mut pixels = values(&case.x);
+        // The one that every stride sees.
+        pixels[0] = f64::NAN;
+        let x = Tensor::from_vec(pixels, case.x.dims(), &Device::Cpu).unwrap();
+        let [want, _] = case.run(&x, true, None);
+        let x = x.to_dtype(DType::F32).unwrap();
+        let (want, [got, _]) = (values(&want), case.run(&x, true, None));
+        assert!(want.iter().any(|v| v.is_nan()), "{geo:?}");
+        let onto = random(got.dims(), 5);
+        let packed = pack_forward(&case.weight, &geo, None).unwrap();
+        let end = End { bias: Some(&case.bias), onto: Some(&onto), relu: true, narrow: false };
+        let with_summands = forward(&x, &packed, end, &geo).unwrap();
+        for got in [values(&got), values(&with_summands)] {
+            let lost = want.iter().zip(&got).filter(|(want, got)| want.is_nan() && !got.is_nan());
+            assert_eq!(lost.count(), 0, "{geo:?}");
+        }
+    }
+}
+
 #[test]
 fn summands_are_added_at_the_end_to_the_same_bits() {
     for (geo, size, ..) in cases() {

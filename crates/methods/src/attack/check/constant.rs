@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Check, Subject, When};
+use crate::data::image_digest;
 
 pub(super) const CHECK: Check = Check {
     name: "constant-outputs",
@@ -11,13 +12,15 @@ pub(super) const CHECK: Check = Check {
 between them, and what is robust there is no achievement.",
     remedy: "Look for dead activations, a wrong normalisation or a wrong range of pixels.",
     when: When::Before(|subject: &Subject<'_>| {
-        let logits = subject.logits()?;
         let images = subject.batch.rows()?;
+        let shape = subject.model.info().input_shape;
         let pixels = images.values()?;
-        let pixels = pixels.chunks_exact(images.width().max(1)).map(bits);
-        let outputs = logits.values()?;
-        let outputs = outputs.chunks_exact(logits.width().max(1)).map(bits);
-        let mut with: HashMap<Vec<u32>, HashSet<Vec<u32>>> = HashMap::new();
+        // An image that occurs under several labels is one.
+        let pixels =
+            pixels.chunks_exact(images.width().max(1)).map(|image| image_digest(0, shape, image));
+        let outputs = subject.logits.values()?;
+        let outputs = outputs.chunks_exact(subject.logits.width().max(1)).map(bits);
+        let mut with: HashMap<Vec<u32>, HashSet<String>> = HashMap::new();
         let mut all = HashSet::new();
         for (image, output) in pixels.zip(outputs) {
             all.insert(image.clone());

@@ -23,11 +23,10 @@ use candle_core::Tensor;
 pub use probabilities::like_probabilities;
 
 use self::slopes::Slopes;
-use super::{Configured, Request};
+use super::{Configured, Request, driver};
 use crate::data::Batch;
 use crate::error::Result;
-use crate::loss::Loss;
-use crate::model::Classifier;
+use crate::model::{Classifier, predictions};
 use crate::record::Finding;
 use crate::rows::Rows;
 use crate::threat::Threat;
@@ -81,9 +80,13 @@ struct Subject<'a> {
     batch: &'a Batch,
     /// None for a single attack.
     parts: &'a [Configured],
-    /// Whose gradients the attack follows.
-    losses: Vec<Loss>,
-    /// Filled first.
+    /// Logits `[N, K]` of all images, from one forward each.
+    logits: Rows,
+    /// The class that each image shall get, of a targeted attack.
+    targets: Option<Vec<u32>>,
+    /// The images that the attack will be about: classified correctly, and not as their targets.
+    attacked: Vec<usize>,
+    /// The gradients that the attack follows.
     slopes: Slopes,
     threat: Threat,
     seed: u64,
@@ -91,24 +94,41 @@ struct Subject<'a> {
     size: usize,
 }
 
-impl Subject<'_> {
-    /// The images in calls of at most [`Self::size`]: index of the first one, and the images.
-    fn chunks(&self) -> impl Iterator<Item = Result<(usize, Rows)>> + '_ {
-        let (n, size) = (self.batch.len(), self.size.max(1));
-        (0..n).step_by(size).map(move |first| {
-            let images = self.batch.images.narrow(0, first, size.min(n - first))?;
-            Ok((first, Rows::of_tensor(&images)?))
-        })
+impl<'a> Subject<'a> {
+    fn new(
+        attack: &'a Configured,
+        model: &'a dyn Classifier,
+        batch: &'a Batch,
+        request: &Request,
+        size: usize,
+    ) -> Result<Self> {
+        let logits = logits(model, batch, size)?;
+        let targets = request.goal.targets(batch, &logits, request)?;
+        let right = predictions(&logits)?.into_iter().zip(&batch.labels);
+        let right: Vec<bool> = right.map(|(prediction, label)| prediction == *label).collect();
+        let is_target = |i: usize| targets.as_ref().is_some_and(|t| t[i] == batch.labels[i]);
+        let attacked = (0..batch.len()).filter(|i| right[*i] && !is_target(*i)).collect();
+        let (parts, slopes) = (attack.search.parts(), Slopes::default());
+        let (threat, seed) = (attack.threat, request.seed);
+        let mut subject =
+            Self { model, batch, parts, logits, targets, attacked, slopes, threat, seed, size };
+        let mut losses = attack.search.losses();
+        losses.sort_by_key(|loss| loss.number());
+        losses.dedup();
+        subject.slopes = Slopes::of(&subject, losses)?;
+        Ok(subject)
     }
+}
 
-    /// Logits `[N, K]` of all images, from one forward each.
-    fn logits(&self) -> Result<Rows> {
-        let logits = self
-            .chunks()
-            .map(|chunk| self.model.logits(&chunk?.1)?.tensor())
-            .collect::<Result<Vec<Tensor>>>()?;
-        Rows::of_tensor(&Tensor::cat(&logits, 0)?)
-    }
+/// Logits `[N, K]` of all images, from one forward each, `size` images at a time.
+fn logits(model: &dyn Classifier, batch: &Batch, size: usize) -> Result<Rows> {
+    let (n, size) = (batch.len(), size.max(1));
+    let of = |first: usize| {
+        let images = batch.images.narrow(0, first, size.min(n - first))?;
+        model.logits(&Rows::of_tensor(&images)?)?.tensor()
+    };
+    let logits = (0..n).step_by(size).map(of).collect::<Result<Vec<Tensor>>>()?;
+    Rows::of_tensor(&Tensor::cat(&logits, 0)?)
 }
 
 /// The checks that belong to an attack.
@@ -129,17 +149,11 @@ pub fn before(
     request: &Request,
     size: usize,
 ) -> Result<Vec<Finding>> {
-    let (threat, seed) = (attack.threat, request.seed);
-    // Such a network is refused by the attack, in words of its own.
-    if batch.is_empty() || model.info().classes < 2 {
+    // What the attack refuses, it refuses in words of its own.
+    if batch.is_empty() || driver::check(attack, model, batch, request).is_err() {
         return Ok(Vec::new());
     }
-    let (parts, mut losses) = (attack.search.parts(), attack.search.losses());
-    losses.sort_by_key(|loss| loss.number());
-    losses.dedup();
-    let slopes = Slopes::default();
-    let mut subject = Subject { model, batch, parts, losses, slopes, threat, seed, size };
-    subject.slopes = Slopes::of(&subject)?;
+    let subject = Subject::new(attack, model, batch, request, size)?;
     let mut findings = Vec::new();
     for check in around(attack) {
         if let When::Before(look) = check.when

@@ -12,7 +12,7 @@ network is confident, and robust accuracy may be too high.",
     remedy: "Remove the softmax, so that the network returns logits.",
     when: When::Before(|subject: &Subject<'_>| {
         let images = subject.batch.len();
-        Ok(like_probabilities(&subject.logits()?)?
+        Ok(like_probabilities(&subject.logits)?
             .then(|| format!("outputs look like probabilities on all of {images} images")))
     }),
     misleads: true,

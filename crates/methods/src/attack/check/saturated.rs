@@ -4,7 +4,6 @@
 
 use super::{Check, Subject, When};
 use crate::loss::Loss;
-use crate::model::predictions;
 
 pub(super) const CHECK: Check = Check {
     name: "saturated-logits",
@@ -13,23 +12,21 @@ but a scale of the logits that hides them says nothing about robustness.",
     remedy: "Divide the logits by their scale, or compare with an attack on another loss (loss = margin, \
 apgd-dlr).",
     when: When::Before(|subject: &Subject<'_>| {
-        if !subject.losses.contains(&Loss::CrossEntropy) {
+        // A targeted attack begins where the cross-entropy of the target is large.
+        if !subject.slopes.are_of(Loss::CrossEntropy) || subject.targets.is_some() {
             return Ok(None);
         }
-        let logits = subject.logits()?;
-        let labels = &subject.batch.labels;
-        let right: Vec<bool> =
-            predictions(&logits)?.iter().zip(labels).map(|(a, b)| a == b).collect();
-        let rows = logits.values()?;
-        let rows = rows.chunks_exact(logits.width().max(1)).zip(labels);
-        let ahead = |(z, label): (&[f32], &u32)| {
-            let others = z.iter().enumerate().filter(|(i, _)| *i != *label as usize);
-            z[*label as usize] - others.fold(f32::NEG_INFINITY, |most, (_, v)| most.max(*v))
+        let (logits, width) = (subject.logits.values()?, subject.logits.width());
+        let ahead = |image: &&usize| {
+            let z = &logits[**image * width..][..width];
+            let label = subject.batch.labels[**image] as usize;
+            let others = z.iter().enumerate().filter(|(i, _)| *i != label);
+            z[label] - others.fold(f32::NEG_INFINITY, |most, (_, v)| most.max(*v))
         };
-        let saturated =
-            rows.zip(&right).filter(|(row, right)| **right && ahead(*row) > LARGEST).count();
-        let correct = right.iter().filter(|right| **right).count();
-        Ok((saturated > 0).then(|| format!("saturated logits on {saturated} of {correct} images")))
+        let attacked = &subject.attacked;
+        let saturated = attacked.iter().filter(|image| ahead(image) > LARGEST).count();
+        let of = attacked.len();
+        Ok((saturated > 0).then(|| format!("saturated logits on {saturated} of {of} images")))
     }),
     misleads: false,
     single: true,

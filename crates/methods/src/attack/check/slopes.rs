@@ -5,7 +5,6 @@ use super::Subject;
 use crate::attack::apgd::random_start;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::model::predictions;
 use crate::rng::Stream;
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
@@ -40,44 +39,45 @@ impl Slope {
     }
 }
 
-/// The gradients at the images that the network classifies correctly, by loss; the others are not attacked.
+/// The gradients at the images that the attack will be about, by loss.
 #[derive(Default)]
 pub(super) struct Slopes {
     of: Vec<(Loss, Vec<Slope>)>,
 }
 
 impl Slopes {
-    /// Of the losses of `subject`; an attack without losses follows no gradients.
+    /// Of `losses`; an attack without losses follows no gradients.
     ///
     /// # Errors
     /// If the network fails.
-    pub(super) fn of(subject: &Subject<'_>) -> Result<Self> {
-        let mut of: Vec<_> = subject.losses.iter().map(|loss| (*loss, Vec::new())).collect();
+    pub(super) fn of(subject: &Subject<'_>, losses: Vec<Loss>) -> Result<Self> {
+        let mut of: Vec<_> = losses.into_iter().map(|loss| (loss, Vec::new())).collect();
         if of.is_empty() {
             return Ok(Self { of });
         }
-        for chunk in subject.chunks() {
-            let (first, images) = chunk?;
-            let predicted = predictions(&subject.model.logits(&images)?)?;
-            let label = |row: usize| subject.batch.labels[first + row];
-            let correct: Vec<usize> =
-                (0..predicted.len()).filter(|row| predicted[*row] == label(*row)).collect();
-            if correct.is_empty() {
-                continue;
-            }
-            let place = subject.model.home();
-            let clean = images.select(&correct)?.at(&place)?;
-            let ids: Vec<u64> = correct.iter().map(|row| subject.batch.ids[first + row]).collect();
+        let Subject { model, batch, targets, attacked, size, .. } = subject;
+        let (images, place) = (batch.rows()?, model.home());
+        for chunk in attacked.chunks((*size).max(1)) {
+            let clean = images.select(chunk)?.at(&place)?;
+            let ids: Vec<u64> = chunk.iter().map(|i| batch.ids[*i]).collect();
             let start = start(subject, &clean, &ids)?;
-            let labels: Vec<u32> = correct.iter().map(|row| label(*row)).collect();
-            let (labels, none) = (Rows::classes(&place, &labels)?, Rows::none(&place)?);
+            let classes = |of: &[u32]| {
+                Rows::classes(&place, &chunk.iter().map(|i| of[*i]).collect::<Vec<u32>>())
+            };
+            let labels = classes(&batch.labels)?;
+            let targets = targets.as_deref().map_or_else(|| Rows::none(&place), classes)?;
             for (loss, slopes) in &mut of {
-                let gradient = subject.model.evaluate(&start, *loss, &labels, &none)?.gradient;
+                let gradient = model.evaluate(&start, *loss, &labels, &targets)?.gradient;
                 let width = gradient.width().max(1);
                 slopes.extend(gradient.values()?.chunks_exact(width).map(Slope::of));
             }
         }
         Ok(Self { of })
+    }
+
+    /// The attack follows gradients of `loss`.
+    pub(super) fn are_of(&self, loss: Loss) -> bool {
+        self.of.iter().any(|(of, _)| *of == loss)
     }
 
     /// What is seen of the gradients that are `kind`, as `zero gradients on 3 of 20 images`: of the loss with the

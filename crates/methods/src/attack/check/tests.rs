@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::*;
 use crate::attack::tests::{info, linear, random_network};
-use crate::attack::{Threats, configure};
+use crate::attack::{Goal, Targets, Threats, configure};
 use crate::model::{FrozenNetwork, ModelInfo, Pull};
 use crate::nn::{Linear, flatten, seq};
 use crate::rows::{Rows, Twin, map};
@@ -79,7 +79,18 @@ fn look(
     batch: &Batch,
     size: usize,
 ) -> Vec<(String, String)> {
-    let request = Request { seed: 5, ..Request::default() };
+    look_for(Goal::Untargeted, attack, model, batch, size)
+}
+
+/// The same of an attack with this goal.
+fn look_for(
+    goal: Goal,
+    attack: &Configured,
+    model: &dyn Classifier,
+    batch: &Batch,
+    size: usize,
+) -> Vec<(String, String)> {
+    let request = Request { goal, seed: 5, ..Request::default() };
     let findings = before(attack, model, batch, &request, size).unwrap();
     findings.into_iter().map(|finding| (finding.check, finding.seen)).collect()
 }
@@ -168,6 +179,29 @@ fn the_loss_that_is_used_is_asked() {
     assert_eq!(saturated(&configured("ensemble", ("attacks", "apgd-dlr"), Norm::L2)), []);
 }
 
+/// Towards a class the cross-entropy of a certain network is steep, and an image of that class is not attacked.
+#[test]
+fn a_targeted_attack_is_asked_about_its_targets() {
+    let (mut fake, batch) = (Fake::new(random_network(20, false).0), random_network(20, false).1);
+    let attack = configured("pgd", ("loss", "ce"), Norm::Linf);
+    let class = batch.labels[0];
+    let others = batch.labels.iter().filter(|label| **label != class).count();
+    assert!((1..20).contains(&others));
+    fake.change = |_, z| z.affine(1e7, 0.0);
+    let saturated = [("saturated-logits".into(), "saturated logits on 20 of 20 images".into())];
+    assert_eq!(look(&attack, &fake, &batch, 7), saturated);
+    let to = |rule| Goal::Targeted(rule);
+    for goal in [to(Targets::Next), to(Targets::LeastLikely), to(Targets::Class(class))] {
+        assert_eq!(look_for(goal, &attack, &fake, &batch, 7), [], "{goal}");
+    }
+    fake.slope = |_| 0.0;
+    for size in [1, 7, 100] {
+        let seen = look_for(to(Targets::Class(class)), &attack, &fake, &batch, size);
+        let flat = format!("zero gradients on {others} of {others} images");
+        assert_eq!(seen, [("zero-gradients".into(), flat)]);
+    }
+}
+
 #[test]
 fn constant_outputs() {
     let (network, mut batch) = random_network(20, false);
@@ -247,7 +281,7 @@ fn random_forwards() {
     assert_eq!(fired(&autoattack("plus"), &fake, &batch), ["randomised"]);
     // It averages over draws already.
     assert_eq!(fired(&autoattack("rand"), &fake, &batch), [""; 0]);
-    // The other four passes agree; those before them are for gradients.
+    // The first of the five was made before the three for gradients. The last one differs.
     fake.change = |forward, z| z.affine(1.0, if forward == 7 { 0.1 } else { 0.0 });
     fake.forwards = AtomicU64::new(0);
     let once = look(&autoattack("standard"), &fake, &batch, 100);

@@ -81,9 +81,9 @@ pub struct Grey {
 }
 
 impl Grey {
-    /// At every second place.
+    /// At every second place, of a patch one pixel high or wide at every one.
     pub fn new(patch: Patch) -> Self {
-        Self { patch, stride: 2 }
+        Self { patch, stride: patch.usual_stride() }
     }
 }
 

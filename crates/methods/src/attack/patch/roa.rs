@@ -35,8 +35,7 @@ impl Roa {
     /// Every second place, of a patch one pixel high or wide every one, so that every pixel of the image is
     /// reached; 100 steps.
     pub fn new(patch: Patch) -> Self {
-        let stride = patch.height.min(patch.width).clamp(1, 2);
-        Self { patch, stride, steps: 100, alpha: 0.05 }
+        Self { patch, stride: patch.usual_stride(), steps: 100, alpha: 0.05 }
     }
 }
 
