@@ -17,6 +17,7 @@ mod element;
 mod folder;
 mod idx;
 mod imagenet;
+mod jpeg;
 mod label_file;
 mod npy;
 mod npz;

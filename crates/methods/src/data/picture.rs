@@ -3,12 +3,15 @@
 //! format, not the ending of a name.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
+#[cfg(feature = "parquet")]
+use std::io::Cursor;
+use std::io::{BufRead, BufReader, Read as _, Seek};
 use std::path::Path;
 use std::sync::Once;
 
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader};
 
+use super::jpeg;
 use super::preprocess::Preprocessing;
 use super::records;
 use super::resize::Image;
@@ -20,6 +23,9 @@ const PIXEL_LIMIT: u64 = 1 << 26;
 
 /// Most pixels of one that is the input of a network as it is.
 const INPUT_LIMIT: u64 = 1 << 24;
+
+/// Most bytes of one image, in its file and decoded; the largest of ImageNet has 183 MB of colours.
+const BYTE_LIMIT: u64 = 256 << 20;
 
 /// An image that is not decoded yet.
 pub(super) struct Picture<'a, R: BufRead + Seek> {
@@ -42,6 +48,16 @@ impl Size {
     /// `[C, H, W]`.
     pub(super) fn shape(self) -> [usize; 3] {
         [if self.color { 3 } else { 1 }, self.height as usize, self.width as usize]
+    }
+
+    fn of(decoder: &impl ImageDecoder) -> Self {
+        let (width, height) = decoder.dimensions();
+        Self { width, height, color: decoder.color_type().has_color() }
+    }
+
+    fn of_jpeg(reader: impl BufRead) -> std::io::Result<Self> {
+        let (width, height, color) = jpeg::header(reader)?;
+        Ok(Self { width, height, color })
     }
 }
 
@@ -76,9 +92,13 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
     /// If it is damaged, empty, or has more than 2^24 pixels.
     pub(super) fn size(self) -> Result<Size> {
         let place = self.place();
-        let decoder = self.reader.into_decoder().map_err(|problem| place.damaged(&problem))?;
-        let (width, height) = place.check_pixels(decoder.dimensions(), INPUT_LIMIT)?;
-        Ok(Size { width, height, color: decoder.color_type().has_color() })
+        let size = if self.reader.format() == Some(ImageFormat::Jpeg) {
+            Size::of_jpeg(self.reader.into_inner()).map_err(|problem| place.damaged(&problem))?
+        } else {
+            Size::of(&self.reader.into_decoder().map_err(|problem| place.damaged(&problem))?)
+        };
+        place.check_pixels(size, INPUT_LIMIT)?;
+        Ok(size)
     }
 
     /// Decodes it to `out`, `[C, H, W]` of this shape. Transparency is dropped, and 16 bits per channel become 8
@@ -88,23 +108,18 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
     /// If it is damaged, cut short, or of another shape, to which `remedy` belongs.
     pub(super) fn decode(self, shape: [usize; 3], remedy: &str, out: &mut [f32]) -> Result<()> {
         let [channels, height, width] = shape;
-        let place = self.place();
-        let decoder = self.decoder()?;
-        // Before anything is decoded: memory is asked for on the word of the header.
-        let (wide, high) = decoder.dimensions();
-        if (wide as usize, high as usize) != (width, height) {
-            return Err(place.error(
-                "size",
-                format!("{wide}x{high}, not {width}x{height}"),
-                remedy,
-            ));
-        }
-        if channels == 1 && decoder.color_type().has_color() {
-            return Err(place.error("colour", "has colours, the first image is grey", remedy));
-        }
-        let image =
-            DynamicImage::from_decoder(decoder).map_err(|problem| place.damaged(&problem))?;
-        let image = eight_bits_each(image, place.path);
+        let image = self.image(|place, size| {
+            let (wide, high) = (size.width, size.height);
+            if (wide as usize, high as usize) != (width, height) {
+                let problem = format!("{wide}x{high}, not {width}x{height}");
+                return Err(place.error("size", problem, remedy));
+            }
+            if channels == 1 && size.color {
+                let problem = "has colours, the first image is grey";
+                return Err(place.error("colour", problem, remedy));
+            }
+            Ok(())
+        })?;
         let values: Vec<f32> = match channels {
             1 => eight_bits(&image.into_luma8()),
             _ => eight_bits(&image.into_rgb8()),
@@ -120,12 +135,7 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
     /// If it is damaged, cut short, or would become too large on its way.
     pub(super) fn prepare(self, preprocessing: &Preprocessing, out: &mut [f32]) -> Result<()> {
         let place = self.place();
-        let decoder = self.decoder()?;
-        // Before anything is decoded, as in `decode`.
-        place.check_pixels(decoder.dimensions(), PIXEL_LIMIT)?;
-        let image =
-            DynamicImage::from_decoder(decoder).map_err(|problem| place.damaged(&problem))?;
-        let image = eight_bits_each(image, place.path).into_rgb8();
+        let image = self.image(|place, size| place.check_pixels(size, PIXEL_LIMIT))?.into_rgb8();
         let (width, height) = (image.width() as usize, image.height() as usize);
         let (wide, high) = preprocessing.resized(width, height);
         // A narrow image becomes much larger when its shorter side is brought to a length.
@@ -138,22 +148,24 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
         Ok(())
     }
 
-    /// What decodes it. Of a JPEG all bytes are looked at first: its decoder fills what was cut off with grey.
-    fn decoder(self) -> Result<Box<dyn ImageDecoder + 'a>> {
+    /// The image with 8 bits per channel, if `fits` takes it. That is asked before anything is decoded: memory is
+    /// taken on the word of the header.
+    fn image(self, fits: impl FnOnce(&Place<'_>, Size) -> Result<()>) -> Result<DynamicImage> {
         let place = self.place();
-        let damaged = |problem: image::ImageError| place.damaged(&problem);
         if self.reader.format() != Some(ImageFormat::Jpeg) {
-            return Ok(Box::new(self.reader.into_decoder().map_err(damaged)?));
+            let decoder = self.reader.into_decoder().map_err(|problem| place.damaged(&problem))?;
+            fits(&place, Size::of(&decoder))?;
+            place.check_bytes(decoder.total_bytes())?;
+            let image =
+                DynamicImage::from_decoder(decoder).map_err(|problem| place.damaged(&problem))?;
+            return Ok(eight_bits_each(image, place.path));
         }
         let mut bytes = Vec::new();
-        let mut reader = self.reader.into_inner();
+        let mut reader = self.reader.into_inner().take(BYTE_LIMIT);
         reader.read_to_end(&mut bytes).map_err(Error::io("read", place.path))?;
-        if !jpeg_has_its_end(&bytes) {
-            let remedy = "get the file again, or save the image as png or jpeg";
-            return Err(place.error("image", "the file is cut short: a JPEG ends in EOI", remedy));
-        }
-        let reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg);
-        Ok(Box::new(reader.into_decoder().map_err(damaged)?))
+        let damaged = |problem: std::io::Error| place.damaged(&problem);
+        fits(&place, Size::of_jpeg(&*bytes).map_err(damaged)?)?;
+        jpeg::decode(&bytes).map_err(damaged)
     }
 
     fn place(&self) -> Place<'a> {
@@ -176,16 +188,29 @@ impl Place<'_> {
         Error::file(self.path, field, problem, remedy)
     }
 
-    /// Width and height, which are at least 1 and together at most `limit` pixels.
-    fn check_pixels(&self, (width, height): (u32, u32), limit: u64) -> Result<(u32, u32)> {
+    /// Refuses an image without pixels, or with more than `limit`.
+    fn check_pixels(&self, Size { width, height, .. }: Size, limit: u64) -> Result<()> {
         if !(1..=limit).contains(&(u64::from(width) * u64::from(height))) {
             let problem = format!("{width}x{height} is not between 1 and {limit} pixels");
             return Err(self.error("size", problem, "scale the images beforehand"));
         }
-        Ok((width, height))
+        Ok(())
     }
 
-    fn damaged(&self, problem: &image::ImageError) -> Error {
+    /// Refuses an image that would have more than [`BYTE_LIMIT`] bytes in memory.
+    fn check_bytes(&self, bytes: u64) -> Result<()> {
+        if bytes > BYTE_LIMIT {
+            let problem = format!("decoded it has {bytes} bytes, more than {BYTE_LIMIT}");
+            return Err(self.error(
+                "size",
+                problem,
+                "scale the image beforehand, or give it 8 bits",
+            ));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, problem: &dyn std::fmt::Display) -> Error {
         let remedy = "get the file again, or save the image as png or jpeg";
         self.error("image", problem.to_string(), remedy)
     }
@@ -226,36 +251,6 @@ pub(super) fn eight_bits_each(image: DynamicImage, path: &Path) -> DynamicImage 
         other => Some(other),
     };
     made.unwrap_or_default()
-}
-
-/// Whether the marker EOI ends the last scan of a JPEG (ITU T.81, annex B.1). What follows it is ignored by every
-/// decoder; segments may hold whole JPEGs of their own, so they are passed over by their lengths.
-fn jpeg_has_its_end(bytes: &[u8]) -> bool {
-    const END: u8 = 0xd9;
-    let mut at = 2;
-    loop {
-        // To the next marker: a byte 0xff and one that is neither filling nor, in a scan, data.
-        let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b == 0xff))
-        else {
-            return false;
-        };
-        at += next;
-        match bytes.get(at + 1) {
-            None => return false,
-            Some(&END) => return true,
-            Some(0xff) => at += 1,
-            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 2,
-            // A segment, or the header of a scan, behind which its data lies.
-            Some(_) => {
-                let length = bytes.get(at + 2..at + 4);
-                let Some(length) = length.map(|l| usize::from(l[0]) << 8 | usize::from(l[1]))
-                else {
-                    return false;
-                };
-                at += 2 + length;
-            }
-        }
-    }
 }
 
 fn eight_bits(values: &[u8]) -> Vec<f32> {
