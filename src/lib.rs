@@ -49,6 +49,8 @@ pub mod cli;
 #[cfg(feature = "program")]
 pub mod doctor;
 #[cfg(feature = "program")]
+pub mod gallery;
+#[cfg(feature = "program")]
 pub mod published;
 #[cfg(feature = "program")]
 pub mod report;
@@ -61,6 +63,8 @@ pub mod work;
 
 pub use epsball_engine::{Error, Result};
 #[cfg(feature = "program")]
-pub(crate) use epsball_engine::{cuda, digest, hub, persist, pickle, regular};
+pub(crate) use epsball_engine::{
+    cuda, digest, hidden, hub, persist, pickle, regular, tensor_header,
+};
 pub use epsball_engine::{device, error, loss, model, nn, onnx, ops, rng, rows, zoo};
 pub use epsball_methods::{attack, certify, data, parameters, record, stats, threat, train};

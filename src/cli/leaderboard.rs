@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use super::exit;
-use super::output::{Ended, say, show_board};
+use super::output::{Ended, Failure, say, show_board};
 use crate::error::{Error, Result};
-use crate::report::{Csv, Exporter as _, Leaderboard, Markdown, Summary, Terminal, write_all};
+use crate::report::{
+    Csv, Exporter as _, Html, Latex, Leaderboard, Markdown, Summary, Terminal, Typst, View,
+    write_all,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -21,6 +24,15 @@ pub(super) struct Args {
     /// Rank the networks among those of a published table too, by default of every one they belong to
     #[arg(long, value_name = "TABLE", num_args = 0..=1, require_equals = true)]
     published: Option<Option<String>>,
+    /// Titles of the columns to print, or parts of them: `clean,worst case,Linf`
+    #[arg(long, value_delimiter = ',', value_name = "TITLES")]
+    columns: Vec<String>,
+    /// Title of the column to sort by, the highest first; `-clean` for the lowest first
+    #[arg(long, value_name = "TITLE", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// Decimals of percentages [default: 1, from 1,000 images on 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=6))]
+    digits: Option<u8>,
     /// Short for --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -34,6 +46,12 @@ enum Format {
     Csv,
     /// A Markdown table
     Markdown,
+    /// A table for a paper in LaTeX, with booktabs
+    Latex,
+    /// A table for a paper in Typst
+    Typst,
+    /// The page
+    Html,
     /// Every number, unrounded
     Json,
 }
@@ -47,15 +65,24 @@ pub(super) fn run(args: &Args) -> Ended {
     if let Some(table) = &args.published {
         leaderboard.rank_among_published(table.as_deref())?;
     }
+    leaderboard.view = View {
+        columns: args.columns.clone(),
+        sort: args.sort.clone(),
+        digits: args.digits.map(usize::from),
+    };
+    leaderboard.view.check(&leaderboard.boards)?;
     let text = match if args.json { Format::Json } else { args.format } {
         Format::Table => Terminal::detect().export(&leaderboard)?,
         Format::Csv => Csv.export(&leaderboard)?,
         Format::Markdown => Markdown.export(&leaderboard)?,
+        Format::Latex => Latex.export(&leaderboard)?,
+        Format::Typst => Typst.export(&leaderboard)?,
+        Format::Html => Html.export(&leaderboard)?,
         Format::Json => Summary.export(&leaderboard)?,
     };
     // What was asked for in files is there whoever reads the text.
     if let Some(output) = &args.output {
-        for file in write_all(&leaderboard, output)? {
+        for file in write_all(&leaderboard, output).map_err(Failure::Late)? {
             say(format_args!("wrote {}", file.display()));
         }
     }

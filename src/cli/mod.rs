@@ -18,6 +18,8 @@ mod onnx;
 mod output;
 mod progress;
 mod run;
+mod show;
+mod target;
 mod train;
 mod verify;
 
@@ -77,6 +79,8 @@ enum Command {
     Corruptions(corruptions::Args),
     /// Make leaderboards of finished runs
     Leaderboard(leaderboard::Args),
+    /// Look at adversarial images of a run: a page with the closest, the median and the hardest
+    Show(show::Args),
     /// Compare two methods on the same images: McNemar's test, Holm, paired bootstrap
     Compare(compare::Args),
     /// Check whether tables of certificates can be what they claim to be
@@ -124,7 +128,9 @@ pub fn main_of(arguments: Vec<OsString>) -> u8 {
             tracing_subscriber::EnvFilter::try_from_env("EPSBALL_LOG")
                 .unwrap_or_else(|_| "warn".into()),
         )
-        .init();
+        // A process that hosts this one may have a subscriber already, who hears of it then.
+        .try_init()
+        .ok();
     dispatch(cli).unwrap_or_else(|failure| failure.report())
 }
 
@@ -182,6 +188,7 @@ fn dispatch(cli: Cli) -> Ended {
         Command::Certify(args) => certify::run(&args),
         Command::Corruptions(args) => corruptions::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -32,13 +32,14 @@ pub(super) enum Kind {
     Other(bool),
 }
 
-/// All columns of `board`.
-pub(super) fn columns(board: &Board) -> Vec<Column> {
+/// All columns of `board`, percentages with `digits` decimals if given.
+pub(super) fn columns(board: &Board, digits: Option<usize>) -> Vec<Column> {
     let standings = &board.standings;
     let column =
         |kind, title: &str, fields: Vec<Field>| Column { kind, title: title.into(), fields };
     let shares = |kind, title: &str, cells: Vec<Cell>| {
-        let mut fields: Vec<Field> = cells.into_iter().map(Field::from).collect();
+        let mut fields: Vec<Field> =
+            cells.into_iter().map(|cell| Field::with_digits(cell, digits)).collect();
         mark_best(&mut fields.iter_mut().collect::<Vec<_>>());
         column(kind, title, fields)
     };
@@ -55,8 +56,9 @@ pub(super) fn columns(board: &Board) -> Vec<Column> {
     }
     if board.has_worst_case() {
         let cells: Vec<Cell> = standings.iter().map(|s| s.worst_cell(s.worst.as_ref())).collect();
-        let interval =
-            |cell: &Cell| Field::text(cell.value().map_or(String::new(), format::interval));
+        let interval = |cell: &Cell| {
+            Field::text(cell.value().map_or(String::new(), |p| format::interval(p, digits)))
+        };
         let intervals = cells.iter().map(interval).collect();
         columns.push(shares(Kind::Worst, "worst case", cells));
         columns.push(column(Kind::Interval, "95 % interval", intervals));

@@ -176,7 +176,7 @@ fn others(board: &Board) -> Vec<Group> {
 
 /// The leaderboard, from the columns that all formats share.
 fn standings(board: &Board) -> Vec<Row> {
-    let columns = grid::columns(board);
+    let columns = grid::columns(board, None);
     let field = |kind: Kind, row: usize| {
         columns.iter().find(|c| c.kind == kind).map(|column| column.fields[row].clone())
     };

@@ -10,6 +10,7 @@ use super::gather::{Gathered, RunInfo};
 use super::parts::parts;
 use super::published::Ranking;
 use super::subject::Subject;
+use super::view::View;
 use crate::error::{Error, Result};
 use crate::results::distinct;
 use crate::work::{Job, Method};
@@ -45,6 +46,9 @@ pub struct Leaderboard {
     /// Measured networks among published ones, where the user asks for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub published: Vec<Ranking>,
+    /// What printed tables show of it.
+    #[serde(skip)]
+    pub view: View,
 }
 
 impl Leaderboard {
@@ -74,7 +78,7 @@ impl Leaderboard {
             boards.extend(parts.iter().map(|part| Board::new(data.clone(), part)));
         }
         let title = distinct(runs.iter().map(|run| run.name.as_str())).join(" + ");
-        let published = Vec::new();
-        Ok(Self { format_version: SUMMARY_VERSION, title, runs, boards, notes, published })
+        let (published, view) = (Vec::new(), View::default());
+        Ok(Self { format_version: SUMMARY_VERSION, title, runs, boards, notes, published, view })
     }
 }

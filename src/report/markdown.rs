@@ -1,10 +1,11 @@
 //! `leaderboard.md`: GitHub-flavoured tables for a README, an issue or a model card.
 
 use super::board::Board;
-use super::grid::{self, Column, Kind};
+use super::grid::{Column, Kind};
 use super::leaderboard::Leaderboard;
 use super::published::{HEADER, Line, Ranking};
 use super::sections::sheets;
+use super::view::View;
 use super::{Exporter, legend, warnings};
 use crate::error::Result;
 use crate::results::{Field, Sheet};
@@ -19,7 +20,7 @@ impl Exporter for Markdown {
         for board in &leaderboard.boards {
             text += &format!("\n## {}\n\n", escape(&board.title()));
             text += &format!("{}.\n\n", escape(&legend::headline(board)));
-            text += &ranking(board);
+            text += &ranking(board, &leaderboard.view);
             text += "\n";
             let warnings = warnings::warnings(leaderboard, board);
             for line in legend::reading(board).iter().chain(&warnings) {
@@ -55,8 +56,8 @@ fn published(ranking: &Ranking) -> String {
 }
 
 /// The leaderboard itself, best values bold.
-fn ranking(board: &Board) -> String {
-    let columns = grid::columns(board);
+fn ranking(board: &Board, view: &View) -> String {
+    let columns = view.columns(board);
     let header =
         columns.iter().map(|c| (c.title.clone(), c.kind != Kind::Model)).collect::<Vec<_>>();
     let field = |column: &Column, row: usize| {

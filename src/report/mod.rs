@@ -16,6 +16,7 @@ mod html;
 mod leaderboard;
 mod legend;
 mod markdown;
+mod paper;
 mod parts;
 mod published;
 mod sections;
@@ -23,6 +24,7 @@ mod standing;
 mod subject;
 mod summary;
 mod terminal;
+mod view;
 mod warnings;
 
 #[cfg(test)]
@@ -40,10 +42,12 @@ pub use gather::RunInfo;
 pub use html::Html;
 pub use leaderboard::{Leaderboard, SUMMARY_VERSION};
 pub use markdown::Markdown;
+pub use paper::{Latex, Typst};
 pub use published::{Measured, Origin, Place, Ranking};
 pub use standing::{Standing, ThreatResult};
 pub use summary::Summary;
 pub use terminal::Terminal;
+pub use view::View;
 
 use crate::error::{Error, Result};
 use crate::persist;

@@ -4,15 +4,19 @@
 use std::io::IsTerminal;
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use terminal_size::{Width, terminal_size_of};
 
 use super::board::Board;
-use super::grid::{self, Column, Kind};
+use super::grid::{Column, Kind, MARK};
 use super::leaderboard::Leaderboard;
 use super::published::{HEADER, Ranking};
 use super::sections::sheets;
 use super::{Exporter, legend, warnings};
 use crate::error::Result;
 use crate::results::{Field, Sheet};
+
+/// A terminal with fewer columns than these gets lines that it has to wrap.
+const NARROWEST: usize = 40;
 
 /// Model names are cut to this length.
 const NAME: usize = 28;
@@ -30,16 +34,18 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// For standard output: 100 columns, colours if it is a terminal and the environment does not
-    /// set `NO_COLOR` (no-color.org) or a dumb terminal.
+    /// For standard output: as wide as the terminal, or 100 columns where there is none, with colours if it is one and
+    /// the environment does not set `NO_COLOR` (no-color.org) or a dumb terminal.
     pub fn detect() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Self { width: 100, colour: !plain && std::io::stdout().is_terminal() }
+        let width = terminal_size_of(std::io::stdout())
+            .map_or(100, |(Width(width), _)| usize::from(width).max(NARROWEST));
+        Self { width, colour: !plain && std::io::stdout().is_terminal() }
     }
 
     fn board(&self, leaderboard: &Leaderboard, board: &Board) -> String {
-        let mut columns = grid::columns(board);
+        let mut columns = leaderboard.view.columns(board);
         columns.iter_mut().filter(|c| c.kind == Kind::Model).for_each(shorten);
         let (table, dropped) = fit(&mut columns, self.width);
         let bold = |text: &str| self.paint("1", text);
@@ -234,8 +240,8 @@ fn header(column: &Column) -> String {
 
 fn shorten(column: &mut Column) {
     for field in &mut column.fields {
-        let (name, mark) = match field.text.strip_suffix(grid::MARK) {
-            Some(name) => (name, grid::MARK),
+        let (name, mark) = match field.text.strip_suffix(MARK) {
+            Some(name) => (name, MARK),
             None => (&*field.text, ""),
         };
         field.text = format!("{}{mark}", cut(name));

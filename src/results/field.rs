@@ -43,8 +43,15 @@ impl Field {
 
 impl From<Cell> for Field {
     fn from(cell: Cell) -> Self {
+        Self::with_digits(cell, None)
+    }
+}
+
+impl Field {
+    /// A percentage with so many decimals, by default as many as mean something.
+    pub(crate) fn with_digits(cell: Cell, digits: Option<usize>) -> Self {
         Self {
-            text: cell.to_string(),
+            text: cell.text(digits),
             rate: cell.value().map(|p| p.rate),
             total: cell.value().map_or(0, |p| p.total),
             warn: match cell {

@@ -51,17 +51,16 @@ pub(crate) fn radius(radius: Option<f64>) -> String {
 
 /// A share in percent: one decimal, two from 1000 images on, where they mean something.
 pub(crate) fn percent(p: &Proportion) -> String {
-    rate(p.rate, p.total)
+    rate(p.rate, p.total, None)
 }
 
-/// The interval of a share in percent: `88.1–93.9`.
-pub(crate) fn interval(p: &Proportion) -> String {
-    format!("{}–{}", rate(p.low, p.total), rate(p.high, p.total))
+/// The interval of a share in percent: `88.1–93.9`, with `digits` decimals if given.
+pub(crate) fn interval(p: &Proportion, digits: Option<usize>) -> String {
+    format!("{}–{}", rate(p.low, p.total, digits), rate(p.high, p.total, digits))
 }
 
-fn rate(rate: f64, total: usize) -> String {
-    let decimals = if total >= 1000 { 2 } else { 1 };
-    fixed(100.0 * rate, decimals)
+fn rate(rate: f64, total: usize, digits: Option<usize>) -> String {
+    fixed(100.0 * rate, digits.unwrap_or(if total >= 1000 { 2 } else { 1 }))
 }
 
 /// A number with so many decimals. What is rounded to zero has no minus sign.
@@ -196,13 +195,20 @@ impl Cell {
     }
 }
 
+impl Cell {
+    /// As it is printed, a percentage with `digits` decimals if given.
+    pub(crate) fn text(&self, digits: Option<usize>) -> String {
+        match self {
+            Self::Value(p, marks) => format!("{}{marks}", rate(p.rate, p.total, digits)),
+            Self::Unfinished(done, images) => format!("{done}/{images}"),
+            Self::Absent => "–".into(),
+        }
+    }
+}
+
 impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Value(p, marks) => write!(f, "{}{marks}", percent(p)),
-            Self::Unfinished(done, images) => write!(f, "{done}/{images}"),
-            Self::Absent => f.write_str("–"),
-        }
+        f.write_str(&self.text(None))
     }
 }
 
@@ -253,7 +259,7 @@ mod tests {
             (eps(-0.0), count(-0.0), duration(-0.0)),
             ("0".into(), "0".into(), "0 s".into())
         );
-        assert_eq!(rate(-0.0, 1000), "0.00");
+        assert_eq!(rate(-0.0, 1000, None), "0.00");
         for (x, decimals, plain, with_sign) in [
             (0.0, 1, "0.0", "+0.0"),
             (-0.0, 1, "0.0", "+0.0"),

@@ -278,7 +278,7 @@ impl Ranking {
                 place.name,
                 measured.worst.total,
                 measured.data,
-                format::interval(&measured.worst),
+                format::interval(&measured.worst, None),
             ));
             if !place.comparable() {
                 lines.push(format!(

@@ -7,6 +7,7 @@ mod evidence;
 mod exports;
 mod folders;
 mod merging;
+mod paper;
 mod targeted;
 mod verified;
 

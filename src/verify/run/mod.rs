@@ -15,7 +15,8 @@ use serde::Serialize;
 
 pub use manifest::write_manifest;
 
-use self::sources::{Indexed, Sources};
+use self::sources::Sources;
+use crate::bench::Indexed;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;

@@ -4,40 +4,11 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Settings, Verification};
-use crate::bench::again;
-use crate::data::{self, Batch, Dataset};
+use crate::bench::{Indexed, again};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::{JobRecord, RunRecord};
-
-/// An image set in which an image is found by its index.
-pub(super) struct Indexed {
-    pub(super) data: Box<dyn Dataset>,
-    positions: HashMap<u64, usize>,
-}
-
-impl Indexed {
-    fn open(spec: &str) -> Result<Self> {
-        let data = data::open(spec)?;
-        let positions = (0..data.info().len).map(|at| (data.id(at), at)).collect();
-        Ok(Self { data, positions })
-    }
-
-    /// The images of these indices.
-    ///
-    /// # Errors
-    /// If one is not there or cannot be read.
-    pub(super) fn read(&self, indices: &[u64]) -> Result<Batch> {
-        let position = |idx: &u64| {
-            self.positions.get(idx).copied().ok_or_else(|| {
-                let name = &self.data.info().name;
-                Error::setting(format!("image {idx} of {name}"), "there is none any more", "")
-            })
-        };
-        self.data.read(&indices.iter().map(position).collect::<Result<Vec<_>>>()?)
-    }
-}
 
 /// The arithmetic in which rows of the job are computed again: its own. tf32 is for GPUs; the CPU stands in for them
 /// in f32.

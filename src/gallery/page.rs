@@ -1,0 +1,62 @@
+//! The page of a gallery: one file that needs nothing else.
+
+use askama::Template;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{Exhibit, Gallery, Rank, Wall};
+use crate::error::{Error, Result};
+
+#[derive(Template)]
+#[template(path = "gallery.html")]
+struct Page<'a> {
+    gallery: &'a Gallery,
+}
+
+impl Gallery {
+    /// The page as text.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn page(&self) -> Result<String> {
+        let failed =
+            |e: askama::Error| Error::setting("gallery", e.to_string(), "report this as a bug");
+        Page { gallery: self }.render().map_err(failed)
+    }
+}
+
+impl Wall {
+    /// The images by rank, without empty ranks.
+    fn ranks(&self) -> Vec<(Rank, Vec<&Exhibit>)> {
+        let of =
+            |rank: Rank| self.exhibits.iter().filter(move |exhibit| exhibit.rank == rank).collect();
+        let ranks = [Rank::Closest, Rank::Median, Rank::Hardest].map(|rank| (rank, of(rank)));
+        ranks
+            .into_iter()
+            .filter(|(_, exhibits): &(_, Vec<&Exhibit>)| !exhibits.is_empty())
+            .collect()
+    }
+}
+
+impl Exhibit {
+    /// The pictures with their captions.
+    fn captioned(&self) -> [(String, String); 3] {
+        let captions = [
+            format!("clean: {}", self.clean),
+            format!("adversarial: {}", self.adversarial),
+            format!("change, ×{}", self.factor),
+        ];
+        let mut pictures = self.pictures.iter();
+        captions.map(|caption| {
+            let picture = pictures.next().map_or(String::new(), |png| BASE64_STANDARD.encode(png));
+            (caption, picture)
+        })
+    }
+
+    /// `image 17, label 3, distance 0.0981, 40 passes, by pgd`.
+    fn about(&self) -> String {
+        let by = if self.by.is_empty() { String::new() } else { format!(", by {}", self.by) };
+        let Self { idx, label, distance, passes, .. } = self;
+        format!("image {idx}, label {label}, distance {distance}, {passes} passes{by}")
+    }
+}
