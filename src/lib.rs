@@ -45,6 +45,8 @@
 #[cfg(feature = "program")]
 pub mod bench;
 #[cfg(feature = "program")]
+pub mod cite;
+#[cfg(feature = "program")]
 pub mod cli;
 #[cfg(feature = "program")]
 pub mod doctor;

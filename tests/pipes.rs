@@ -109,6 +109,10 @@ const COMMANDS: &[(&[&str], i32, bool)] = &[
     (&["list", "data"], 0, true),
     (&["list", "models"], 0, true),
     (&["data", "list"], 0, true),
+    (&["completions", "bash"], 0, true),
+    (&["man"], 0, true),
+    (&["show", "none"], 2, false),
+    (&["cite", "run"], 0, true),
     (&["doctor", "--device", "none"], 2, false),
     (&["data", "list", "--json"], 0, true),
     (

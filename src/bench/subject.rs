@@ -61,7 +61,9 @@ mod tests {
     #[test]
     fn a_threat_model_is_a_ball_or_a_patch() {
         let of = |norm, eps, patch| threat(norm, eps, patch, [1, 8, 8]);
-        assert_eq!(of(Some("L2"), Some("1/4"), None).unwrap(), Threat::ball(Norm::L2, 0.25));
+        for name in ["L2", "l2"] {
+            assert_eq!(of(Some(name), Some("1/4"), None).unwrap(), Threat::ball(Norm::L2, 0.25));
+        }
         let patch = Threat::Patch(Patch { height: 2, width: 3 });
         assert_eq!(of(None, None, Some("2x3")).unwrap(), patch);
         for (norm, eps, patch, problem) in [
@@ -69,7 +71,7 @@ mod tests {
             (Some("L2"), None, None, "the norm has no eps"),
             (None, Some("1"), None, "eps has no norm"),
             (Some("L2"), Some("1"), Some("2x2"), "both a patch and a norm"),
-            (Some("l2"), Some("1"), None, "unknown norm `l2`"),
+            (Some("l3"), Some("1"), None, "unknown norm `l3`"),
             (Some("L2"), Some("-1"), None, "`-1` is not a number above 0"),
             (None, None, Some("9x9"), "do not fit into an image of 8x8"),
         ] {

@@ -4,7 +4,9 @@
 mod attack;
 mod audit;
 mod certify;
+mod cite;
 mod compare;
+mod completions;
 mod convert;
 mod corruptions;
 mod data;
@@ -79,6 +81,8 @@ enum Command {
     Corruptions(corruptions::Args),
     /// Make leaderboards of finished runs
     Leaderboard(leaderboard::Args),
+    /// Print BibTeX of everything that runs used
+    Cite(cite::Args),
     /// Look at adversarial images of a run: a page with the closest, the median and the hardest
     Show(show::Args),
     /// Compare two methods on the same images: McNemar's test, Holm, paired bootstrap
@@ -99,6 +103,10 @@ enum Command {
     Doctor(doctor::Args),
     /// Train a small network: standard, PGD, TRADES or with Gaussian noise
     Train(train::Args),
+    /// Print what a shell completes commands with
+    Completions(completions::Args),
+    /// Print the manual page, or write those of all subcommands
+    Man(completions::ManArgs),
 }
 
 /// Parses the command line of this process and runs it.
@@ -188,6 +196,7 @@ fn dispatch(cli: Cli) -> Ended {
         Command::Certify(args) => certify::run(&args),
         Command::Corruptions(args) => corruptions::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
+        Command::Cite(args) => cite::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Audit(args) => audit::run(&args),
@@ -198,5 +207,45 @@ fn dispatch(cli: Cli) -> Ended {
         Command::List(args) => list::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => completions::man(&args, Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a line as a shell has them, quotes and all, without a comment behind it.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match (quote, c) {
+                (Some(open), c) if c == open => quote = None,
+                (None, '"' | '\'') => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                (None, ' ') => words.extend(word.take()),
+                (None, '#') if word.is_none() => break,
+                (_, c) => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    #[test]
+    fn every_command_of_the_readme_can_be_read() {
+        let mut count = 0;
+        for block in include_str!("../../README.md").split("```sh\n").skip(1) {
+            let block = block.split("```").next().unwrap().replace("\\\n", " ");
+            for line in block.lines().filter(|line| line.starts_with("epsball ")) {
+                let read = read(words(line).into_iter().map(Into::into).collect());
+                assert!(read.is_ok(), "{line}\n{}", read.unwrap_err());
+                count += 1;
+            }
+        }
+        assert!(count > 30, "{count}");
     }
 }

@@ -44,13 +44,18 @@ impl Exhibit {
         let captions = [
             format!("clean: {}", self.clean),
             format!("adversarial: {}", self.adversarial),
-            format!("change, ×{}", self.factor),
+            format!("change, ×{}", self.shown_factor()),
         ];
         let mut pictures = self.pictures.iter();
         captions.map(|caption| {
             let picture = pictures.next().map_or(String::new(), |png| BASE64_STANDARD.encode(png));
             (caption, picture)
         })
+    }
+
+    /// A whole number, or two decimals of one below 1.
+    fn shown_factor(&self) -> String {
+        if self.factor < 1.0 { format!("{:.2}", self.factor) } else { format!("{}", self.factor) }
     }
 
     /// `image 17, label 3, distance 0.0981, 40 passes, by pgd`.

@@ -128,8 +128,8 @@ impl Error {
             Self::File { remedy, .. } | Self::Setting { remedy, .. } if !remedy.is_empty() => {
                 Some(remedy.clone())
             }
-            Self::Unknown { name, known, .. } => {
-                let list = format!("known: {}", known.join(", "));
+            Self::Unknown { kind, name, known } => {
+                let list = listed(kind, name, known);
                 Some(match nearest(name, known) {
                     Some(near) => format!("did you mean `{near}`? {list}"),
                     None => list,
@@ -149,6 +149,28 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The names that exist: all of them, or, of many, those most like `name` and where the others are shown.
+fn listed(kind: &str, name: &str, known: &[String]) -> String {
+    const MOST: usize = 12;
+    if known.len() <= MOST {
+        return format!("known: {}", known.join(", "));
+    }
+    let name: String = name.to_lowercase().chars().take(LONGEST).collect();
+    let mut near: Vec<&String> = known.iter().collect();
+    near.sort_by(|a, b| similarity(&name, b).total_cmp(&similarity(&name, a)));
+    let near: Vec<&str> = near.into_iter().take(MOST / 2).map(String::as_str).collect();
+    let others = known.len() - near.len();
+    let shown = match kind {
+        "attack" => "; `epsball list attacks` shows them",
+        "certificate" => "; `epsball list certificates` shows them",
+        "architecture" => "; `epsball list architectures` shows them",
+        "data set" => "; `epsball list data` shows them",
+        "bundled model" => "; `epsball list models` shows them",
+        _ => "",
+    };
+    format!("known: {} and {others} others{shown}", near.join(", "))
 }
 
 /// The longest name that is looked for among others, and shown, in bytes.
@@ -182,6 +204,16 @@ mod tests {
         let error = Error::unknown("attack", "pdg", ["pgd", "fgsm", "cw-l2"]);
         assert_eq!(error.to_string(), "unknown attack `pdg`");
         assert_eq!(error.hint().as_deref(), Some("did you mean `pgd`? known: pgd, fgsm, cw-l2"));
+    }
+
+    #[test]
+    fn of_many_names_the_nearest_are_told() {
+        let known: Vec<String> = (10..60).map(|i| format!("resnet-{i}")).collect();
+        let hint = Error::unknown("architecture", "resnet-1", known).hint().unwrap();
+        assert!(hint.starts_with("did you mean `resnet-1"), "{hint}");
+        let end = " and 44 others; `epsball list architectures` shows them";
+        assert!(hint.ends_with(end) && hint.matches("resnet-").count() == 7, "{hint}");
+        assert!(hint.contains("resnet-10, "), "{hint}");
     }
 
     #[test]

@@ -229,7 +229,8 @@ fn family(
 
 fn norm(entry: &SmoothingEntry, own: CertifiedNorm) -> Result<CertifiedNorm> {
     let Some(name) = entry.norm.as_deref() else { return Ok(own) };
-    let known = CertifiedNorm::ALL.into_iter().find(|norm| norm.to_string() == name);
+    let known =
+        CertifiedNorm::ALL.into_iter().find(|norm| norm.to_string().eq_ignore_ascii_case(name));
     known.ok_or_else(|| {
         Error::unknown("norm", name, CertifiedNorm::ALL.map(|norm| norm.to_string()))
     })

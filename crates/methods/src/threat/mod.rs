@@ -71,11 +71,12 @@ impl std::str::FromStr for Norm {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "Linf" => Ok(Self::Linf),
-            "L2" => Ok(Self::L2),
-            "L1" => Ok(Self::L1),
-            other => Err(Error::unknown("norm", other, ["Linf", "L2", "L1"])),
+        // Papers and libraries write it in every way.
+        match &*name.to_lowercase() {
+            "linf" | "inf" | "l∞" => Ok(Self::Linf),
+            "l2" => Ok(Self::L2),
+            "l1" => Ok(Self::L1),
+            _ => Err(Error::unknown("norm", name, ["Linf", "L2", "L1"])),
         }
     }
 }
