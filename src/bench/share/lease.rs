@@ -124,18 +124,18 @@ impl Leases {
     /// # Errors
     /// If a file cannot be read or written.
     pub(super) fn take(&self, name: &Path) -> Result<Option<Lease>> {
-        let (mut number, mut before) = (1, Before::Gone);
-        while let Some(text) = read(&file(name, number))? {
-            let next = file(name, number + 1);
-            if !next.try_exists().map_err(Error::io("look for", &next))? {
-                match self.ended(&file(name, number), &text) {
-                    Some(how) => before = how,
-                    None => return Ok(None),
-                }
+        let last = last(name)?;
+        let before = match last {
+            0 => Before::Gone,
+            _ => {
+                let path = file(name, last);
+                // Another process has just finished with the folder and removed it.
+                let Some(text) = read(&path)? else { return Ok(None) };
+                let Some(before) = self.ended(&path, &text) else { return Ok(None) };
+                before
             }
-            number += 1;
-        }
-        let lease = self.create(name, number)?.map(|held| {
+        };
+        let lease = self.create(name, last + 1)?.map(|held| {
             lock(&self.shared.held).push(Arc::clone(&held));
             Lease { held, shared: Arc::clone(&self.shared), before }
         });
@@ -295,6 +295,27 @@ impl Drop for Lease {
 fn file(name: &Path, number: u64) -> PathBuf {
     let stem = name.file_name().unwrap_or_default().to_string_lossy();
     name.with_file_name(format!("{stem}.lease.{number}"))
+}
+
+/// Number of the last lease file; 0 if there is none. All before it are there.
+fn last(name: &Path) -> Result<u64> {
+    let is_there = |number: u64| {
+        let path = file(name, number);
+        path.try_exists().map_err(Error::io("look for", &path))
+    };
+    let (mut last, mut beyond) = (0, 1);
+    while is_there(beyond)? {
+        (last, beyond) = (beyond, 2 * beyond);
+    }
+    while beyond - last > 1 {
+        let middle = last.midpoint(beyond);
+        if is_there(middle)? {
+            last = middle;
+        } else {
+            beyond = middle;
+        }
+    }
+    Ok(last)
 }
 
 /// What a lease file says; of the same length whatever the stamp is.

@@ -12,6 +12,7 @@ mod told;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use self::lease::{Before, Lease, Leases};
 use self::pieces::{Folder, Piece, cut};
@@ -284,6 +285,30 @@ impl<'a> Crew<'a> {
             }
         }
         Ok(None)
+    }
+}
+
+/// The only process that changes a run folder's record, where the file system has no locks. Until it is dropped,
+/// and no longer than a lease lasts.
+pub(super) struct Alone {
+    // It is given back before those who renew it end.
+    _lease: Lease,
+    _leases: Leases,
+}
+
+impl Alone {
+    /// Waits until this process is the only one.
+    ///
+    /// # Errors
+    /// If the folder cannot be written to.
+    pub(super) fn in_folder(folder: &Path) -> Result<Self> {
+        let leases = Leases::new()?;
+        loop {
+            if let Some(lease) = leases.take(&folder.join(".run"))? {
+                return Ok(Self { _lease: lease, _leases: leases });
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::holder::Holder;
@@ -45,6 +45,19 @@ fn one_holds_a_lease_until_it_gives_it_back() {
     let lease = two.take(&name).unwrap().unwrap();
     assert_eq!(lease.before, Before::Gone);
     assert!(one.take(&name).unwrap().is_none());
+}
+
+#[test]
+fn a_lease_goes_through_many_hands() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("piece");
+    let leases = Leases::lasting(LONG);
+    for number in 1..=20 {
+        let lease = leases.take(&name).unwrap().unwrap();
+        assert!(folder.path().join(format!("piece.lease.{number}")).exists());
+        assert!(!lease.look());
+        assert!(leases.take(&name).unwrap().is_none());
+    }
 }
 
 #[test]
@@ -130,6 +143,25 @@ fn a_holder_that_was_paused_knows_that_its_lease_ran_out() {
     leases.stop_renewing();
     std::thread::sleep(Duration::from_millis(250));
     assert!(lease.is_lost());
+}
+
+#[test]
+fn without_locks_one_process_at_a_time_changes_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (count, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let _alone = super::Alone::in_folder(folder.path()).unwrap();
+                    most.fetch_max(count.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    count.fetch_sub(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    assert_eq!(most.into_inner(), 1);
 }
 
 /// An attack on 40 images in five pieces, the folder of a whole run, and its table.
