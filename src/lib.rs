@@ -59,6 +59,8 @@ pub mod report;
 #[cfg(feature = "program")]
 pub mod results;
 #[cfg(feature = "program")]
+pub mod sweep;
+#[cfg(feature = "program")]
 pub mod verify;
 #[cfg(feature = "program")]
 pub mod work;

@@ -91,6 +91,8 @@ pub fn keep_elsewhere(folder: &Path, found: &Elsewhere<'_>) -> Result<()> {
         session: session::begin(device, *precision),
         save_adversarial: kept.images.is_some(),
         batch: None,
+        shard: None,
+        rows_of: Vec::new(),
         models: Vec::new(),
         data: Vec::new(),
         images: vec![images],

@@ -3,10 +3,12 @@
 //! contradicts the folder is refused, because its rows would be about something else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::names::distinguish;
 use super::plan::Plan;
+use super::share::Alone;
 use crate::error::{Error, Result};
 use crate::record::{
     DataRecord, FORMAT_VERSION, JobRecord, ModelRecord, RunRecord, SessionRecord, Work,
@@ -137,13 +139,23 @@ fn change(folder: &Path, change: impl FnOnce(&mut RunRecord)) -> Result<()> {
 }
 
 /// Keeps other processes from changing `run.toml` until it is dropped.
-fn lock(folder: &Path) -> Result<std::fs::File> {
+struct Guard {
+    _lock: std::fs::File,
+    _lease: Option<Alone>,
+}
+
+fn lock(folder: &Path) -> Result<Guard> {
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let path = folder.join(".run.lock");
     regular::check(&path).map_err(Error::io("open", &path))?;
     let file = std::fs::File::create(&path).map_err(Error::io("create", &path))?;
-    file.lock().map_err(Error::io("lock", &path))?;
-    Ok(file)
+    let lease = match file.lock() {
+        Ok(()) => None,
+        Err(e) if e.kind() == ErrorKind::Interrupted => return lock(folder),
+        // A file system without locks.
+        Err(_) => Some(Alone::in_folder(folder)?),
+    };
+    Ok(Guard { _lock: file, _lease: lease })
 }
 
 /// Images (index and digest) of every table that the record knows of, by the key of its job.

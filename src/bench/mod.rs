@@ -35,6 +35,7 @@
 
 pub(crate) mod again;
 mod bundled;
+mod cluster;
 mod elsewhere;
 mod grow;
 mod indexed;
@@ -44,6 +45,8 @@ mod plan;
 mod preflight;
 mod runner;
 mod session;
+mod shard;
+mod share;
 mod source;
 mod subject;
 mod suite;
@@ -54,11 +57,13 @@ mod tests;
 
 pub(crate) use bundled::load as load_bundled;
 pub use bundled::{BUNDLED_SUITE, bundled_models};
+pub use cluster::Cluster;
 pub use elsewhere::{Elsewhere, keep_elsewhere};
 pub(crate) use indexed::Indexed;
 pub use plan::{Plan, PlannedJob};
-pub use runner::{Failure, RunOptions, Summary, run};
+pub use runner::{Failure, RunOptions, Summary, run, unfinished};
 pub use session::say_command;
+pub use shard::Shard;
 pub use source::Source;
 pub use subject::{network, threat};
 pub use suite::{DataEntry, ModelEntry, Suite};

@@ -2,9 +2,10 @@
 //! costs seconds and finds the mistakes that would otherwise show after hours.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::names::{self, distinguish};
+use super::shard::Shard;
 use super::suite::DataEntry;
 use super::{Suite, models, preflight, session};
 use crate::data::{self, Dataset, Subset, list_digest};
@@ -26,6 +27,10 @@ pub struct Plan {
     pub save_adversarial: bool,
     /// Images at a time, if the user decided.
     pub batch: Option<usize>,
+    /// The share of every job that this process computes; all of it if there is none.
+    pub shard: Option<Shard>,
+    /// Run folders whose rows of the same jobs are taken over, shares of other machines for example.
+    pub rows_of: Vec<PathBuf>,
     /// The networks, as in the record.
     pub models: Vec<FrozenNetwork>,
     /// The data sets, as in the record.
@@ -125,6 +130,8 @@ impl Plan {
             session: session::begin(&how.device, suite.precision),
             save_adversarial: suite.save_adversarial,
             batch: suite.batch,
+            shard: None,
+            rows_of: Vec::new(),
             models,
             data,
             images: Vec::new(),
@@ -220,6 +227,7 @@ impl Plan {
             folder,
             batch: self.batch,
             save_adversarial: self.save_adversarial,
+            part: None,
             stop,
         }
     }

@@ -1,14 +1,27 @@
 //! Runs the jobs of a plan. A job that fails does not stop the others; a job whose table is complete
 //! is not run again; a stop request gives up the batch in flight, and the same call goes on behind the
-//! last finished one.
+//! last finished one. Several processes may run one plan in one folder ([`super::share`]).
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use super::grow::{Grown, end_session, finish_job, grow};
+use super::grow::{Grown, end_session, grow};
 use super::plan::Plan;
 use super::session;
+use super::share::{Crew, Open, Tried};
 use crate::error::{Error, Result};
+use crate::record::{JobRecord, RunRecord};
 use crate::work::Progress;
+
+/// The first pause of a process that can do nothing, and what is added to every further one.
+const SHORTEST: Duration = Duration::from_millis(20);
+
+/// The longest pause, in shortest ones.
+const LONGEST: u32 = 25;
+
+/// After so many pauses it is told.
+const TOLD: u32 = 10;
 
 /// How to run.
 pub struct RunOptions<'a> {
@@ -38,7 +51,8 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// Runs what is left of `plan` in the run folder, which grows by it.
+/// Runs what is left of `plan` in the run folder, which grows by it. Other processes may do the same at the same
+/// time: they share the jobs, and each of them ends when all of it is done.
 ///
 /// # Errors
 /// If the folder holds something that contradicts the plan; with [`Error::Interrupted`] if the caller
@@ -52,6 +66,23 @@ pub fn run(plan: &Plan, options: &RunOptions<'_>, progress: &mut dyn Progress) -
     ended.map(|()| summary)
 }
 
+/// Ids of the jobs of `plan` that are not finished in the run folder.
+///
+/// # Errors
+/// If its record cannot be read.
+pub fn unfinished(plan: &Plan, folder: &Path) -> Result<Vec<String>> {
+    let there = match RunRecord::path(folder).exists() {
+        true => RunRecord::read(folder)?.jobs,
+        false => Vec::new(),
+    };
+    let finished = |job: &&JobRecord| {
+        let known = there.iter().find(|known| known.key == job.key);
+        known.is_some_and(|known| known.finished && known.images >= job.images)
+    };
+    let left = plan.record.jobs.iter().filter(|job| !finished(job));
+    Ok(left.map(|job| job.id.clone()).collect())
+}
+
 fn run_jobs(
     plan: &Plan,
     jobs: Vec<Grown>,
@@ -59,23 +90,106 @@ fn run_jobs(
     progress: &mut dyn Progress,
     summary: &mut Summary,
 ) -> Result<()> {
-    for (number, (Grown { record, damage }, job)) in jobs.into_iter().zip(&plan.jobs).enumerate() {
-        let place = plan.place(number, &record, options.folder, options.stop);
-        let ended = match damage {
-            Some(damage) => Err(damage),
-            None => job.task.run(&place, progress).and_then(|()| match record.finished {
-                true => Ok(()),
-                false => finish_job(options.folder, &record),
-            }),
-        };
-        match ended {
-            Ok(()) => summary.finished += 1,
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(error) => {
-                progress.failed(&record, &error);
-                summary.failures.push(Failure { job: record.id, error });
+    let crew = Crew::new(plan, options.folder, options.stop)?;
+    let mut open = Vec::with_capacity(jobs.len());
+    let mut damages = BTreeMap::new();
+    for (number, Grown { record, damage }) in jobs.into_iter().enumerate() {
+        if let Some(damage) = damage {
+            damages.insert(number, damage);
+        }
+        open.push(Open::new(number, record));
+    }
+    open.retain(|job| damages.contains_key(&job.number) || !crew.is_elsewhere(job));
+    if !plan.rows_of.is_empty() {
+        let own = open.iter().filter(|job| !damages.contains_key(&job.number));
+        let rows: Result<Vec<usize>> = own.map(|job| crew.adopt(job, &plan.rows_of)).collect();
+        if rows?.iter().all(|rows| *rows == 0) {
+            return Err(Error::setting(
+                "--rows-of",
+                "none of these folders has a row of one of the jobs",
+                "name run folders of the same suite: models, images, settings and device have to be the same",
+            ));
+        }
+    }
+    let mut end = |job: &Open, ended: Result<()>, progress: &mut dyn Progress| match ended {
+        Ok(()) => summary.finished += 1,
+        Err(error) => {
+            progress.failed(&job.record, &error);
+            summary.failures.push(Failure { job: job.record.id.clone(), error });
+        }
+    };
+    let mut pause = Pause::default();
+    while !open.is_empty() {
+        let mut moved = false;
+        let mut left = Vec::with_capacity(open.len());
+        for mut job in open {
+            let tried = match damages.remove(&job.number) {
+                Some(damage) => Err(damage),
+                None => crew.own(&mut job, progress),
+            };
+            match tried {
+                Ok(Tried::Done) => end(&job, Ok(()), progress),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => end(&job, Err(error), progress),
+                Ok(tried) => {
+                    moved |= tried == Tried::Moved;
+                    left.push(job);
+                }
             }
+        }
+        open = left;
+        // Everything that is left belongs to others, who are glad of help.
+        for at in 0..open.len() {
+            match crew.help(&mut open[at], progress) {
+                Ok(Tried::Busy) => continue,
+                Ok(Tried::Moved) => moved = true,
+                Ok(Tried::Done) => {
+                    let mut job = open.remove(at);
+                    // Rows that were left for the table's owner are taken up by it, or here if there is none.
+                    let ended = crew.own(&mut job, progress).map(drop);
+                    if matches!(ended, Err(Error::Interrupted)) {
+                        return Err(Error::Interrupted);
+                    }
+                    end(&job, ended, progress);
+                    moved = true;
+                }
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => end(&open.remove(at), Err(error), progress),
+            }
+            break;
+        }
+        if let Some(job) = open.first().filter(|_| !moved) {
+            pause.wait(&job.record, options.stop, progress)?;
+        } else {
+            pause = Pause::default();
         }
     }
     Ok(())
+}
+
+/// Waiting for other processes, longer and longer.
+#[derive(Default)]
+struct Pause {
+    times: u32,
+}
+
+impl Pause {
+    /// # Errors
+    /// With [`Error::Interrupted`] if the caller asked to stop.
+    fn wait(
+        &mut self,
+        job: &JobRecord,
+        stop: &(dyn Fn() -> bool + Sync),
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        if stop() {
+            return Err(Error::Interrupted);
+        }
+        self.times += 1;
+        if self.times == TOLD {
+            progress.waiting(job);
+        }
+        std::thread::sleep(SHORTEST * self.times.min(LONGEST));
+        Ok(())
+    }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::cluster::Cluster;
 use super::source::{self, Source};
 use crate::data::Selection;
 use crate::device::{Device, Precision};
@@ -66,6 +67,9 @@ pub struct Suite {
     /// The corruption benchmarks.
     #[serde(default, rename = "corruption", skip_serializing_if = "is_default")]
     pub corruptions: Vec<Entry>,
+    /// What `epsball sweep` asks of a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Cluster>,
     /// Where they stand in a file, for errors.
     #[serde(skip)]
     pub source: Source,

@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod run;
 mod show;
+mod sweep;
 mod target;
 mod train;
 mod verify;
@@ -73,6 +74,8 @@ struct Cli {
 enum Command {
     /// Run a benchmark suite (the bundled one if none is named) and write its leaderboard
     Run(run::Args),
+    /// Run a suite by many processes, on this machine or as a job array of Slurm
+    Sweep(sweep::Args),
     /// Attack one model with one attack
     Attack(attack::Args),
     /// Certify one model: randomized smoothing, or proofs against patches
@@ -192,6 +195,7 @@ fn dispatch(cli: Cli) -> Ended {
     }
     match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Sweep(args) => sweep::run(&args, cli.threads),
         Command::Attack(args) => attack::run(&args),
         Command::Certify(args) => certify::run(&args),
         Command::Corruptions(args) => corruptions::run(&args),

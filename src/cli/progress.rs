@@ -1,6 +1,6 @@
 //! Progress on stderr: a bar on a terminal, a line per job elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
@@ -18,13 +18,18 @@ pub(super) struct Shown {
     terminal: bool,
     jobs: usize,
     job: Option<Job>,
+    /// Jobs that others went before, by their ids.
+    left: BTreeMap<String, Job>,
     started: usize,
+    /// Something was computed for another process.
+    helped: bool,
     /// Network and check of every finding that was told.
     told: BTreeSet<(String, String)>,
 }
 
 struct Job {
     id: String,
+    number: usize,
     images: usize,
     computed: usize,
     left: usize,
@@ -46,16 +51,32 @@ impl Shown {
             bar.set_style(style.with_key("rate", rate));
         }
         bar.enable_steady_tick(Duration::from_millis(250));
-        Self { bar, terminal, jobs: jobs.len(), job: None, started: 0, told: BTreeSet::new() }
+        Self {
+            bar,
+            terminal,
+            jobs: jobs.len(),
+            job: None,
+            left: BTreeMap::new(),
+            started: 0,
+            helped: false,
+            told: BTreeSet::new(),
+        }
     }
 
     /// A job has begun.
     pub(super) fn has_begun(&self) -> bool {
-        self.started > 0
+        self.started > 0 || self.helped
     }
 
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+
+    /// Another job takes the place of the one that is shown.
+    fn leave(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.left.insert(job.id.clone(), job);
+        }
     }
 
     fn line(&self, text: &str) {
@@ -69,6 +90,7 @@ impl Shown {
 
 impl Progress for Shown {
     fn job(&mut self, job: &JobRecord, done: usize) {
+        self.leave();
         self.started += 1;
         self.bar.set_prefix(format!("{}/{}", self.started, self.jobs));
         self.bar.set_message(escaped(&job.id));
@@ -77,6 +99,7 @@ impl Progress for Shown {
         let left = job.images.saturating_sub(done);
         self.job = Some(Job {
             id: job.id.clone(),
+            number: self.started,
             images: job.images,
             computed: 0,
             left,
@@ -97,7 +120,7 @@ impl Progress for Shown {
             let rate = job.computed as f64 / seconds.max(1e-9);
             let text = format!(
                 "{}/{} {}: {} images in {seconds:.1} s ({rate:.1} images/s)",
-                self.started, self.jobs, job.id, job.images
+                job.number, self.jobs, job.id, job.images
             );
             self.line(&text);
         }
@@ -108,6 +131,31 @@ impl Progress for Shown {
         if self.told.insert((job.model.clone(), finding.check.clone())) {
             self.line(&format!("warning: {}: {}. {}", job.id, finding.seen, finding.meaning));
             self.line(&format!("hint: {}", finding.remedy));
+        }
+    }
+
+    fn back(&mut self, job: &JobRecord, _: usize) {
+        self.leave();
+        self.job = self.left.remove(&job.id);
+        if let Some(job) = &self.job {
+            self.bar.set_prefix(format!("{}/{}", job.number, self.jobs));
+            self.bar.set_message(clean(&job.id));
+        }
+    }
+
+    fn helped(&mut self, job: &JobRecord, images: usize) {
+        self.helped = true;
+        match self.terminal {
+            true => self.bar.set_message(clean(&format!("helping with {}", job.id))),
+            false => self.line(&format!("{}: {images} images for another process", job.id)),
+        }
+    }
+
+    fn waiting(&mut self, job: &JobRecord) {
+        let text = format!("waiting for other processes, which run what is left: {}", job.id);
+        match self.terminal {
+            true => self.bar.set_message(clean(&text)),
+            false => self.line(&text),
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::output::{Ended, Failure, report, say, show, show_board};
 use super::progress::Shown;
 use super::{exit, interrupt};
-use crate::bench::{BUNDLED_SUITE, Plan, RunOptions, Suite, run as run_plan};
+use crate::bench::{BUNDLED_SUITE, Plan, RunOptions, Shard, Suite, run as run_plan};
 use crate::device::{Device, Precision};
 use crate::error::Error;
 use crate::report::{Exporter as _, Leaderboard, Summary, Terminal, write_all};
@@ -19,6 +19,13 @@ pub(super) struct Args {
     /// Keep the adversarial images of every attack in a safetensors file beside its table
     #[arg(long)]
     save_adversarial: bool,
+    /// Compute share K of N of every job, by what the images show; with the other shares, in this folder or
+    /// through --rows-of, the tables are those of one process
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    /// Take over the rows that these run folders have of the same jobs, such as shares of other machines
+    #[arg(long, value_name = "FOLDER", num_args = 1..)]
+    rows_of: Vec<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -57,30 +64,57 @@ pub(super) struct Common {
 }
 
 pub(super) fn run(args: &Args) -> Ended {
-    let mut suite = match &args.suite {
-        Some(path) => Suite::read(path)?,
-        None => Suite::parse(BUNDLED_SUITE, Path::new("the bundled suite"))?,
-    };
+    let mut suite = read_suite(args.suite.as_deref())?;
     suite.save_adversarial |= args.save_adversarial;
-    run_suite(suite, &args.common)
+    run_part(suite, &args.common, args.shard, &args.rows_of)
 }
 
-/// Plans and runs a suite, writes its leaderboard into the run folder and prints it.
-pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Ended {
+/// The suite of a file, or the bundled one.
+///
+/// # Errors
+/// If the file is no suite.
+pub(super) fn read_suite(path: Option<&Path>) -> Result<Suite, Error> {
+    match path {
+        Some(path) => Suite::read(path),
+        None => Suite::parse(BUNDLED_SUITE, Path::new("the bundled suite")),
+    }
+}
+
+/// The suite with what the command line says otherwise.
+pub(super) fn settled(mut suite: Suite, common: &Common) -> Suite {
     suite.batch = common.batch.or(suite.batch);
     suite.memory = common.memory.or(suite.memory);
     suite.device = common.device.clone().unwrap_or(suite.device);
     suite.precision = common.precision.unwrap_or(suite.precision);
     suite.seed = common.seed.unwrap_or(suite.seed);
     suite.rng = common.rng.unwrap_or(suite.rng);
-    let plan = Plan::new(&suite)?;
+    suite
+}
+
+impl Common {
+    /// The run folder of a suite of this name.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| Path::new("results").join(name))
+    }
+}
+
+/// Plans and runs a suite, writes its leaderboard into the run folder and prints it.
+pub(super) fn run_suite(suite: Suite, common: &Common) -> Ended {
+    run_part(suite, common, None, &[])
+}
+
+/// The same of a share of it, with the rows that other folders have.
+fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[PathBuf]) -> Ended {
+    let suite = settled(suite, common);
+    let mut plan = Plan::new(&suite)?;
+    (plan.shard, plan.rows_of) = (shard, rows_of.to_vec());
     if common.dry_run {
         for job in &plan.record.jobs {
             show(format_args!("{}\t{} images", job.id, job.images))?;
         }
         return Ok(exit::OK);
     }
-    let folder = common.output.clone().unwrap_or_else(|| Path::new("results").join(&suite.name));
+    let folder = common.folder(&suite.name);
     interrupt::listen();
     let mut progress = Shown::new(&plan.record.jobs);
     let options = RunOptions { folder: &folder, stop: &interrupt::requested };
@@ -109,7 +143,7 @@ pub(super) fn run_suite(mut suite: Suite, common: &Common) -> Ended {
 }
 
 /// Writes the leaderboard of a run into its folder and prints it.
-fn show_leaderboard(folder: &Path, common: &Common) -> Result<(), Failure> {
+pub(super) fn show_leaderboard(folder: &Path, common: &Common) -> Result<(), Failure> {
     let written = || -> Result<_, Error> {
         let leaderboard = Leaderboard::from_runs(&[folder.to_path_buf()])?;
         let files = write_all(&leaderboard, folder)?;

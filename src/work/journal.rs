@@ -2,7 +2,7 @@
 //! disk before the job counts as finished. After a crash the rows that are complete are kept, a torn last
 //! line is cut off, and the job goes on behind them.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,8 @@ impl Journal {
             .open(path)
             .map_err(Error::io("open", path))?;
         // Two runs appending to one table would interleave their rows.
-        if file.try_lock().is_err() {
+        // Where a file system has no locks, leases alone keep them apart.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(Error::file(
                 path,
                 "lock",

@@ -4,13 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::journal::Journal;
-use super::task::{Place, Progress};
+use super::task::{Part, Place, Progress};
 use crate::data::{Batch, Dataset, ahead};
 use crate::error::{Error, Result};
 use crate::record::{JobRecord, Row};
 
 /// Images at a time of a single attack or a certificate.
 pub(crate) const BATCH: usize = 128;
+
+/// How many images of a certificate, which may take minutes each, are worth a part of their own.
+pub(super) const CERTIFIED_PORTION: usize = 16;
 
 /// Noisy or masked images per call of the network; counts do not depend on it.
 pub(super) const SAMPLES_PER_PASS: usize = 1024;
@@ -25,6 +28,8 @@ pub(super) struct Remaining<'a, R> {
     pub(super) rows: Vec<R>,
     /// Images at a time, if the user decided.
     pub(super) batch: Option<usize>,
+    /// What this call is about.
+    pub(super) part: Option<Part<'a>>,
     /// Where in the data set the image of each index is.
     pub(super) positions: HashMap<u64, usize>,
 }
@@ -32,7 +37,7 @@ pub(super) struct Remaining<'a, R> {
 impl<'a, R: Row> Remaining<'a, R> {
     /// Opens the table of a job, whose rows are of images that are in the data set as they were.
     pub(super) fn open(place: &Place<'a>) -> Result<Self> {
-        let Place { record, data, images, folder, batch, .. } = *place;
+        let Place { record, data, images, folder, batch, part, .. } = *place;
         let path = folder.join(&record.file);
         let (journal, rows) = Journal::open::<R>(&path, &record.key)?;
         let positions: HashMap<u64, usize> =
@@ -48,13 +53,16 @@ impl<'a, R: Row> Remaining<'a, R> {
                 "choose another folder with --output, or delete the file",
             ));
         }
-        Ok(Self { record, data, path, journal, rows, batch, positions })
+        Ok(Self { record, data, path, journal, rows, batch, part, positions })
     }
 
-    /// Positions of the images that have no row yet.
+    /// Positions of the images of this call that have no row yet.
     pub(super) fn images(&self) -> Vec<usize> {
         let done: HashSet<u64> = self.rows.iter().map(Row::idx).collect();
-        (0..self.data.info().len).filter(|at| !done.contains(&self.data.id(*at))).collect()
+        let left = |idx: u64| {
+            !done.contains(&idx) && self.part.is_none_or(|part| part.images.contains(&idx))
+        };
+        (0..self.data.info().len).filter(|at| left(self.data.id(*at))).collect()
     }
 
     /// Runs work that hands out its rows one by one, in the order of the images: `certify` is called
@@ -76,6 +84,9 @@ impl<'a, R: Row> Remaining<'a, R> {
             }
             Ok::<(), Error>(())
         })?;
-        self.journal.sync()
+        match Part::is_to_last(self.part) {
+            true => self.journal.sync(),
+            false => Ok(()),
+        }
     }
 }

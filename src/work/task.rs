@@ -1,5 +1,6 @@
 //! What the jobs of every kind of work have in common while they run: where, and who hears of it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::data::{Batch, Dataset};
@@ -18,6 +19,13 @@ pub trait Task: Send + Sync {
     /// Safety checks belong to the job: their record lies beside its table.
     fn checked(&self) -> bool {
         false
+    }
+
+    /// How many images, at least, are worth a part of their own; `None` if the job cannot be cut, because rows
+    /// depend on other images of the job, or are not about its images.
+    fn portion(&self, place: &Place<'_>) -> Option<usize> {
+        let _ = place;
+        None
     }
 
     /// The row number `idx`, which is about `size` images, computed once more, as text without its time;
@@ -63,8 +71,27 @@ pub struct Place<'a> {
     pub batch: Option<usize>,
     /// Attacks leave their adversarial images beside their tables.
     pub save_adversarial: bool,
+    /// The images that this call is about; all if there is none.
+    pub part: Option<Part<'a>>,
     /// Whether to stop.
     pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// Some images of a job that can be cut. What is to be said of the whole job is left to a later call without a
+/// part.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Their indices.
+    pub images: &'a HashSet<u64>,
+    /// Their table is another one than the job's, which takes it up later.
+    pub apart: bool,
+}
+
+impl Part<'_> {
+    /// The rows of this call are on the disk when it ends.
+    pub(super) fn is_to_last(part: Option<Self>) -> bool {
+        part.is_none_or(|part| part.apart)
+    }
 }
 
 /// What a caller hears while jobs run.
@@ -77,6 +104,18 @@ pub trait Progress {
     fn finding(&mut self, job: &JobRecord, finding: &Finding);
     /// A job failed.
     fn failed(&mut self, job: &JobRecord, error: &Error);
+    /// A job that had begun goes on after others; `done` of its images are in its table.
+    fn back(&mut self, job: &JobRecord, done: usize) {
+        let _ = (job, done);
+    }
+    /// So many images were computed for another process that runs the job.
+    fn helped(&mut self, job: &JobRecord, images: usize) {
+        let _ = (job, images);
+    }
+    /// All that is left of this run is being computed by other processes, the rest of `job` too.
+    fn waiting(&mut self, job: &JobRecord) {
+        let _ = job;
+    }
 }
 
 /// Hears nothing.

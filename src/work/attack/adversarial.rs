@@ -86,6 +86,11 @@ impl AdversarialImages {
         Ok(Some(Self { file, part, path, shape, len: kept, ids_at, found_at }))
     }
 
+    /// Images are kept beside the table at `table`, in the order of its rows.
+    pub(super) fn are_kept(table: &Path) -> bool {
+        [ENDING, PART].iter().any(|ending| table.with_extension(ending).exists())
+    }
+
     /// Images that are there.
     pub(super) fn len(&self) -> usize {
         self.len

@@ -16,7 +16,7 @@ use crate::model::Classifier;
 use crate::record::Finding;
 use crate::rng::Randomness;
 use crate::work::remaining::{BATCH, Remaining};
-use crate::work::task::{Place, Progress, Task};
+use crate::work::task::{Part, Place, Progress, Task};
 
 /// Images at a time of an ensemble: enough to fill two threads' caches, few enough that little work
 /// is lost when a run is killed in the middle of one.
@@ -35,6 +35,18 @@ impl Task for AttackTask {
 
     fn checked(&self) -> bool {
         true
+    }
+
+    /// A control is drawn from all images, PyTorch's numbers are for whole batches, and adversarial images are
+    /// in the order of the rows.
+    fn portion(&self, place: &Place<'_>) -> Option<usize> {
+        let together = self.attack.search.reference().is_some()
+            || self.request.randomness == Randomness::Torch
+            || place.save_adversarial
+            || AdversarialImages::are_kept(&place.folder.join(&place.record.file));
+        let given = place.batch.or(place.network.usage().batch);
+        let alone = if self.attack.search.parts().is_empty() { BATCH } else { ENSEMBLE_BATCH };
+        (!together).then(|| given.unwrap_or(alone))
     }
 }
 
@@ -72,15 +84,16 @@ impl Remaining<'_, AttackRow> {
         let waiting = pending.as_ref().map_or_else(HashSet::new, Pending::indices);
         progress.job(self.record, self.rows.len() + waiting.len());
         let batch = self.images_at_once(model, configured, request);
-        let mut checks = JobChecks::before(
-            (&path, &self.record.key),
-            (configured, request),
-            model,
-            data,
-            &self.rows,
-            batch,
-        )?;
-        checks.findings().iter().for_each(|finding| progress.finding(self.record, finding));
+        let job = (path.as_path(), self.record.key.as_str());
+        let mut checks = match self.part {
+            // They are about the job, and made by who has its table.
+            Some(part) if part.apart => None,
+            _ => {
+                Some(JobChecks::before(job, (configured, request), model, data, &self.rows, batch)?)
+            }
+        };
+        let known = checks.iter().flat_map(JobChecks::findings);
+        known.for_each(|finding| progress.finding(self.record, finding));
         let mut images = match place.save_adversarial {
             true => AdversarialImages::open(&path, self.record, data.info().shape, &self.rows)?,
             false => None,
@@ -91,7 +104,9 @@ impl Remaining<'_, AttackRow> {
         let mut left = self.images();
         left.retain(|at| !waiting.contains(&data.id(*at)));
         // Where gradients mislead, the attack that follows them makes room for the one that it stands in for.
-        let dearer = reference.filter(|dearer| dearer.escalate && checks.gradients_mislead());
+        let dearer = reference.filter(|dearer| {
+            dearer.escalate && checks.as_ref().is_some_and(JobChecks::gradients_mislead)
+        });
         let asked = dearer.map_or(configured, |dearer| &dearer.attack);
         self.attack_all(&left, batch, &mut |job, batch| {
             let started = Instant::now();
@@ -118,13 +133,19 @@ impl Remaining<'_, AttackRow> {
         if let (Some(reference), Some(pending)) = (reference, pending) {
             let findings =
                 self.end_pending((reference, request), place, pending, images.as_mut())?;
-            checks.add(findings)?.iter().for_each(|finding| progress.finding(self.record, finding));
+            let new = checks.as_mut().map_or_else(|| Ok(Vec::new()), |checks| checks.add(findings));
+            new?.iter().for_each(|finding| progress.finding(self.record, finding));
         }
-        self.journal.sync()?;
+        if Part::is_to_last(self.part) {
+            self.journal.sync()?;
+        }
         if let Some(images) = images {
             images.finish(&self.rows)?;
         }
-        checks.after(&self.rows)?.iter().for_each(|finding| progress.finding(self.record, finding));
+        if let (Some(checks), None) = (&mut checks, self.part) {
+            let new = checks.after(&self.rows)?;
+            new.iter().for_each(|finding| progress.finding(self.record, finding));
+        }
         Ok(())
     }
 

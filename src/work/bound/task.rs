@@ -5,7 +5,7 @@ use crate::data::Batch;
 use crate::error::Result;
 use crate::model::FrozenNetwork;
 use crate::record::Row as _;
-use crate::work::remaining::Remaining;
+use crate::work::remaining::{CERTIFIED_PORTION, Remaining};
 use crate::work::task::{Place, Progress, Task};
 
 /// Bounds with their settings.
@@ -17,6 +17,10 @@ impl Task for BoundTask {
         Remaining::open(place)?.image_by_image(progress, |batch, on_row| {
             bound_batch(network, batch, &self.0, stop, on_row)
         })
+    }
+
+    fn portion(&self, place: &Place<'_>) -> Option<usize> {
+        Some(place.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

@@ -5,7 +5,7 @@ use crate::data::Batch;
 use crate::error::Result;
 use crate::model::FrozenNetwork;
 use crate::record::Row as _;
-use crate::work::remaining::{Remaining, SAMPLES_PER_PASS};
+use crate::work::remaining::{CERTIFIED_PORTION, Remaining, SAMPLES_PER_PASS};
 use crate::work::task::{Place, Progress, Task};
 
 /// A certificate against patches with its settings.
@@ -17,6 +17,10 @@ impl Task for PatchTask {
         Remaining::open(place)?.image_by_image(progress, |batch, on_row| {
             certify_patches(network, batch, &*self.0, SAMPLES_PER_PASS, stop, on_row)
         })
+    }
+
+    fn portion(&self, place: &Place<'_>) -> Option<usize> {
+        Some(place.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

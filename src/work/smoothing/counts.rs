@@ -61,12 +61,15 @@ impl JobCounts {
         Ok(Self { table: table.into(), key: key.into(), classes, kept, written: Instant::now() })
     }
 
-    /// The job is finished.
+    /// The images that were asked for are done: all images of the table, or counts of others stay.
     ///
     /// # Errors
-    /// If the file cannot be removed.
-    pub(super) fn finish(self) -> Result<()> {
-        CountsRecord::remove(&self.table)
+    /// If the file cannot be removed or written.
+    pub(super) fn finish(mut self, all: bool) -> Result<()> {
+        match all || self.kept.is_empty() {
+            true => CountsRecord::remove(&self.table),
+            false => self.keep(&Vec::new, true),
+        }
     }
 }
 

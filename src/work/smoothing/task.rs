@@ -6,7 +6,7 @@ use crate::data::Batch;
 use crate::error::Result;
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::Row as _;
-use crate::work::remaining::{Remaining, SAMPLES_PER_PASS};
+use crate::work::remaining::{CERTIFIED_PORTION, Remaining, SAMPLES_PER_PASS};
 use crate::work::task::{Place, Progress, Task};
 
 /// CERTIFY with its settings.
@@ -23,7 +23,11 @@ impl Task for SmoothingTask {
             let counts = &mut counts;
             certify_batch(network, batch, &self.0, SAMPLES_PER_PASS, counts, stop, on_row)
         })?;
-        counts.finish()
+        counts.finish(place.part.is_none_or(|part| part.apart))
+    }
+
+    fn portion(&self, place: &Place<'_>) -> Option<usize> {
+        Some(place.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

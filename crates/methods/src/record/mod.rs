@@ -5,6 +5,7 @@
 
 mod check_record;
 mod checksum;
+mod lines;
 mod row;
 mod table;
 mod toml_file;
@@ -15,6 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use check_record::{CheckRecord, Finding};
+pub use lines::{TableLine, TableLines};
 pub use row::{Adversarial, Line, Row, Seen};
 pub use table::{Table, read_table};
 pub use table::{encode as encode_table, parse as parse_table, table_images};
