@@ -139,14 +139,14 @@ impl Progress for Shown {
         self.job = self.left.remove(&job.id);
         if let Some(job) = &self.job {
             self.bar.set_prefix(format!("{}/{}", job.number, self.jobs));
-            self.bar.set_message(clean(&job.id));
+            self.bar.set_message(escaped(&job.id));
         }
     }
 
     fn helped(&mut self, job: &JobRecord, images: usize) {
         self.helped = true;
         match self.terminal {
-            true => self.bar.set_message(clean(&format!("helping with {}", job.id))),
+            true => self.bar.set_message(escaped(&format!("helping with {}", job.id))),
             false => self.line(&format!("{}: {images} images for another process", job.id)),
         }
     }
@@ -154,7 +154,7 @@ impl Progress for Shown {
     fn waiting(&mut self, job: &JobRecord) {
         let text = format!("waiting for other processes, which run what is left: {}", job.id);
         match self.terminal {
-            true => self.bar.set_message(clean(&text)),
+            true => self.bar.set_message(escaped(&text)),
             false => self.line(&text),
         }
     }
