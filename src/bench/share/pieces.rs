@@ -51,6 +51,21 @@ pub(super) fn cut(images: &[(u64, String)], portion: usize, shard: Option<Shard>
     own.chunks(size).map(piece).collect()
 }
 
+/// Makes a folder that other processes may remove at any time.
+fn make(path: &Path) -> Result<()> {
+    loop {
+        match std::fs::create_dir_all(path) {
+            // It was there when it was to be made, and gone when it was looked at.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => match std::fs::metadata(path) {
+                Ok(there) if there.is_dir() => return Ok(()),
+                Ok(_) => return Err(Error::io("create", path)(e)),
+                Err(_) => {}
+            },
+            made => return made.map_err(Error::io("create", path)),
+        }
+    }
+}
+
 /// Digest of a list of images.
 fn name<'a>(images: impl Iterator<Item = (u64, &'a str)>) -> String {
     let text: String = images.map(|(idx, digest)| format!("{idx} {digest}\n")).collect();
@@ -78,7 +93,7 @@ impl Folder {
         let file = Path::new(&job.file);
         let relative = file.with_extension("pieces").to_string_lossy().into_owned();
         let path = run.join(&relative);
-        std::fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+        make(&path)?;
         let ending = file.extension().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { path, relative, ending, key: job.key.clone() })
     }
@@ -207,6 +222,8 @@ impl Folder {
     pub(super) fn put(&self, lines: &TableLines) -> Result<()> {
         let images = lines.lines.iter().map(|line| (line.idx, line.image.as_str()));
         let path = self.path.join(format!("{WHOLE}{}.{}", name(images), self.ending));
+        // Another process may have finished the job and removed the folder.
+        make(&self.path)?;
         persist::replace(&path, &lines.bytes())
     }
 
