@@ -46,6 +46,7 @@ const COMMANDS: &[(&[&str], i32, bool)] = &[
     (&["run", "suite.toml", "-o", "again", "--json"], 0, true),
     (&["run", "suite.toml", "-o", "again", "--dry-run"], 0, true),
     (&["run", "none.toml"], 2, false),
+    (&["sweep", "suite.toml", "--dry-run"], 0, true),
     (
         &[
             "attack",
