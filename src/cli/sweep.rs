@@ -46,12 +46,14 @@ pub(super) fn run(args: &Args, threads: Option<usize>) -> Ended {
     // The mistakes are found here and once, not by every process.
     let plan = Plan::new(&suite)?;
     let folder = args.common.folder(&suite.name);
-    let cpus = cluster.cpus.map(|cpus| cpus as usize);
-    // The processes of one machine share its cores.
-    let shared = || {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (cores / args.processes as usize).max(1)
-    };
+    let threads = threads.or_else(|| match args.engine.as_str() {
+        // The processes of one machine share its cores.
+        "local" => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Some((cores / args.processes as usize).max(1))
+        }
+        _ => cluster.cpus.map(|cpus| cpus as usize),
+    });
     let program = std::env::current_exe().map_err(Error::io("find", "epsball"))?;
     let (left, tell) = (|| unfinished(&plan, &folder), |line: &str| say(line));
     let sweep = Sweep {
@@ -60,7 +62,7 @@ pub(super) fn run(args: &Args, threads: Option<usize>) -> Ended {
         arguments: arguments(args, &folder)?,
         folder: folder.clone(),
         processes: args.processes,
-        threads: threads.or(cpus).or_else(|| (args.engine == "local").then(shared)),
+        threads,
         restarts: args.restarts,
         cluster,
         every: Duration::from_secs_f64(every),
