@@ -295,3 +295,58 @@ steps = 0
         assert!(text.contains(&format!("verified {threat}")), "{threat}: {text}");
     }
 }
+
+/// One search without a radius serves every eps; an ensemble of them says which part came closest.
+#[test]
+fn attacks_without_a_radius_run_once_for_every_eps() {
+    const SUITE: &str = r#"
+name = "distances"
+[[model]]
+path = "bundled:digits-trades"
+[[data]]
+spec = "digits"
+images = { first = 20 }
+[[attack]]
+attack = "ddn"
+norm = "L2"
+eps = [0.5, 1, 1.5]
+parameters = { steps = 30 }
+[[attack]]
+attack = "min-norm"
+norm = "Linf"
+eps = [0.1, 0.2]
+parameters = { attacks = "fmn pdpgd", steps = 30 }
+"#;
+    let sandbox = Sandbox::new();
+    let run = |suite: &str| {
+        sandbox.write("suite.toml", suite);
+        let ran = sandbox.run(&["run", "suite.toml", "-o", "out"]);
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        ran
+    };
+    run(SUITE);
+    let before = tables(&sandbox.path("out"));
+    let mut parts = std::collections::BTreeSet::new();
+    for (job, norm) in [("ddn-l2", "l2"), ("min-norm-linf", "linf")] {
+        let path = sandbox.path(&format!("out/jobs/digits-trades/{job}.csv"));
+        let table = std::fs::read_to_string(path).unwrap();
+        let mut reader = csv::Reader::from_reader(table.as_bytes());
+        let header = reader.headers().unwrap().clone();
+        let column = |name: &str| header.iter().position(|one| one == name).unwrap();
+        let (by, distance, length) = (column("by"), column("distance"), column(norm));
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 20, "{job}");
+        for row in &rows {
+            assert_eq!(row[distance], row[length]);
+            assert!(row[distance].parse::<f64>().unwrap().is_finite(), "{job} {row:?}");
+            parts.insert(row[by].to_owned());
+        }
+    }
+    parts.remove("clean");
+    assert!(parts.contains("ddn") && parts.len() > 1, "{parts:?}");
+    assert!(parts.iter().all(|by| ["ddn", "fmn", "pdpgd"].contains(&by.as_str())), "{parts:?}");
+    // Asked again for another eps, the same rows answer.
+    let ran = run(&SUITE.replace("[0.1, 0.2]", "[0.05, 0.1, 0.2]"));
+    assert!(ran.stdout.contains("Linf 0.05"), "{}", ran.all());
+    assert_eq!(tables(&sandbox.path("out")), before);
+}

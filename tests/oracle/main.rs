@@ -5,6 +5,7 @@
 
 mod attacks;
 mod autoattack;
+mod minimum;
 mod networks;
 mod onnx;
 mod torchvision;

@@ -57,6 +57,14 @@ impl Parameters {
         self.number(name, default, "a number of at least 0", |v| v >= 0.0)
     }
 
+    /// A number above 0 and below 1.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn share(&mut self, name: &str, default: f64) -> Result<f64> {
+        self.number(name, default, "a number above 0 and below 1", |v| v > 0.0 && v < 1.0)
+    }
+
     /// A whole number of at least 1.
     ///
     /// # Errors
@@ -178,6 +186,10 @@ mod tests {
         for text in ["0", "-1", "NaN", "inf", "1/0", "x"] {
             let mut p = Parameters::new("pgd", &given(&[("alpha", text)]));
             assert!(p.positive("alpha", 0.1).is_err(), "{text}");
+        }
+        for text in ["0", "1", "1.5", "-0.1", "NaN"] {
+            let mut p = Parameters::new("ddn", &given(&[("gamma", text)]));
+            assert!(p.share("gamma", 0.1).is_err(), "{text}");
         }
     }
 

@@ -94,12 +94,12 @@ const UNBOUNDED: f64 = 1e10;
 
 /// The binary search of one image.
 #[derive(Clone)]
-struct Constant {
-    c: f64,
+pub(super) struct Constant {
+    pub(super) c: f64,
     lower: f64,
     upper: f64,
     /// f reached its goal with the present c.
-    succeeded: bool,
+    pub(super) succeeded: bool,
     /// Smallest objective so far.
     smallest: f32,
     /// The same at the last check of `abort_early`.
@@ -107,7 +107,7 @@ struct Constant {
 }
 
 impl Constant {
-    fn new(c: f64) -> Self {
+    pub(super) fn new(c: f64) -> Self {
         Self {
             c,
             lower: 0.0,
@@ -118,7 +118,8 @@ impl Constant {
         }
     }
 
-    fn next(&mut self) {
+    /// The next c, by whether the present one was enough.
+    pub(super) fn next(&mut self) {
         if self.succeeded {
             self.upper = self.upper.min(self.c);
         } else {
@@ -293,3 +294,6 @@ impl CarliniWagner {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

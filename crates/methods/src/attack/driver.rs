@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::criterion::Criterion;
 use super::noise::Noise;
 use super::search::home_of;
-use super::{Configured, Objective, Search};
+use super::{Configured, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
@@ -274,10 +274,7 @@ fn attack_together(
         (0..n).filter(|i| clean_predictions[*i] == batch.labels[*i] && !is_target(*i)).collect();
     let pick = |values: &[u32]| attacked.iter().map(|i| values[*i]).collect::<Vec<u32>>();
     let objective = attack.search.objective();
-    let threat = match (attack.threat, objective) {
-        (Threat::Ball { norm, .. }, Objective::Minimal) => Threat::ball(norm, f32::INFINITY),
-        (threat, _) => threat,
-    };
+    let threat = objective.threat(attack.threat);
     let mut search = Search::new(
         (model, stop),
         threat,

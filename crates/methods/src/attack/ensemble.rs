@@ -140,7 +140,7 @@ impl HyperParameters for Ensemble {
             .split([' ', ','])
             .filter(|name| !name.is_empty())
             .map(|name| match name {
-                "autoattack" | "ensemble" => Err(Error::setting(
+                "autoattack" | "ensemble" | "min-norm" => Err(Error::setting(
                     "ensemble: attacks",
                     format!("`{name}` is an ensemble itself"),
                     "name single attacks",
@@ -227,7 +227,8 @@ impl Attack for Parts {
                 break;
             }
             let all: Vec<usize> = (0..search.len()).collect();
-            search.part((part.name, &all), self.batch, &mut |images, _| part.search.run(images))?;
+            let run = (part.name, part.search.objective(), &all[..]);
+            search.part(run, self.batch, &mut |images, _| part.search.run(images))?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod ensemble;
 mod fab;
 mod fast;
 mod gradient;
+mod minimum;
 mod noise;
 mod patch;
 mod search;
@@ -31,6 +32,9 @@ pub use ensemble::{AutoAttack, Ensemble, Version, composed};
 pub use fab::{Fab, Keep};
 pub use fast::Fast;
 pub use gradient::{Bim, Fgsm, Iterate, Pgd};
+pub use minimum::{
+    Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, SuperDeepFool, TrustRegion,
+};
 pub use patch::SUITE as PATCH_SUITE;
 pub use patch::{Grey, PatchPgd, PatchRs, RandomNoise, Roa};
 pub use search::{Evaluation, ImageState, Linearisation, Misfit, Search};
@@ -49,6 +53,16 @@ pub enum Objective {
     Budget,
     /// The closest adversarial image; the radius of the threat model does not matter.
     Minimal,
+}
+
+impl Objective {
+    /// What candidates have to lie inside of in a search under `threat`: for the closest image any distance will do.
+    pub(crate) fn threat(self, threat: Threat) -> Threat {
+        match (threat, self) {
+            (Threat::Ball { norm, .. }, Self::Minimal) => Threat::ball(norm, f32::INFINITY),
+            (threat, _) => threat,
+        }
+    }
 }
 
 /// A search for adversarial images.
@@ -138,6 +152,15 @@ pub const ALL: &[Entry] = &[
     gradient::BIM,
     gradient::PGD,
     cw::CW_L2,
+    minimum::DDN,
+    minimum::FMN,
+    minimum::DEEPFOOL,
+    minimum::SUPERDEEPFOOL,
+    minimum::ALMA,
+    minimum::PDGD,
+    minimum::PDPGD,
+    minimum::EAD,
+    minimum::TRUST_REGION,
     apgd::APGD_CE,
     apgd::APGD_DLR,
     apgd::APGD_T,
@@ -152,6 +175,7 @@ pub const ALL: &[Entry] = &[
     ensemble::AUTOATTACK,
     fast::FAST,
     ensemble::ENSEMBLE,
+    minimum::MIN_NORM,
 ];
 
 #[cfg(test)]

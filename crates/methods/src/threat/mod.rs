@@ -116,16 +116,24 @@ impl Threat {
         }
     }
 
+    /// Whether images at this distance are inside the ball, up to the rounding of f32 pixels. A patch has no radius.
+    pub(crate) fn reaches(&self, distance: f64) -> bool {
+        match self {
+            Self::Ball { eps, .. } => {
+                let eps = f64::from(*eps);
+                distance <= eps + TOLERANCE * eps.max(1.0)
+            }
+            Self::Patch(_) => true,
+        }
+    }
+
     /// Whether an attacker under this threat model may turn `x0` into `x`, both `[C, H, W]`. NaN is
     /// never allowed.
     pub fn allows(&self, x: &[f32], x0: &[f32], shape: [usize; 3]) -> bool {
         let in_box = x.iter().all(|v| (0.0..=1.0).contains(v));
         in_box
             && match self {
-                Self::Ball { norm, eps } => {
-                    let eps = f64::from(*eps);
-                    norm.geometry().distance(x, x0) <= eps + TOLERANCE * eps.max(1.0)
-                }
+                Self::Ball { norm, .. } => self.reaches(norm.geometry().distance(x, x0)),
                 Self::Patch(patch) => patch.covers_change(x, x0, shape),
             }
     }

@@ -3,8 +3,9 @@
 use super::*;
 use crate::attack::tests::{random_network, run};
 use crate::attack::{
-    Apgd, AutoAttack, Bim, CarliniWagner, Ensemble, Fab, Fast, Fgsm, Grey, PatchPgd, PatchRs, Pgd,
-    RandomNoise, Request, Roa, Square, attack,
+    Alma, Apgd, AutoAttack, Bim, CarliniWagner, Ddn, DeepFool, Ead, Ensemble, Fab, Fast, Fgsm, Fmn,
+    Grey, MinNorm, PatchPgd, PatchRs, Pdgd, Pdpgd, Pgd, RandomNoise, Request, Roa, Square,
+    SuperDeepFool, TrustRegion, attack,
 };
 use crate::threat::{Norm, Patch};
 
@@ -41,11 +42,37 @@ fn by_type(threat: Threat) -> Vec<Configured> {
     all.into_iter().collect::<Result<_>>().unwrap()
 }
 
+/// Every attack of the list that looks for the smallest perturbation in `norm`, by type and with its defaults.
+fn without_radius(norm: Norm) -> Vec<Configured> {
+    let mut all = vec![
+        Configured::of(Fmn::new(norm)),
+        Configured::of(Pdpgd::new(norm)),
+        Configured::of(MinNorm::new(norm)),
+    ];
+    if norm != Norm::L1 {
+        all.push(Configured::of(DeepFool::new(norm)));
+        all.push(Configured::of(TrustRegion::new(norm)));
+    }
+    if norm != Norm::Linf {
+        all.push(Configured::of(Alma::new(norm)));
+    }
+    if norm == Norm::L1 {
+        all.push(Configured::of(Ead::new()));
+    }
+    if norm == Norm::L2 {
+        all.push(Configured::of(CarliniWagner::new()));
+        all.push(Configured::of(Ddn::new()));
+        all.push(Configured::of(Pdgd::new()));
+        all.push(Configured::of(SuperDeepFool::new()));
+    }
+    all.into_iter().collect::<Result<_>>().unwrap()
+}
+
 #[test]
 fn an_attack_by_type_is_the_attack_by_name() {
     let balls = [Norm::Linf, Norm::L2, Norm::L1].map(|norm| Threat::ball(norm, 8.0 / 255.0));
     let patch = Threat::Patch(Patch { height: 2, width: 3 });
-    let mut names = vec!["cw-l2"];
+    let mut names = vec![];
     for threat in balls.into_iter().chain([patch]) {
         for typed in by_type(threat) {
             let named = configure(typed.name, &threat, &BTreeMap::new()).unwrap();
@@ -57,8 +84,15 @@ fn an_attack_by_type_is_the_attack_by_name() {
             names.push(typed.name);
         }
     }
-    let named = configure("cw-l2", &balls[1], &BTreeMap::new()).unwrap();
-    assert_eq!(Configured::of(CarliniWagner::new()).unwrap().parameters, named.parameters);
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+        for typed in without_radius(norm) {
+            let ball = Threat::ball(norm, 0.5);
+            let named = configure(typed.name, &ball, &BTreeMap::new()).unwrap();
+            assert_eq!(typed.threat, Threat::ball(norm, f32::INFINITY));
+            assert_eq!(spelled(&Configured { threat: ball, ..typed }), spelled(&named));
+            names.push(named.name);
+        }
+    }
     let missing: Vec<_> = ALL.iter().filter(|entry| !names.contains(&entry.name)).collect();
     assert!(missing.is_empty(), "{:?}", missing.iter().map(|e| e.name).collect::<Vec<_>>());
 }

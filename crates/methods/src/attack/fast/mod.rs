@@ -18,7 +18,9 @@ use self::descent::Descent;
 use self::schedule::{ROUNDS, Round, THOROUGH, Toward};
 use super::ensemble::published;
 use super::gradient::{ALL_NORMS, ball};
-use super::{Attack, AutoAttack, Configured, Entry, HyperParameters, Reference, Search, Version};
+use super::{
+    Attack, AutoAttack, Configured, Entry, HyperParameters, Objective, Reference, Search, Version,
+};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::Parameters;
@@ -154,8 +156,8 @@ impl Attack for Stages {
         }
         for (part, within) in self.parts.iter().zip(THOROUGH) {
             let near = near(search, &standings, *within);
-            search
-                .part((part.name, &near), self.batch, &mut |images, _| part.search.run(images))?;
+            let run = (part.name, part.search.objective(), &near[..]);
+            search.part(run, self.batch, &mut |images, _| part.search.run(images))?;
         }
         Ok(())
     }
@@ -185,7 +187,7 @@ impl Stages {
         let Round { start, adi, steps, .. } = *round;
         let descent = Descent { norm: self.norm, eps: self.eps, start, adi, steps };
         let near = near(search, standings, round.within);
-        search.part(("descent", &near), self.batch, &mut |images, places| {
+        search.part(("descent", Objective::Budget, &near), self.batch, &mut |images, places| {
             // Under a targeted goal there is one class to run towards, and the search knows it.
             let class = |rank: usize, place: &usize| {
                 let classes = &standings[*place].classes;

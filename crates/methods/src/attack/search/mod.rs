@@ -261,6 +261,39 @@ impl<'a> Search<'a> {
         Ok(Linearisation { logits, pull })
     }
 
+    /// [`Search::linearise`] for some rows, as in [`Search::logits_of`].
+    ///
+    /// # Errors
+    /// If the network fails or returns NaN.
+    pub fn linearise_of(&mut self, of: &[usize], x: &Rows) -> Result<Linearisation<'a>> {
+        self.heed()?;
+        self.refuse_misfit(Some(of), [x])?;
+        for row in of {
+            self.forwards[self.active.places[*row]] += 1;
+        }
+        let (logits, pull) = self.model.linearise(x)?;
+        self.refuse_nan(Some(of), &logits)?;
+        Ok(Linearisation { logits, pull })
+    }
+
+    /// [`Search::pull`] at a linearisation of some rows, of which the active rows `of` want the gradient and
+    /// are counted: the cotangents of the others are 0.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn pull_for(
+        &mut self,
+        of: &[usize],
+        at: &Linearisation<'_>,
+        cotangent: &Rows,
+    ) -> Result<Rows> {
+        self.heed()?;
+        for row in of {
+            self.backwards[self.active.places[*row]] += 1;
+        }
+        (at.pull)(cotangent)
+    }
+
     /// Gradient `[N, C, H, W]` of `sum(logits * cotangent)`, `cotangent` `[N, K]`, at the candidates
     /// of a linearisation that was made since the last proposal; one backward pass.
     ///
@@ -282,14 +315,15 @@ impl<'a> Search<'a> {
     }
 
     /// Runs `run` on the active rows `rows`, in order and `size` at a time, as a search of its own with the
-    /// random numbers that an attack `name` has; what it breaks leaves this search too. `run` hears the
-    /// places in this batch of the images that it got.
+    /// random numbers that an attack `name` has, which has this objective; what it breaks leaves this search
+    /// too, unless this one is for the closest image, and takes it from any part. `run` hears the places in
+    /// this batch of the images that it got.
     ///
     /// # Errors
     /// If the attack fails.
     pub(super) fn part(
         &mut self,
-        (name, rows): (&'static str, &[usize]),
+        (name, objective, rows): (&'static str, Objective, &[usize]),
         size: usize,
         run: &mut dyn FnMut(&mut Search<'a>, &[usize]) -> Result<()>,
     ) -> Result<()> {
@@ -299,8 +333,8 @@ impl<'a> Search<'a> {
             let pick = |values: &[u32]| chunk.iter().map(|row| values[*row]).collect::<Vec<u32>>();
             let mut part = Search::new(
                 (self.model, self.stop),
-                self.threat,
-                self.objective,
+                objective.threat(self.threat),
+                objective,
                 self.noise.part(name),
                 self.active.clean.select(chunk)?,
                 pick(&self.active.labels),
@@ -315,8 +349,12 @@ impl<'a> Search<'a> {
                 self.forwards[place] += part.forwards[i];
                 self.backwards[place] += part.backwards[i];
                 self.unconfirmed[place] += part.unconfirmed[i];
-                if let Some(found) = found {
-                    broken[chunk[i]] = true;
+                let Some(found) = found.filter(|found| self.threat.reaches(found.distance)) else {
+                    continue;
+                };
+                broken[chunk[i]] = self.objective == Objective::Budget;
+                let before = self.found[place].as_ref();
+                if before.is_none_or(|before| found.distance < before.distance) {
                     self.found[place] = Some(Found { by: Some(name), ..found });
                 }
             }

@@ -1,0 +1,126 @@
+//! `min-norm`: several minimum-norm attacks, of which every image keeps the closest adversarial image. No single attack is
+//! the best on every image, and far less on every network; beside the ensemble one sees what each of them misses.
+
+use super::super::fab::Keep;
+use super::super::gradient::ALL_NORMS;
+use super::super::{Attack, Configured, Entry, Fab, HyperParameters, Objective, Search};
+use super::{Alma, Ddn, DeepFool, Ead, Fmn, Pdgd, Pdpgd, SuperDeepFool, norm_of};
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::parameters::Parameters;
+use crate::threat::{Norm, Threat};
+
+pub(in crate::attack) const MIN_NORM: Entry = Entry {
+    name: "min-norm",
+    about: "several attacks without a radius; every image keeps the closest of all",
+    threats: ALL_NORMS,
+    control: false,
+    build: |parameters, threat| MinNorm::new(norm_of(threat)).build(parameters),
+};
+
+/// The attacks that it may consist of.
+const PARTS: [&str; 9] =
+    ["ddn", "fmn", "deepfool", "superdeepfool", "alma", "pdgd", "pdpgd", "ead", "fab-t"];
+
+/// `min-norm`: the closest adversarial image of several attacks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MinNorm {
+    /// The norm that is to be small.
+    pub norm: Norm,
+    /// Names of the attacks, with spaces or commas in between.
+    pub attacks: String,
+    /// Steps of those that always take all of them (DDN, FMN, ALMA, PDGD, PDPGD), at least 1; the others have their own
+    /// numbers.
+    pub steps: usize,
+}
+
+impl MinNorm {
+    /// For each norm the attacks of the list that are strong in it, with 1000 steps.
+    pub fn new(norm: Norm) -> Self {
+        let attacks = match norm {
+            Norm::Linf => "fmn deepfool pdpgd fab-t",
+            Norm::L2 => "ddn fmn superdeepfool alma pdgd fab-t",
+            Norm::L1 => "fmn alma pdpgd fab-t",
+        };
+        Self { norm, attacks: attacks.into(), steps: 1000 }
+    }
+
+    fn part(&self, name: &str) -> Result<Configured> {
+        let Self { norm, steps, .. } = *self;
+        let part = match name {
+            "ddn" => Configured::of(Ddn { steps, ..Ddn::new() }),
+            "fmn" => Configured::of(Fmn { steps, ..Fmn::new(norm) }),
+            "deepfool" => Configured::of(DeepFool::new(norm)),
+            "superdeepfool" => Configured::of(SuperDeepFool::new()),
+            "alma" => Configured::of(Alma { steps, ..Alma::new(norm) }),
+            "pdgd" => Configured::of(Pdgd { steps, ..Pdgd::new() }),
+            "pdpgd" => Configured::of(Pdpgd { steps, ..Pdpgd::new(norm) }),
+            "ead" => Configured::of(Ead::new()),
+            "fab-t" => {
+                let fab = Fab::targeted(norm, f32::INFINITY);
+                Configured::of(Fab { keep: Keep::Closest, ..fab })
+            }
+            other => return Err(Error::unknown("attack of min-norm", other, PARTS)),
+        }?;
+        if part.threat == self.threat() && super::works(part.name, norm) {
+            return Ok(part);
+        }
+        Err(Error::setting(
+            "min-norm: attacks",
+            format!("`{name}` does not work under the threat model {norm}"),
+            format!("leave it out; without `attacks` it is: {}", Self::new(norm).attacks),
+        ))
+    }
+}
+
+impl HyperParameters for MinNorm {
+    fn entry(&self) -> &'static Entry {
+        &MIN_NORM
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(self.norm, f32::INFINITY)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.steps = parameters.count("steps", self.steps)?;
+        self.attacks = parameters.take("attacks", self.attacks)?;
+        let names = self.attacks.split([' ', ',']).filter(|name| !name.is_empty());
+        let parts: Vec<Configured> = names.map(|name| self.part(name)).collect::<Result<_>>()?;
+        if parts.is_empty() {
+            return Err(Error::setting(
+                "min-norm: attacks",
+                "there are none",
+                format!("name some of: {}", PARTS.join(", ")),
+            ));
+        }
+        Ok(Box::new(Closest { parts }))
+    }
+}
+
+struct Closest {
+    parts: Vec<Configured>,
+}
+
+impl Attack for Closest {
+    fn objective(&self) -> Objective {
+        Objective::Minimal
+    }
+
+    fn parts(&self) -> &[Configured] {
+        &self.parts
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        self.parts.iter().flat_map(|part| part.search.losses()).collect()
+    }
+
+    fn run(&self, search: &mut Search<'_>) -> Result<()> {
+        let all: Vec<usize> = (0..search.len()).collect();
+        for part in &self.parts {
+            let run = (part.name, part.search.objective(), &all[..]);
+            search.part(run, all.len(), &mut |images, _| part.search.run(images))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Minimum-norm attacks. Each looks for the closest adversarial image of every image, at whatever distance, so one run
+//! serves every budget ([`Objective::Minimal`](super::Objective)). Nothing in the course of an image depends on the
+//! others: what published code decides for a whole batch (when to stop, which rate to take) is decided per image here.
+
+mod alma;
+mod boundary;
+mod ddn;
+mod deepfool;
+mod ead;
+mod ensemble;
+mod fmn;
+mod lagrangian;
+mod pdgd;
+mod pdpgd;
+mod superdeepfool;
+#[cfg(test)]
+mod tests;
+mod trust_region;
+
+pub(super) use self::alma::ALMA;
+pub use self::alma::Alma;
+pub(super) use self::ddn::DDN;
+pub use self::ddn::Ddn;
+pub(super) use self::deepfool::DEEPFOOL;
+pub use self::deepfool::DeepFool;
+pub(super) use self::ead::EAD;
+pub use self::ead::Ead;
+pub(super) use self::ensemble::MIN_NORM;
+pub use self::ensemble::MinNorm;
+pub(super) use self::fmn::FMN;
+pub use self::fmn::Fmn;
+pub(super) use self::pdgd::PDGD;
+pub use self::pdgd::Pdgd;
+pub(super) use self::pdpgd::PDPGD;
+pub use self::pdpgd::Pdpgd;
+pub(super) use self::superdeepfool::SUPERDEEPFOOL;
+pub use self::superdeepfool::SuperDeepFool;
+pub(super) use self::trust_region::TRUST_REGION;
+pub use self::trust_region::TrustRegion;
+
+use super::fab::length;
+use super::gradient::ball;
+use super::{ALL, Threats};
+use crate::rng::Draw;
+use crate::threat::{Norm, Threat};
+
+/// The norm of the ball that an attack was asked for; its radius is not used.
+fn norm_of(threat: &Threat) -> Norm {
+    ball(threat).0
+}
+
+/// The attack of this name works in this norm.
+fn works(name: &str, norm: Norm) -> bool {
+    ALL.iter().any(|entry| match entry.threats {
+        Threats::Balls(norms) => entry.name == name && norms.contains(&norm),
+        Threats::Patch => false,
+    })
+}
+
+/// Length of the longest change of `x0` inside the box: no adversarial image is further away.
+fn reach(norm: Norm, x0: &[f32]) -> f64 {
+    let farthest: Vec<f32> = x0.iter().map(|x| x.max(1.0 - x)).collect();
+    length(norm, &farthest)
+}
+
+/// The value of step `step` of `steps` on half a cosine from `first` down to `last`.
+fn cosine(first: f64, last: f64, step: usize, steps: usize) -> f64 {
+    let turn = std::f64::consts::PI * step as f64 / steps as f64;
+    last + 0.5 * (first - last) * (1.0 + libm::cos(turn))
+}
+
+/// The direction of the gradient `g`, of Euclidean length 1. A gradient that is zero, or not finite, has none: then it
+/// is a random one, so that an image on a plateau of the loss is not given up (Rony et al., CVPR 2019, in the code).
+fn direction(g: &[f32], draw: Draw) -> Vec<f64> {
+    let unit = |v: &[f32]| {
+        let length = length(Norm::L2, v);
+        let usable = length > 0.0 && length.is_finite();
+        usable.then(|| v.iter().map(|v| f64::from(*v) / length).collect())
+    };
+    unit(g).unwrap_or_else(|| {
+        let mut random = vec![0.0_f32; g.len()];
+        draw.normal(&mut random);
+        unit(&random).unwrap_or_else(|| vec![0.0; g.len()])
+    })
+}

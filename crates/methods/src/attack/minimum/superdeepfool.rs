@@ -1,0 +1,203 @@
+//! SuperDeepFool (Abdollahpoorrostam, Abroshan and Moosavi-Dezfooli, ICLR 2024 workshop; the form SDF(inf, 1)): DeepFool until
+//! the image is adversarial, then one projection that turns the perturbation towards the normal of the boundary, and so on
+//! until the projected image is adversarial itself. A bisection between it and the clean image ends it.
+//!
+//! As in the paper the projection is measured from the clean image; some code measures it from the image before DeepFool.
+//! DeepFool's steps go from the present image and are lengthened by the overshoot each. Unlike in the paper the image stays
+//! inside the box.
+
+use super::super::{Attack, Entry, HyperParameters, Objective, Search, Threats};
+use super::boundary::{Course, toward};
+use crate::attack::ImageState as _;
+use crate::error::Result;
+use crate::loss::Loss;
+use crate::parameters::Parameters;
+use crate::rows::{self, Rows, Twin};
+use crate::threat::{Norm, Threat};
+
+pub(in crate::attack) const SUPERDEEPFOOL: Entry = Entry {
+    name: "superdeepfool",
+    about: "DeepFool, and projections on the normal of what it crosses (Abdollahpoorrostam et al. 2024)",
+    threats: Threats::Balls(&[Norm::L2]),
+    control: false,
+    build: |parameters, _| SuperDeepFool::new().build(parameters),
+};
+
+/// `superdeepfool`: a small L2 perturbation (Abdollahpoorrostam, Abroshan and Moosavi-Dezfooli 2024, SDF(inf, 1)).
+#[derive(Debug, Clone, PartialEq)]
+pub struct SuperDeepFool {
+    /// Largest number of linearisations, at least 1: a forward pass, and a backward pass for each class or one for a
+    /// projection.
+    pub steps: usize,
+    /// Share by which every step of DeepFool is lengthened, at least 0.
+    pub overshoot: f64,
+    /// How many wrong classes are looked at, by their clean logits; at least 1.
+    pub classes: usize,
+    /// Bisections at the end, a forward pass each.
+    pub search_steps: usize,
+}
+
+impl SuperDeepFool {
+    /// 100 linearisations, DeepFool's overshoot and classes, ten bisections. There is no radius.
+    pub fn new() -> Self {
+        Self { steps: 100, overshoot: 0.02, classes: 9, search_steps: 10 }
+    }
+}
+
+impl Default for SuperDeepFool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HyperParameters for SuperDeepFool {
+    fn entry(&self) -> &'static Entry {
+        &SUPERDEEPFOOL
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(Norm::L2, f32::INFINITY)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.steps = parameters.count("steps", self.steps)?;
+        self.overshoot = parameters.at_least_zero("overshoot", self.overshoot)?;
+        self.classes = parameters.count("classes", self.classes)?;
+        self.search_steps = parameters.take("search_steps", self.search_steps)?;
+        Ok(Box::new(self))
+    }
+}
+
+/// The closest adversarial image of every image of the search and its distance; infinite without one.
+struct Closest {
+    x: Rows,
+    distance: Vec<f64>,
+}
+
+impl Attack for SuperDeepFool {
+    fn objective(&self) -> Objective {
+        Objective::Minimal
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        // Differences of two logits.
+        vec![Loss::Margin]
+    }
+
+    fn run(&self, search: &mut Search<'_>) -> Result<()> {
+        let mut course = Course::new(search, self.classes)?;
+        let mut closest =
+            Closest { x: search.clean().clone(), distance: vec![f64::INFINITY; search.len()] };
+        for _ in 0..self.steps {
+            let at = search.linearise_of(&course.of, &course.x)?;
+            let adversarial = course.propose(search, &at.logits)?;
+            closest.record(&course, &adversarial)?;
+            // What a projection has made adversarial is where the boundary has its normal towards the clean image.
+            let projected = course.projected.values()?;
+            let left: Vec<usize> = (0..course.of.len())
+                .filter(|i| !(adversarial[*i] && projected[*i] != 0.0))
+                .collect();
+            let boundary = course.boundary(search, &at, Norm::L2, (&adversarial, true))?;
+            self.advance(&mut course, &boundary.w, &boundary.f)?;
+            if left.is_empty() {
+                break;
+            }
+            if left.len() < course.of.len() {
+                course.keep(&left)?;
+            }
+        }
+        self.bisect(search, closest)
+    }
+}
+
+impl SuperDeepFool {
+    /// A step of DeepFool in front of the boundary, a projection on its normal behind it.
+    fn advance(&self, course: &mut Course, w: &Rows, f: &Rows) -> Result<()> {
+        rows::update(
+            Twin::NONE,
+            [&mut course.x, &mut course.projected],
+            [&course.clean, w, f],
+            |_, [x, projected], [x0, w, f]| {
+                // On the boundary itself counts as in front of it, as in verdicts.
+                projected[0] = f32::from(u8::from(f[0] > 0.0));
+                if f[0] > 0.0 {
+                    let term = |((x, x0), w): ((&f32, &f32), &f32)| {
+                        (f64::from(*x) - f64::from(*x0)) * f64::from(*w)
+                    };
+                    let along: f64 = x.iter().zip(x0).zip(w).map(term).sum();
+                    let squares: f64 = w.iter().map(|w| f64::from(*w) * f64::from(*w)).sum();
+                    if squares > 0.0 {
+                        for ((x, x0), w) in x.iter_mut().zip(x0).zip(w) {
+                            let change = along / squares * f64::from(*w);
+                            *x = (f64::from(*x0) + change).clamp(0.0, 1.0) as f32;
+                        }
+                    }
+                } else {
+                    let mut step = vec![0.0; w.len()];
+                    toward(Norm::L2, w, f[0], f64::INFINITY, &mut step);
+                    for (x, step) in x.iter_mut().zip(&step) {
+                        let change = (1.0 + self.overshoot) * f64::from(*step);
+                        *x = (f64::from(*x) + change).clamp(0.0, 1.0) as f32;
+                    }
+                }
+            },
+        )
+    }
+
+    /// Halves, `search_steps` times, the way between the closest adversarial image and the clean one.
+    fn bisect(&self, search: &mut Search<'_>, closest: Closest) -> Result<()> {
+        let of: Vec<usize> =
+            (0..search.len()).filter(|row| closest.distance[*row].is_finite()).collect();
+        if of.is_empty() {
+            return Ok(());
+        }
+        let (clean, far) = (search.clean().select(&of)?, closest.x.select(&of)?);
+        let mut bounds = vec![[0.0_f64, 1.0]; of.len()];
+        for _ in 0..self.search_steps {
+            let shares = bounds.iter().map(|[low, high]| f64::midpoint(*low, *high) as f32);
+            let shares = Rows::numbers(search.place(), shares.collect())?;
+            let x = rows::map(Twin::NONE, [&clean, &far, &shares], |_, [x0, far, share], x| {
+                for ((x, x0), far) in x.iter_mut().zip(x0).zip(far) {
+                    *x = (x0 + share[0] * (far - x0)).clamp(0.0, 1.0);
+                }
+            })?;
+            let logits = search.logits_of(&of, &x)?;
+            search.propose_for(&of, &x, &logits, ())?;
+            let adversarial = super::boundary::adversarial(search, &of, &logits)?;
+            for ([low, high], adversarial) in bounds.iter_mut().zip(adversarial) {
+                let middle = f64::midpoint(*low, *high);
+                *(if adversarial { high } else { low }) = middle;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Closest {
+    /// Takes over what is adversarial and closer.
+    fn record(&mut self, course: &Course, adversarial: &[bool]) -> Result<()> {
+        let distances =
+            rows::map_to(Twin::NONE, &[], [&course.x, &course.clean], |_, [x, x0], d| {
+                d[0] = Norm::L2.geometry().distance(x, x0) as f32;
+            })?;
+        let distances = distances.values()?;
+        let mut from: Vec<Option<usize>> = vec![None; self.distance.len()];
+        for (i, row) in course.of.iter().enumerate() {
+            let distance = f64::from(distances[i]);
+            if adversarial[i] && distance < self.distance[*row] {
+                self.distance[*row] = distance;
+                from[*row] = Some(i);
+            }
+        }
+        if from.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let x = course.x.values()?;
+        let width = course.x.width();
+        rows::update(Twin::NONE, [&mut self.x], [], |row, [closest], []| {
+            if let Some(i) = from[row] {
+                closest.copy_from_slice(&x[i * width..][..width]);
+            }
+        })
+    }
+}
