@@ -132,12 +132,12 @@ def test_an_evaluation_that_ends_between_two_attacks_goes_on_with_the_second(dig
     state = tmp_path / "state.npz"
 
     def make(stop=False):
-        attack = adversary(attacks_to_run=["apgd-ce", "square"])
-        attack.apgd.n_iter, attack.square.n_queries = 5, 200
+        attack = adversary(attacks_to_run=["square", "apgd-ce"])
+        attack.apgd.n_iter, attack.square.n_queries = 20, 10
         if stop:
             # The line that follows the end of an attack, before anything is saved.
             def say(line):
-                if "after APGD-CE" in line:
+                if "after SQUARE" in line:
                     raise KeyboardInterrupt
 
             attack._say = say
@@ -149,7 +149,7 @@ def test_an_evaluation_that_ends_between_two_attacks_goes_on_with_the_second(dig
     resumed = make().run_standard_evaluation(x, y, bs=8, state_path=state)
     np.testing.assert_array_equal(resumed, whole)
     with np.load(state) as kept:
-        assert "square" in kept["by"]
+        assert "apgd-ce" in kept["by"]
 
 
 def test_truth_values_are_no_numbers():
@@ -200,7 +200,8 @@ def test_foolbox_call(linear, inner):
 def test_foolbox_call_of_an_attack_that_looks_for_the_smallest_change(linear, inner):
     x, y = inner
     attack = epsball.FoolboxAttack("cw-l2", "L2", binary_search_steps=4, max_iterations=60)
-    raw, clipped, success = attack(linear.pair, x, y, epsilons=0.2)
+    eps = float(np.median(epsball.attack(linear.pair, x, y, "cw-l2", "L2", 0.2, **attack.parameters).rows["distance"]))
+    raw, clipped, success = attack(linear.pair, x, y, epsilons=eps)
     assert (linear.logits(raw).argmax(1) != y).all() and 0 < success.sum() < len(x)
     np.testing.assert_array_equal(clipped[success], raw[success])
     np.testing.assert_array_equal(clipped[~success], x[~success])
