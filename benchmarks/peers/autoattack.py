@@ -87,6 +87,7 @@ def trades(given):
     if given.double:
         module, images = module.double(), images.double()
     robust = right(module, images, labels)
+    robust[given.broken] = False
     how = f"{torch.get_num_threads()} threads, oneDNN {given.mkldnn}, {'f64' if given.double else 'f32'}"
     print(f"torch {torch.__version__}, {how}; misclassified: {(~robust).nonzero().flatten().tolist()}", flush=True)
     for name, attack in standard(module, 0.3).items():
@@ -108,6 +109,7 @@ def main():
     )  # fmt: skip
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--parts", nargs="*", help="of the four attacks")
+    parser.add_argument("--broken", type=int, nargs="*", default=[], help="images that count as broken already")
     parser.add_argument("--mkldnn", choices=["on", "off"], default="on")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--double", action="store_true")
