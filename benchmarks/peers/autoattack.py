@@ -5,16 +5,28 @@ torchattacks' own `AutoAttack` is another attack of the same name: it leaves APG
 the published budgets. To see that they still do, run this file: it repeats attacks whose results were recorded
 from the published code.
 
-    python benchmarks/peers/autoattack.py ../shared/oracle/autoattack/aa_ref_small.safetensors"""
+    python benchmarks/peers/autoattack.py ../shared/oracle/autoattack/aa_ref_small.safetensors
+
+With the folder of the oracle files it attacks the first 100 MNIST images of the TRADES network, all at once as the
+recorded run of the published code does, and says which images each attack breaks; `--mkldnn off`, `--threads` and
+`--double` change nothing but how PyTorch rounds:
+
+    python benchmarks/peers/autoattack.py ../shared/oracle --parts apgd-ce apgd-t"""
 
 import argparse
+import gzip
 import time
+from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
 BATCH = 500
+
+PUBLISHED = [8, 18, 20, 33, 62, 63, 73, 92]
+"""What the published code breaks of the first 100 images of MNIST, in batches of 100 and with seed 0."""
 
 
 def standard(module, eps, norm="Linf", classes=10, queries=5000):
@@ -53,10 +65,58 @@ def autoattack(module, images, labels, eps, wait, batch=BATCH):
     return robust.cpu(), parts
 
 
+def mnist(oracle, count):
+    """The first images of the test set, `[N, 1, 28, 28]` in [0, 1], and their classes."""
+    folder = oracle / "mnist"
+    pixels = np.frombuffer(gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
+    labels = np.frombuffer(gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
+    images = torch.from_numpy(pixels.reshape(-1, 1, 28, 28)[:count].astype(np.float32) / 255)
+    return images, torch.from_numpy(labels[:count].astype(np.int64))
+
+
+def trades(given):
+    """Which images each attack breaks of those that the attacks before it left."""
+    from networks import SmallCNN
+
+    torch.backends.mkldnn.enabled = given.mkldnn == "on"
+    torch.set_num_threads(given.threads or torch.get_num_threads())
+    module = SmallCNN()
+    module.load_state_dict(load_file(given.recorded / "trades-mnist/model_mnist_smallcnn.safetensors"))
+    module.eval().requires_grad_(False)
+    images, labels = mnist(given.recorded, given.images)
+    if given.double:
+        module, images = module.double(), images.double()
+    robust = right(module, images, labels)
+    robust[given.broken] = False
+    how = f"{torch.get_num_threads()} threads, oneDNN {given.mkldnn}, {'f64' if given.double else 'f32'}"
+    print(f"torch {torch.__version__}, {how}; misclassified: {(~robust).nonzero().flatten().tolist()}", flush=True)
+    for name, attack in standard(module, 0.3).items():
+        if given.parts and name not in given.parts:
+            continue
+        start, left = time.perf_counter(), robust.nonzero().flatten()
+        robust[left] = right(module, attack(images[left], labels[left]), labels[left])
+        broken = left[~robust[left]].tolist()
+        print(f"{name}: broke {broken}, left {int(robust.sum())}, {time.perf_counter() - start:.1f} s", flush=True)
+    broken = (~robust).nonzero().flatten().tolist()
+    print(f"broken: {broken}; the published code: {PUBLISHED}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("recorded", help="safetensors: a network `w.*`, images `x`, labels `y`, results by norm")
-    recorded = load_file(parser.parse_args().recorded)
+    parser.add_argument(
+        "recorded", type=Path,
+        help="safetensors: a network `w.*`, images `x`, labels `y`, results by norm; or the folder of the oracle",
+    )  # fmt: skip
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--parts", nargs="*", help="of the four attacks")
+    parser.add_argument("--broken", type=int, nargs="*", default=[], help="images that count as broken already")
+    parser.add_argument("--mkldnn", choices=["on", "off"], default="on")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--double", action="store_true")
+    given = parser.parse_args()
+    if given.recorded.is_dir():
+        return trades(given)
+    recorded = load_file(given.recorded)
     # So little work for each thread would be mostly waiting.
     torch.set_num_threads(1)
     images, labels = recorded["x"], recorded["y"]

@@ -24,6 +24,11 @@ def _is_jax(value: Any) -> bool:
     return jax is not None and isinstance(value, jax.Array)
 
 
+def is_array(value: Any) -> bool:
+    """It is an array, and nothing that holds arrays."""
+    return isinstance(value, np.ndarray) or _is_tensor(value) or _is_jax(value)
+
+
 def to_numpy(value: Array) -> np.ndarray:
     """The numbers of any kind of array, without a copy where that is possible."""
     if _is_tensor(value):
@@ -44,6 +49,13 @@ def kind_of(value: Array) -> Callable[[np.ndarray], Array]:
         jax = sys.modules["jax"]
         return lambda array: jax.numpy.asarray(array)
     return lambda array: array
+
+
+def widened(found: np.ndarray, x: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Images `found`, made of the f32 images `x`, as f64 if `given`, which `x` is a copy of, are f64: then a pixel that
+    is unchanged is the one that was given. In any other case they stay f32: 16 bits would round an adversarial image to
+    another one."""
+    return np.where(found == x, given, found.astype(np.float64)) if given.dtype == np.float64 else found
 
 
 def images(x: Array, name: str = "x") -> np.ndarray:
@@ -74,6 +86,8 @@ def images(x: Array, name: str = "x") -> np.ndarray:
 
 def labels(y: Array, count: int, name: str = "y") -> np.ndarray:
     """Class numbers as i64 `[N]`."""
+    if y is None:
+        raise SettingError(f"{name}: there are no labels", f"give one class number per image as {name}")
     array = to_numpy(y)
     if array.shape == (count, 1):
         array = array[:, 0]

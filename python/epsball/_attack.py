@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from . import _progress
-from ._data import Source
+from . import _arrays, _progress
+from ._data import Batch, Source, pair_of
 from ._epsball import Attack, AttackRows, Network
-from ._errors import EpsballError, SafetyWarning, SettingError
+from ._errors import EpsballError, SettingError
 from ._load import Loaded
 from ._models import as_network, file_of
-from ._result import Finding, Result
-
-CHECKED = 100
-"""Images that the safety checks before an ensemble look at, as in the program."""
+from ._numbers import number, text
+from ._result import Finding, Result, tell
 
 ENSEMBLES = ("autoattack", "ensemble")
 
-PYTHON_BATCH, ENGINE_BATCH, ENSEMBLE_BATCH = 128, 128, 48
+BATCH, ENSEMBLE_BATCH = 128, 48
+"""Images at a time, as in the program; the second of an ensemble on the engine."""
 
 
 @dataclass
 class Job:
-    """What is asked for, beside the model and the images."""
+    """What is asked for, beside the model and the images, and how it was done."""
 
     attack: str
     norm: str | None
@@ -38,37 +37,21 @@ class Job:
     seed: int
     rng: str
     parameters: dict[str, str]
-    parts: list[tuple[str, dict[str, str]]] | None = None
-    findings: list[Finding] = field(default_factory=list)
     file: str | None = None
     """The model file, if there is one."""
     spec: str | None = None
     """Where the images lie, if that is known."""
+    batch: int = 0
+    """Images that random numbers of PyTorch are drawn for at a time."""
+    looked: int = 0
+    """Images that the safety checks before the attack have looked at."""
+    findings: list[Finding] = field(default_factory=list)
 
     def configured(self, shape: tuple[int, int, int]) -> Attack:
         """The attack for images of this shape."""
-        if self.parts is not None:
-            size = int(self.parameters["batch_size"])
-            return Attack.ensemble(self.parts, self.norm, self.eps, shape, size, self.seed, self.rng)
         return Attack(
             self.attack, self.norm, self.eps, self.patch, shape, self.parameters, self.goal, self.seed, self.rng
         )
-
-
-def number(value: Any, name: str) -> str:
-    """A radius as text: a number, or a fraction such as ``"8/255"``."""
-    if isinstance(value, str):
-        return value
-    try:
-        return repr(float(value))
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"{name}: {value!r} is not a number", 'give a number, such as 8/255 or "8/255"') from error
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(float(value)) if isinstance(value, (float, np.floating)) else str(value)
 
 
 def attack(
@@ -92,13 +75,14 @@ def attack(
 
     Parameters
     ----------
-    model : torch.nn.Module, (logits, vjp), path, or what :func:`epsball.model` returns
+    model : torch.nn.Module, (logits, vjp), path, or what `epsball.model` or `epsball.compile` returns
         Maps images in [0, 1] to logits; its normalisation is inside, and it is in evaluation mode.
     x : array, what `epsball.load` returns, DataLoader or data set
-        Images ``[N, C, H, W]`` in [0, 1], as an array of NumPy, PyTorch or JAX. Without `y`: what yields pairs of
-        images and labels, batch by batch (a ``DataLoader``), or item by item (a ``Dataset``).
+        Images ``[N, C, H, W]`` in [0, 1], as an array of NumPy, PyTorch or JAX; the attack computes in f32. Without
+        `y`: a pair of images and labels, or what yields such pairs, batch by batch (a ``DataLoader``), or item by item
+        (a ``Dataset``).
     y : array, optional
-        Class numbers ``[N]``.
+        Class numbers ``[N]``; needed where `x` is an array.
     attack : str
         Name of the attack; ``epsball.attacks()`` lists them.
     norm : {"Linf", "L2", "L1"}, optional
@@ -115,7 +99,9 @@ def attack(
         ``"torch"`` draws as the published AutoAttack does; then batches matter, and an ensemble packs what its
         parts left of all images into batches.
     batch_size : int, optional
-        Images at a time. With ``rng="per-image"`` an image's result does not depend on it.
+        Images at a time: 128 if it is not given, 48 for an ensemble on the engine. With ``rng="per-image"`` an image's
+        result does not depend on it; with ``rng="torch"`` it does, and the default of an ensemble is the 250 of the
+        published code.
     progress : bool, optional
         Show a bar; by default in terminals and notebooks.
     keep_images : bool
@@ -126,6 +112,15 @@ def attack(
     Returns
     -------
     Result
+        Its ``images`` lie in the ball and are misclassified, or are the clean ones. Only an attack that looks for the
+        smallest change (``"cw-l2"``) returns the closest adversarial image that it found wherever that lies; those
+        beyond `eps` do not count as broken (``result.broken``).
+
+    Warns
+    -----
+    SafetyWarning
+        If a safety check before or after the attack has found a reason not to trust the number. The checks before it
+        look at the first 100 images.
 
     Raises
     ------
@@ -142,7 +137,7 @@ def attack(
     >>> 0 < result.robust_accuracy < 1
     True
     """
-    given = {name: _text(value) for name, value in parameters.items() if value is not None}
+    given = {name: text(value) for name, value in parameters.items() if value is not None}
     if rng == "torch" and attack in ENSEMBLES and batch_size is not None:
         # It cuts what each of its parts gets, as the published code does.
         given["batch_size"] = str(batch_size)
@@ -155,7 +150,7 @@ def attack(
         seed,
         rng,
         given,
-        file=file_of(model),
+        file_of(model),
     )
     return run(job, model, x, y, batch_size=batch_size, progress=progress, keep_images=keep_images)
 
@@ -173,26 +168,26 @@ def run(
     """Attack batch after batch."""
     if batch_size is not None and batch_size < 1:
         raise SettingError(f"batch_size: {batch_size} images at a time", "give at least 1")
-    together = job.rng == "torch"
-    # Numbers that are drawn for a batch depend on all of its images: they are attacked together.
-    arrays = y is not None or isinstance(x, Loaded)
-    if together and not arrays:
-        raise SettingError(
-            'rng: "torch" draws for whole batches, and a loader hides how many images there are',
-            "give all images and labels as arrays, or leave rng out",
-        )
-    count = len(x[0]) if isinstance(x, Loaded) and y is None else len(x) if together else 0
-    whole = max(1, count)
-    if together and job.attack not in ENSEMBLES and batch_size is not None:
-        whole = batch_size
-    source = Source(x, y, whole if together else batch_size or PYTHON_BATCH)
+    size = batch_size or BATCH
+    if job.rng == "torch":
+        x, y = (x, y) if isinstance(x, Loaded) else pair_of(x, y)
+        # Numbers that are drawn for a batch depend on all of its images: a loader's batches are not those of arrays.
+        if y is None and not (isinstance(x, Loaded) or _arrays.is_array(x)):
+            raise SettingError(
+                'rng: "torch" draws for whole batches, and a loader has batches of its own',
+                "give all images and labels as arrays, or leave rng out",
+            )
+        if job.attack in ENSEMBLES:
+            # It packs what its parts left of all images into batches.
+            size = max(1, len(x[0]) if isinstance(x, Loaded) and y is None else len(x))
+    source = Source(x, y, size)
     job.spec = source.spec
     attacked = _Attacked(job, model, batch_size, keep_images)
     shown = _progress.bar(source.total, job.attack, progress)
     started = time.perf_counter()
     try:
-        for batch in source:
-            for count in attacked.batch(*batch):
+        for batch in attacked.begin(source):
+            for count in attacked.batch(batch):
                 shown.update(count)
     finally:
         shown.close()
@@ -202,55 +197,67 @@ def run(
 class _Attacked:
     """The images of a job that are attacked so far."""
 
+    network: Network
+    attack: Attack
+
     def __init__(self, job: Job, model: Any, size: int | None, keep_images: bool) -> None:
         self.job, self.model, self.size, self.keep = job, model, size, keep_images
-        self.network: Network | None = None
-        self.attack: Attack | None = None
         self.rows = AttackRows()
         self.images: list[np.ndarray] = []
 
-    def _begin(self, images: np.ndarray, labels: np.ndarray) -> tuple[Network, Attack]:
-        if self.network is None or self.attack is None:
-            self.network = as_network(self.model, images)
-            self.attack = self.job.configured(tuple(images.shape[1:]))
-            if self.attack.stands_in:
-                raise SettingError(
-                    f"attack: {self.job.attack} asks the attack that it stands in for about some of the images, "
-                    "which only a run does",
-                    'use attack="autoattack" here, or a suite with epsball.run',
-                )
-            if self.attack.parts:
-                first, size = images[:CHECKED], self.size or ENSEMBLE_BATCH
-                self._tell(self.attack.check_before(self.network, first, labels[: len(first)], size))
-        return self.network, self.attack
+    def begin(self, source: Source) -> Iterator[Batch]:
+        """Look at the model and at the first images, of as many batches as the safety checks look at; returns all
+        batches."""
+        batches = (batch for batch in source if len(batch.images))
+        first: list[Batch] = []
+        while sum(len(batch.images) for batch in first) < Attack.LOOKED_AT:
+            batch = next(batches, None)
+            if batch is None:
+                break
+            first.append(batch)
+        if not first:
+            raise EpsballError("x: there are no images", "give at least one image")
+        images = np.concatenate([batch.images for batch in first])[: Attack.LOOKED_AT]
+        labels = np.concatenate([batch.labels for batch in first])[: Attack.LOOKED_AT]
+        job = self.job
+        self.attack = attack = job.configured(tuple(images.shape[1:]))
+        together = job.rng == "torch" and bool(attack.parts)
+        job.batch = int(attack.parameters["batch_size"]) if together else self.size or BATCH
+        self.network = as_network(self.model, images, job.batch)
+        if attack.stands_in:
+            raise SettingError(
+                f"attack: {job.attack} asks the attack that it stands in for about some of the images, "
+                "which only a run does",
+                'use attack="autoattack" here, or a suite with epsball.run',
+            )
+        self._tell(attack.check_before(self.network, images, labels, self._size()))
+        job.looked = len(images)
+        return chain(first, batches)
 
-    def batch(self, images: np.ndarray, labels: np.ndarray, ids: list[int]) -> Iterator[int]:
+    def _size(self) -> int:
+        """Images at a time, where these are drawn for one by one."""
+        ensemble = self.network.on_engine and self.attack.parts
+        return self.size or (ENSEMBLE_BATCH if ensemble else BATCH)
+
+    def batch(self, batch: Batch) -> Iterator[int]:
         """Attack these images, and say after each part how many they were."""
-        if not len(images):
-            return
-        network, attack = self._begin(images, labels)
-        size = len(images)
-        if self.job.rng != "torch" and network.on_engine:
-            size = self.size or (ENSEMBLE_BATCH if attack.parts else ENGINE_BATCH)
+        images, labels, ids, given = batch
+        # What a loader yields, or what random numbers are drawn for together, is not cut.
+        size = self._size() if self.job.rng != "torch" and self.network.on_engine else len(images)
         for first in range(0, len(images), size):
-            part = images[first : first + size]
             own = slice(first, first + size)
-            found = attack.run(network, part, labels[own], ids[own], self.rows)
+            found = self.attack.run(self.network, images[own], labels[own], ids[own], self.rows)
             if self.keep:
-                self.images.append(found)
-            yield len(part)
+                self.images.append(_arrays.widened(found, images[own], given[own]))
+            yield len(found)
 
     def _tell(self, told: list[tuple[str, str, str, str]]) -> None:
-        for finding in (Finding(*one) for one in told):
-            self.job.findings.append(finding)
-            text = f"{finding.check}: {finding.seen}. {finding.meaning} {finding.remedy}"
-            warnings.warn(text, SafetyWarning, stacklevel=5)
+        # Above `tell`, this, `begin` or `result`, `run` and `attack` is the line that the warning is for.
+        self.job.findings += tell(told, 6)
 
     def result(self, source: Source, seconds: float) -> Result:
-        if self.network is None or self.attack is None:
-            raise EpsballError("x: there are no images", "give at least one image")
-        if self.attack.parts:
-            self._tell(self.attack.check_after(self.rows))
+        """What was found."""
+        self._tell(self.attack.check_after(self.rows))
         images = None
         if self.keep:
             images = source.give_back(np.concatenate(self.images))

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import _arrays
-from ._attack import CHECKED, number
 from ._epsball import Attack, AttackRows, Network
-from ._errors import SafetyWarning, SettingError
-from ._models import Model, as_network
-from ._models import model as say
-from ._result import Finding
+from ._errors import SettingError
+from ._models import Compiled, Model, as_network
+from ._numbers import number, radius, text, value
+from ._result import Finding, tell
+from ._state import Progress, State
 
 SAVED_EVERY = 60.0
 """Seconds between two savings of the state, beside those at the end of every attack."""
@@ -36,11 +35,14 @@ class Settings:
         if name.startswith("_"):
             raise AttributeError(name)
         self._check(name)
-        return _number(self._changed.get(name, self._known[name]))
+        return value(self._all()[name])
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._check(name)
-        self._changed[name] = str(value)
+        self._changed[name] = text(value)
+
+    def _all(self) -> dict[str, str]:
+        return self._known | self._changed
 
     def _check(self, name: str) -> None:
         if name not in self._known:
@@ -52,26 +54,6 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"<{self._attack}: " + ", ".join(f"{name}={getattr(self, name)}" for name in dir(self)) + ">"
-
-
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-@dataclass
-class _Progress:
-    """How far an evaluation is: what :attr:`state_path` keeps."""
-
-    x_adv: np.ndarray
-    robust: np.ndarray
-    done: list[str]
-    asked: np.ndarray
-    """Images that the attack at hand has been let loose on."""
 
 
 class AutoAttack:
@@ -96,12 +78,13 @@ class AutoAttack:
     is_tf_model : bool
         Not supported: give a TensorFlow model as a pair ``(logits, vjp)``.
     device : str, optional
-        Where a function that is no module wants its batches. A module's batches go where its weights are.
+        Where a function of tensors that is no module wants its batches. A module's batches go where its weights are.
     log_path : path, optional
         A file that gets what is printed.
     rng : {"per-image", "torch"}
         ``"per-image"``: an image's result depends on no other image. ``"torch"``: random numbers are drawn as the
-        published code draws them on a CPU, so results are those of the published code, image by image.
+        published code draws them on a CPU, so results are those of the published code, up to the rounding of the
+        model's logits and gradients.
 
     Attributes
     ----------
@@ -221,7 +204,8 @@ class AutoAttack:
             Return the classes of the adversarial images too.
         state_path : path, optional
             A file that keeps how far the evaluation is. If it is there, the evaluation goes on where it was, with the
-            adversarial images that it had found.
+            adversarial images that it had found; the state of another model, of other images or settings is refused. A
+            function is told from others by what ``epsball.model(model, identity=...)`` says.
 
         Returns
         -------
@@ -231,38 +215,37 @@ class AutoAttack:
         y_adv : array
             ``[N]``, only with `return_labels`.
         """
-        x, y, network = self._begin(x_orig, y_orig)
-        progress = self._resume(state_path, network, x, y, bs)
+        x, y, network = self._begin(x_orig, y_orig, bs)
+        state = None if state_path is None else State(state_path, self._key(network, x, y, bs))
+        progress = self._resume(state, network, x, y, bs)
         started = time.perf_counter()
-        ensemble = self._ensemble(network)
-        self._tell(ensemble.check_before(network, x[:CHECKED], y[:CHECKED], bs))
-        self._say(f"initial accuracy: {np.mean(progress.robust):.2%}")
-        by = [""] * len(x)
+        ensemble = self._ensemble(network, bs)
+        looked = Attack.LOOKED_AT
+        self._tell(ensemble.check_before(network, x[:looked], y[:looked], bs))
+        self._say(f"initial accuracy: {np.mean(progress.marks.by != 'clean'):.2%}")
         saved = time.monotonic()
         try:
             for attack in self.attacks_to_run:
-                if attack in progress.done:
+                if attack in progress.marks.done:
                     continue
-                if not progress.robust.any():
+                if not progress.marks.robust.any():
                     break
-                for count, total, broken in self._attack(attack, network, x, y, bs, progress, by):
+                for count, total, broken in self._attack(attack, network, x, y, bs, progress):
                     self._say(f"{attack} - {count}/{total} - {broken} broken")
-                    if state_path is not None and time.monotonic() - saved > SAVED_EVERY:
-                        self._save(state_path, network, x, y, bs, progress)
+                    if state is not None and time.monotonic() - saved > SAVED_EVERY:
+                        state.write(progress)
                         saved = time.monotonic()
-                progress.done.append(attack)
-                progress.asked[:] = False
-                seconds = time.perf_counter() - started
-                self._say(f"robust accuracy after {attack.upper()}: {np.mean(progress.robust):.2%} ({seconds:.1f} s)")
-                if state_path is not None:
-                    self._save(state_path, network, x, y, bs, progress)
+                progress.end(attack)
+                self._say(f"robust accuracy after {attack.upper()}: {self._left(progress, started)}")
+                if state is not None:
+                    state.write(progress)
         except BaseException:
-            if state_path is not None:
-                self._save(state_path, network, x, y, bs, progress)
+            if state is not None:
+                state.write(progress)
             raise
-        self._tell(ensemble.check_after_parts(by))
+        self._tell(ensemble.check_after_parts(progress.marks.by.tolist()))
         self._end(x, progress)
-        return self._give_back(x_orig, y_orig, network, progress.x_adv, bs, return_labels)
+        return self._give_back((x_orig, y_orig), x, network, progress.x_adv, bs, return_labels)
 
     def run_standard_evaluation_individual(
         self, x_orig: Any, y_orig: Any, bs: int = 250, return_labels: bool = False
@@ -279,121 +262,100 @@ class AutoAttack:
         dict
             For the name of each attack what :meth:`run_standard_evaluation` would return of it alone.
         """
-        x, y, network = self._begin(x_orig, y_orig)
+        x, y, network = self._begin(x_orig, y_orig, bs)
         found = {}
         for attack in self.attacks_to_run:
-            progress, started = self._fresh(network, x, y, bs), time.perf_counter()
-            for _ in self._attack(attack, network, x, y, bs, progress, [""] * len(x)):
+            progress, started = self._resume(None, network, x, y, bs), time.perf_counter()
+            for _ in self._attack(attack, network, x, y, bs, progress):
                 pass
-            seconds = time.perf_counter() - started
-            self._say(f"robust accuracy by {attack.upper()}: {np.mean(progress.robust):.2%} ({seconds:.1f} s)")
-            found[attack] = self._give_back(x_orig, y_orig, network, progress.x_adv, bs, return_labels)
+            self._say(f"robust accuracy by {attack.upper()}: {self._left(progress, started)}")
+            found[attack] = self._give_back((x_orig, y_orig), x, network, progress.x_adv, bs, return_labels)
         return found
 
     def clean_accuracy(self, x_orig: Any, y_orig: Any, bs: int = 250) -> float:
         """Share of the images ``[N, C, H, W]`` that are classified as `y_orig` says."""
-        x, y, network = self._begin(x_orig, y_orig)
+        x, y, network = self._begin(x_orig, y_orig, bs)
         return float(np.mean(_classes(network, x, bs) == y))
 
-    def _begin(self, x_orig: Any, y_orig: Any) -> tuple[np.ndarray, np.ndarray, Network]:
+    def _begin(self, x_orig: Any, y_orig: Any, bs: int) -> tuple[np.ndarray, np.ndarray, Network]:
+        if bs < 1:
+            raise SettingError(f"bs: {bs} images at a time", "give at least 1")
         x = _arrays.images(x_orig, "x_orig")
         y = _arrays.labels(y_orig, len(x), "y_orig")
         model = self.model
-        if self.device is not None and not isinstance(model, (Model, Network)) and callable(model):
-            model = say(model, device=str(self.device), randomised=self.version == "rand")
-        elif self.version == "rand" and not isinstance(model, (Model, Network)):
-            model = say(model, randomised=True)
-        return x, y, as_network(model, x)
+        if not isinstance(model, (Model, Network, Compiled, str, os.PathLike, list)):
+            device = "auto" if self.device is None else str(self.device)
+            model = Model(model, device=device, randomised=self.version == "rand")
+        return x, y, as_network(model, x, bs)
 
-    def _configured(self, name: str) -> Attack:
-        return self._native(name, dict(self._settings(name)._changed) | self._version_parameters(name))
-
-    def _version_parameters(self, name: str) -> dict[str, str]:
-        settings = self._settings(name)
-        return {key: settings._changed.get(key, value) for key, value in settings._known.items()}
-
-    def _ensemble(self, network: Network) -> Attack:
-        parts = [(name, self._version_parameters(name)) for name in self.attacks_to_run]
+    def _ensemble(self, network: Network, bs: int) -> Attack:
+        parts = [(name, self._settings(name)._all()) for name in self.attacks_to_run]
         eps, seed = number(self.epsilon, "eps"), self.seed or 0
-        return Attack.ensemble(parts, self.norm, eps, tuple(network.input_shape), 250, seed, self.rng)
-
-    def _fresh(self, network: Network, x: np.ndarray, y: np.ndarray, bs: int) -> _Progress:
-        return _Progress(x.copy(), _classes(network, x, bs) == y, [], np.zeros(len(x), bool))
+        return Attack.ensemble(parts, self.norm, eps, network.input_shape, bs, seed, self.rng)
 
     def _attack(
-        self, name: str, network: Network, x: np.ndarray, y: np.ndarray, bs: int, progress: _Progress, by: list[str]
-    ) -> Any:
-        attack = self._configured(name)
-        left = np.flatnonzero(progress.robust & ~progress.asked)
+        self, name: str, network: Network, x: np.ndarray, y: np.ndarray, bs: int, progress: Progress
+    ) -> Iterator[tuple[int, int, int]]:
+        attack = self._native(name, self._settings(name)._all())
+        left = progress.left_for(name)
         total = -(-len(left) // bs)
         for count, first in enumerate(range(0, len(left), bs), 1):
             some = left[first : first + bs]
             rows = AttackRows()
             images = attack.run(network, np.ascontiguousarray(x[some]), y[some], some.tolist(), rows)
-            broken = np.asarray(rows.columns()["found"], bool)
+            columns = rows.columns()
+            broken = columns["found"]
             if attack.minimal:
-                broken &= rows.columns()["distance"] <= np.float32(float(self.epsilon))
-            hit = some[broken]
-            progress.x_adv[hit] = images[broken]
-            progress.robust[hit] = False
-            progress.asked[some] = True
-            for image in hit:
-                by[image] = name
-            yield count, total, len(hit)
+                # The closest adversarial image, wherever it lies.
+                broken = broken & (columns["distance"] <= np.float32(radius(number(self.epsilon, "eps"))))
+            progress.settle(name, some, some[broken], images[broken])
+            yield count, total, int(broken.sum())
 
     def _key(self, network: Network, x: np.ndarray, y: np.ndarray, bs: int) -> str:
         """Hash of everything that the results depend on."""
+        if not network.identity:
+            raise SettingError(
+                f"state_path: nothing is known about what the model {network.name} computes with, and the state of one "
+                "function is not to be resumed for another",
+                'say what tells it from others: epsball.model(model, identity="net of 3 May, seed 0")',
+            )
         sha = hashlib.sha256()
         batch = bs if self.rng == "torch" else ""
-        parts = [(name, sorted(self._version_parameters(name).items())) for name in self.attacks_to_run]
-        said = (network.identity, network.name, self.norm, number(self.epsilon, "eps"), self.seed or 0, self.rng, batch)
+        parts = [(name, sorted(self._settings(name)._all().items())) for name in self.attacks_to_run]
+        said = (network.identity, self.norm, number(self.epsilon, "eps"), self.seed or 0, self.rng, batch)
         sha.update(repr((said, parts)).encode())
         sha.update(x.tobytes())
         sha.update(y.tobytes())
         return sha.hexdigest()
 
-    def _resume(self, path: Any, network: Network, x: np.ndarray, y: np.ndarray, bs: int) -> _Progress:
-        if path is None or not Path(path).exists():
-            return self._fresh(network, x, y, bs)
-        with np.load(path, allow_pickle=False) as state:
-            if str(state["key"]) != self._key(network, x, y, bs):
-                raise SettingError(
-                    f"state_path: {path} is about another model, other images or other settings",
-                    "give another path, or delete the file",
-                )
-            self._say(f"resumed from {path}: {int(state['robust'].sum())} images are left")
-            return _Progress(state["x_adv"], state["robust"], [str(name) for name in state["done"]], state["asked"])
+    def _resume(self, state: State | None, network: Network, x: np.ndarray, y: np.ndarray, bs: int) -> Progress:
+        known = None if state is None else state.read()
+        if state is None or known is None:
+            return Progress.fresh(x, _classes(network, x, bs) == y)
+        self._say(f"resumed from {state.path}: {int(known.marks.robust.sum())} images are left")
+        return known
 
-    def _save(self, path: Any, network: Network, x: np.ndarray, y: np.ndarray, bs: int, progress: _Progress) -> None:
-        new = Path(f"{path}.new")
-        with new.open("wb") as file:
-            np.savez(
-                file,
-                key=np.asarray(self._key(network, x, y, bs)),
-                x_adv=progress.x_adv,
-                robust=progress.robust,
-                done=np.asarray(progress.done, dtype=str),
-                asked=progress.asked,
-            )
-        os.replace(new, path)
+    def _left(self, progress: Progress, started: float) -> str:
+        return f"{np.mean(progress.marks.robust):.2%} ({time.perf_counter() - started:.1f} s)"
 
-    def _end(self, x: np.ndarray, progress: _Progress) -> None:
+    def _end(self, x: np.ndarray, progress: Progress) -> None:
         change = np.abs(progress.x_adv - x).reshape(len(x), -1) if len(x) else np.zeros((1, 1))
         size = {"Linf": change.max(1), "L2": np.sqrt((change.astype(np.float64) ** 2).sum(1)), "L1": change.sum(1)}
         self._say(f"max {self.norm} perturbation: {size[self.norm].max():.5f}, {np.isnan(progress.x_adv).sum()} NaN")
-        self._say(f"robust accuracy: {np.mean(progress.robust):.2%}")
+        self._say(f"robust accuracy: {np.mean(progress.marks.robust):.2%}")
 
-    def _give_back(self, x_orig: Any, y_orig: Any, network: Network, x_adv: np.ndarray, bs: int, labels: bool) -> Any:
-        images = _arrays.kind_of(x_orig)(x_adv)
+    def _give_back(
+        self, given: tuple[Any, Any], x: np.ndarray, network: Network, x_adv: np.ndarray, bs: int, labels: bool
+    ) -> Any:
+        x_orig, y_orig = given
+        images = _arrays.kind_of(x_orig)(_arrays.widened(x_adv, x, _arrays.to_numpy(x_orig)))
         if not labels:
             return images
         return images, _arrays.kind_of(y_orig)(_classes(network, x_adv, bs))
 
     def _tell(self, told: list[tuple[str, str, str, str]]) -> None:
-        for finding in (Finding(*one) for one in told):
-            self.findings.append(finding)
-            text = f"{finding.check}: {finding.seen}. {finding.meaning} {finding.remedy}"
-            warnings.warn(text, SafetyWarning, stacklevel=4)
+        # Above `tell`, this and `run_standard_evaluation` is the line that the warning is for.
+        self.findings += tell(told, 4)
 
     def _say(self, line: str) -> None:
         if self.verbose:

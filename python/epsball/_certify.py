@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from . import _progress
-from ._attack import number
 from ._data import Source
 from ._epsball import Certificate, Network
-from ._errors import EpsballError
+from ._errors import EpsballError, SettingError
 from ._models import as_network
-from ._result import wilson
+from ._numbers import number, radius, wilson
 from ._table import Table
 
 IMAGES = 8
@@ -133,14 +132,28 @@ def certify(
     alpha : float
         One minus the confidence of each certificate.
     noise : {"gaussian", "uniform", "laplace", "lattice", "ablation"}
-        Family of the noise; ``levels`` belongs to ``"lattice"``, ``k`` and ``fill`` to ``"ablation"``.
+        Family of the noise.
     mode : {"cohen", "grid", "radius", "anytime"}
-        How many of the N samples an image gets; those that stop early ask for `radii`.
+        How many of the `n` samples an image gets; those that stop early ask for `radii`.
     norm : str, optional
         Norm of the radii, if not the noise's own; for bounds ``"Linf"`` or ``"L2"``.
+    radii : list of float, optional
+        With any `mode` but ``"cohen"``: the radii that are of interest; 0, 0.25, 0.5, 0.75 and 1 if there are none.
+    beta : float
+        With any `mode` but ``"cohen"``: the chance, per image and radius, that a radius is given up that is true. What
+        is proven does not depend on it.
+    levels : int
+        With ``noise="lattice"``: steps between two pixel values of distance 1.
+    k : int, optional
+        With ``noise="ablation"``: pixels that are kept, a sixteenth if it is not given.
+    fill : float
+        With ``noise="ablation"``: the value of the others.
     certificate : {"cohen", "ibp", "crown-ibp", "fast-lin", "crown"}
-        Anything but ``"cohen"`` bounds the layers of a network in a file, at the radii `eps` and, by `steps` halvings,
-        between them.
+        ``"cohen"`` is randomized smoothing; any other one bounds the layers of a network in a file.
+    eps : float, str, or list of these
+        With bounds: the radii that are tried, in pixel units of [0, 1], such as ``"8/255"``.
+    steps : int
+        With bounds: halvings of the interval between the largest radius of `eps` that is proven and the next one.
     seed : int
         Seed of the noise.
     batch_size : int
@@ -158,21 +171,21 @@ def certify(
     >>> certified.certified_accuracy(0.25) > 0
     True
     """
-    shown = _progress.bar(None, certificate, progress)
     source = Source(x, y, IMAGES)
+    shown = _progress.bar(source.total, certificate, progress)
     rows: list[dict[str, Any]] = []
     network: Network | None = None
     asked: Certificate | None = None
     started = time.perf_counter()
     try:
-        for images, labels, indices in source:
+        for images, labels, indices, _ in source:
             if network is None or asked is None:
-                network = as_network(model, images)
+                network = as_network(model, images, batch_size)
                 if certificate == "cohen":
                     has_sigma = noise != "ablation"
                     wanted = radii if radii is not None else ([] if mode == "cohen" else [0.0, 0.25, 0.5, 0.75, 1.0])
                     if has_sigma and sigma is None:
-                        raise EpsballError(
+                        raise SettingError(
                             f"sigma: {noise} noise needs a standard deviation",
                             "give one in pixel units of [0, 1], such as sigma=0.25",
                         )
@@ -197,8 +210,4 @@ def certify(
 
 def _radii(eps: Any) -> list[float]:
     given = eps if isinstance(eps, (list, tuple, np.ndarray)) else ([] if eps is None else [eps])
-    values = []
-    for one in given:
-        top, _, bottom = number(one, "eps").partition("/")
-        values.append(float(top) / float(bottom or 1))
-    return sorted(values)
+    return sorted(radius(number(one, "eps")) for one in given)

@@ -34,6 +34,7 @@ class Network:
         randomised: bool = False,
         optimises_in_forward: bool = False,
         device: str = "cpu",
+        batch: int = 256,
     ) -> Network: ...
     @property
     def name(self) -> str: ...
@@ -56,9 +57,10 @@ class AttackRows:
     def __len__(self) -> int: ...
     def columns(self) -> dict[str, Any]: ...
 
-Told = list[tuple[str, str, str, str]]
+Told = tuple[str, str, str, str]
 
 class Attack:
+    LOOKED_AT: int
     def __init__(
         self,
         name: str,
@@ -101,9 +103,9 @@ class Attack:
     ) -> NDArray[np.float32]: ...
     def check_before(
         self, network: Network, images: NDArray[np.float32], labels: NDArray[np.int64], size: int
-    ) -> Told: ...
-    def check_after(self, rows: AttackRows) -> Told: ...
-    def check_after_parts(self, by: list[str]) -> Told: ...
+    ) -> list[Told]: ...
+    def check_after(self, rows: AttackRows) -> list[Told]: ...
+    def check_after_parts(self, by: list[str]) -> list[Told]: ...
 
 class Certificate:
     @staticmethod
@@ -165,6 +167,7 @@ def verify_folder(folder: str, files_only: bool, certificates: int, seed: int) -
 def save_attack(
     folder: str,
     network: Network,
+    configured: Attack,
     name: str | None,
     file: str | None,
     data: str,
@@ -181,5 +184,6 @@ def save_attack(
     rows: AttackRows,
     images: NDArray[np.float32] | None,
     shape: tuple[int, ...],
-    findings: Told,
+    looked: int,
+    findings: list[Told],
 ) -> None: ...

@@ -18,15 +18,7 @@ def Normalise(mean: Sequence[float], std: Sequence[float]) -> Any:  # noqa: N802
     --------
     ``torch.nn.Sequential(epsball.Normalise(mean, std), model)`` takes images in [0, 1].
     """
-    import torch
+    # PyTorch is not needed by who does not use it.
+    from ._models._torch import Normalise as Module
 
-    class Normalise(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1))
-            self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return (x - self.mean) / self.std
-
-    return Normalise()
+    return Module(mean, std)

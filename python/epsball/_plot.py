@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._arrays import to_numpy
+from ._errors import SettingError
+
 if TYPE_CHECKING:
     from ._certify import Certified
     from ._result import Result
@@ -23,8 +26,8 @@ def robust_curve(result: Result, ax: Any = None) -> Any:
     """Robust accuracy against the radius, as far as the distances of what was found show it."""
     ax = _axes(ax)
     rows = result.rows
-    correct = rows["clean"] == rows["label"]
-    distance = np.sort(np.where(correct, np.where(rows["found"], rows["distance"], np.inf), 0.0))
+    # An image that is misclassified is broken at every radius.
+    distance = np.sort(np.where(result.correct, np.where(rows["found"], rows["distance"], np.inf), 0.0))
     finite = distance[np.isfinite(distance)]
     left = 1.0 - np.arange(1, len(finite) + 1) / max(len(distance), 1)
     budget = result._budget if np.isfinite(result._budget) else float(finite.max(initial=1.0))
@@ -59,16 +62,14 @@ def certified_curve(certified: Certified, ax: Any = None) -> Any:
     return ax
 
 
-def images(result: Result, count: int = 8, axes: Any = None) -> Any:
-    """Clean images, adversarial images and their difference, of the first that were broken."""
+def images(result: Result, count: int = 8) -> Any:
+    """The adversarial images of the first images that were broken."""
     import matplotlib.pyplot as plt
 
-    from ._arrays import to_numpy
-
     if result.images is None:
-        raise ValueError("the adversarial images were not kept: attack with keep_images=True")
+        raise SettingError("images: the adversarial images were not kept", "attack with keep_images=True")
     rows, adversarial = result.rows, to_numpy(result.images)
-    broken = np.flatnonzero(rows["found"] & (rows["clean"] == rows["label"]))[:count]
+    broken = np.flatnonzero(result.broken)[:count]
     figure, axes = plt.subplots(1, max(len(broken), 1), figsize=(1.3 * max(len(broken), 1), 1.7), squeeze=False)
     for ax in axes[0]:
         ax.axis("off")

@@ -10,18 +10,14 @@ class _Silent:
     def update(self, count: int) -> None:
         pass
 
-    def set_postfix_str(self, text: str) -> None:
-        pass
-
     def close(self) -> None:
         pass
 
 
 def bar(total: int | None, title: str, wanted: bool | None) -> Any:
     """A bar over `total` images; `wanted` is ``None`` for one where somebody can see it."""
-    notebook = "ipykernel" in sys.modules
     if wanted is None:
-        wanted = notebook or sys.stderr.isatty()
+        wanted = "ipykernel" in sys.modules or sys.stderr.isatty()
     if not wanted:
         return _Silent()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import to_numpy
-from ._epsball import Attack, AttackRows, Network
-from ._errors import SettingError
+from ._epsball import Attack, AttackRows, Network, save_attack
+from ._errors import SafetyWarning, SettingError
+from ._numbers import radius, wilson
 from ._table import Table
 
 if TYPE_CHECKING:
@@ -23,12 +25,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a safety check around an ensemble of attacks has seen."""
+    """What a safety check around an attack has seen."""
 
     check: str
     seen: str
     meaning: str
     remedy: str
+
+
+def tell(told: list[tuple[str, str, str, str]], stacklevel: int) -> list[Finding]:
+    """What the native half has seen as findings, each of which is a warning too, at the caller so many calls up."""
+    findings = [Finding(*one) for one in told]
+    for one in findings:
+        warnings.warn(f"{one.check}: {one.seen}. {one.meaning} {one.remedy}", SafetyWarning, stacklevel=stacklevel)
+    return findings
 
 
 class Result:
@@ -37,12 +47,13 @@ class Result:
     Attributes
     ----------
     images : array or None
-        ``[N, C, H, W]``, in the kind of array that the images came in: the adversarial image, or the clean one where
-        nothing was found. ``None`` if the images were not to be kept.
+        ``[N, C, H, W]``, in the kind of array that the images came in, f32, or f64 where these are: the adversarial
+        image, or the clean one where nothing was found. That of an attack that looks for the smallest change may lie
+        outside the ball: `broken` says which lie inside. ``None`` if the images were not to be kept.
     rows : Table
         A row per image: the columns of the program's tables.
     findings : list of Finding
-        What the safety checks have seen; empty if nothing speaks against the number, or the attack is no ensemble.
+        What the safety checks have seen; empty if nothing speaks against the number.
     seconds : float
         Wall time.
     """
@@ -86,26 +97,34 @@ class Result:
         return f"{self._job.norm} {self._job.eps}"
 
     @property
-    def robust(self) -> np.ndarray:
-        """Which images are robust, ``[N]``: classified correctly, and not broken within the budget."""
-        rows = self.rows
-        broken = rows["found"]
+    def correct(self) -> np.ndarray:
+        """Which clean images are classified correctly, ``[N]``."""
+        return self.rows["clean"] == self.rows["label"]
+
+    @property
+    def broken(self) -> np.ndarray:
+        """Of which images, classified correctly, there is an adversarial image inside the threat model, ``[N]``."""
+        within = self.rows["found"]
         if self._attack.minimal:
             # The closest adversarial image is looked for; it counts if it lies within the budget.
-            broken = broken & (rows["distance"] <= self._budget)
-        return (rows["clean"] == rows["label"]) & ~broken
+            within = within & (self.rows["distance"] <= self._budget)
+        return self.correct & within
+
+    @property
+    def robust(self) -> np.ndarray:
+        """Which images are robust, ``[N]``: classified correctly, and not broken."""
+        return self.correct & ~self.broken
 
     @property
     def _budget(self) -> float:
         if self._job.eps is None:
             return math.inf
-        top, _, bottom = self._job.eps.partition("/")
-        return float(np.float32(float(top) / float(bottom or 1)))
+        return float(np.float32(radius(self._job.eps)))
 
     @property
     def clean_accuracy(self) -> float:
         """Share of the images that are classified correctly."""
-        return float(np.mean(self.rows["clean"] == self.rows["label"]))
+        return float(np.mean(self.correct))
 
     @property
     def robust_accuracy(self) -> float:
@@ -115,8 +134,7 @@ class Result:
     @property
     def attack_success_rate(self) -> float:
         """Share of the images that were broken, of those that are classified correctly."""
-        correct = self.rows["clean"] == self.rows["label"]
-        return float(np.mean(~self.robust[correct])) if correct.any() else math.nan
+        return float(np.mean(self.broken[self.correct])) if self.correct.any() else math.nan
 
     def interval(self) -> tuple[float, float]:
         """The 95 % Wilson interval of the robust accuracy."""
@@ -156,8 +174,6 @@ class Result:
         pathlib.Path
             The folder.
         """
-        from ._epsball import save_attack
-
         if not self._network.identity:
             raise SettingError(
                 f"model {self.model}: nothing is known about what the function computes with",
@@ -169,9 +185,9 @@ class Result:
         kept = np.ascontiguousarray(to_numpy(self.images), dtype=np.float32) if images else None
         findings = [(one.check, one.seen, one.meaning, one.remedy) for one in self.findings]
         save_attack(
-            os.fspath(folder), self._network, model, job.file, data, spec or job.spec, job.attack,
-            job.norm, job.eps, job.patch, job.goal, job.parameters, job.seed, job.rng, len(self), self._rows, kept,
-            tuple(self._network.input_shape), findings,
+            os.fspath(folder), self._network, self._attack, model, job.file, data, spec or job.spec, job.attack,
+            job.norm, job.eps, job.patch, job.goal, job.parameters, job.seed, job.rng, job.batch, self._rows, kept,
+            self._network.input_shape, job.looked, findings,
         )  # fmt: skip
         return Path(folder)
 
@@ -219,16 +235,3 @@ class Result:
 
     def _passes(self) -> float:
         return float(np.mean(self.rows["forwards"] + self.rows["backwards"])) if len(self) else 0.0
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share."""
-    if trials == 0:
-        return (0.0, 1.0)
-    z = 1.959963984540054
-    share = successes / trials
-    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / (1 + z * z / trials)
-    # At the ends rounding would leave the share outside of its own interval.
-    low = 0.0 if successes == 0 else max(0.0, middle - half)
-    return low, 1.0 if successes == trials else min(1.0, middle + half)

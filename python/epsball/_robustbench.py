@@ -37,16 +37,23 @@ def benchmark(
     dataset : str or (x, y)
         Images and labels, or what :func:`epsball.load` reads. ``"cifar10"`` and ``"cifar100"`` are looked for in
         `data_dir`, as torchvision leaves them there.
-    threat_model : {"Linf", "L2"}
+    threat_model : {"Linf", "L2", "L1"}
         Norm of the ball.
     eps : float
-        Radius of the ball.
-    batch_size, device, log_path, aa_state_path, seed, rng, verbose
+        Radius of the ball, in pixel units of [0, 1]. There is no default.
+    batch_size : int
+        Images at a time.
+    data_dir : path
+        Where the data set is looked for.
+    aa_state_path : path, optional
+        The `state_path` of :meth:`epsball.AutoAttack.run_standard_evaluation`.
+    device, log_path, seed, rng, verbose
         As in :class:`epsball.AutoAttack`.
 
     Returns
     -------
     clean_accuracy, robust_accuracy : float
+        Shares of the images, in [0, 1].
     """
     if threat_model not in ("Linf", "L2", "L1"):
         raise SettingError(

@@ -67,4 +67,4 @@ class Table(Mapping[str, np.ndarray]):
         )
         more = f"<p>{self.height} rows, the first {SHOWN} are shown</p>" if self.height > SHOWN else ""
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        return f'<div style="overflow-x:auto">{table}</div>{more}'
+        return f'<div style="overflow-x:auto;white-space:nowrap">{table}</div>{more}'

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use epsball::attack::check::{after, before};
+use epsball::attack::check::{IMAGES, after, before};
 use epsball::attack::{Configured, Goal, Objective, Request, attack_until, composed, configure};
 use epsball::bench;
 use epsball::record::Finding;
 use epsball::rng::Randomness;
-use epsball::work::attack_rows;
+use epsball::work::{attack_rows, seen_after};
 use numpy::{PyArrayDyn, PyReadonlyArray1, PyReadonlyArray4, PyUntypedArrayMethods as _};
 use pyo3::prelude::*;
 
@@ -21,7 +21,7 @@ use crate::wait;
 /// An attack under its threat model, ready to run.
 #[pyclass(frozen, module = "epsball._epsball")]
 pub(crate) struct Attack {
-    configured: Configured,
+    pub(crate) configured: Configured,
     request: Request,
 }
 
@@ -112,7 +112,12 @@ impl Attack {
         parts.map(|part| (part.name, part.parameters.clone())).collect()
     }
 
-    /// Attacks images `[N, C, H, W]` with labels `[N]` and indices `[N]` in their data set. Adds their rows to `rows` and returns the adversarial images, the clean one where nothing was found.
+    /// Images that the safety checks before an attack look at, the first ones of a job.
+    #[classattr]
+    const LOOKED_AT: usize = IMAGES;
+
+    /// Attacks images `[N, C, H, W]` with labels `[N]` and indices `[N]` in their data set. Adds their rows to `rows`
+    /// and returns the adversarial images, the clean one where nothing was found.
     fn run<'py>(
         &self,
         py: Python<'py>,
@@ -162,8 +167,6 @@ impl Attack {
 
     /// What the safety checks behind the attack see in the rows of all images.
     fn check_after(&self, rows: &AttackRows) -> Vec<Told> {
-        let rows = rows.get();
-        let by: Vec<&str> = rows.iter().map(|row| row.by.as_str()).collect();
-        after(&self.configured, &by).into_iter().map(told).collect()
+        seen_after(&self.configured, &rows.get()).into_iter().map(told).collect()
     }
 }

@@ -20,6 +20,8 @@ use crate::arrays::{from_python, to_python};
 pub(crate) struct PythonNetwork {
     info: ModelInfo,
     object: Py<PyAny>,
+    /// Images at a time that it is asked about: with random numbers of PyTorch an attack has all images at once.
+    batch: usize,
     /// What the object raised, until the caller gets it.
     raised: Mutex<Option<PyErr>>,
 }
@@ -37,8 +39,8 @@ impl Drop for Held {
 }
 
 impl PythonNetwork {
-    pub(crate) fn new(info: ModelInfo, object: Py<PyAny>) -> Self {
-        Self { info, object, raised: Mutex::new(None) }
+    pub(crate) fn new(info: ModelInfo, object: Py<PyAny>, batch: usize) -> Self {
+        Self { info, object, batch: batch.max(1), raised: Mutex::new(None) }
     }
 
     /// Keeps an exception for the caller; of several the first.
@@ -113,11 +115,25 @@ impl Classifier for PythonNetwork {
     }
 
     fn logits(&self, images: &Rows) -> Result<Rows> {
-        let logits = self.ask(|object| {
-            let images = to_python(object.py(), images)?;
-            from_python(&object.call_method1("logits", (images,))?)
-        })?;
-        self.fitting(images, logits)
+        let of = |images: &Rows| {
+            let logits = self.ask(|object| {
+                let images = to_python(object.py(), images)?;
+                from_python(&object.call_method1("logits", (images,))?)
+            })?;
+            self.fitting(images, logits)
+        };
+        if images.len() <= self.batch {
+            return of(images);
+        }
+        let (all, width) = (images.values()?, images.width());
+        let mut shape = images.shape().to_vec();
+        let mut logits = Vec::with_capacity(images.len() * self.info.classes);
+        for part in all.chunks(self.batch * width.max(1)) {
+            shape[0] = part.len() / width.max(1);
+            let part = Rows::new(&images.place(), shape.clone(), part.to_vec())?;
+            logits.extend_from_slice(&of(&part)?.values()?);
+        }
+        Rows::new(&images.place(), [images.len(), self.info.classes], logits)
     }
 
     fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {

@@ -9,7 +9,8 @@ use crate::arrays::array;
 use crate::errors::refuse;
 use crate::{logging, wait};
 
-/// Images `[N, C, H, W]`, labels `[N]` and indices in the data set `[N]` of what `spec` names: the first so many, every so-manyth, or all.
+/// Images `[N, C, H, W]`, labels `[N]` and indices in the data set `[N]` of what `spec` names: the first so many, every
+/// so-manyth, or all.
 #[pyfunction]
 #[pyo3(signature = (spec, first=None, every=None))]
 #[allow(clippy::type_complexity)]

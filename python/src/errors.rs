@@ -13,13 +13,23 @@ pub(crate) fn raise(error: Error) -> PyErr {
         Error::Device { .. } => "DeviceError",
         _ => "EpsballError",
     };
-    let (message, hint) = (error.to_string(), error.hint());
+    exception(class, error.to_string(), error.hint())
+}
+
+/// An exception of `epsball/_errors.py`.
+fn exception(class: &str, message: String, hint: Option<String>) -> PyErr {
     Python::attach(|py| {
         let made = py
             .import("epsball._errors")
             .and_then(|module| module.getattr(class)?.call1((message, hint)));
         made.map_or_else(|failed| failed, PyErr::from_value)
     })
+}
+
+/// The exception for a panic that said `text`.
+pub(crate) fn bug(text: &str) -> PyErr {
+    let hint = "this is a bug in epsball; please report it with the traceback";
+    exception("EpsballError", format!("epsball panicked: {text}"), Some(hint.into()))
 }
 
 /// The exception for a setting that cannot be used.

@@ -40,6 +40,9 @@ mod _epsball {
     use crate::rows::AttackRows;
     #[pymodule_export]
     use crate::runs::save_attack;
+    #[cfg(debug_assertions)]
+    #[pymodule_export]
+    use crate::wait::panics;
 
     /// Version of the package and of the program.
     #[pymodule_export]

@@ -104,9 +104,10 @@ impl Network {
         Ok(Self { which: Which::Engine(Box::new(network)), device, precision })
     }
 
-    /// A network of the user's program: see [`PythonNetwork`].
+    /// A network of the user's program, which is asked for the logits of at most `batch` images at a time: see
+    /// [`PythonNetwork`].
     #[staticmethod]
-    #[pyo3(signature = (object, name, input_shape, classes, *, parameters=0, identity="", randomised=false, optimises_in_forward=false, device="cpu"))]
+    #[pyo3(signature = (object, name, input_shape, classes, *, parameters=0, identity="", randomised=false, optimises_in_forward=false, device="cpu", batch=256))]
     #[allow(clippy::too_many_arguments)]
     fn of(
         object: Py<PyAny>,
@@ -118,6 +119,7 @@ impl Network {
         randomised: bool,
         optimises_in_forward: bool,
         device: &str,
+        batch: usize,
     ) -> Self {
         logging::start();
         let mut info = ModelInfo::new(name, input_shape, classes);
@@ -126,7 +128,7 @@ impl Network {
         info.sha256 = identity.into();
         info.randomised = randomised;
         info.optimises_in_forward = optimises_in_forward;
-        let which = Which::Python(PythonNetwork::new(info, object));
+        let which = Which::Python(PythonNetwork::new(info, object, batch));
         Self { which, device: device.to_owned(), precision: Precision::F32 }
     }
 
@@ -142,8 +144,8 @@ impl Network {
 
     /// `[C, H, W]`.
     #[getter]
-    fn input_shape(&self) -> [usize; 3] {
-        self.classifier().info().input_shape
+    fn input_shape(&self) -> (usize, usize, usize) {
+        self.classifier().info().input_shape.into()
     }
 
     #[getter]

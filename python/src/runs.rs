@@ -10,19 +10,23 @@ use epsball::work::{AttackEntry, Kept, Number, OneOrMany};
 use numpy::PyReadonlyArray4;
 use pyo3::prelude::*;
 
+use crate::attack::Attack;
 use crate::errors::refuse;
 use crate::network::Network;
 use crate::rows::AttackRows;
 use crate::wait;
 
-/// Adds the rows of an attack, with its images `[N, C, H, W]` if they are to be kept, to the run in `folder`.
+/// Adds the rows of an attack, with its images `[N, C, H, W]` if they are to be kept, to the run in `folder`. With
+/// random numbers of PyTorch, `batch` images were attacked at a time. Safety checks `looked` at so many images before
+/// the attack and have `findings`.
 #[pyfunction]
-#[pyo3(signature = (folder, network, name, file, data, spec, attack, norm, eps, patch, goal, parameters, seed, rng, batch, rows, images, shape, findings))]
+#[pyo3(signature = (folder, network, configured, name, file, data, spec, attack, norm, eps, patch, goal, parameters, seed, rng, batch, rows, images, shape, looked, findings))]
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn save_attack(
     py: Python<'_>,
     folder: PathBuf,
     network: &Network,
+    configured: &Attack,
     name: Option<String>,
     file: Option<String>,
     data: String,
@@ -39,6 +43,7 @@ pub(crate) fn save_attack(
     rows: &AttackRows,
     images: Option<PyReadonlyArray4<'_, f32>>,
     shape: [usize; 3],
+    looked: usize,
     findings: Vec<(String, String, String, String)>,
 ) -> PyResult<()> {
     let mut model = network.classifier().info().clone();
@@ -64,7 +69,14 @@ pub(crate) fn save_attack(
     let (device, precision) = network.place();
     let place = (device.to_owned(), precision);
     wait::aside(py, |_| {
-        let kept = Kept { rows: &rows, images: pixels.as_deref(), shape, findings: &findings };
+        let kept = Kept {
+            rows: &rows,
+            images: pixels.as_deref(),
+            shape,
+            attack: &configured.configured,
+            looked,
+            findings: &findings,
+        };
         let found = Elsewhere {
             model: &model,
             file,

@@ -1,15 +1,16 @@
 //! Waiting for Rust while Python goes on. Rust computes without the interpreter's lock, so other threads of the
 //! program run meanwhile, and Ctrl-C ends what computes before its next pass.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use epsball::{Error, Result};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::errors::raise;
+use crate::errors::{bug, raise};
 use crate::network::Network;
 
 /// How often Ctrl-C is looked for.
@@ -33,10 +34,10 @@ pub(crate) fn for_network<T: Send>(
             true
         }
     };
-    let ended = py.detach(|| work(&stop));
+    let ended = py.detach(|| catch_unwind(AssertUnwindSafe(|| work(&stop))));
     match own.take_raised() {
         Some(raised) => Err(raised),
-        None => ended.map_err(raise),
+        None => ended.map_err(|panic| bug(&said(panic.as_ref())))?.map_err(raise),
     }
 }
 
@@ -50,7 +51,7 @@ pub(crate) fn aside<T: Send>(
     std::thread::scope(|scope| {
         let (sender, receiver) = channel();
         let (stop, stopped) = (&stop, &stopped);
-        scope.spawn(move || {
+        let thread = scope.spawn(move || {
             // Nobody listens any more only where the program ends.
             drop(sender.send(work(stop)));
         });
@@ -77,12 +78,26 @@ pub(crate) fn aside<T: Send>(
                         signal.get_or_insert(error);
                     }
                 }
+                // The thread is gone without an answer.
                 _ => {
-                    return Err(PyRuntimeError::new_err(
-                        "a thread of epsball ended in a panic: please report it",
-                    ));
+                    let panic = thread.join().err();
+                    return Err(bug(&panic.map_or_else(String::new, |panic| said(panic.as_ref()))));
                 }
             }
         }
     })
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// Panics on a thread of its own, for the tests of this module.
+#[cfg(debug_assertions)]
+#[pyfunction]
+#[allow(clippy::panic)]
+pub(crate) fn panics(py: Python<'_>, text: &str) -> PyResult<()> {
+    aside(py, |_| panic!("{text}"))
 }

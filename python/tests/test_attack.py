@@ -65,11 +65,18 @@ def test_an_ensemble_says_which_part_broke_an_image_and_what_its_checks_saw(line
 
 def test_a_minimal_attack_counts_within_the_budget(linear, inner):
     x, y = inner
-    result = epsball.attack(
-        linear.pair, x, y, attack="cw-l2", norm="L2", eps=0.2, binary_search_steps=4, max_iterations=60
-    )
-    assert result.rows["found"].all()
-    np.testing.assert_array_equal(result.robust, result.rows["distance"] > np.float32(0.2))
+    short = {"attack": "cw-l2", "norm": "L2", "binary_search_steps": 4, "max_iterations": 60}
+    eps = float(np.median(epsball.attack(linear.pair, x, y, eps=0.2, **short).rows["distance"]))
+    result = epsball.attack(linear.pair, x, y, eps=eps, **short)
+    rows = result.rows
+    assert rows["found"].all()
+    np.testing.assert_array_equal(result.robust, rows["distance"] > np.float32(eps))
+    # What lies beyond the budget is returned, and does not count as broken.
+    beyond = ~result.broken
+    assert 0 < beyond.sum() < len(x) and result.attack_success_rate == result.broken.mean()
+    assert (linear.logits(result.images).argmax(1) != y).all()
+    change = np.sqrt(((result.images - x).astype(np.float64) ** 2).sum((1, 2, 3)))
+    assert (change[beyond] > eps - 1e-6).all() and (change[result.broken] <= eps + 1e-6).all()
 
 
 def test_streams_are_read_once_and_end_as_arrays_do(linear, inner):
@@ -137,6 +144,75 @@ def test_other_threads_run_while_an_attack_computes(digits):
     assert len(inside) > 5
 
 
+def test_single_attacks_are_checked_too(linear, inner):
+    x, y = inner
+
+    def flat(images):
+        return linear.logits(images), lambda c: np.zeros_like(images)
+
+    with pytest.warns(epsball.SafetyWarning, match="zero-gradients") as caught:
+        result = epsball.attack((linear.logits, flat), x, y, attack="pgd", norm="Linf", eps=0.01)
+    assert [one.check for one in result.findings] == ["zero-gradients"]
+    assert caught[0].filename == __file__
+    assert epsball.attack(linear.pair, x, y, attack="pgd", norm="Linf", eps=0.01).findings == []
+
+
+def test_double_precision_comes_back(linear, inner):
+    x, y = inner
+    given = x.astype(np.float64) + 1e-9
+    result = epsball.attack(linear.pair, given, y, attack="pgd", norm="Linf", eps=0.02)
+    assert result.images.dtype == np.float64 and 0 < result.broken.sum() < len(x)
+    # No pixel differs that the attack did not change, though it computed in f32.
+    np.testing.assert_array_equal(result.images[~result.broken], given[~result.broken])
+    assert np.abs(result.images - given).max() <= 0.02 + 1e-7
+    assert epsball.attack(linear.pair, x, y, attack="pgd", norm="Linf", eps=0.02).images.dtype == np.float32
+    items = epsball.attack(linear.pair, list(zip(given, y)), attack="pgd", norm="Linf", eps=0.02)
+    np.testing.assert_array_equal(items.images, result.images)
+
+
+def test_images_without_labels_are_named(linear, inner):
+    x, y = inner
+    given = {"attack": "fgsm", "norm": "Linf", "eps": 0.03}
+    with pytest.raises(epsball.SettingError, match="y: there are no labels"):
+        epsball.attack(linear.pair, x, **given)
+    with pytest.raises(epsball.SettingError, match="y: there are no labels"):
+        epsball.certify(linear.pair, x, sigma=0.1)
+    with pytest.raises(epsball.SettingError, match="no pairs"):
+        epsball.attack(linear.pair, list(x), **given)
+    pair = epsball.attack(linear.pair, (x, y), **given)
+    np.testing.assert_array_equal(pair.images, epsball.attack(linear.pair, x, y, **given).images)
+
+
+def test_a_model_is_asked_for_no_more_images_than_a_batch(linear, inner):
+    x, y = np.tile(inner[0], (10, 1, 1, 1)), np.tile(inner[1], 10)
+    asked = []
+
+    def logits(images):
+        asked.append(len(images))
+        return linear.logits(images)
+
+    def vjp(images):
+        asked.append(len(images))
+        return linear.vjp(images)
+
+    given = {"norm": "Linf", "eps": 0.01, "rng": "torch"}
+    for attack, size, most in [("pgd", None, 128), ("pgd", 50, 50), ("ensemble", 40, 40), ("ensemble", None, 250)]:
+        asked.clear()
+        more = {"attacks": "apgd-ce", "steps": None} if attack == "ensemble" else {"steps": 3}
+        result = epsball.attack((logits, vjp), x, y, attack=attack, batch_size=size, **given, **more)
+        assert max(asked) == most and len(result) == len(x)
+        assert result._job.batch == most
+
+
+def test_a_panic_is_an_exception():
+    panics = getattr(epsball._epsball, "panics", None)
+    if panics is None:
+        pytest.skip("a release build has no function that panics")
+    with pytest.raises(epsball.EpsballError, match="epsball panicked: on purpose") as caught:
+        panics("on purpose")
+    assert "report" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("change", "problem", "hint"),
     [
@@ -145,6 +221,7 @@ def test_other_threads_run_while_an_attack_computes(digits):
         ({"norm": "l2"}, "unknown norm `l2`", "L2"),
         ({"eps": -1}, "not a number above 0", "0.3"),
         ({"eps": "a lot"}, "not a number above 0", "8/255"),
+        ({"eps": True}, "eps: True is not a number", "8/255"),
         ({"step": 3}, "step", "steps"),
         ({"steps": 0}, "steps", "steps"),
         ({"goal": "sideways"}, "unknown goal", "untargeted"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import epsball
 import numpy as np
 import pytest
+from conftest import Linear
+from epsball._autoattack import Settings
 
 MODEL = "bundled:digits-pgd"
 
@@ -88,6 +90,81 @@ def test_it_goes_on_where_it_was(digits, tmp_path):
         adversary(attacks_to_run=["apgd-ce"], eps=0.2).run_standard_evaluation(x, y, bs=8, state_path=state)
 
 
+def test_a_state_is_not_resumed_for_another_model(linear, inner, tmp_path):
+    x, y = inner
+    state = tmp_path / "state.npz"
+    other = Linear(16, 3, seed=7)
+
+    def run(pair, identity=None):
+        model = epsball.model(pair, identity=identity) if identity else pair
+        attack = epsball.AutoAttack(model, "Linf", 0.01, version="custom", attacks_to_run=["apgd-ce"], verbose=False)
+        return attack.run_standard_evaluation(x, y, state_path=state)
+
+    # Nothing tells one function from another.
+    with pytest.raises(epsball.SettingError, match="state_path: nothing is known") as caught:
+        run(linear.pair)
+    assert "identity=" in caught.value.hint and not state.exists()
+    first = run(linear.pair, "linear")
+    np.testing.assert_array_equal(run(linear.pair, "linear"), first)
+    with pytest.raises(epsball.SettingError, match="another model"):
+        run(other.pair, "other")
+    state.write_bytes(b"no state")
+    with pytest.raises(epsball.FileError, match="not the state of an evaluation"):
+        run(linear.pair, "linear")
+
+
+def test_a_state_says_which_attack_broke_an_image(digits, tmp_path):
+    x, y = digits
+    state = tmp_path / "state.npz"
+    attack = adversary(attacks_to_run=["apgd-ce", "square"])
+    attack.square.n_queries = 50
+    x_adv = attack.run_standard_evaluation(x, y, bs=16, state_path=state)
+    with np.load(state) as kept:
+        by, done = kept["by"], list(kept["done"])
+    assert done == ["apgd-ce", "square"] and set(by) <= {"", "clean", "apgd-ce", "square"}
+    np.testing.assert_array_equal((x_adv != x).any((1, 2, 3)), (by == "apgd-ce") | (by == "square"))
+    clean = epsball.attack(MODEL, x, y, attack="fgsm", norm="Linf", eps=1e-6)
+    np.testing.assert_array_equal(by == "clean", ~clean.correct)
+
+
+def test_an_evaluation_that_ends_between_two_attacks_goes_on_with_the_second(digits, tmp_path):
+    x, y = digits
+    state = tmp_path / "state.npz"
+
+    def make(stop=False):
+        attack = adversary(attacks_to_run=["square", "apgd-ce"])
+        attack.apgd.n_iter, attack.square.n_queries = 20, 10
+        if stop:
+            # The line that follows the end of an attack, before anything is saved.
+            def say(line):
+                if "after SQUARE" in line:
+                    raise KeyboardInterrupt
+
+            attack._say = say
+        return attack
+
+    whole = make().run_standard_evaluation(x, y, bs=8)
+    with pytest.raises(KeyboardInterrupt):
+        make(stop=True).run_standard_evaluation(x, y, bs=8, state_path=state)
+    resumed = make().run_standard_evaluation(x, y, bs=8, state_path=state)
+    np.testing.assert_array_equal(resumed, whole)
+    with np.load(state) as kept:
+        assert "apgd-ce" in kept["by"]
+
+
+def test_truth_values_are_no_numbers():
+    from epsball._numbers import text, value
+
+    settings = Settings("some", {"flag": "true", "count": "1", "rate": "0.5", "name": "ce"})
+    assert settings.flag is True and settings.count == 1 and settings.rate == 0.5 and settings.name == "ce"
+    settings.flag = False
+    assert settings.flag is False and settings._all()["flag"] == "false"
+    for given in (True, np.True_):
+        assert text(given) == "true"
+    assert text(1) == "1" and text(np.int64(3)) == "3" and text(np.float32(0.5)) == "0.5"
+    assert text(["pgd", "square"]) == "pgd square" and value("false") is False and value("1") == 1
+
+
 def test_what_cannot_be_asked_is_refused():
     with pytest.raises(epsball.SettingError, match="TensorFlow"):
         epsball.AutoAttack(MODEL, is_tf_model=True)
@@ -116,6 +193,37 @@ def test_foolbox_call(linear, inner):
     for images, flags in zip(raw, success):
         np.testing.assert_array_equal(linear.logits(images).argmax(1) != y, flags)
     assert attack(linear.pair, x, y, epsilons=0.05)[2].shape == (len(x),)
+    with pytest.raises(epsball.SettingError, match="epsilons"):
+        attack(linear.pair, x, y, epsilons=None)
+
+
+def test_foolbox_call_of_an_attack_that_looks_for_the_smallest_change(linear, inner):
+    x, y = inner
+    attack = epsball.FoolboxAttack("cw-l2", "L2", binary_search_steps=4, max_iterations=60)
+    eps = float(np.median(epsball.attack(linear.pair, x, y, "cw-l2", "L2", 0.2, **attack.parameters).rows["distance"]))
+    raw, clipped, success = attack(linear.pair, x, y, epsilons=eps)
+    assert (linear.logits(raw).argmax(1) != y).all() and 0 < success.sum() < len(x)
+    np.testing.assert_array_equal(clipped[success], raw[success])
+    np.testing.assert_array_equal(clipped[~success], x[~success])
+
+
+def test_only_models_of_foolbox_are_taken_for_such(linear, inner):
+    class Pair(tuple):
+        """A model of another library, which has an attribute of that name too."""
+
+        _model = "not a model"
+
+    attack = epsball.FoolboxAttack("fgsm", "Linf")
+    expected = attack(linear.pair, *inner, epsilons=0.03)[0]
+    np.testing.assert_array_equal(attack(Pair(linear.pair), *inner, epsilons=0.03)[0], expected)
+
+    class PyTorchModel:
+        bounds = (0, 255)
+
+    PyTorchModel.__module__ = "foolbox.models.pytorch"
+    with pytest.raises(epsball.SettingError, match="not in") as caught:
+        attack(PyTorchModel(), *inner, epsilons=0.03)
+    assert "transform_bounds" in caught.value.hint
 
 
 def test_one_after_the_other_is_the_ensemble_with_the_random_numbers_of_pytorch_too(digits):

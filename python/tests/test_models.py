@@ -87,3 +87,27 @@ def test_a_function_may_write_to_its_images(linear, inner):
     kept = x.copy()
     np.testing.assert_array_equal(attack((clobber, linear.vjp), inner).images, expected.images)
     np.testing.assert_array_equal(x, kept)
+
+
+def test_what_does_not_belong_to_a_model_is_refused(linear, inner, digits):
+    given = {"attack": "fgsm", "norm": "Linf", "eps": 0.03}
+    path = "bundled:digits-pgd"
+    for said in ({"randomised": True}, {"optimises_in_forward": True}, {"identity": "mine"}, {"classes": 10}):
+        with pytest.raises(epsball.SettingError, match=f"{next(iter(said))} cannot be said of it"):
+            epsball.attack(epsball.model(path, **said), *digits, **given)
+    for said in ({"arch": "small-cnn"}, {"average": "logits"}, {"onnx": {}}, {"precision": "bf16"}):
+        with pytest.raises(epsball.SettingError, match=f"{next(iter(said))} cannot be said of it"):
+            epsball.attack(epsball.model(linear.pair, **said), *inner, **given)
+    compiled = epsball.Compiled(epsball._epsball.Network.open([path]), 0.0, 1.0)
+    expected = epsball.attack(path, *digits, **given)
+    for model in (compiled, epsball.model(compiled)):
+        np.testing.assert_array_equal(epsball.attack(model, *digits, **given).images, expected.images)
+    with pytest.raises(epsball.SettingError, match="name, randomised cannot be said of it"):
+        epsball.attack(epsball.model(compiled, randomised=True, name="mine"), *digits, **given)
+
+
+def test_what_is_said_of_a_function_reaches_the_checks(linear, inner):
+    model = epsball.model(linear.pair, optimises_in_forward=True)
+    with pytest.warns(epsball.SafetyWarning, match="optimisation"):
+        result = epsball.attack(model, *inner, attack="ensemble", norm="Linf", eps=0.01, attacks="apgd-ce")
+    assert "optimisation" in [one.check for one in result.findings]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +87,57 @@ def test_a_result_becomes_part_of_a_run_that_boards_read(digits, linear, tmp_pat
     assert compared["rows"] and "McNemar" in str(compared) or "p" in str(compared)
 
 
+def records(folder):
+    """How many images the checks before each job have looked at, and what they found."""
+    kept = {}
+    for file in folder.glob("jobs/*/*.checks.toml"):
+        text = file.read_text()
+        kept[file.name.partition(".")[0]] = (
+            int(re.search(r"^images = (\d+)", text, re.M)[1]),
+            re.findall(r'^check = "(.*)"', text, re.M),
+        )
+    return kept
+
+
+def test_a_saved_run_says_which_checks_were_made(tmp_path):
+    folder = tmp_path / "run"
+    for first in (10, 40):
+        some = epsball.load("digits:test", first=first)
+        epsball.attack("bundled:digits-pgd", some, attack="pgd", norm="Linf", eps=0.2).save(folder, data="digits")
+        assert list(records(folder).values()) == [(first, [])]
+    # A loader's batches are put together until there are as many as the program looks at.
+    x, y = epsball.load("digits:test", first=120)
+    loader = ((x[i : i + 8], y[i : i + 8]) for i in range(0, len(x), 8))
+    epsball.attack("bundled:digits-pgd", loader, attack="fgsm", norm="Linf", eps=0.2).save(
+        tmp_path / "b", data="digits"
+    )
+    assert [images for images, _ in records(tmp_path / "b").values()] == [100]
+    logits, _ = pair = linear_digits(x.shape[1:])
+
+    def flat(images):
+        return logits(images), lambda c: np.zeros_like(images)
+
+    for name, model in (("flat", (logits, flat)), ("steep", pair)):
+        result = epsball.attack(
+            epsball.model(model, name=name, identity=name), x, logits(x).argmax(1), "pgd", "Linf", 0.01, progress=False
+        )
+        result.save(tmp_path / name, data="digits")
+        found = ["zero-gradients"] if name == "flat" else []
+        assert list(records(tmp_path / name).values()) == [(100, found)] and [f.check for f in result.findings] == found
+        assert epsball.verify(tmp_path / name, files_only=True)["findings"] == []
+
+
+def test_a_saved_run_says_how_many_images_were_attacked_together(tmp_path):
+    some = epsball.load("digits:test", first=30)
+    for size, attack, expected in ((None, "fgsm", 128), (16, "fgsm", 16), (None, "ensemble", 250), (7, "ensemble", 7)):
+        more = {"attacks": "apgd-ce"} if attack == "ensemble" else {}
+        result = epsball.attack(
+            "bundled:digits-pgd", some, attack=attack, norm="Linf", eps=0.2, rng="torch", batch_size=size, **more
+        )
+        folder = result.save(tmp_path / f"{attack}{size}", data="digits")
+        assert f'rng = "torch, batches of {expected}"' in (folder / "run.toml").read_text()
+
+
 def linear_digits(shape):
     from conftest import Linear
 
@@ -137,6 +190,29 @@ def test_the_command_is_the_program(tmp_path):
     if script.exists():
         version = subprocess.run([str(script), "--version"], capture_output=True, text=True, check=True)
         assert version.stdout.strip() == f"epsball {epsball.__version__}"
+
+
+def test_the_command_runs_where_a_library_listens_already():
+    code = (
+        "import epsball; epsball.load('digits:test', first=1); from epsball._epsball import command; "
+        "raise SystemExit(command(['epsball', 'list', 'attacks']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 0 and "pgd" in ended.stdout, ended.stderr
+
+
+def test_what_a_release_can_do(tmp_path):
+    if os.environ.get("EPSBALL_FEATURES") == "none":
+        pytest.skip("built without hub and parquet")
+    (tmp_path / "images.parquet").write_bytes(b"no table")
+    with pytest.raises(epsball.FileError, match=r"images\.parquet") as caught:
+        epsball.load(f"parquet:{tmp_path / 'images.parquet'}")
+    assert "feature" not in str(caught.value)
+    # Nobody listens there, so that nothing is fetched.
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "epsball", "inspect", "hf:nobody/nothing"]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert ended.returncode != 0 and "--features hub" not in ended.stderr, ended.stderr
 
 
 def test_warnings_of_the_program_are_records_of_logging(caplog, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import traceback
 
 import epsball
@@ -125,6 +126,52 @@ def test_normalise(module, data):
     inside = nn.Sequential(epsball.Normalise([0.5], [0.25]), module).eval()
     x, _ = data
     torch.testing.assert_close(inside(x), module((x - 0.5) / 0.25))
+
+
+def test_containers_have_no_mode(module, data):
+    # Only the network was put into evaluation mode.
+    whole = nn.Sequential(epsball.Normalise([0.5], [0.25]), nn.Sequential(module))
+    assert whole.training and not module.training
+    expected = attack(whole.eval(), data).images
+    whole.training = True
+    assert torch.equal(attack(whole, data).images, expected)
+    # A normalisation has none either, and is pickled with the module around it.
+    whole[0].train()
+    assert torch.equal(attack(pickle.loads(pickle.dumps(whole)), data).images, expected)
+    for part in (nn.BatchNorm2d(1), nn.Dropout(0.5), nn.ReLU()):
+        with pytest.raises(epsball.ModelError, match=r"training mode \(0\)"):
+            attack(nn.Sequential(part, module), data)
+
+
+def test_double_precision_comes_back(module, data):
+    x, y = data[0].double(), data[1]
+    result = attack(module, (x, y))
+    assert result.images.dtype == torch.float64 and torch.equal(result.images[result.robust], x[result.robust])
+    assert attack(module, (data[0].half().clamp(0, 1), y)).images.dtype == torch.float32
+
+
+def test_identities_of_modules(module):
+    from epsball._models._torch import Torch
+
+    def identity(*parts):
+        return Torch(nn.Sequential(*parts)).identity()
+
+    one = nn.Conv2d(1, 8, 3)
+    # The same weights under the same names, and another function.
+    assert identity(one, nn.ReLU()) == identity(one, nn.ReLU()) != identity(one, nn.GELU())
+    assert identity(epsball.Normalise([0.5], [0.25])) != identity(epsball.Normalise([0.5], [0.2]))
+
+
+def test_models_of_foolbox(module, data):
+    foolbox = pytest.importorskip("foolbox")
+    preprocessing = {"mean": [0.5], "std": [0.25], "axis": -3}
+    fmodel = foolbox.PyTorchModel(module, bounds=(0, 1), preprocessing=preprocessing, device="cpu")
+    call = epsball.FoolboxAttack("pgd", "Linf", steps=10)
+    raw, _, success = call(fmodel, *data, epsilons=0.05)
+    inside = nn.Sequential(epsball.Normalise([0.5], [0.25]), module).eval()
+    assert torch.equal(raw, call(inside, *data, epsilons=0.05)[0]) and 0 < success.sum()
+    with pytest.raises(epsball.SettingError, match="not in"):
+        call(foolbox.PyTorchModel(module, bounds=(-1, 1), device="cpu"), *data, epsilons=0.05)
 
 
 def test_an_exception_inside_a_module_comes_with_its_own_traceback(module, data):

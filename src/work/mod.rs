@@ -31,7 +31,7 @@ mod task;
 
 pub use attack::{
     AttackColumn, AttackEntry, AttackResult, AttackRow, Beyond, Budget, Kept, Spared, ThreatColumn,
-    Unfinished, WorstCase, attack_rows,
+    Unfinished, WorstCase, attack_rows, seen_after,
 };
 pub(crate) use attack::{
     Attacked, Evidence, Trial, attack_columns, attack_jobs, counts, goal, keep, threat_columns,

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -60,25 +61,27 @@ def model(
 
     Parameters
     ----------
-    source : torch.nn.Module, callable, (callable, callable) or path
+    source : torch.nn.Module, callable, (callable, callable), path, or what `epsball.compile` returns
         What is attacked. A module or a function maps images ``[N, C, H, W]`` in [0, 1] to logits ``[N, K]``, with its
         normalisation inside. A pair is ``(logits, vjp)``: ``logits(x)`` is ``[N, K]``, and ``vjp(x)`` returns the
         logits and a function from a cotangent ``[N, K]`` to the gradient ``[N, C, H, W]``. A path is that of a
         safetensors file, an ONNX file (``.onnx``, ``.onnx.gz``), or ``bundled:NAME``, and runs on epsball's own
-        engine; a list of paths is an ensemble.
+        engine; a list of paths is an ensemble. What is not for a source is refused.
     name : str, optional
         Name in tables.
     identity : str, optional
         What tells this model from any other, such as a file name with a date, for a function: of a module the hash of
-        its state dict is taken. Only :meth:`Result.save` needs it.
+        its state dict is taken. :meth:`Result.save` and the `state_path` of :class:`AutoAttack` need it.
     randomised : bool
-        The forward pass draws random numbers. Predictions are then the most frequent of 11.
+        The forward pass draws random numbers. Predictions are then the most frequent of 11. Not for files: what runs
+        on the engine draws none.
     optimises_in_forward : bool
-        The forward pass runs an optimisation, such as a purification; attacks that follow gradients may be misled.
+        The forward pass runs an optimisation, such as a purification; attacks that follow gradients may be misled. Not
+        for files.
     probabilities : bool
         It returns probabilities, and is to be attacked as it is.
     classes : int, optional
-        Number of classes, instead of what the first batch shows.
+        Number of classes, instead of what the first batch shows. Not for files.
     arch, average, onnx, device, precision : optional
         For files, as on the command line: the architecture of bare weights; what an ensemble averages
         (``"logits"``, ``"probabilities"``); what an image is for an ONNX network
@@ -106,20 +109,25 @@ def model(
     )
 
 
-def as_network(given: Any, x: np.ndarray) -> Network:
-    """The network of anything that is a model. `x` are the first images that it will see, ``[N, C, H, W]``."""
-    if isinstance(given, Network):
-        return given
-    if isinstance(given, Compiled):
-        return given.network
+OF_FUNCTIONS = ("identity", "randomised", "optimises_in_forward", "classes")
+OF_FILES = ("arch", "average", "onnx", "precision")
+
+
+def as_network(given: Any, x: np.ndarray, batch: int = 256) -> Network:
+    """The network of anything that is a model. `x` are the first images that it will see, ``[N, C, H, W]``; a model of
+    Python is asked for the logits of at most `batch` images at a time."""
     said = given if isinstance(given, Model) else Model(given)
     source = said.source
-    if isinstance(source, Network):
-        return source
-    if isinstance(source, (str, os.PathLike)):
-        return _open([source], said)
-    if isinstance(source, list) and source and all(isinstance(part, (str, os.PathLike)) for part in source):
-        return _open(source, said)
+    if isinstance(source, (Network, Compiled)):
+        everything = [field.name for field in fields(Model) if field.name != "source"]
+        _refuse(said, everything, "a compiled module is what it is", "epsball.compile(module, example, name=...)")
+        return source.network if isinstance(source, Compiled) else source
+    files = [source] if isinstance(source, (str, os.PathLike)) else source
+    if isinstance(files, list) and files and all(isinstance(part, (str, os.PathLike)) for part in files):
+        what = "a network in a file is a fixed function that the engine computes"
+        _refuse(said, OF_FUNCTIONS, what, "attack the module itself: epsball.model(module, ...)")
+        return _open(files, said)
+    _refuse(said, OF_FILES, "this is for networks in files", "leave it out: a model of Python is attacked as it is")
     adapter = _adapter(source, None if said.device == "auto" else said.device)
     classes = look_at(adapter, x, said)
     return Network.of(
@@ -132,7 +140,16 @@ def as_network(given: Any, x: np.ndarray) -> Network:
         randomised=said.randomised,
         optimises_in_forward=said.optimises_in_forward,
         device=getattr(adapter, "device", "cpu"),
+        batch=batch,
     )
+
+
+def _refuse(said: Model, names: Iterable[str], why: str, remedy: str) -> None:
+    """Refuse what is said of a model that it does not belong to: it would be ignored."""
+    default = Model(None)
+    given = [name for name in names if getattr(said, name) != getattr(default, name)]
+    if given:
+        raise SettingError(f"model: {', '.join(given)} cannot be said of it: {why}", remedy)
 
 
 def file_of(given: Any) -> str | None:
@@ -142,8 +159,6 @@ def file_of(given: Any) -> str | None:
 
 
 def _open(paths: list[Any], said: Model) -> Network:
-    import json
-
     files = [os.fspath(path) for path in paths]
     for file in files:
         if file.endswith((".pt", ".pth", ".th", ".tar", ".ckpt")):

@@ -14,6 +14,7 @@ import numpy as np
 from .._arrays import images
 from .._epsball import Network
 from .._errors import ModelError
+from ._look import refuse_training
 
 ROUNDS = 5
 
@@ -44,14 +45,15 @@ class Compiled:
 def compile(  # noqa: A001
     module: Any, example: Any, *, tolerance: float = 1e-3, name: str | None = None, path: str | None = None
 ) -> Compiled:
-    """Export a module to ONNX and run it on epsball's engine.
+    """Export a module to ONNX and run it on epsball's engine, on the CPU.
 
     Parameters
     ----------
     module : torch.nn.Module
-        In evaluation mode.
+        In evaluation mode, on any device.
     example : array
-        Images ``[N, C, H, W]`` in [0, 1], such as those to be attacked: logits have to agree on them.
+        Images ``[N, C, H, W]`` in [0, 1], such as those to be attacked: logits have to agree on them, and both are
+        timed on them.
     tolerance : float
         Largest difference of a logit, relative to the largest logit of the example.
     name : str, optional
@@ -73,9 +75,8 @@ def compile(  # noqa: A001
     from ._torch import Torch
 
     x = images(example, "example")
-    if module.training:
-        raise ModelError("module: it is in training mode", "call module.eval() first")
     adapter = Torch(module)
+    refuse_training(f"module {adapter.name}", adapter)
     with tempfile.TemporaryDirectory() as folder:
         file = path or str(Path(folder) / f"{name or adapter.name}.onnx")
         first = adapter._send(x[:1].copy())

@@ -16,13 +16,7 @@ IMAGES = 8
 def look_at(adapter: Any, x: np.ndarray, said: Any) -> int:
     """Refuse what cannot be attacked as it is; returns the number of classes."""
     name = f"model {said.name or adapter.name}"
-    training = adapter.training() if hasattr(adapter, "training") else []
-    if training:
-        shown = ", ".join(training[:3]) + (", ..." if len(training) > 3 else "")
-        raise ModelError(
-            f"{name}: it is in training mode ({shown})",
-            "call model.eval() first: in training mode batch norm and dropout change what an image's logits are",
-        )
+    refuse_training(name, adapter)
     some = np.ascontiguousarray(x[:IMAGES])
     if not len(some):
         if said.classes:
@@ -46,6 +40,17 @@ def look_at(adapter: Any, x: np.ndarray, said: Any) -> int:
         _look_for_chance(name, adapter, some, logits)
     _look_for_gradient(name, adapter, some)
     return int(logits.shape[1])
+
+
+def refuse_training(name: str, adapter: Any) -> None:
+    """Refuse a module that is in training mode."""
+    training = adapter.training() if hasattr(adapter, "training") else []
+    if training:
+        shown = ", ".join(training[:3]) + (", ..." if len(training) > 3 else "")
+        raise ModelError(
+            f"{name}: it is in training mode ({shown})",
+            "call model.eval() first: in training mode batch norm and dropout change what an image's logits are",
+        )
 
 
 def like_probabilities(logits: np.ndarray) -> bool:

@@ -37,7 +37,7 @@ class Pair:
         return _f32(answer), gradient
 
     def identity(self) -> str:
-        """Nothing is known about what a function computes with."""
+        """Nothing is known about what functions compute with."""
         return ""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -72,24 +72,47 @@ class Torch:
         return _fetch(answer.detach()), pull
 
     def training(self) -> list[str]:
-        """Names of the parts that are in training mode and behave otherwise there."""
+        """Names of the parts that are in training mode and may behave otherwise there."""
         if not isinstance(self.module, torch.nn.Module):
             return []
         named = self.module.named_modules()
-        return [f"{name or type(part).__name__}" for name, part in named if part.training]
+        return [name or type(part).__name__ for name, part in named if part.training and type(part) not in INERT]
 
     def identity(self) -> str:
-        """SHA-256 of the class and of the state dict: names, types, shapes and numbers."""
+        """SHA-256 of the classes of the module and its parts, and of its state: names, types, shapes and numbers."""
         if not isinstance(self.module, torch.nn.Module):
             return ""
-        kind = f"{type(self.module).__module__}.{type(self.module).__qualname__}"
-        parts: list[tuple[str, str, list[int], bytes]] = [("class", kind, [], b"")]
-        for name, value in self.module.state_dict().items():
+        parts: list[tuple[str, str, list[int], bytes]] = []
+        for name, part in self.module.named_modules():
+            parts.append((f"class {name}", f"{type(part).__module__}.{type(part).__qualname__}", [], b""))
+        # Buffers that are not saved are part of the function too.
+        for name, value in {**self.module.state_dict(), **dict(self.module.named_buffers())}.items():
             if isinstance(value, torch.Tensor):
                 numbers = value.detach().cpu().contiguous().flatten()
                 data = numbers.view(torch.uint8).numpy().tobytes() if numbers.numel() else b""
                 parts.append((name, str(value.dtype), list(value.shape), data))
         return digest(parts)
+
+
+class Normalise(torch.nn.Module):
+    """See :func:`epsball.Normalise`."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1))
+        # It has no other mode, and the module around it may be in none that was chosen.
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x - self.mean) / self.std
+
+
+INERT = (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.Identity, Normalise)
+"""Classes whose own forward is the same in training mode: a container does what its parts do."""
 
 
 def _fetch(tensor: torch.Tensor) -> np.ndarray:

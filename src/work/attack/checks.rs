@@ -11,6 +11,14 @@ use crate::error::Result;
 use crate::model::Classifier;
 use crate::record::{CheckRecord, FORMAT_VERSION, Finding};
 
+/// What the checks after `attack` see in the `rows` of all its images.
+pub fn seen_after(attack: &Configured, rows: &[AttackRow]) -> Vec<Finding> {
+    // An image whose label is the target was not attacked.
+    let aimed = rows.iter().filter(|row| row.target != Some(row.label));
+    let by: Vec<&str> = aimed.map(|row| row.by.as_str()).collect();
+    after(attack, &by)
+}
+
 /// The checks of one attack job.
 pub(super) struct JobChecks<'a> {
     table: &'a Path,
@@ -33,13 +41,43 @@ impl<'a> JobChecks<'a> {
         rows: &[AttackRow],
         batch: usize,
     ) -> Result<Self> {
-        let kept = if rows.is_empty() { None } else { CheckRecord::read(table, key)? };
         let first: Vec<usize> = (0..data.info().len.min(IMAGES)).collect();
-        let images = first.len();
+        Self::begin((table, key), attack, rows, first.len(), || {
+            before(attack, model, &data.read(&first)?, request, batch)
+        })
+    }
+
+    /// As [`Self::before`] for an attack that was run elsewhere, where `images` images were looked at and `seen` is what
+    /// was seen of them.
+    ///
+    /// # Errors
+    /// If the record fails.
+    pub(super) fn elsewhere(
+        place: (&'a Path, &'a str),
+        attack: &'a Configured,
+        rows: &[AttackRow],
+        images: usize,
+        seen: &[Finding],
+    ) -> Result<Self> {
+        Self::begin(place, attack, rows, images, || {
+            Ok(seen.iter().filter(|finding| looks_before(&finding.check)).cloned().collect())
+        })
+    }
+
+    /// The record of a job with these `rows`, `images` of whose images `look` looks at if no more were looked at
+    /// already.
+    fn begin(
+        (table, key): (&'a Path, &'a str),
+        attack: &'a Configured,
+        rows: &[AttackRow],
+        images: usize,
+        look: impl FnOnce() -> Result<Vec<Finding>>,
+    ) -> Result<Self> {
+        let kept = if rows.is_empty() { None } else { CheckRecord::read(table, key)? };
         let record = match kept {
             Some(record) if record.images >= images => record,
             kept => {
-                let mut findings = before(attack, model, &data.read(&first)?, request, batch)?;
+                let mut findings = look()?;
                 let others = kept.into_iter().flat_map(|record| record.findings);
                 findings.extend(others.filter(|finding| !looks_before(&finding.check)));
                 let record = CheckRecord { format_version: FORMAT_VERSION, images, findings };
@@ -66,10 +104,7 @@ impl<'a> JobChecks<'a> {
     /// # Errors
     /// If the record cannot be written.
     pub(super) fn after(&mut self, rows: &[AttackRow]) -> Result<Vec<Finding>> {
-        // An image whose label is the target was not attacked.
-        let aimed = rows.iter().filter(|row| row.target != Some(row.label));
-        let by: Vec<&str> = aimed.map(|row| row.by.as_str()).collect();
-        let found = after(self.attack, &by);
+        let found = seen_after(self.attack, rows);
         let outdated = |f: &Finding| looks_after(&f.check) && !found.contains(f);
         if self.record.findings.iter().any(outdated) {
             self.record.findings.retain(|finding| !outdated(finding));

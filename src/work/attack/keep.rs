@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::adversarial::AdversarialImages;
+use super::checks::JobChecks;
 use super::row::AttackRow;
-use crate::attack::Outcome;
-use crate::attack::check::IMAGES;
+use crate::attack::{Configured, Outcome};
 use crate::error::{Error, Result};
-use crate::record::{CheckRecord, FORMAT_VERSION, Finding, JobRecord};
+use crate::record::{Finding, JobRecord};
 use crate::work::journal::Journal;
 
 /// What an attack left of its images, for `keep`.
@@ -20,7 +20,11 @@ pub struct Kept<'a> {
     pub images: Option<&'a [f32]>,
     /// `[C, H, W]` of an image.
     pub shape: [usize; 3],
-    /// What the safety checks have seen.
+    /// The attack that left it.
+    pub attack: &'a Configured,
+    /// How many images the safety checks before the attack have looked at; 0 if none were made.
+    pub looked: usize,
+    /// What they have seen. Those after the attack look at the rows of the table.
     pub findings: &'a [Finding],
 }
 
@@ -46,11 +50,8 @@ pub(crate) fn keep(folder: &Path, job: &JobRecord, kept: &Kept<'_>) -> Result<()
         ));
     }
     let is_new: Vec<bool> = kept.rows.iter().map(|row| !known.contains_key(&row.idx)).collect();
-    if job.checked && rows.is_empty() {
-        let images = kept.rows.len().min(IMAGES);
-        let findings = kept.findings.to_vec();
-        CheckRecord { format_version: FORMAT_VERSION, images, findings }.write(&path, &job.key)?;
-    }
+    let place = (path.as_path(), job.key.as_str());
+    let mut checks = JobChecks::elsewhere(place, kept.attack, &rows, kept.looked, kept.findings)?;
     let new: Vec<AttackRow> = kept
         .rows
         .iter()
@@ -86,8 +87,9 @@ pub(crate) fn keep(folder: &Path, job: &JobRecord, kept: &Kept<'_>) -> Result<()
     }
     journal.append(&new)?;
     journal.sync()?;
-    match file {
-        Some(file) => file.finish(&rows),
-        None => Ok(()),
+    if let Some(file) = file {
+        file.finish(&rows)?;
     }
+    checks.after(&rows)?;
+    Ok(())
 }

@@ -22,6 +22,7 @@ mod worst_case;
 use std::path::Path;
 
 pub(crate) use attacked::{Attacked, counts};
+pub use checks::seen_after;
 pub use columns::{AttackColumn, ThreatColumn};
 pub(crate) use columns::{attack_columns, threat_columns};
 pub use entry::AttackEntry;
