@@ -20,6 +20,7 @@ from ._numbers import number, text
 from ._result import Finding, Result, tell
 
 ENSEMBLES = ("autoattack", "ensemble")
+"""Attacks of which each part gets what those before it left, in batches of its own."""
 
 BATCH, ENSEMBLE_BATCH = 128, 48
 """Images at a time, as in the program; the second of an ensemble on the engine."""
@@ -112,9 +113,9 @@ def attack(
     Returns
     -------
     Result
-        Its ``images`` lie in the ball and are misclassified, or are the clean ones. Only an attack that looks for the
-        smallest change (``"cw-l2"``) returns the closest adversarial image that it found wherever that lies; those
-        beyond `eps` do not count as broken (``result.broken``).
+        Its ``images`` lie in the ball and are misclassified, or are the clean ones. Only attacks that look for the
+        smallest change (``"cw-l2"``, ``"ddn"``, ``"fmn"``, ``"min-norm"``, ...) return the closest adversarial image
+        that they found wherever that lies; those beyond `eps` do not count as broken (``result.broken``).
 
     Warns
     -----
@@ -221,7 +222,7 @@ class _Attacked:
         labels = np.concatenate([batch.labels for batch in first])[: Attack.LOOKED_AT]
         job = self.job
         self.attack = attack = job.configured(tuple(images.shape[1:]))
-        together = job.rng == "torch" and bool(attack.parts)
+        together = job.rng == "torch" and job.attack in ENSEMBLES
         job.batch = int(attack.parameters["batch_size"]) if together else self.size or BATCH
         self.network = as_network(self.model, images, job.batch)
         if attack.stands_in:
