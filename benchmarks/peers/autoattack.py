@@ -89,7 +89,7 @@ def trades(given):
     robust = right(module, images, labels)
     robust[given.broken] = False
     how = f"{torch.get_num_threads()} threads, oneDNN {given.mkldnn}, {'f64' if given.double else 'f32'}"
-    print(f"torch {torch.__version__}, {how}; misclassified: {(~robust).nonzero().flatten().tolist()}", flush=True)
+    print(f"torch {torch.__version__}, {how}; left out: {(~robust).nonzero().flatten().tolist()}", flush=True)
     for name, attack in standard(module, 0.3).items():
         if given.parts and name not in given.parts:
             continue
