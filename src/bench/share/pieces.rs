@@ -256,6 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_made_whoever_removes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.pieces");
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..2000).for_each(|_| make(&path).unwrap()));
+            }
+            scope.spawn(|| (0..2000).for_each(|_| drop(std::fs::remove_dir_all(&path))));
+        });
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        assert!(make(&folder.path().join("file")).is_err());
+    }
+
+    #[test]
     fn shares_are_cut_from_what_images_show() {
         let images = images(100);
         let mut turned = images.clone();
