@@ -190,8 +190,16 @@ pub fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
         .map(|(_, k)| k)
 }
 
-/// Swapped letters count once; a shared beginning counts for much.
+/// Swapped letters count once, and next to nothing where nothing else is wrong; a shared beginning counts for much.
 fn similarity(a: &str, b: &str) -> f64 {
+    let letters = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    if a != b && letters(a) == letters(b) {
+        return 0.95;
+    }
     strsim::normalized_damerau_levenshtein(a, b).max(strsim::jaro_winkler(a, b) - 0.15)
 }
 
@@ -204,6 +212,8 @@ mod tests {
         let error = Error::unknown("attack", "pdg", ["pgd", "fgsm", "cw-l2"]);
         assert_eq!(error.to_string(), "unknown attack `pdg`");
         assert_eq!(error.hint().as_deref(), Some("did you mean `pgd`? known: pgd, fgsm, cw-l2"));
+        let hint = Error::unknown("attack", "pdg", ["pdgd", "pgd"]).hint().unwrap();
+        assert!(hint.starts_with("did you mean `pgd`?"), "{hint}");
     }
 
     #[test]

@@ -116,8 +116,7 @@ fn deepfool_and_its_relatives_compare_all_classes() {
     for (name, norm) in
         [("deepfool", Norm::Linf), ("deepfool", Norm::L2), ("superdeepfool", Norm::L2)]
     {
-        let to =
-            |k: usize| f64::from(margins[k]) / length(dual(norm), &slopes[k]);
+        let to = |k: usize| f64::from(margins[k]) / length(dual(norm), &slopes[k]);
         let optimum = (1..4).map(to).fold(f64::INFINITY, f64::min);
         assert!(optimum < to(1) * 0.9, "{norm}: another class is nearer than the likeliest");
         let found = distance(name, norm, &model, &batch);
