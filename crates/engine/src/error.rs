@@ -182,8 +182,10 @@ pub fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
+    // Of equally near ones the first.
     known
         .iter()
+        .rev()
         .map(|k| (similarity(&name.to_lowercase(), k), k.as_str()))
         .filter(|(score, _)| *score > 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))

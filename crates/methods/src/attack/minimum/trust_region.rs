@@ -3,7 +3,9 @@
 //! grows where the margin changes as the gradient said, and shrinks where it does not.
 //!
 //! The radius is adaptive by default, as in the paper's experiments with few steps; at its smallest a hundred steps would
-//! not reach the boundary of most networks. The image stays inside the box.
+//! not reach the boundary of most networks. The image stays inside the box. Towards a target, of which the paper has
+//! nothing, the radius does not fall below that of the first step: the margin is to the largest other logit, which changes
+//! its class on the way, so that it changes less than any gradient says.
 
 use super::super::{Attack, Entry, HyperParameters, ImageState as _, Objective, Search, Threats};
 use super::boundary::{Course, toward};
@@ -90,6 +92,7 @@ impl Attack for TrustRegion {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut course = Course::new(search, self.classes)?;
         let (n, place) = (search.len(), search.place().clone());
+        let targeted = search.targets().is_some();
         let mut radius = Rows::numbers(&place, vec![self.eps as f32; n])?;
         // f at the last step, and by how much it was to change.
         let mut last = Rows::new(&place, [n, 2], vec![0.0; 2 * n])?;
@@ -106,7 +109,7 @@ impl Attack for TrustRegion {
                 [&boundary.w, &boundary.f],
                 |_, [x, radius, last], [w, f]| {
                     if self.adaptive && step > 0 {
-                        radius[0] = self.adapted(radius[0], f[0] - last[0], last[1]);
+                        radius[0] = self.adapted(radius[0], f[0] - last[0], last[1], targeted);
                     }
                     let mut by = vec![0.0; w.len()];
                     let foretold = toward(self.norm, w, f[0], f64::from(radius[0]), &mut by);
@@ -132,7 +135,7 @@ impl Attack for TrustRegion {
 
 impl TrustRegion {
     /// The radius after a step that changed f by `change` instead of `foretold`.
-    fn adapted(&self, radius: f32, change: f32, foretold: f32) -> f32 {
+    fn adapted(&self, radius: f32, change: f32, foretold: f32, targeted: bool) -> f32 {
         let share = f64::from(change) / f64::from(foretold);
         let factor = match share {
             share if share > GOOD => FACTOR,
@@ -140,6 +143,7 @@ impl TrustRegion {
             _ => 1.0,
         };
         let [least, most] = self.bounds();
+        let least = if targeted { self.eps } else { least };
         (f64::from(radius) * factor).clamp(least.min(self.eps), most.max(self.eps)) as f32
     }
 }
@@ -151,11 +155,12 @@ mod tests {
     #[test]
     fn the_radius_follows_what_was_foretold() {
         let attack = TrustRegion::new(Norm::L2);
-        let after = |radius, share: f32| attack.adapted(radius, share * 0.5, 0.5);
+        let after = |radius, share: f32| attack.adapted(radius, share * 0.5, 0.5, false);
         assert!((after(0.01, 1.0) - 0.012).abs() < 1e-7);
         assert!((after(0.01, 0.7) - 0.01).abs() < 1e-7);
         assert!((after(0.012, -0.3) - 0.01).abs() < 1e-7);
         assert_eq!(after(0.05, 1.0), 0.05);
         assert_eq!(after(0.0005, 0.0), 0.0005);
+        assert_eq!(attack.adapted(0.001, 0.0, 0.5, true), 0.001);
     }
 }
