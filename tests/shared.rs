@@ -114,7 +114,6 @@ fn sixteen_processes_fifty_times() {
         killed_until_done(&sandbox, &folder, number("EPSBALL_PROCESSES", 16), trial, 8.0);
         assert_eq!(tables(&sandbox.path(&folder)), whole, "trial {trial}");
         assert_eq!(left_over(&sandbox.path(&folder)), [""; 0], "trial {trial}");
-        println!("trial {trial}: the tables of one process");
     }
 }
 
