@@ -93,7 +93,7 @@ def attack(
     patch : str, optional
         In place of a ball: the size of a patch, ``"5x5"`` pixels, ``"2%"`` of the area.
     goal : str or int
-        ``"untargeted"``, ``"least-likely"``, ``"random"``, ``"next"``, or the class that is aimed at.
+        ``"untargeted"``, ``"least-likely"``, ``"second"``, ``"random"``, ``"next"``, or the class that is aimed at.
     seed : int
         Seed of all randomness.
     rng : {"per-image", "torch"}

@@ -16,9 +16,9 @@ idx:t10k-images-idx3-ubyte.gz --attack pgd --norm Linf --eps 0.3 --set steps=40 
 pub(super) struct Args {
     #[command(flatten)]
     subject: Subject,
-    /// The attack; see `epsball list attacks`
-    #[arg(short, long)]
-    attack: String,
+    /// The attack, or several: `-a fgsm,pgd`; see `epsball list attacks`
+    #[arg(short, long, value_delimiter = ',', required = true)]
+    attack: Vec<String>,
     /// Norm of the ball: Linf, L2 or L1
     #[arg(long)]
     norm: Option<String>,
@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Size of the patch: 5x5 pixels, 2% of the area, 20%x10% of the sides
     #[arg(long)]
     patch: Option<String>,
-    /// untargeted, least-likely, random, next, or a class number
+    /// untargeted, least-likely, second (the largest clean logit but the label's), random, next, or a class number
     #[arg(long, default_value = "untargeted")]
     goal: String,
     /// A hyper-parameter by its name in the paper; may be repeated
@@ -119,18 +119,33 @@ pub(super) fn named(pairs: &[String]) -> Result<BTreeMap<String, toml::Value>> {
 
 pub(super) fn run(args: &Args) -> Ended {
     let parameters = named(&args.parameters)?;
-    let eps = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
+    if args.attack.iter().any(|attack| attack == "none") {
+        let remedy = "`epsball evaluate` measures clean accuracy alone";
+        return Err(Error::setting("--attack", "`none` is no attack", remedy).into());
+    }
+    if args.attack.len() > 1 && !parameters.is_empty() {
+        let remedy = "call the program for each attack, with the same --output; or write a suite";
+        return Err(Error::setting(
+            "--set",
+            "belongs to one attack, and there are several",
+            remedy,
+        )
+        .into());
+    }
+    let eps: Vec<Number> = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
     let mut suite = args.subject.suite()?;
     suite.save_adversarial = args.save_adversarial;
-    let entry = AttackEntry {
-        attack: args.attack.clone(),
-        label: None,
-        norm: args.norm.clone(),
-        eps: OneOrMany::Many(eps),
-        patch: args.patch.clone(),
-        goal: Some(args.goal.clone()),
-        parameters,
-    };
-    suite.attacks.push(entry.into());
+    for attack in &args.attack {
+        let entry = AttackEntry {
+            attack: attack.clone(),
+            label: None,
+            norm: args.norm.clone(),
+            eps: OneOrMany::Many(eps.clone()),
+            patch: args.patch.clone(),
+            goal: Some(args.goal.clone()),
+            parameters: parameters.clone(),
+        };
+        suite.attacks.push(entry.into());
+    }
     run_suite(suite, &args.common)
 }

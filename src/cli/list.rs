@@ -2,8 +2,10 @@
 
 use super::exit;
 use super::output::{Ended, show};
+use crate::attack::{Described, describe};
 use crate::bench::bundled_models;
 use crate::certify::mode;
+use crate::error::Error;
 use crate::work::{Listed, methods};
 use crate::{data, zoo};
 
@@ -12,6 +14,8 @@ pub(super) struct Args {
     /// What to list
     #[arg(value_enum)]
     what: What,
+    /// One of them, with everything that can be set of it: `list attacks pgd`
+    name: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -29,6 +33,14 @@ enum What {
 }
 
 pub(super) fn run(args: &Args) -> Ended {
+    match (&args.name, args.what) {
+        (Some(name), What::Attacks) => return attack(name),
+        (Some(_), _) => {
+            let remedy = "leave the name out, or ask for an attack: `epsball list attacks pgd`";
+            return Err(Error::setting("list", "only attacks have more to tell", remedy).into());
+        }
+        (None, _) => {}
+    }
     match args.what {
         What::Attacks => {
             for Listed { name, threats, about } in methods("attack") {
@@ -53,6 +65,24 @@ pub(super) fn run(args: &Args) -> Ended {
         What::Models => {
             bundled_models().try_for_each(|name| show(format_args!("bundled:{name}")))?
         }
+    }
+    Ok(exit::OK)
+}
+
+/// What one attack is, and its parameters.
+fn attack(name: &str) -> Ended {
+    let described = describe(name)?;
+    let about = methods("attack").find(|listed| listed.name == name);
+    if let Some(Listed { name, threats, about }) = about {
+        show(format_args!("{name}: {about}\nThreat models: {threats}"))?;
+    }
+    if described.is_empty() {
+        show("It has no parameters.")?;
+        return Ok(exit::OK);
+    }
+    show("\nParameters (--set NAME=VALUE, or parameters = { NAME = VALUE } in a suite):")?;
+    for Described { name, default, meaning } in described {
+        show(format_args!("  {name} [default: {default}]\n      {meaning}"))?;
     }
     Ok(exit::OK)
 }

@@ -11,7 +11,7 @@ use crate::regular;
 /// # Errors
 /// If the folder cannot be written to, or something other than a file has this name.
 pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    is_file(path)?;
+    refuse_other(path)?;
     let folder = folder_of(path);
     let mut file = temporary(folder).map_err(Error::io("write in", folder))?;
     file.write_all(content).map_err(Error::io("write", path))?;
@@ -25,13 +25,13 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`replace`].
 pub fn check(path: &Path) -> Result<()> {
-    is_file(path)?;
+    refuse_other(path)?;
     temporary(folder_of(path)).map_err(Error::io("write in", folder_of(path)))?;
     Ok(())
 }
 
-/// A device would be replaced by a file, for everybody, where the user may do that.
-fn is_file(path: &Path) -> Result<()> {
+/// Refuses what is there and no file: a device would be replaced by one, for everybody, where the user may do that.
+fn refuse_other(path: &Path) -> Result<()> {
     regular::check(path).map_err(Error::io("write", path))?;
     match path.is_dir() {
         true => Err(Error::io("write", path)(std::io::ErrorKind::IsADirectory.into())),

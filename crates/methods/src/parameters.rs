@@ -12,12 +12,18 @@ pub struct Parameters {
     attack: String,
     given: BTreeMap<String, String>,
     used: BTreeMap<String, String>,
+    choices: BTreeMap<String, String>,
 }
 
 impl Parameters {
     /// What the user gave for the attack of this name.
     pub fn new(attack: &str, given: &BTreeMap<String, String>) -> Self {
-        Self { attack: attack.into(), given: given.clone(), used: BTreeMap::new() }
+        Self {
+            attack: attack.into(),
+            given: given.clone(),
+            used: BTreeMap::new(),
+            choices: BTreeMap::new(),
+        }
     }
 
     /// The parameter of this name, or `default`, which a program may have set: it is checked like what is given.
@@ -28,6 +34,10 @@ impl Parameters {
     where
         T::Err: Display,
     {
+        // What is none of the values tells which there are.
+        if let Err(error) = "?".parse::<T>() {
+            self.choices.insert(name.into(), words(error.to_string()));
+        }
         let value = match self.given.remove(name) {
             Some(text) => {
                 let parsed = text.trim().parse();
@@ -112,6 +122,13 @@ impl Parameters {
         )
     }
 
+    /// What a parameter of a few values can be, in words: `one of any, last`.
+    pub fn choices(&self, name: &str) -> Option<&str> {
+        let words = self.choices.get(name)?;
+        // A number goes by what is said of it.
+        (!words.contains("number")).then_some(words.strip_prefix("must be ").unwrap_or(words))
+    }
+
     /// All parameters as they were decided.
     ///
     /// # Errors
@@ -129,6 +146,27 @@ impl Parameters {
         }
     }
 }
+
+/// A field of hyper-parameters: its name, and the lines of its doc comment.
+pub type Documented = (&'static str, &'static [&'static str]);
+
+/// Hyper-parameters as a struct, whose doc comments are kept for lists and manuals: what a parameter means is written
+/// once.
+macro_rules! documented {
+    (
+        $(#[$about:meta])*
+        pub struct $name:ident { $( $(#[doc = $doc:literal])+ pub $field:ident : $type:ty, )* }
+    ) => {
+        $(#[$about])*
+        pub struct $name { $( $(#[doc = $doc])+ pub $field: $type, )* }
+
+        impl $name {
+            pub(crate) const FIELDS: &'static [$crate::parameters::Documented] =
+                &[ $( (stringify!($field), &[$($doc),+]), )* ];
+        }
+    };
+}
+pub(crate) use documented;
 
 /// An f32 can hold the number, to its full precision: it is neither lost nor infinite there.
 pub fn fits_f32(value: f64) -> bool {

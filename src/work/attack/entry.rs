@@ -36,7 +36,7 @@ pub struct AttackEntry {
     /// Size of the patch: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
     #[serde(default, skip_serializing_if = "is_default")]
     pub patch: Option<String>,
-    /// `untargeted` (the default), `least-likely`, `random`, `next`, or a class number.
+    /// `untargeted` (the default), `least-likely`, `second`, `random`, `next`, or a class number.
     #[serde(default, skip_serializing_if = "is_default")]
     pub goal: Option<String>,
     /// Hyper-parameters by name. For `patch-suite`: a table per attack.
@@ -57,7 +57,9 @@ impl Settings for AttackEntry {
         if let (Some(eps), Some(_)) = (eps, &self.norm) {
             entry.eps = OneOrMany::One(eps.clone());
         }
-        attack_jobs(&entry, seed, rng, network.info().input_shape)
+        let jobs = attack_jobs(&entry, seed, rng, network.info().input_shape)?;
+        goal(&entry)?.check(network.info())?;
+        Ok(jobs)
     }
 }
 
@@ -107,7 +109,7 @@ fn single(
     randomness: Randomness,
     shape: [usize; 3],
 ) -> Result<Vec<Resolved>> {
-    let goal: Goal = entry.goal.as_deref().unwrap_or("untargeted").parse()?;
+    let goal = goal(entry)?;
     let given = plain(&entry.parameters);
     let threats = threats(entry, shape)?;
     let minimal = attack::configure(&entry.attack, &threats[0].0, &given)?.search.objective()
@@ -145,6 +147,10 @@ fn single(
         Ok(Resolved { stem, work, task, rows: None })
     };
     groups.into_iter().map(job).collect()
+}
+
+fn goal(entry: &AttackEntry) -> Result<Goal> {
+    entry.goal.as_deref().unwrap_or("untargeted").parse()
 }
 
 /// The threat models of an entry, with the budget of each if it has one.

@@ -11,6 +11,7 @@ pub(crate) fn words(goal: &str) -> String {
     match goal {
         UNTARGETED => String::new(),
         "least-likely" => " to the least likely class".into(),
+        "second" => " to the second class".into(),
         "random" => " to a random class".into(),
         "next" => " to the next class".into(),
         class if class.parse::<u32>().is_ok() => format!(" to class {class}"),

@@ -127,7 +127,7 @@ impl AttackRow {
     }
 
     /// The returned image is an adversarial one in `region`, of the class that a targeted attack aims at.
-    pub(super) fn breaks(&self, region: &Region) -> bool {
+    pub(crate) fn breaks(&self, region: &Region) -> bool {
         let wanted = Criterion::new(self.label, self.target).met_by(self.prediction);
         self.adversarial() && wanted && region.holds(&self.change())
     }

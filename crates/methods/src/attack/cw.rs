@@ -12,7 +12,7 @@ use super::search::image_state;
 use super::{Attack, Entry, Evaluation, HyperParameters, ImageState, Objective, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::{Norm, Threat};
 
@@ -21,27 +21,30 @@ pub(super) const CW_L2: Entry = Entry {
     about: "smallest L2 perturbation by penalty and binary search (Carlini and Wagner 2017)",
     threats: Threats::Balls(&[Norm::L2]),
     control: false,
+    fields: &[CarliniWagner::FIELDS],
     build: |parameters, _| CarliniWagner::new().build(parameters),
 };
 
-/// `cw-l2`: the smallest L2 perturbation (Carlini and Wagner, IEEE S&P 2017, sections V and VI); see the module for
-/// where it departs from the published code, whose names and defaults these are.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CarliniWagner {
-    /// Steps of the binary search over c, at least 1.
-    pub binary_search_steps: usize,
-    /// Steps of Adam for one c, at least 1.
-    pub max_iterations: usize,
-    /// Learning rate of Adam, above 0.
-    pub learning_rate: f32,
-    /// The first c, above 0.
-    pub initial_const: f64,
-    /// kappa, the margin that a success needs, at least 0.
-    pub confidence: f32,
-    /// Stop at one c when the objective has not fallen for a tenth of the steps.
-    pub abort_early: bool,
-    /// How far inside the box saturated pixels start: above 0, at most 0.25, which larger values are taken for.
-    pub margin: f32,
+documented! {
+    /// `cw-l2`: the smallest L2 perturbation (Carlini and Wagner, IEEE S&P 2017, sections V and VI); see the module for
+    /// where it departs from the published code, whose names and defaults these are.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct CarliniWagner {
+        /// Steps of the binary search over c, at least 1.
+        pub binary_search_steps: usize,
+        /// Steps of Adam for one c, at least 1.
+        pub max_iterations: usize,
+        /// Learning rate of Adam, above 0.
+        pub learning_rate: f32,
+        /// The first c, above 0.
+        pub initial_const: f64,
+        /// kappa, the margin that a success needs, at least 0.
+        pub confidence: f32,
+        /// Stop at one c when the objective has not fallen for a tenth of the steps.
+        pub abort_early: bool,
+        /// How far inside the box saturated pixels start: above 0, at most 0.25, which larger values are taken for.
+        pub margin: f32,
+    }
 }
 
 impl CarliniWagner {
@@ -91,6 +94,13 @@ impl HyperParameters for CarliniWagner {
 
 /// An upper bound of c that no search has set yet (as in the published code).
 const UNBOUNDED: f64 = 1e10;
+
+/// 1 where the margin, `[N]`, is a success with this confidence.
+pub(super) fn confident(margins: &Rows, confidence: f32) -> Result<Rows> {
+    rows::map(twin!("cw_confident", confidence), [margins], |_, [margin], flag| {
+        flag[0] = f32::from(u8::from(margin[0] > 0.0 && margin[0] >= confidence));
+    })
+}
 
 /// The binary search of one image.
 #[derive(Clone)]
@@ -227,7 +237,7 @@ impl CarliniWagner {
                 }
             })?;
             let at = search.gradient_of(&course.of, &x, Loss::Margin)?;
-            let confident = self.confident(&at.losses)?;
+            let confident = confident(&at.losses, self.confidence)?;
             // Under this objective no row leaves the active set.
             search.propose_where(&course.of, &confident, &x, &at.logits, ())?;
             self.step(&mut course, &x, &at, iteration)?;
@@ -252,13 +262,6 @@ impl CarliniWagner {
             }
         }
         course.report(constants)
-    }
-
-    /// 1 where the margin has the wanted confidence, `[N]`.
-    fn confident(&self, margins: &Rows) -> Result<Rows> {
-        rows::map(twin!("cw_confident", self.confidence), [margins], |_, [margin], flag| {
-            flag[0] = f32::from(u8::from(margin[0] > 0.0 && margin[0] >= self.confidence));
-        })
     }
 
     /// One step of Adam (Kingma and Ba 2015, algorithm 1) on w, and what the point it leaves was worth.

@@ -6,84 +6,13 @@ use rayon::prelude::*;
 use super::criterion::Criterion;
 use super::noise::Noise;
 use super::search::home_of;
-use super::{Configured, Search};
+use super::{Configured, Goal, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
-use crate::rng::{Randomness, Stream};
+use crate::rng::Randomness;
 use crate::rows::{Place, Rows};
 use crate::threat::Threat;
-
-/// What the attacker wants.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Goal {
-    /// Any wrong class.
-    #[default]
-    Untargeted,
-    /// One class per image, chosen by the rule.
-    Targeted(Targets),
-}
-
-/// How target classes are chosen; never the true class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Targets {
-    /// The class with the smallest clean logit.
-    LeastLikely,
-    /// A class drawn per image.
-    Random,
-    /// The class after the label, cyclically.
-    Next,
-    /// This class; images that are of it are not attacked.
-    Class(u32),
-}
-
-impl Goal {
-    /// The class that each image of `batch` shall get; `None` if any other will do.
-    ///
-    /// # Errors
-    /// If the logits `[N, K]` of the clean images cannot be read.
-    pub(super) fn targets(
-        self,
-        batch: &Batch,
-        clean_logits: &Rows,
-        request: &Request,
-    ) -> Result<Option<Vec<u32>>> {
-        match self {
-            Self::Untargeted => Ok(None),
-            Self::Targeted(rule) => choose_targets(rule, batch, clean_logits, request).map(Some),
-        }
-    }
-}
-
-impl std::str::FromStr for Goal {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Ok(match text {
-            "untargeted" => Self::Untargeted,
-            "least-likely" => Self::Targeted(Targets::LeastLikely),
-            "random" => Self::Targeted(Targets::Random),
-            "next" => Self::Targeted(Targets::Next),
-            class => Self::Targeted(Targets::Class(class.parse().map_err(|_| {
-                Error::unknown("goal", text, ["untargeted", "least-likely", "random", "next", "0"])
-            })?)),
-        })
-    }
-}
-
-impl std::fmt::Display for Goal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Untargeted => f.write_str("untargeted"),
-            Self::Targeted(Targets::LeastLikely) => f.write_str("least-likely"),
-            Self::Targeted(Targets::Random) => f.write_str("random"),
-            Self::Targeted(Targets::Next) => f.write_str("next"),
-            Self::Targeted(Targets::Class(class)) => write!(f, "{class}"),
-        }
-    }
-}
 
 /// Everything about a call but the network, the attack and the images. Write what differs from the default and
 /// `..Request::default()`: there may be more fields one day.
@@ -268,7 +197,7 @@ fn attack_together(
     let images = batch.rows()?;
     let clean_logits = model.exact_logits(&images)?;
     let clean_predictions = predicted(model, &images, &clean_logits)?;
-    let targets = request.goal.targets(batch, &clean_logits, request)?;
+    let targets = request.goal.targets(batch, &clean_logits, request.seed)?;
     let is_target = |i: usize| targets.as_ref().is_some_and(|t| t[i] == batch.labels[i]);
     let attacked: Vec<usize> =
         (0..n).filter(|i| clean_predictions[*i] == batch.labels[*i] && !is_target(*i)).collect();
@@ -357,32 +286,6 @@ fn verify(
     Ok(())
 }
 
-fn choose_targets(
-    rule: Targets,
-    batch: &Batch,
-    clean_logits: &Rows,
-    request: &Request,
-) -> Result<Vec<u32>> {
-    let classes = clean_logits.width();
-    let stream = Stream::new(request.seed, "target");
-    let choose = |(i, z): (usize, &[f32])| {
-        let label = batch.labels[i] as usize;
-        let after = |k: usize| ((label + 1 + k) % classes) as u32;
-        match rule {
-            Targets::LeastLikely => {
-                let other = |a: &usize| *a != label;
-                (0..classes).filter(other).min_by(|a, b| z[*a].total_cmp(&z[*b])).unwrap_or(label)
-                    as u32
-            }
-            Targets::Random => after(stream.draw(batch.ids[i], 0).below(0, classes - 1)),
-            Targets::Next => after(0),
-            Targets::Class(class) => class,
-        }
-    };
-    let logits = clean_logits.values()?;
-    Ok(logits.chunks_exact(classes.max(1)).enumerate().map(choose).collect())
-}
-
 /// Refuses a network, labels or a goal that no attack can work with.
 ///
 /// # Errors
@@ -408,15 +311,9 @@ pub(super) fn check(
             "choose the data set the network was trained for",
         ));
     }
-    match (request.goal, attack.threat) {
-        (Goal::Targeted(Targets::Class(class)), _) if class as usize >= info.classes => {
-            Err(Error::setting(
-                "goal",
-                format!("class {class} does not exist, {} has {}", info.name, info.classes),
-                "choose a class below that number",
-            ))
-        }
-        (_, Threat::Patch(patch)) if patch.places(info.input_shape) == 0 => Err(Error::setting(
+    request.goal.check(info)?;
+    match attack.threat {
+        Threat::Patch(patch) if patch.places(info.input_shape) == 0 => Err(Error::setting(
             "patch",
             format!("{patch} is larger than the image {:?}", info.input_shape),
             "choose a smaller patch",

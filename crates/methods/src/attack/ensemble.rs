@@ -8,7 +8,7 @@ use super::gradient::{ALL_NORMS, ball};
 use super::{Apgd, Attack, Configured, Entry, Fab, HyperParameters, Search, Square, configure};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::threat::{Norm, Threat};
 
 pub(super) const AUTOATTACK: Entry = Entry {
@@ -16,6 +16,7 @@ pub(super) const AUTOATTACK: Entry = Entry {
     about: "apgd-ce, apgd-t, fab-t, square, each on what the others left (Croce and Hein 2020)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[AutoAttack::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         AutoAttack::new(norm, eps).build(parameters)
@@ -27,6 +28,7 @@ pub(super) const ENSEMBLE: Entry = Entry {
     about: "the attacks in `attacks`, in order, each on what the others left",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Ensemble::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Ensemble::new(norm, eps).build(parameters)
@@ -68,17 +70,19 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// `autoattack` (Croce and Hein, ICML 2020, section 6) in a published version.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AutoAttack {
-    /// Norm of the ball.
-    pub norm: Norm,
-    /// Radius of the ball, in pixel units.
-    pub eps: f32,
-    /// Which attacks it consists of.
-    pub version: Version,
-    /// Images per call of a part, at least 1. Matters only where random numbers are drawn for a whole batch.
-    pub batch_size: usize,
+documented! {
+    /// `autoattack` (Croce and Hein, ICML 2020, section 6) in a published version.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct AutoAttack {
+        /// Norm of the ball.
+        pub norm: Norm,
+        /// Radius of the ball, in pixel units.
+        pub eps: f32,
+        /// Which attacks it consists of.
+        pub version: Version,
+        /// Images per call of a part, at least 1. Matters only where random numbers are drawn for a whole batch.
+        pub batch_size: usize,
+    }
 }
 
 impl AutoAttack {
@@ -104,17 +108,19 @@ impl HyperParameters for AutoAttack {
     }
 }
 
-/// `ensemble`: any other composition, with the defaults of its attacks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ensemble {
-    /// Norm of the ball.
-    pub norm: Norm,
-    /// Radius of the ball, in pixel units.
-    pub eps: f32,
-    /// Names of the attacks in their order, with spaces or commas in between; no ensembles.
-    pub attacks: String,
-    /// As [`AutoAttack::batch_size`].
-    pub batch_size: usize,
+documented! {
+    /// `ensemble`: any other composition, with the defaults of its attacks.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Ensemble {
+        /// Norm of the ball.
+        pub norm: Norm,
+        /// Radius of the ball, in pixel units.
+        pub eps: f32,
+        /// Names of the attacks in their order, with spaces or commas in between; no ensembles.
+        pub attacks: String,
+        /// Images per call of a part, at least 1. Matters only where random numbers are drawn for a whole batch.
+        pub batch_size: usize,
+    }
 }
 
 impl Ensemble {

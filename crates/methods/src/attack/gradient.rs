@@ -4,7 +4,7 @@
 use super::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Twin, twin};
 use crate::threat::{Norm, Threat};
 
@@ -15,6 +15,7 @@ pub(super) const FGSM: Entry = Entry {
     about: "one gradient step of length eps (Goodfellow et al. 2015)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Fgsm::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Fgsm::new(norm, eps).build(parameters)
@@ -26,6 +27,7 @@ pub(super) const BIM: Entry = Entry {
     about: "gradient steps from the clean image (Kurakin et al. 2017)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Bim::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Bim::new(norm, eps).build(parameters)
@@ -37,21 +39,24 @@ pub(super) const PGD: Entry = Entry {
     about: "projected gradient steps with random starts (Madry et al. 2018)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Pgd::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Pgd::new(norm, eps).build(parameters)
     },
 };
 
-/// `fgsm`: one step of length eps (Goodfellow, Shlens and Szegedy, ICLR 2015, section 4).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fgsm {
-    /// Norm of the ball.
-    pub norm: Norm,
-    /// Radius of the ball and length of the step, in pixel units.
-    pub eps: f32,
-    /// What the step climbs.
-    pub loss: Loss,
+documented! {
+    /// `fgsm`: one step of length eps (Goodfellow, Shlens and Szegedy, ICLR 2015, section 4).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Fgsm {
+        /// Norm of the ball.
+        pub norm: Norm,
+        /// Radius of the ball and length of the step, in pixel units.
+        pub eps: f32,
+        /// What the step climbs.
+        pub loss: Loss,
+    }
 }
 
 impl Fgsm {
@@ -83,21 +88,23 @@ impl HyperParameters for Fgsm {
     }
 }
 
-/// `bim`: PGD without a random start (Kurakin, Goodfellow and Bengio, ICLR 2017 workshop).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bim {
-    /// Norm of the ball.
-    pub norm: Norm,
-    /// Radius of the ball, in pixel units.
-    pub eps: f32,
-    /// Length of a step in the norm, above 0.
-    pub alpha: f32,
-    /// Number of steps, at least 1.
-    pub steps: usize,
-    /// What the steps climb.
-    pub loss: Loss,
-    /// Which iterates are judged.
-    pub iterate: Iterate,
+documented! {
+    /// `bim`: PGD without a random start (Kurakin, Goodfellow and Bengio, ICLR 2017 workshop).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Bim {
+        /// Norm of the ball.
+        pub norm: Norm,
+        /// Radius of the ball, in pixel units.
+        pub eps: f32,
+        /// Length of a step in the norm, above 0.
+        pub alpha: f32,
+        /// Number of steps, at least 1.
+        pub steps: usize,
+        /// What the steps climb.
+        pub loss: Loss,
+        /// Which iterates are judged.
+        pub iterate: Iterate,
+    }
 }
 
 impl Bim {
@@ -130,25 +137,27 @@ impl HyperParameters for Bim {
     }
 }
 
-/// `pgd`: projected gradient descent (Madry et al., ICLR 2018).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pgd {
-    /// Norm of the ball.
-    pub norm: Norm,
-    /// Radius of the ball, in pixel units.
-    pub eps: f32,
-    /// Length of a step in the norm, above 0.
-    pub alpha: f32,
-    /// Steps of a restart, at least 1.
-    pub steps: usize,
-    /// Number of restarts, at least 1. Without a random start they are all the same.
-    pub restarts: usize,
-    /// A restart begins at a random point of the ball, not at the clean image.
-    pub random_start: bool,
-    /// What the steps climb.
-    pub loss: Loss,
-    /// Which iterates are judged.
-    pub iterate: Iterate,
+documented! {
+    /// `pgd`: projected gradient descent (Madry et al., ICLR 2018).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Pgd {
+        /// Norm of the ball.
+        pub norm: Norm,
+        /// Radius of the ball, in pixel units.
+        pub eps: f32,
+        /// Length of a step in the norm, above 0.
+        pub alpha: f32,
+        /// Steps of a restart, at least 1.
+        pub steps: usize,
+        /// Number of restarts, at least 1. Without a random start they are all the same.
+        pub restarts: usize,
+        /// A restart begins at a random point of the ball, not at the clean image.
+        pub random_start: bool,
+        /// What the steps climb.
+        pub loss: Loss,
+        /// Which iterates are judged.
+        pub iterate: Iterate,
+    }
 }
 
 impl Pgd {

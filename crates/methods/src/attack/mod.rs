@@ -10,10 +10,12 @@ mod criterion;
 #[cfg(all(test, feature = "cuda"))]
 pub(crate) mod cuda;
 mod cw;
+mod described;
 mod driver;
 mod ensemble;
 mod fab;
 mod fast;
+mod goal;
 mod gradient;
 mod minimum;
 mod noise;
@@ -27,10 +29,12 @@ pub use apgd::{Apgd, ApgdLoss};
 pub use configured::{Configured, HyperParameters, configure};
 pub use criterion::Criterion;
 pub use cw::CarliniWagner;
-pub use driver::{Goal, Outcome, Request, Targets, attack, attack_until};
+pub use described::{Described, describe};
+pub use driver::{Outcome, Request, attack, attack_until};
 pub use ensemble::{AutoAttack, Ensemble, Version, composed};
 pub use fab::{Fab, Keep};
 pub use fast::Fast;
+pub use goal::{Goal, Targets};
 pub use gradient::{Bim, Fgsm, Iterate, Pgd};
 pub use minimum::{
     Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, SuperDeepFool, TrustRegion,
@@ -42,7 +46,7 @@ pub use square::Square;
 
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Documented, Parameters};
 use crate::threat::Threat;
 
 /// What a search looks for.
@@ -134,6 +138,7 @@ pub struct Entry {
     pub threats: Threats,
     /// A baseline that no search went into: shown on a board, not part of the worst case.
     pub control: bool,
+    fields: &'static [&'static [Documented]],
     build: fn(&mut Parameters, &Threat) -> Result<Box<dyn Attack>>,
 }
 

@@ -85,7 +85,7 @@ pub fn write<T: Versioned + Serialize>(path: &Path, key: &str, record: &T) -> Re
         return Err(Error::file(
             path,
             T::WHAT,
-            format!("`{}` holds a control character", hidden.escape_debug()),
+            format!("`{}` holds a character that is not seen", hidden.escape_debug()),
             "rename the file or the entry that is called so",
         ));
     }

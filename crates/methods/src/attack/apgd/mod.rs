@@ -19,7 +19,7 @@ use super::gradient::{ALL_NORMS, ball};
 use super::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
 use crate::loss::{Loss, descending};
-use crate::parameters::Parameters;
+use crate::parameters::{Documented, Parameters, documented};
 use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::{Norm, Threat};
 
@@ -28,6 +28,7 @@ pub(super) const APGD_CE: Entry = Entry {
     about: "Auto-PGD on the cross-entropy (Croce and Hein 2020, 2021)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Apgd::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Apgd::ce(norm, eps).build(parameters)
@@ -39,6 +40,7 @@ pub(super) const APGD_DLR: Entry = Entry {
     about: "Auto-PGD on the difference of logits ratio (Croce and Hein 2020, 2021)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Apgd::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Apgd::dlr(norm, eps).build(parameters)
@@ -50,11 +52,18 @@ pub(super) const APGD_T: Entry = Entry {
     about: "Auto-PGD towards the classes with the largest logits (Croce and Hein 2020, 2021)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[TARGETS, Apgd::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Apgd::targeted(norm, eps).build(parameters)
     },
 };
+
+/// What `apgd-t` takes beside the others, in [`ApgdLoss::Targeted`].
+const TARGETS: &[Documented] = &[(
+    "n_target_classes",
+    &["Number of classes, those with the largest clean logits first; at least 1."],
+)];
 
 /// What a run of Auto-PGD climbs, and so which attack it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,25 +81,27 @@ pub enum ApgdLoss {
     },
 }
 
-/// `apgd-ce`, `apgd-dlr` and `apgd-t`: Auto-PGD (Croce and Hein, ICML 2020, sections 3 and 4; for L1: ICML 2021).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Apgd {
-    /// Norm of the ball.
-    pub norm: Norm,
-    /// Radius of the ball, in pixel units.
-    pub eps: f32,
-    /// What it climbs.
-    pub loss: ApgdLoss,
-    /// Iterations of a restart, at least 1.
-    pub n_iter: usize,
-    /// Number of restarts, for each target class; at least 1.
-    pub n_restarts: usize,
-    /// Share of the steps since a checkpoint that have to raise the loss, or the step size is halved; above 0.
-    pub rho: f64,
-    /// Evaluations of the network per gradient, at least 1; more than one for randomised networks.
-    pub eot_iter: usize,
-    /// Under L1, a restart first runs in balls of 3 and 2 times the radius; no other norm reads it.
-    pub use_largereps: bool,
+documented! {
+    /// `apgd-ce`, `apgd-dlr` and `apgd-t`: Auto-PGD (Croce and Hein, ICML 2020, sections 3 and 4; for L1: ICML 2021).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Apgd {
+        /// Norm of the ball.
+        pub norm: Norm,
+        /// Radius of the ball, in pixel units.
+        pub eps: f32,
+        /// What it climbs.
+        pub loss: ApgdLoss,
+        /// Iterations of a restart, at least 1.
+        pub n_iter: usize,
+        /// Number of restarts, for each target class; at least 1.
+        pub n_restarts: usize,
+        /// Share of the steps since a checkpoint that have to raise the loss, or the step size is halved; above 0.
+        pub rho: f64,
+        /// Evaluations of the network per gradient, at least 1; more than one for randomised networks.
+        pub eot_iter: usize,
+        /// Under L1, a restart first runs in balls of 3 and 2 times the radius; no other norm reads it.
+        pub use_largereps: bool,
+    }
 }
 
 impl Apgd {
@@ -313,6 +324,11 @@ impl Restarts {
 pub(super) fn other_classes(search: &mut Search<'_>, n: usize) -> Result<Vec<Vec<u32>>> {
     let clean = search.clean().clone();
     let logits = search.logits(&clean)?;
+    likeliest(search, &logits, n)
+}
+
+/// [`other_classes`] by logits `[N, K]` that are known, of all active images.
+pub(super) fn likeliest(search: &Search<'_>, logits: &Rows, n: usize) -> Result<Vec<Vec<u32>>> {
     let others = |(z, label): (&[f32], &u32)| {
         let order = descending(z).into_iter().map(|class| class as u32);
         order.filter(|class| class != label).take(n).collect()

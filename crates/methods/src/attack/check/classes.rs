@@ -11,7 +11,7 @@ the plain difference of logits stands in, with three a denominator without the f
     when: When::Before(|subject: &Subject<'_>| {
         let runs = |name: &str| subject.parts.iter().any(|part| part.name == name);
         Ok(match subject.model.info().classes {
-            0..3 if runs("apgd-dlr") || runs("apgd-t") => {
+            0..3 if ["apgd-dlr", "apgd-t", "alma"].into_iter().any(runs) => {
                 Some("2 classes: no difference of logits ratio".into())
             }
             3 if runs("apgd-t") => Some("3 classes: no targeted difference of logits ratio".into()),

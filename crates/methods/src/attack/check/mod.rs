@@ -103,13 +103,13 @@ impl<'a> Subject<'a> {
         size: usize,
     ) -> Result<Self> {
         let logits = logits(model, batch, size)?;
-        let targets = request.goal.targets(batch, &logits, request)?;
+        let targets = request.goal.targets(batch, &logits, request.seed)?;
         let right = predictions(&logits)?.into_iter().zip(&batch.labels);
         let right: Vec<bool> = right.map(|(prediction, label)| prediction == *label).collect();
         let is_target = |i: usize| targets.as_ref().is_some_and(|t| t[i] == batch.labels[i]);
         let attacked = (0..batch.len()).filter(|i| right[*i] && !is_target(*i)).collect();
         let (parts, slopes) = (attack.search.parts(), Slopes::default());
-        let (threat, seed) = (attack.threat, request.seed);
+        let (threat, seed) = (attack.search.objective().threat(attack.threat), request.seed);
         let mut subject =
             Self { model, batch, parts, logits, targets, attacked, slopes, threat, seed, size };
         let mut losses = attack.search.losses();

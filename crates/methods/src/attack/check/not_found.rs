@@ -8,7 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "not-found",
     meaning: "An attack without a radius found no adversarial image at all for most images: the search failed, \
 and robust accuracies at its radii are too high.",
-    remedy: "Give it more steps, a larger learning_rate or initial_const, or look for hidden gradients; compare \
+    remedy: "Give it more or longer steps (CW and EAD: a larger learning_rate or initial_const), or look for hidden gradients; compare \
 with another attack.",
     when: When::After(seen),
     misleads: false,

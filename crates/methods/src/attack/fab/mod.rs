@@ -16,7 +16,7 @@ use super::search::image_state;
 use super::{Attack, Entry, HyperParameters, Objective, Search};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::Rows;
 use crate::threat::{Norm, Threat};
 
@@ -25,6 +25,7 @@ pub(super) const FAB: Entry = Entry {
     about: "smallest perturbation by projections on linearised boundaries (Croce and Hein 2020)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Fab::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Fab::new(norm, eps).build(parameters)
@@ -36,6 +37,7 @@ pub(super) const FAB_T: Entry = Entry {
     about: "FAB towards one likely class after the other (Croce and Hein 2020, in AutoAttack)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Fab::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Fab::targeted(norm, eps).build(parameters)
@@ -78,28 +80,30 @@ impl std::fmt::Display for Keep {
     }
 }
 
-/// `fab` and `fab-t` (Croce and Hein, ICML 2020), in the form that AutoAttack uses.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fab {
-    /// Norm of the ball, and of the perturbation that is to be small.
-    pub norm: Norm,
-    /// Radius of the ball, in pixel units.
-    pub eps: f32,
-    /// `fab-t`: number of classes to run towards, one by one, at least 1. `fab`: none, all classes at once, with a
-    /// backward pass for each class and iteration.
-    pub n_target_classes: Option<usize>,
-    /// Number of restarts, for each target class; at least 1. All but the first begin at random.
-    pub n_restarts: usize,
-    /// Iterations of a restart, at least 1.
-    pub n_iter: usize,
-    /// Largest weight of the way back to the clean image, above 0.
-    pub alpha_max: f64,
-    /// Overshoot of a step beyond the linearised boundary, above 0; 1 for none.
-    pub eta: f32,
-    /// Share of the perturbation that is left when an adversarial image is pulled towards the clean one, above 0.
-    pub beta: f32,
-    /// What becomes of an image that was broken.
-    pub keep: Keep,
+documented! {
+    /// `fab` and `fab-t` (Croce and Hein, ICML 2020), in the form that AutoAttack uses.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Fab {
+        /// Norm of the ball, and of the perturbation that is to be small.
+        pub norm: Norm,
+        /// Radius of the ball, in pixel units.
+        pub eps: f32,
+        /// `fab-t`: number of classes to run towards, one by one, at least 1. `fab`: none, all classes at once, with a
+        /// backward pass for each class and iteration.
+        pub n_target_classes: Option<usize>,
+        /// Number of restarts, for each target class; at least 1. All but the first begin at random.
+        pub n_restarts: usize,
+        /// Iterations of a restart, at least 1.
+        pub n_iter: usize,
+        /// Largest weight of the way back to the clean image, above 0.
+        pub alpha_max: f64,
+        /// Overshoot of a step beyond the linearised boundary, above 0; 1 for none.
+        pub eta: f32,
+        /// Share of the perturbation that is left when an adversarial image is pulled towards the clean one, above 0.
+        pub beta: f32,
+        /// What becomes of an image that was broken.
+        pub keep: Keep,
+    }
 }
 
 /// What outlives a run, of the active images.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::Rows;
 use crate::threat::{Norm, Threat};
 
@@ -32,27 +32,32 @@ pub(super) const FAST: Entry = Entry {
     about: "AutoAttack's parts on the images that short descents of the margin bring near, with a control",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Fast::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Fast::new(norm, eps).build(parameters)
     },
 };
 
-/// `fast`: what AutoAttack leaves, for a fraction of its passes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fast {
-    /// Norm of the ball.
-    pub norm: Norm,
-    /// Radius of the ball, in pixel units.
-    pub eps: f32,
-    /// Classes that are ranked by their distance, at least 1.
-    pub malt_classes: usize,
-    /// Images per call of a stage, at least 1. Matters only where random numbers are drawn for a whole batch.
-    pub batch_size: usize,
-    /// See [`Reference::control`].
-    pub control: f64,
-    /// See [`Reference::escalate`].
-    pub escalate: bool,
+documented! {
+    /// `fast`: what AutoAttack leaves, for a fraction of its passes.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Fast {
+        /// Norm of the ball.
+        pub norm: Norm,
+        /// Radius of the ball, in pixel units.
+        pub eps: f32,
+        /// Classes that are ranked by their distance, at least 1.
+        pub malt_classes: usize,
+        /// Images per call of a stage, at least 1. Matters only where random numbers are drawn for a whole batch.
+        pub batch_size: usize,
+        /// The images left that AutoAttack is asked about: below 1 a share, but at least 5 images; from 1 on a
+        /// number; 0 for none.
+        pub control: f64,
+        /// Goes over to AutoAttack for all images that are left if it breaks one of the control, or a safety
+        /// check says that gradients mislead.
+        pub escalate: bool,
+    }
 }
 
 impl Fast {

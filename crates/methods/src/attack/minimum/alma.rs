@@ -1,16 +1,17 @@
 //! ALMA, the augmented Lagrangian attack (Rony et al., ICCV 2021, algorithms 1 and 2): the distance is minimised under the
 //! constraint that the image is adversarial, whose penalty rises while it is not and falls while it is.
 //!
-//! The constraint is that the difference of logits ratio reaches a small positive value, not only 0. The published code
-//! looks for the first rate of the steps with the images' geometry; so does this, for every image alone. At the clean
-//! image, where the distance has no gradient, the first step follows the penalty alone.
+//! The constraint is that the difference of logits ratio reaches a small positive value, not only 0: of the ratio, unlike in
+//! the published code, so that a factor of the logits changes nothing. Towards a target it is the plain margin, before all
+//! other classes, because the targeted ratio looks at the label alone. The published code looks for the first rate of the
+//! steps with the images' geometry; so does this, for every image alone. At the clean image, where the distance has no
+//! gradient, the first step follows the penalty alone, and a random direction where that has no gradient either.
 
 use super::super::{Attack, Entry, HyperParameters, Objective, Search, Threats};
-use super::norm_of;
-use crate::attack::search::image_state;
+use super::{direction, norm_of};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
 
@@ -19,30 +20,33 @@ pub(in crate::attack) const ALMA: Entry = Entry {
     about: "smallest perturbation by an augmented Lagrangian (Rony et al. 2021)",
     threats: Threats::Balls(&[Norm::L2, Norm::L1]),
     control: false,
+    fields: &[Alma::FIELDS],
     build: |parameters, threat| Alma::new(norm_of(threat)).build(parameters),
 };
 
-/// `alma`: the smallest perturbation in L2 or L1 (Rony et al., ICCV 2021).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Alma {
-    /// The norm that is to be small: L2 or L1.
-    pub norm: Norm,
-    /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
-    pub steps: usize,
-    /// Distance that the first step has to come to, above 0, in pixel units; it decides about the rate of all steps.
-    pub init_lr_distance: f64,
-    /// mu before the first step, the weight of the constraint, above 0.
-    pub mu_init: f64,
-    /// rho before the first step, how fast the penalty grows, above 0.
-    pub rho_init: f64,
-    /// Steps between two looks at whether the constraint improves, at least 1.
-    pub check_steps: usize,
-    /// tau, the share that the constraint has to fall to between two looks; above 0 and below 1.
-    pub tau: f64,
-    /// gamma, the factor of rho where it has not, above 0.
-    pub gamma: f64,
-    /// alpha, how much of mu and of the means of the steps stays from step to step; above 0 and below 1.
-    pub alpha: f64,
+documented! {
+    /// `alma`: the smallest perturbation in L2 or L1 (Rony et al., ICCV 2021).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Alma {
+        /// The norm that is to be small: L2 or L1.
+        pub norm: Norm,
+        /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
+        pub steps: usize,
+        /// Distance that the first step has to come to, above 0, in pixel units; it decides about the rate of all steps.
+        pub init_lr_distance: f64,
+        /// mu before the first step, the weight of the constraint, above 0.
+        pub mu_init: f64,
+        /// rho before the first step, how fast the penalty grows, above 0.
+        pub rho_init: f64,
+        /// Steps between two looks at whether the constraint improves, at least 1.
+        pub check_steps: usize,
+        /// tau, the share that the constraint has to fall to between two looks; above 0 and below 1.
+        pub tau: f64,
+        /// gamma, the factor of rho where it has not, above 0.
+        pub gamma: f64,
+        /// alpha, how much of mu and of the means of the steps stays from step to step; above 0 and below 1.
+        pub alpha: f64,
+    }
 }
 
 impl Alma {
@@ -125,15 +129,14 @@ struct Course {
     constraints: Vec<Constraint>,
 }
 
-image_state!(Course { x, squares, momentum, constraints });
-
 impl Attack for Alma {
     fn objective(&self) -> Objective {
         Objective::Minimal
     }
 
     fn losses(&self) -> Vec<Loss> {
-        vec![Loss::Dlr]
+        // Towards a target.
+        vec![Loss::Dlr, Loss::Margin]
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
@@ -154,10 +157,14 @@ impl Attack for Alma {
                 n
             ],
         };
+        let loss = if search.targets().is_some() { Loss::Margin } else { Loss::Dlr };
         for step in 0..self.steps {
-            let at = search.gradient(&course.x, Loss::Dlr)?;
+            let mut at = search.gradient(&course.x, loss)?;
             // Under this objective no row leaves the active set.
-            search.propose(&course.x.clone(), &at.logits, &mut course)?;
+            search.propose(&course.x, &at.logits, ())?;
+            if step == 0 {
+                leave_plateau(search, &mut at.gradient)?;
+            }
             let adversarial = search.succeeded(&at.logits)?.values()?;
             let losses = at.losses.values()?;
             for (i, constraint) in course.constraints.iter_mut().enumerate() {
@@ -185,7 +192,9 @@ impl Alma {
         }
         if step == 0 {
             one.before = y;
-        } else if (step + 1).is_multiple_of(self.check_steps) {
+            return;
+        }
+        if (step + 1).is_multiple_of(self.check_steps) {
             if one.found.is_none() && y >= self.tau * one.before {
                 one.rho *= self.gamma;
             }
@@ -267,13 +276,24 @@ impl Alma {
                     Norm::L1 => 1.0_f32.copysign(change),
                     Norm::L2 | Norm::Linf => change / length,
                 };
-                let g = distance - weight[0] * g[i];
+                // Not a number would make all of the image none.
+                let g = if g[i].is_finite() { distance - weight[0] * g[i] } else { distance };
                 squares[i] = alpha * squares[i] + (1.0 - alpha) * g * g;
                 momentum[i] = alpha * momentum[i] + g / (squares[i].sqrt() + SMALL);
                 x[i] = (x[i] - rate[0] * momentum[i]).clamp(0.0, 1.0);
             }
         })
     }
+}
+
+/// Gives a gradient of 0 at the clean images a random direction.
+fn leave_plateau(search: &Search<'_>, gradient: &mut Rows) -> Result<()> {
+    rows::update(Twin::NONE, [gradient], [], |row, [g], []| {
+        if g.iter().all(|g| *g == 0.0) {
+            let random = direction(g, search.draw(row, 0, 0));
+            g.iter_mut().zip(random).for_each(|(g, random)| *g = random as f32);
+        }
+    })
 }
 
 /// Keeps a step along a gradient of 0 from being none at all.

@@ -1,14 +1,13 @@
 //! The boundaries of the linearised network that DeepFool and its relatives walk to: of some images, and of the
 //! likeliest classes, each measured in the norm that the move is to be small in.
 
-use crate::attack::apgd::{choose, other_classes};
-use crate::attack::criterion::Criterion;
+use crate::attack::apgd::{choose, likeliest};
 use crate::attack::fab::{dual, length};
 use crate::attack::search::image_state;
 use crate::attack::{Linearisation, Search};
 use crate::error::Result;
 use crate::loss::argmax;
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::Norm;
 
 /// The nearest boundary of every row of a course: w . z = w . x - f.
@@ -25,26 +24,28 @@ pub(super) struct Boundary {
 pub(super) struct Course {
     /// Active rows of the search.
     pub(super) of: Vec<usize>,
-    /// The classes that each looks at, the likeliest first; the same number for all.
+    /// The classes that each looks at, the likeliest first; the same number for all, and none before the first look.
     classes: Vec<Vec<u32>>,
     pub(super) clean: Rows,
     pub(super) x: Rows,
     /// x was reached by a projection, 1, or by a step towards the boundary, 0; `[N]`.
     pub(super) projected: Rows,
+    /// How many wrong classes are looked at.
+    most: usize,
 }
 
-image_state!(Course { of, classes, clean, x, projected });
+image_state!(Course { of, classes, clean, x, projected; most });
 
 impl Course {
     /// From the clean images, towards the likeliest `classes` wrong classes or the target.
-    pub(super) fn new(search: &mut Search<'_>, classes: usize) -> Result<Self> {
+    pub(super) fn new(search: &Search<'_>, most: usize) -> Result<Self> {
+        let (n, clean) = (search.len(), search.clean().clone());
         let classes = match search.targets() {
             Some(targets) => targets.iter().map(|target| vec![*target]).collect(),
-            None => other_classes(search, classes)?,
+            None => vec![Vec::new(); n],
         };
-        let (n, clean) = (search.len(), search.clean().clone());
         let projected = Rows::numbers(search.place(), vec![0.0; n])?;
-        Ok(Self { of: (0..n).collect(), classes, x: clean.clone(), clean, projected })
+        Ok(Self { of: (0..n).collect(), classes, x: clean.clone(), clean, projected, most })
     }
 
     /// From now on each image looks at one class only, `[N]`.
@@ -56,18 +57,22 @@ impl Course {
     /// Proposes where the images are, and says which of them are adversarial there.
     pub(super) fn propose(&self, search: &mut Search<'_>, logits: &Rows) -> Result<Vec<bool>> {
         search.propose_for(&self.of, &self.x, logits, ())?;
-        adversarial(search, &self.of, logits)
+        search.have_succeeded(&self.of, logits)
     }
 
     /// The nearest boundary, in `norm`, of the images that are not `adversarial`; of the others the one that they have
-    /// crossed, if `crossed` asks for it. A backward pass for every class of an image, and one for a crossed boundary.
+    /// crossed, of those that `crossed` asks for. A backward pass for every class of an image, and one for a crossed
+    /// boundary. The first look is at the clean images, and says which classes are the likeliest.
     pub(super) fn boundary(
-        &self,
+        &mut self,
         search: &mut Search<'_>,
         at: &Linearisation<'_>,
         norm: Norm,
-        (adversarial, crossed): (&[bool], bool),
+        (adversarial, crossed): (&[bool], &[bool]),
     ) -> Result<Boundary> {
+        if self.classes.first().is_some_and(Vec::is_empty) {
+            self.classes = likeliest(search, &at.logits, self.most)?;
+        }
         let (n, width, place) = (self.of.len(), at.logits.width(), search.place().clone());
         let z = at.logits.values()?;
         let mut nearest = Boundary {
@@ -76,9 +81,10 @@ impl Course {
             f: Rows::numbers(&place, vec![0.0; n])?,
         };
         let mut least = Rows::numbers(&place, vec![f32::INFINITY; n])?;
-        for rank in 0..self.classes.first().map_or(0, Vec::len) {
+        let ranks = self.classes.first().map_or(0, Vec::len);
+        for rank in 0..ranks {
             let mut cotangent = vec![0.0_f32; n * width];
-            let mut f = vec![f32::NAN; n];
+            let mut f = vec![0.0_f32; n];
             let mut classes = vec![0; n];
             let mut asked = Vec::with_capacity(n);
             for (i, row) in self.of.iter().enumerate() {
@@ -86,7 +92,7 @@ impl Course {
                 let label = search.labels()[*row] as usize;
                 let class = match (adversarial[i], search.targets()) {
                     (false, _) => self.classes[i][rank] as usize,
-                    (true, _) if rank > 0 || !crossed => continue,
+                    (true, _) if rank > 0 || !crossed[i] => continue,
                     (true, Some(targets)) => targets[*row] as usize,
                     (true, None) => argmax(z),
                 };
@@ -106,34 +112,25 @@ impl Course {
             }
             let cotangent = Rows::new(&place, [n, width], cotangent)?;
             let w = search.pull_for(&asked, at, &cotangent)?;
-            let f = Rows::numbers(&place, f)?;
+            let (f, class) = (Rows::numbers(&place, f)?, Rows::classes(&place, &classes)?);
+            if ranks == 1 {
+                return Ok(Boundary { w, class, f });
+            }
             let distance = rows::map_to(Twin::NONE, &[], [&w, &f], |_, [w, f], distance| {
                 distance[0] = (f64::from(f[0].abs()) / length(dual(norm), w)) as f32;
             })?;
-            // NaN, for a row that does not ask or is flat, is not nearer.
+            // NaN, of 0 / 0 for a row that does not ask, is not nearer.
             let nearer =
-                rows::map(Twin::NONE, [&distance, &least], |_, [distance, least], nearer| {
+                rows::map(twin!("less"), [&distance, &least], |_, [distance, least], nearer| {
                     nearer[0] = f32::from(u8::from(distance[0] < least[0]));
                 })?;
             nearest.w = choose(&nearer, &w, &nearest.w)?;
             nearest.f = choose(&nearer, &f, &nearest.f)?;
-            let classes = Rows::classes(&place, &classes)?;
-            nearest.class = choose(&nearer, &classes, &nearest.class)?;
+            nearest.class = choose(&nearer, &class, &nearest.class)?;
             least = choose(&nearer, &distance, &least)?;
         }
         Ok(nearest)
     }
-}
-
-/// Which of the rows `of` of a search succeed with these logits, `[N, K]`.
-pub(super) fn adversarial(search: &Search<'_>, of: &[usize], logits: &Rows) -> Result<Vec<bool>> {
-    let (z, width) = (logits.values()?, logits.width());
-    let succeeded = |(i, row): (usize, &usize)| {
-        let target = search.targets().map(|targets| targets[*row]);
-        let criterion = Criterion::new(search.labels()[*row], target);
-        criterion.met_by_logits(&z[i * width..][..width])
-    };
-    Ok(of.iter().enumerate().map(succeeded).collect())
 }
 
 /// The published constant that a step is longer by than the way to the boundary, so that it ends beyond it.

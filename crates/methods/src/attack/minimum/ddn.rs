@@ -10,7 +10,7 @@ use super::{cosine, direction, reach};
 use crate::attack::fab::length;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
 
@@ -19,18 +19,21 @@ pub(in crate::attack) const DDN: Entry = Entry {
     about: "smallest L2 perturbation, its direction and its length apart (Rony et al. 2019)",
     threats: Threats::Balls(&[Norm::L2]),
     control: false,
+    fields: &[Ddn::FIELDS],
     build: |parameters, _| Ddn::new().build(parameters),
 };
 
-/// `ddn`: the smallest L2 perturbation (Rony et al., CVPR 2019, algorithm 1).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ddn {
-    /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
-    pub steps: usize,
-    /// Share by which the length changes with every step, above 0 and below 1.
-    pub gamma: f64,
-    /// Length before the first step, above 0, in pixel units.
-    pub init_norm: f64,
+documented! {
+    /// `ddn`: the smallest L2 perturbation (Rony et al., CVPR 2019, algorithm 1).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Ddn {
+        /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
+        pub steps: usize,
+        /// Share by which the length changes with every step, above 0 and below 1.
+        pub gamma: f64,
+        /// Length before the first step, above 0, in pixel units.
+        pub init_norm: f64,
+    }
 }
 
 impl Ddn {
@@ -75,6 +78,7 @@ impl Attack for Ddn {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut x = search.clean().clone();
         let mut eps = Rows::numbers(search.place(), vec![self.init_norm as f32; search.len()])?;
+        let reach = reach(Norm::L2, search.clean())?;
         for step in 0..self.steps {
             let at = search.gradient(&x, Loss::CrossEntropy)?;
             // Under this objective no row leaves the active set.
@@ -84,12 +88,12 @@ impl Attack for Ddn {
             rows::update(
                 Twin::NONE,
                 [&mut x, &mut eps],
-                [&at.gradient, search.clean(), &adversarial],
-                |row, [x, eps], [g, x0, adversarial]| {
+                [&at.gradient, search.clean(), &adversarial, &reach],
+                |row, [x, eps], [g, x0, adversarial, reach]| {
                     let toward = direction(g, search.draw(row, 0, step as u32));
                     let factor =
                         if adversarial[0] == 0.0 { 1.0 + self.gamma } else { 1.0 - self.gamma };
-                    eps[0] = (f64::from(eps[0]) * factor).min(reach(Norm::L2, x0)) as f32;
+                    eps[0] = (f64::from(eps[0]) * factor).min(f64::from(reach[0])) as f32;
                     advance(x, x0, &toward, alpha, eps[0]);
                 },
             )?;

@@ -11,7 +11,7 @@ use super::norm_of;
 use crate::attack::ImageState as _;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
 
@@ -20,20 +20,23 @@ pub(in crate::attack) const DEEPFOOL: Entry = Entry {
     about: "near boundaries of the linearised network until one is crossed (Moosavi-Dezfooli et al. 2016)",
     threats: Threats::Balls(&[Norm::Linf, Norm::L2]),
     control: false,
+    fields: &[DeepFool::FIELDS],
     build: |parameters, threat| DeepFool::new(norm_of(threat)).build(parameters),
 };
 
-/// `deepfool`: a small perturbation (Moosavi-Dezfooli, Fawzi and Frossard, CVPR 2016, algorithm 2).
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeepFool {
-    /// The norm of the steps: L2 or Linf.
-    pub norm: Norm,
-    /// Largest number of steps, at least 1: a forward pass and a backward pass for each class.
-    pub steps: usize,
-    /// eta, the share by which the sum of the steps is lengthened, at least 0.
-    pub overshoot: f64,
-    /// How many wrong classes are looked at, by their clean logits; at least 1.
-    pub classes: usize,
+documented! {
+    /// `deepfool`: a small perturbation (Moosavi-Dezfooli, Fawzi and Frossard, CVPR 2016, algorithm 2).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct DeepFool {
+        /// The norm of the steps: L2 or Linf.
+        pub norm: Norm,
+        /// Largest number of steps, at least 1: a forward pass and a backward pass for each class.
+        pub steps: usize,
+        /// eta, the share by which the sum of the steps is lengthened, at least 0.
+        pub overshoot: f64,
+        /// How many wrong classes are looked at, by their clean logits; at least 1.
+        pub classes: usize,
+    }
 }
 
 impl DeepFool {
@@ -79,10 +82,11 @@ impl Attack for DeepFool {
             course.x.shape(),
             vec![0.0; course.x.width() * course.x.len()],
         )?;
+        let none = vec![false; search.len()];
         for _ in 0..self.steps {
             let at = search.linearise_of(&course.of, &course.x)?;
             let adversarial = course.propose(search, &at.logits)?;
-            let boundary = course.boundary(search, &at, self.norm, (&adversarial, false))?;
+            let boundary = course.boundary(search, &at, self.norm, (&adversarial, &none))?;
             rows::update(
                 Twin::NONE,
                 [&mut course.x, &mut sum],

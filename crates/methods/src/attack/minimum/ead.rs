@@ -4,12 +4,11 @@
 //! FISTA takes gradients at y, a point ahead of x. Some libraries judge x by the logits of y; here x is asked about itself,
 //! which costs a second forward pass. Candidates are compared by their L1 distance (the paper's L1 decision rule).
 
-use super::super::cw::Constant;
+use super::super::cw::{Constant, confident};
 use super::super::{Attack, Entry, HyperParameters, Objective, Search, Threats};
-use crate::attack::search::image_state;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
 
@@ -18,24 +17,27 @@ pub(in crate::attack) const EAD: Entry = Entry {
     about: "smallest L1 perturbation by an elastic net and binary search (Chen et al. 2018)",
     threats: Threats::Balls(&[Norm::L1]),
     control: false,
+    fields: &[Ead::FIELDS],
     build: |parameters, _| Ead::new().build(parameters),
 };
 
-/// `ead`: the smallest L1 perturbation (Chen et al., AAAI 2018).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ead {
-    /// Steps of the binary search over c, at least 1.
-    pub binary_search_steps: usize,
-    /// Steps of FISTA for one c, at least 1: two forward passes and a backward pass each.
-    pub max_iterations: usize,
-    /// Length of a step along the gradient in the beginning, above 0.
-    pub learning_rate: f64,
-    /// The first c, above 0.
-    pub initial_const: f64,
-    /// Weight of the L1 distance, at least 0.
-    pub beta: f64,
-    /// kappa, the margin below which the loss goes on, at least 0.
-    pub confidence: f64,
+documented! {
+    /// `ead`: the smallest L1 perturbation (Chen et al., AAAI 2018).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Ead {
+        /// Steps of the binary search over c, at least 1.
+        pub binary_search_steps: usize,
+        /// Steps of FISTA for one c, at least 1: two forward passes and a backward pass each.
+        pub max_iterations: usize,
+        /// Length of a step along the gradient in the beginning, above 0.
+        pub learning_rate: f64,
+        /// The first c, above 0.
+        pub initial_const: f64,
+        /// Weight of the L1 distance, at least 0.
+        pub beta: f64,
+        /// kappa, the margin below which the loss goes on, at least 0.
+        pub confidence: f64,
+    }
 }
 
 impl Ead {
@@ -87,8 +89,6 @@ struct Course {
     succeeded: Rows,
     constants: Vec<Constant>,
 }
-
-image_state!(Course { x, y, succeeded, constants });
 
 impl Attack for Ead {
     fn objective(&self) -> Objective {
@@ -144,18 +144,21 @@ impl Ead {
                 let weight = if wanting { f64::from(c[0]) } else { 0.0 };
                 for i in 0..x.len() {
                     let (x0, point) = (f64::from(x0[i]), f64::from(y[i]));
-                    let slope = 2.0 * (point - x0) - weight * f64::from(g[i]);
+                    // Not a number would make all of the image none.
+                    let g = if g[i].is_finite() { f64::from(g[i]) } else { 0.0 };
+                    let slope = 2.0 * (point - x0) - weight * g;
                     let next = shrink(point - rate * slope, x0, self.beta) as f32;
                     y[i] = (f64::from(next) + ahead * f64::from(next - x[i])) as f32;
                     x[i] = next;
                 }
             },
         )?;
-        // Under this objective no row leaves the active set.
         let logits = search.logits(&course.x)?;
-        search.propose(&course.x.clone(), &logits, &mut *course)?;
-        let adversarial = search.succeeded(&logits)?;
-        rows::update(Twin::NONE, [&mut course.succeeded], [&adversarial], |_, [any], [now]| {
+        let confident = confident(&search.losses(&logits, Loss::Margin)?, self.confidence as f32)?;
+        let all: Vec<usize> = (0..search.len()).collect();
+        // Under this objective no row leaves the active set.
+        search.propose_where(&all, &confident, &course.x, &logits, ())?;
+        rows::update(Twin::NONE, [&mut course.succeeded], [&confident], |_, [any], [now]| {
             any[0] = any[0].max(now[0]);
         })
     }

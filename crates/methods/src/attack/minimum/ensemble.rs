@@ -3,11 +3,11 @@
 
 use super::super::fab::Keep;
 use super::super::gradient::ALL_NORMS;
-use super::super::{Attack, Configured, Entry, Fab, HyperParameters, Objective, Search};
-use super::{Alma, Ddn, DeepFool, Ead, Fmn, Pdgd, Pdpgd, SuperDeepFool, norm_of};
+use super::super::{Attack, Configured, Entry, HyperParameters, Objective, Search, configure};
+use super::norm_of;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const MIN_NORM: Entry = Entry {
@@ -15,23 +15,35 @@ pub(in crate::attack) const MIN_NORM: Entry = Entry {
     about: "several attacks without a radius; every image keeps the closest of all",
     threats: ALL_NORMS,
     control: false,
+    fields: &[MinNorm::FIELDS],
     build: |parameters, threat| MinNorm::new(norm_of(threat)).build(parameters),
 };
 
 /// The attacks that it may consist of.
-const PARTS: [&str; 9] =
-    ["ddn", "fmn", "deepfool", "superdeepfool", "alma", "pdgd", "pdpgd", "ead", "fab-t"];
+const PARTS: [&str; 10] = [
+    "ddn",
+    "fmn",
+    "deepfool",
+    "superdeepfool",
+    "alma",
+    "pdgd",
+    "pdpgd",
+    "ead",
+    "trust-region",
+    "fab-t",
+];
 
-/// `min-norm`: the closest adversarial image of several attacks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MinNorm {
-    /// The norm that is to be small.
-    pub norm: Norm,
-    /// Names of the attacks, with spaces or commas in between.
-    pub attacks: String,
-    /// Steps of those that always take all of them (DDN, FMN, ALMA, PDGD, PDPGD), at least 1; the others have their own
-    /// numbers.
-    pub steps: usize,
+documented! {
+    /// `min-norm`: the closest adversarial image of several attacks.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct MinNorm {
+        /// The norm that is to be small.
+        pub norm: Norm,
+        /// Names of the attacks, with spaces or commas in between.
+        pub attacks: String,
+        /// Steps of DDN, FMN, ALMA, PDGD and PDPGD, at least 1; the others have their own numbers.
+        pub steps: usize,
+    }
 }
 
 impl MinNorm {
@@ -46,30 +58,14 @@ impl MinNorm {
     }
 
     fn part(&self, name: &str) -> Result<Configured> {
-        let Self { norm, steps, .. } = *self;
-        let part = match name {
-            "ddn" => Configured::of(Ddn { steps, ..Ddn::new() }),
-            "fmn" => Configured::of(Fmn { steps, ..Fmn::new(norm) }),
-            "deepfool" => Configured::of(DeepFool::new(norm)),
-            "superdeepfool" => Configured::of(SuperDeepFool::new()),
-            "alma" => Configured::of(Alma { steps, ..Alma::new(norm) }),
-            "pdgd" => Configured::of(Pdgd { steps, ..Pdgd::new() }),
-            "pdpgd" => Configured::of(Pdpgd { steps, ..Pdpgd::new(norm) }),
-            "ead" => Configured::of(Ead::new()),
-            "fab-t" => {
-                let fab = Fab::targeted(norm, f32::INFINITY);
-                Configured::of(Fab { keep: Keep::Closest, ..fab })
-            }
+        let given = match name {
+            "ddn" | "fmn" | "alma" | "pdgd" | "pdpgd" => vec![("steps", self.steps.to_string())],
+            "fab-t" => vec![("keep", Keep::Closest.to_string())],
+            "deepfool" | "superdeepfool" | "ead" | "trust-region" => vec![],
             other => return Err(Error::unknown("attack of min-norm", other, PARTS)),
-        }?;
-        if part.threat == self.threat() && super::works(part.name, norm) {
-            return Ok(part);
-        }
-        Err(Error::setting(
-            "min-norm: attacks",
-            format!("`{name}` does not work under the threat model {norm}"),
-            format!("leave it out; without `attacks` it is: {}", Self::new(norm).attacks),
-        ))
+        };
+        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value));
+        configure(name, &self.threat(), &given.collect())
     }
 }
 

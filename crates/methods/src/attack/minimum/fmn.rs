@@ -14,7 +14,7 @@ use crate::attack::fab::{dual, length};
 use crate::attack::gradient::ALL_NORMS;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
 
@@ -23,24 +23,27 @@ pub(in crate::attack) const FMN: Entry = Entry {
     about: "smallest perturbation by steps projected on a ball that follows the boundary (Pintor et al. 2021)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Fmn::FIELDS],
     build: |parameters, threat| Fmn::new(norm_of(threat)).build(parameters),
 };
 
-/// `fmn`: the smallest perturbation in a norm (Pintor et al., NeurIPS 2021, algorithm 1).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fmn {
-    /// The norm that is to be small.
-    pub norm: Norm,
-    /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
-    pub steps: usize,
-    /// Euclidean length of the first step, above 0, in pixel units.
-    pub alpha_init: f64,
-    /// That of the last one, above 0.
-    pub alpha_final: f64,
-    /// Share by which the radius changes in the first step, above 0 and below 1.
-    pub gamma_init: f64,
-    /// The same in the last one.
-    pub gamma_final: f64,
+documented! {
+    /// `fmn`: the smallest perturbation in a norm (Pintor et al., NeurIPS 2021, algorithm 1).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Fmn {
+        /// The norm that is to be small.
+        pub norm: Norm,
+        /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
+        pub steps: usize,
+        /// Euclidean length of the first step, above 0, in pixel units.
+        pub alpha_init: f64,
+        /// That of the last one, above 0.
+        pub alpha_final: f64,
+        /// Share by which the radius changes in the first step, above 0 and below 1.
+        pub gamma_init: f64,
+        /// The same in the last one.
+        pub gamma_final: f64,
+    }
 }
 
 impl Fmn {
@@ -92,6 +95,7 @@ impl Attack for Fmn {
         let mut x = search.clean().clone();
         let mut eps = Rows::numbers(&place, vec![0.0; n])?;
         let mut closest = Rows::numbers(&place, vec![f32::INFINITY; n])?;
+        let reach = reach(self.norm, search.clean())?;
         for step in 0..self.steps {
             let at = search.gradient(&x, Loss::Margin)?;
             // Under this objective no row leaves the active set.
@@ -102,8 +106,8 @@ impl Attack for Fmn {
             rows::update(
                 Twin::NONE,
                 [&mut x, &mut eps, &mut closest],
-                [&at.gradient, search.clean(), &at.losses, &adversarial],
-                |row, [x, eps, closest], [g, x0, margin, adversarial]| {
+                [&at.gradient, search.clean(), &at.losses, &adversarial, &reach],
+                |row, [x, eps, closest], [g, x0, margin, adversarial, reach]| {
                     let distance = geometry.distance(x, x0);
                     let radius = if adversarial[0] != 0.0 {
                         closest[0] = closest[0].min(distance as f32);
@@ -115,7 +119,7 @@ impl Attack for Fmn {
                             distance + to_boundary(margin[0], length(dual(self.norm), g));
                         boundary.max(f64::from(eps[0]) * (1.0 + gamma))
                     };
-                    eps[0] = radius.min(reach(self.norm, x0)) as f32;
+                    eps[0] = radius.min(f64::from(reach[0])) as f32;
                     let toward = direction(g, search.draw(row, 0, step as u32));
                     for (x, toward) in x.iter_mut().zip(toward) {
                         *x = (f64::from(*x) + alpha * toward) as f32;

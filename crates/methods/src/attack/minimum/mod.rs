@@ -9,9 +9,9 @@ mod deepfool;
 mod ead;
 mod ensemble;
 mod fmn;
-mod lagrangian;
 mod pdgd;
 mod pdpgd;
+mod primal_dual;
 mod superdeepfool;
 #[cfg(test)]
 mod tests;
@@ -40,8 +40,9 @@ pub use self::trust_region::TrustRegion;
 
 use super::fab::length;
 use super::gradient::ball;
-use super::{ALL, Threats};
+use crate::error::Result;
 use crate::rng::Draw;
+use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
 
 /// The norm of the ball that an attack was asked for; its radius is not used.
@@ -49,18 +50,12 @@ fn norm_of(threat: &Threat) -> Norm {
     ball(threat).0
 }
 
-/// The attack of this name works in this norm.
-fn works(name: &str, norm: Norm) -> bool {
-    ALL.iter().any(|entry| match entry.threats {
-        Threats::Balls(norms) => entry.name == name && norms.contains(&norm),
-        Threats::Patch => false,
+/// Length of the longest change of every image of `clean` inside the box, `[N]`: no adversarial image is further away.
+fn reach(norm: Norm, clean: &Rows) -> Result<Rows> {
+    rows::map_to(Twin::NONE, &[], [clean], |_, [x0], reach| {
+        let farthest: Vec<f32> = x0.iter().map(|x| x.max(1.0 - x)).collect();
+        reach[0] = length(norm, &farthest) as f32;
     })
-}
-
-/// Length of the longest change of `x0` inside the box: no adversarial image is further away.
-fn reach(norm: Norm, x0: &[f32]) -> f64 {
-    let farthest: Vec<f32> = x0.iter().map(|x| x.max(1.0 - x)).collect();
-    length(norm, &farthest)
 }
 
 /// The value of step `step` of `steps` on half a cosine from `first` down to `last`.

@@ -2,11 +2,10 @@
 //! of the right class, whose weights are adjusted at the same time, so that no search over them is needed.
 
 use super::super::{Attack, Entry, HyperParameters, Objective, Search, Threats};
-use super::lagrangian::{BETA, Course, SMALL, Step};
+use super::primal_dual::descend;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
-use crate::rows::{self, Twin};
+use crate::parameters::{Parameters, documented};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const PDGD: Entry = Entry {
@@ -14,18 +13,21 @@ pub(in crate::attack) const PDGD: Entry = Entry {
     about: "smallest L2 perturbation by primal-dual gradient descent (Matyasko and Chau 2021)",
     threats: Threats::Balls(&[Norm::L2]),
     control: false,
+    fields: &[Pdgd::FIELDS],
     build: |parameters, _| Pdgd::new().build(parameters),
 };
 
-/// `pdgd`: the smallest L2 perturbation (Matyasko and Chau, arXiv 2106.01538).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pdgd {
-    /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
-    pub steps: usize,
-    /// Rate of Adam in the first step, above 0.
-    pub lr_init: f64,
-    /// That of the last one, above 0.
-    pub lr_final: f64,
+documented! {
+    /// `pdgd`: the smallest L2 perturbation (Matyasko and Chau, arXiv 2106.01538).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Pdgd {
+        /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
+        pub steps: usize,
+        /// Rate of Adam in the first step, above 0.
+        pub lr_init: f64,
+        /// That of the last one, above 0.
+        pub lr_final: f64,
+    }
 }
 
 impl Pdgd {
@@ -68,37 +70,18 @@ impl Attack for Pdgd {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let mut course = Course::new(search)?;
-        for step in 0..self.steps {
-            let at = search.gradient(&course.x, Loss::Margin)?;
-            // Under this objective no row leaves the active set.
-            search.propose(&course.x.clone(), &at.logits, &mut course)?;
-            let step = Step { step, steps: self.steps };
-            let weights = course.weigh(&at.losses, step)?;
-            let (rate, unbias) = (step.rate(self.lr_init, self.lr_final), step.unbias());
-            let Course { x, first, second, .. } = &mut course;
-            rows::update(
-                Twin::NONE,
-                [x, first, second],
-                [search.clean(), &at.gradient, &weights],
-                |_, [x, first, second], [x0, g, weights]| {
-                    let [weight, slope] = [weights[0], weights[1]].map(f64::from);
-                    // At the clean image the distance has no gradient.
-                    let length = Norm::L2.geometry().distance(x, x0);
-                    let pull = if length > 0.0 { (1.0 - weight) / length } else { 0.0 };
-                    for i in 0..x.len() {
-                        let change = f64::from(x[i]) - f64::from(x0[i]);
-                        let g = pull * change + weight * slope * f64::from(g[i]);
-                        let m = BETA[0] * f64::from(first[i]) + (1.0 - BETA[0]) * g;
-                        let v = BETA[1] * f64::from(second[i]) + (1.0 - BETA[1]) * g * g;
-                        (first[i], second[i]) = (m as f32, v as f32);
-                        let by = rate * (m / unbias[0]) / ((v / unbias[1]).sqrt() + SMALL);
-                        x[i] = (f64::from(x[i]) - by).clamp(0.0, 1.0) as f32;
-                    }
-                },
-            )?;
-        }
-        let logits = search.logits(&course.x)?;
-        search.propose(&course.x, &logits, ())
+        descend(search, self.steps, [self.lr_init, self.lr_final], |adam, outputs, inputs| {
+            let ([x, first, second], [x0, g, weights]) = (outputs, inputs);
+            let [weight, slope] = [weights[0], weights[1]].map(f64::from);
+            // At the clean image the distance has no gradient.
+            let length = Norm::L2.geometry().distance(x, x0);
+            let pull = if length > 0.0 { (1.0 - weight) / length } else { 0.0 };
+            for i in 0..x.len() {
+                let change = f64::from(x[i]) - f64::from(x0[i]);
+                let g = pull * change + weight * slope * f64::from(g[i]);
+                let [mean, size] = adam.take(g, &mut first[i], &mut second[i]);
+                x[i] = (f64::from(x[i]) - adam.rate * mean / size).clamp(0.0, 1.0) as f32;
+            }
+        })
     }
 }

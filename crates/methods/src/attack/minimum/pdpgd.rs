@@ -4,14 +4,13 @@
 //! the proximal map in that metric is approached in a few rounds, as published.
 
 use super::super::{Attack, Entry, HyperParameters, Objective, Search};
-use super::lagrangian::{BETA, Course, SMALL, Step};
 use super::norm_of;
+use super::primal_dual::descend;
 use crate::attack::fab::length;
 use crate::attack::gradient::ALL_NORMS;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
-use crate::rows::{self, Twin};
+use crate::parameters::{Parameters, documented};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const PDPGD: Entry = Entry {
@@ -19,24 +18,27 @@ pub(in crate::attack) const PDPGD: Entry = Entry {
     about: "smallest perturbation by primal-dual proximal gradient descent (Matyasko and Chau 2021)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Pdpgd::FIELDS],
     build: |parameters, threat| Pdpgd::new(norm_of(threat)).build(parameters),
 };
 
-/// `pdpgd`: the smallest perturbation in a norm (Matyasko and Chau, arXiv 2106.01538).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pdpgd {
-    /// The norm that is to be small.
-    pub norm: Norm,
-    /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
-    pub steps: usize,
-    /// Rate of Adam in the first step, above 0.
-    pub lr_init: f64,
-    /// That of the last one, above 0.
-    pub lr_final: f64,
-    /// Most rounds of the proximal map in a step, at least 1.
-    pub proximal_steps: usize,
-    /// Change of the perturbation in a round, as a share of it, below which the rounds end; at least 0.
-    pub tolerance: f64,
+documented! {
+    /// `pdpgd`: the smallest perturbation in a norm (Matyasko and Chau, arXiv 2106.01538).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Pdpgd {
+        /// The norm that is to be small.
+        pub norm: Norm,
+        /// Number of steps, at least 1: a forward and a backward pass each, and a forward pass at the end.
+        pub steps: usize,
+        /// Rate of Adam in the first step, above 0.
+        pub lr_init: f64,
+        /// That of the last one, above 0.
+        pub lr_final: f64,
+        /// Most rounds of the proximal map in a step, at least 1.
+        pub proximal_steps: usize,
+        /// Change of the perturbation in a round, as a share of it, below which the rounds end; at least 0.
+        pub tolerance: f64,
+    }
 }
 
 impl Pdpgd {
@@ -76,42 +78,23 @@ impl Attack for Pdpgd {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let mut course = Course::new(search)?;
-        for step in 0..self.steps {
-            let at = search.gradient(&course.x, Loss::Margin)?;
-            // Under this objective no row leaves the active set.
-            search.propose(&course.x.clone(), &at.logits, &mut course)?;
-            let step = Step { step, steps: self.steps };
-            let weights = course.weigh(&at.losses, step)?;
-            let (rate, unbias) = (step.rate(self.lr_init, self.lr_final), step.unbias());
-            let Course { x, first, second, .. } = &mut course;
-            rows::update(
-                Twin::NONE,
-                [x, first, second],
-                [search.clean(), &at.gradient, &weights],
-                |_, [x, first, second], [x0, g, weights]| {
-                    // The margin has the weight 1 here, and the distance their ratio.
-                    let [weight, slope] = [weights[0], weights[1]].map(f64::from);
-                    let mut scale = vec![0.0; x.len()];
-                    let mut r = vec![0.0_f32; x.len()];
-                    for i in 0..x.len() {
-                        let g = slope * f64::from(g[i]);
-                        let m = BETA[0] * f64::from(first[i]) + (1.0 - BETA[0]) * g;
-                        let v = BETA[1] * f64::from(second[i]) + (1.0 - BETA[1]) * g * g;
-                        (first[i], second[i]) = (m as f32, v as f32);
-                        scale[i] = (v / unbias[1]).sqrt() + SMALL;
-                        let by = rate * (m / unbias[0]) / scale[i];
-                        r[i] = (f64::from(x[i]) - f64::from(x0[i]) - by) as f32;
-                    }
-                    let largest = scale.iter().copied().fold(0.0, f64::max);
-                    scale.iter_mut().for_each(|scale| *scale /= largest);
-                    let mu = (1.0 - weight) / weight * rate / largest;
-                    self.approach(x, x0, &r, &scale, mu);
-                },
-            )?;
-        }
-        let logits = search.logits(&course.x)?;
-        search.propose(&course.x, &logits, ())
+        descend(search, self.steps, [self.lr_init, self.lr_final], |adam, outputs, inputs| {
+            let ([x, first, second], [x0, g, weights]) = (outputs, inputs);
+            // The margin has the weight 1 here, and the distance their ratio.
+            let [weight, slope] = [weights[0], weights[1]].map(f64::from);
+            let mut scale = vec![0.0; x.len()];
+            let mut r = vec![0.0_f32; x.len()];
+            for i in 0..x.len() {
+                let [mean, size] =
+                    adam.take(slope * f64::from(g[i]), &mut first[i], &mut second[i]);
+                scale[i] = size;
+                r[i] = (f64::from(x[i]) - f64::from(x0[i]) - adam.rate * mean / size) as f32;
+            }
+            let largest = scale.iter().copied().fold(0.0, f64::max);
+            scale.iter_mut().for_each(|scale| *scale /= largest);
+            let mu = (1.0 - weight) / weight * adam.rate / largest;
+            self.approach(x, x0, &r, &scale, mu);
+        })
     }
 }
 
@@ -128,8 +111,7 @@ impl Pdpgd {
             }
             proximal(self.norm, &mut z, mu);
             z.iter_mut().zip(x0).for_each(|(z, x0)| *z = in_box(*z, *x0));
-            let change: Vec<f32> = z.iter().zip(&before).map(|(z, before)| z - before).collect();
-            if length(Norm::L2, &change) <= self.tolerance * length(Norm::L2, &z) {
+            if Norm::L2.geometry().distance(&z, &before) <= self.tolerance * length(Norm::L2, &z) {
                 break;
             }
         }

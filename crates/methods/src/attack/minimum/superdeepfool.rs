@@ -2,7 +2,7 @@
 //! the image is adversarial, then one projection that turns the perturbation towards the normal of the boundary, and so on
 //! until the projected image is adversarial itself. A bisection between it and the clean image ends it.
 //!
-//! As in the paper the projection is measured from the clean image; some code measures it from the image before DeepFool.
+//! As in the paper the projection is added to the clean image; some code adds it to the image before DeepFool.
 //! DeepFool's steps go from the present image and are lengthened by the overshoot each. Unlike in the paper the image stays
 //! inside the box.
 
@@ -11,7 +11,7 @@ use super::boundary::{Course, toward};
 use crate::attack::ImageState as _;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
 
@@ -20,21 +20,24 @@ pub(in crate::attack) const SUPERDEEPFOOL: Entry = Entry {
     about: "DeepFool, and projections on the normal of what it crosses (Abdollahpoorrostam et al. 2024)",
     threats: Threats::Balls(&[Norm::L2]),
     control: false,
+    fields: &[SuperDeepFool::FIELDS],
     build: |parameters, _| SuperDeepFool::new().build(parameters),
 };
 
-/// `superdeepfool`: a small L2 perturbation (Abdollahpoorrostam, Abroshan and Moosavi-Dezfooli 2024, SDF(inf, 1)).
-#[derive(Debug, Clone, PartialEq)]
-pub struct SuperDeepFool {
-    /// Largest number of linearisations, at least 1: a forward pass, and a backward pass for each class or one for a
-    /// projection.
-    pub steps: usize,
-    /// Share by which every step of DeepFool is lengthened, at least 0.
-    pub overshoot: f64,
-    /// How many wrong classes are looked at, by their clean logits; at least 1.
-    pub classes: usize,
-    /// Bisections at the end, a forward pass each.
-    pub search_steps: usize,
+documented! {
+    /// `superdeepfool`: a small L2 perturbation (Abdollahpoorrostam, Abroshan and Moosavi-Dezfooli 2024, SDF(inf, 1)).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct SuperDeepFool {
+        /// Largest number of linearisations, at least 1: a forward pass, and a backward pass for each class or one for a
+        /// projection; and a forward pass where the last one has led to.
+        pub steps: usize,
+        /// Share by which every step of DeepFool is lengthened, at least 0.
+        pub overshoot: f64,
+        /// How many wrong classes are looked at, by their clean logits; at least 1.
+        pub classes: usize,
+        /// Bisections at the end, a forward pass each.
+        pub search_steps: usize,
+    }
 }
 
 impl SuperDeepFool {
@@ -94,33 +97,38 @@ impl Attack for SuperDeepFool {
             closest.record(&course, &adversarial)?;
             // What a projection has made adversarial is where the boundary has its normal towards the clean image.
             let projected = course.projected.values()?;
-            let left: Vec<usize> = (0..course.of.len())
-                .filter(|i| !(adversarial[*i] && projected[*i] != 0.0))
-                .collect();
-            let boundary = course.boundary(search, &at, Norm::L2, (&adversarial, true))?;
-            self.advance(&mut course, &boundary.w, &boundary.f)?;
+            let (left, done): (Vec<usize>, Vec<usize>) =
+                (0..course.of.len()).partition(|i| !adversarial[*i] || projected[*i] == 0.0);
             if left.is_empty() {
-                break;
+                return self.bisect(search, closest);
             }
-            if left.len() < course.of.len() {
+            let mut crossed = adversarial.clone();
+            done.iter().for_each(|i| crossed[*i] = false);
+            let boundary = course.boundary(search, &at, Norm::L2, (&adversarial, &crossed))?;
+            let behind = crossed.iter().map(|crossed| f32::from(u8::from(*crossed))).collect();
+            let behind = Rows::numbers(search.place(), behind)?;
+            self.advance(&mut course, [&boundary.w, &boundary.f, &behind])?;
+            if !done.is_empty() {
                 course.keep(&left)?;
             }
         }
+        let logits = search.logits_of(&course.of, &course.x)?;
+        let adversarial = course.propose(search, &logits)?;
+        closest.record(&course, &adversarial)?;
         self.bisect(search, closest)
     }
 }
 
 impl SuperDeepFool {
-    /// A step of DeepFool in front of the boundary, a projection on its normal behind it.
-    fn advance(&self, course: &mut Course, w: &Rows, f: &Rows) -> Result<()> {
+    /// A step of DeepFool in front of the boundary, a projection on its normal behind it: w, f, and where an image is.
+    fn advance(&self, course: &mut Course, [w, f, behind]: [&Rows; 3]) -> Result<()> {
         rows::update(
             Twin::NONE,
             [&mut course.x, &mut course.projected],
-            [&course.clean, w, f],
-            |_, [x, projected], [x0, w, f]| {
-                // On the boundary itself counts as in front of it, as in verdicts.
-                projected[0] = f32::from(u8::from(f[0] > 0.0));
-                if f[0] > 0.0 {
+            [&course.clean, w, f, behind],
+            |_, [x, projected], [x0, w, f, behind]| {
+                projected[0] = behind[0];
+                if behind[0] != 0.0 {
                     let term = |((x, x0), w): ((&f32, &f32), &f32)| {
                         (f64::from(*x) - f64::from(*x0)) * f64::from(*w)
                     };
@@ -163,7 +171,7 @@ impl SuperDeepFool {
             })?;
             let logits = search.logits_of(&of, &x)?;
             search.propose_for(&of, &x, &logits, ())?;
-            let adversarial = super::boundary::adversarial(search, &of, &logits)?;
+            let adversarial = search.have_succeeded(&of, &logits)?;
             for ([low, high], adversarial) in bounds.iter_mut().zip(adversarial) {
                 let middle = f64::midpoint(*low, *high);
                 *(if adversarial { high } else { low }) = middle;

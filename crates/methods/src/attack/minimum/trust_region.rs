@@ -12,7 +12,7 @@ use super::boundary::{Course, toward};
 use super::norm_of;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
 
@@ -21,22 +21,25 @@ pub(in crate::attack) const TRUST_REGION: Entry = Entry {
     about: "steps towards the nearest class in a radius of trust until it is reached (Yao et al. 2019)",
     threats: Threats::Balls(&[Norm::Linf, Norm::L2]),
     control: false,
+    fields: &[TrustRegion::FIELDS],
     build: |parameters, threat| TrustRegion::new(norm_of(threat)).build(parameters),
 };
 
-/// `trust-region`: a small perturbation (Yao et al., CVPR 2019).
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrustRegion {
-    /// The norm of the steps: L2 or Linf.
-    pub norm: Norm,
-    /// Largest number of steps, at least 1: a forward and a backward pass each, and a backward pass for each class once.
-    pub steps: usize,
-    /// Radius of the first step, above 0, in pixel units.
-    pub eps: f64,
-    /// The radius changes with how well the linearised network foretells the margin.
-    pub adaptive: bool,
-    /// How many wrong classes are looked at in the beginning, by their clean logits; at least 1.
-    pub classes: usize,
+documented! {
+    /// `trust-region`: a small perturbation (Yao et al., CVPR 2019).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct TrustRegion {
+        /// The norm of the steps: L2 or Linf.
+        pub norm: Norm,
+        /// Largest number of steps, at least 1: a forward and a backward pass each, and a backward pass for each class once.
+        pub steps: usize,
+        /// Radius of the first step, above 0, in pixel units.
+        pub eps: f64,
+        /// The radius changes with how well the linearised network predicts the margin.
+        pub adaptive: bool,
+        /// How many wrong classes are looked at in the beginning, by their clean logits; at least 1.
+        pub classes: usize,
+    }
 }
 
 impl TrustRegion {
@@ -75,7 +78,7 @@ const OVERSHOOT: f64 = 1.02;
 /// Factor of the radius when it grows, and its inverse when it shrinks.
 const FACTOR: f64 = 1.2;
 
-/// The shares of the foretold change above which the radius grows, and below which it shrinks.
+/// The shares of the predicted change above which the radius grows, and below which it shrinks.
 const GOOD: f64 = 0.9;
 const BAD: f64 = 0.5;
 
@@ -96,10 +99,11 @@ impl Attack for TrustRegion {
         let mut radius = Rows::numbers(&place, vec![self.eps as f32; n])?;
         // f at the last step, and by how much it was to change.
         let mut last = Rows::new(&place, [n, 2], vec![0.0; 2 * n])?;
+        let none = vec![false; n];
         for step in 0..self.steps {
             let at = search.linearise_of(&course.of, &course.x)?;
             let adversarial = course.propose(search, &at.logits)?;
-            let boundary = course.boundary(search, &at, self.norm, (&adversarial, false))?;
+            let boundary = course.boundary(search, &at, self.norm, (&adversarial, &none))?;
             if step == 0 {
                 course.settle_on(&boundary.class)?;
             }
@@ -112,8 +116,8 @@ impl Attack for TrustRegion {
                         radius[0] = self.adapted(radius[0], f[0] - last[0], last[1], targeted);
                     }
                     let mut by = vec![0.0; w.len()];
-                    let foretold = toward(self.norm, w, f[0], f64::from(radius[0]), &mut by);
-                    last.copy_from_slice(&[f[0], (OVERSHOOT * foretold) as f32]);
+                    let predicted = toward(self.norm, w, f[0], f64::from(radius[0]), &mut by);
+                    last.copy_from_slice(&[f[0], (OVERSHOOT * predicted) as f32]);
                     for (x, by) in x.iter_mut().zip(&by) {
                         *x = (f64::from(*x) + OVERSHOOT * f64::from(*by)).clamp(0.0, 1.0) as f32;
                     }
@@ -134,9 +138,9 @@ impl Attack for TrustRegion {
 }
 
 impl TrustRegion {
-    /// The radius after a step that changed f by `change` instead of `foretold`.
-    fn adapted(&self, radius: f32, change: f32, foretold: f32, targeted: bool) -> f32 {
-        let share = f64::from(change) / f64::from(foretold);
+    /// The radius after a step that changed f by `change` instead of `predicted`.
+    fn adapted(&self, radius: f32, change: f32, predicted: f32, targeted: bool) -> f32 {
+        let share = f64::from(change) / f64::from(predicted);
         let factor = match share {
             share if share > GOOD => FACTOR,
             share if share < BAD => 1.0 / FACTOR,
@@ -153,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_radius_follows_what_was_foretold() {
+    fn the_radius_follows_what_was_predicted() {
         let attack = TrustRegion::new(Norm::L2);
         let after = |radius, share: f32| attack.adapted(radius, share * 0.5, 0.5, false);
         assert!((after(0.01, 1.0) - 0.012).abs() < 1e-7);

@@ -5,7 +5,7 @@ use super::pgd::{random_content, random_windows};
 use super::{grey, paste, patch_of, windows_of};
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::threat::{Patch, Threat};
 
 pub(in crate::attack) const RANDOM_NOISE: Entry = Entry {
@@ -13,6 +13,7 @@ pub(in crate::attack) const RANDOM_NOISE: Entry = Entry {
     about: "control: uniform noise in a patch at random places",
     threats: Threats::Patch,
     control: true,
+    fields: &[RandomNoise::FIELDS],
     build: |parameters, threat| RandomNoise::new(patch_of(threat)).build(parameters),
 };
 
@@ -21,16 +22,19 @@ pub(in crate::attack) const GREY: Entry = Entry {
     about: "control: a grey patch at every place of a grid",
     threats: Threats::Patch,
     control: true,
+    fields: &[Grey::FIELDS],
     build: |parameters, threat| Grey::new(patch_of(threat)).build(parameters),
 };
 
-/// `random-noise`: a control, uniform noise in a patch at random places.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RandomNoise {
-    /// Size of the patch.
-    pub patch: Patch,
-    /// How often it is pasted, at least 1.
-    pub restarts: usize,
+documented! {
+    /// `random-noise`: a control, uniform noise in a patch at random places.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct RandomNoise {
+        /// Size of the patch.
+        pub patch: Patch,
+        /// How often it is pasted, at least 1.
+        pub restarts: usize,
+    }
 }
 
 impl RandomNoise {
@@ -71,13 +75,15 @@ impl Attack for RandomNoise {
     }
 }
 
-/// `grey`: a control, a grey rectangle at every place of a grid.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Grey {
-    /// Size of the patch.
-    pub patch: Patch,
-    /// Pixels between two places of the grid, at least 1.
-    pub stride: usize,
+documented! {
+    /// `grey`: a control, a grey rectangle at every place of a grid.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Grey {
+        /// Size of the patch.
+        pub patch: Patch,
+        /// Pixels between two places of the grid, at least 1.
+        pub stride: usize,
+    }
 }
 
 impl Grey {

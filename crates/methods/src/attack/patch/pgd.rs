@@ -6,7 +6,7 @@ use super::{descend_inside, paste, patch_of, windows_of};
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::Rows;
 use crate::threat::{Patch, Threat};
 
@@ -15,21 +15,24 @@ pub(in crate::attack) const PATCH_PGD: Entry = Entry {
     about: "signed gradient steps in a patch at random places (Xiang et al. 2021)",
     threats: Threats::Patch,
     control: false,
+    fields: &[PatchPgd::FIELDS],
     build: |parameters, threat| PatchPgd::new(patch_of(threat)).build(parameters),
 };
 
-/// `patch-pgd`: PGD in a patch at random places (Xiang et al., USENIX Security 2021).
-#[derive(Debug, Clone, PartialEq)]
-pub struct PatchPgd {
-    /// Size of the patch.
-    pub patch: Patch,
-    /// Steps of a restart, at least 1.
-    pub steps: usize,
-    /// Length of a step in every pixel, above 0.
-    pub alpha: f32,
-    /// Number of restarts, each with places and contents of its own; at least 1. No place comes twice before all
-    /// were tried.
-    pub restarts: usize,
+documented! {
+    /// `patch-pgd`: PGD in a patch at random places (Xiang et al., USENIX Security 2021).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct PatchPgd {
+        /// Size of the patch.
+        pub patch: Patch,
+        /// Steps of a restart, at least 1.
+        pub steps: usize,
+        /// Length of a step in every pixel, above 0.
+        pub alpha: f32,
+        /// Number of restarts, each with places and contents of its own; at least 1. No place comes twice before all
+        /// were tried.
+        pub restarts: usize,
+    }
 }
 
 impl PatchPgd {

@@ -7,7 +7,7 @@ use super::{paste, patch_of};
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rng::Draw;
 use crate::rows::{self, Rows, Twin, twin};
 use crate::threat::{Patch, Threat};
@@ -17,20 +17,23 @@ pub(in crate::attack) const PATCH_RS: Entry = Entry {
     about: "black-box random search over content and place (Croce et al. 2022)",
     threats: Threats::Patch,
     control: false,
+    fields: &[PatchRs::FIELDS],
     build: |parameters, threat| PatchRs::new(patch_of(threat)).build(parameters),
 };
 
-/// `patch-rs`: the patch attack of Sparse-RS (Croce et al., AAAI 2022, section 5), random search without gradients.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PatchRs {
-    /// Size of the patch.
-    pub patch: Patch,
-    /// Candidates, at least 1.
-    pub queries: usize,
-    /// Share of the patch that the first squares cover, above 0.
-    pub alpha_init: f64,
-    /// Every so many queries move the patch instead of repainting a part of it; at least 1.
-    pub location_every: usize,
+documented! {
+    /// `patch-rs`: the patch attack of Sparse-RS (Croce et al., AAAI 2022, section 5), random search without gradients.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct PatchRs {
+        /// Size of the patch.
+        pub patch: Patch,
+        /// Candidates, at least 1.
+        pub queries: usize,
+        /// Share of the patch that the first squares cover, above 0.
+        pub alpha_init: f64,
+        /// Every so many queries move the patch instead of repainting a part of it; at least 1.
+        pub location_every: usize,
+    }
 }
 
 impl PatchRs {

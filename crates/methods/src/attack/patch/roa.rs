@@ -5,7 +5,7 @@ use super::{descend_inside, grey, paste, patch_of, windows_of};
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Rows, twin};
 use crate::threat::{Patch, Threat, Window};
 
@@ -14,21 +14,24 @@ pub(in crate::attack) const ROA: Entry = Entry {
     about: "place searched with a grey rectangle, then gradient steps (Wu et al. 2020)",
     threats: Threats::Patch,
     control: false,
+    fields: &[Roa::FIELDS],
     build: |parameters, threat| Roa::new(patch_of(threat)).build(parameters),
 };
 
-/// `roa`: the rectangular occlusion attack (Wu, Tong and Vorobeychik, ICLR 2020, section 4), with its exhaustive
-/// search for the place.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Roa {
-    /// Size of the patch.
-    pub patch: Patch,
-    /// Pixels between two places that are tried, at least 1; it has to fit the size of the images.
-    pub stride: usize,
-    /// Steps on the content, at least 1.
-    pub steps: usize,
-    /// Length of a step in every pixel, above 0.
-    pub alpha: f32,
+documented! {
+    /// `roa`: the rectangular occlusion attack (Wu, Tong and Vorobeychik, ICLR 2020, section 4), with its exhaustive
+    /// search for the place.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Roa {
+        /// Size of the patch.
+        pub patch: Patch,
+        /// Pixels between two places that are tried, at least 1; it has to fit the size of the images.
+        pub stride: usize,
+        /// Steps on the content, at least 1.
+        pub steps: usize,
+        /// Length of a step in every pixel, above 0.
+        pub alpha: f32,
+    }
 }
 
 impl Roa {

@@ -288,6 +288,7 @@ impl<'a> Search<'a> {
         cotangent: &Rows,
     ) -> Result<Rows> {
         self.heed()?;
+        self.refuse_misfit(Some(of), [])?;
         for row in of {
             self.backwards[self.active.places[*row]] += 1;
         }

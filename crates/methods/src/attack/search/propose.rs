@@ -124,6 +124,24 @@ impl Search<'_> {
         Ok(standing)
     }
 
+    /// Which of the active rows `of` succeed with these logits, `[N, K]`, and have an adversarial image that the judge has
+    /// accepted: in a lower precision, or of a randomised network, a success alone may be none.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(in crate::attack) fn have_succeeded(
+        &mut self,
+        of: &[usize],
+        logits: &Rows,
+    ) -> Result<Vec<bool>> {
+        let verdicts = self.judge.verdicts(&self.active)?;
+        let mut succeeded = vec![false; of.len()];
+        for i in self.successes(of, logits)? {
+            succeeded[i] = matches!(verdicts[of[i]], Verdict::Broken { .. });
+        }
+        Ok(succeeded)
+    }
+
     /// Brings what the judge has found here. The search is over.
     ///
     /// # Errors

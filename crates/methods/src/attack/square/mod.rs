@@ -15,7 +15,7 @@ use super::gradient::{ALL_NORMS, ball};
 use super::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, documented};
 use crate::rng::Randomness;
 use crate::rows::{self, Rows, twin};
 use crate::threat::{Norm, Threat};
@@ -25,27 +25,30 @@ pub(super) const SQUARE: Entry = Entry {
     about: "black-box random search over squares (Andriushchenko et al. 2020, in AutoAttack)",
     threats: ALL_NORMS,
     control: false,
+    fields: &[Square::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
         Square::new(norm, eps).build(parameters)
     },
 };
 
-/// `square`: random search without gradients (Andriushchenko et al., ECCV 2020).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Square {
-    /// Norm of the ball.
-    pub norm: Norm,
-    /// Radius of the ball, in pixel units.
-    pub eps: f32,
-    /// Candidates of a restart after the first one, at least 1.
-    pub n_queries: usize,
-    /// Number of restarts, at least 1.
-    pub n_restarts: usize,
-    /// Share of the pixels that the first squares cover, above 0.
-    pub p_init: f64,
-    /// The sizes of the squares follow the share of the queries that are done, not their number.
-    pub resc_schedule: bool,
+documented! {
+    /// `square`: random search without gradients (Andriushchenko et al., ECCV 2020).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Square {
+        /// Norm of the ball.
+        pub norm: Norm,
+        /// Radius of the ball, in pixel units.
+        pub eps: f32,
+        /// Candidates of a restart after the first one, at least 1.
+        pub n_queries: usize,
+        /// Number of restarts, at least 1.
+        pub n_restarts: usize,
+        /// Share of the pixels that the first squares cover, above 0.
+        pub p_init: f64,
+        /// The sizes of the squares follow the share of the queries that are done, not their number.
+        pub resc_schedule: bool,
+    }
 }
 
 impl Square {
