@@ -111,17 +111,29 @@ fi
 echo "$((count + 41));cluster"
 "#;
 
+/// Says once that two tasks run and one waits for ever, and then that nothing is left.
+const SQUEUE: &str = r#"#!/bin/bash
+[ "$*" = "--noheader --array --format=%T %r --jobs $5" ] || exit 7
+bin=$(dirname "$0")
+if [ ! -e "$bin/asked-$5" ]; then
+    printf 'RUNNING None\nRUNNING None\nPENDING PartitionConfig\n'
+    touch "$bin/asked-$5"
+fi
+"#;
+
 #[test]
 fn a_job_array_is_submitted_until_nothing_is_left() {
     let (sandbox, whole) = whole();
     let cluster = CLUSTER.replace("modules = [\"cuda/12.4\"]\n", "");
     sandbox.write("small.toml", format!("{SMALL_SUITE}{cluster}"));
     executable(&sandbox, "bin/sbatch", SBATCH);
-    executable(&sandbox, "bin/squeue", "#!/bin/sh\n[ \"$2\" = --jobs ] || exit 7\n");
+    executable(&sandbox, "bin/squeue", SQUEUE);
     let sweep = "sweep small.toml -o swept --engine slurm -n 3 --every 0.05";
     let ran = with_bin(&sandbox, &sweep.split(' ').collect::<Vec<_>>());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("slurm.sh as job 41"), "{}", ran.stderr);
+    let state = "job 41: 1 pending (PartitionConfig), 2 running\n";
+    assert!(ran.stderr.contains(state), "{}", ran.stderr);
     assert!(ran.stderr.contains("job 41 has ended and"), "{}", ran.stderr);
     assert!(ran.stderr.contains("slurm.sh as job 42"), "{}", ran.stderr);
     assert_eq!(tables(&sandbox.path("swept")), whole);
@@ -147,7 +159,7 @@ fn the_script_says_what_the_suite_asks_for() {
     let expected = "#!/bin/bash\n\
         #SBATCH --job-name=small\n\
         #SBATCH --array=1-16%2\n\
-        #SBATCH --output=a b/sweep/slurm-%A-%a.log\n\
+        #SBATCH --output=\"a b/sweep/slurm-%A-%a.log\"\n\
         #SBATCH --signal=B:INT@60\n\
         #SBATCH --partition=gpu\n\
         #SBATCH --time=02:00:00\n\
@@ -174,4 +186,143 @@ fn the_script_says_what_the_suite_asks_for() {
     let ran = sweep(&[]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("partition"), "{}", ran.stderr);
+}
+
+/// Runs all tasks of a job at once, or, the first time, kills the first one and runs no other.
+const HQ: &str = r##"#!/bin/bash
+bin=$(dirname "$0")
+case "$*" in
+"--output-mode quiet submit "*)
+    script=${!#}
+    n=$(sed -n 's/^#HQ --array=1-//p' "$script")
+    count=$(cat "$bin/count" 2>/dev/null || echo 0)
+    echo $((count + 1)) > "$bin/count"
+    if [ "$count" = 0 ]; then
+        bash "$script" > /dev/null 2>&1 & pid=$!
+        sleep 0.3
+        kill -KILL $pid
+    else
+        for task in $(seq "$n"); do bash "$script" > /dev/null 2>&1 & done
+        wait
+    fi
+    echo $((count + 7)) ;;
+"--output-mode json job list")
+    if [ ! -e "$bin/asked" ]; then
+        touch "$bin/asked"
+        echo '[{"id": 7, "name": "small", "task_count": 3, "task_stats":
+            {"running": 1, "finished": 0, "failed": 0, "canceled": 0, "waiting": 2}}]'
+    else
+        echo '[]'
+    fi ;;
+*) exit 7 ;;
+esac
+"##;
+
+#[test]
+fn a_job_of_hyperqueue_is_submitted_until_nothing_is_left() {
+    let (sandbox, whole) = whole();
+    sandbox.write("small.toml", format!("{SMALL_SUITE}\n[cluster]\ncpus = 1\ntime = \"1h\"\n"));
+    executable(&sandbox, "bin/hq", HQ);
+    let sweep = "sweep small.toml -o swept --engine hyperqueue -n 3 --every 0.05";
+    let sweep: Vec<&str> = sweep.split(' ').collect();
+    let dry = with_bin(&sandbox, &[&sweep[..], &["--dry-run"]].concat());
+    let expected = "#!/bin/bash\n\
+        #HQ --name=small\n\
+        #HQ --array=1-3\n\
+        #HQ --stdout=none\n\
+        #HQ --stderr=swept/sweep/hyperqueue-%{JOB_ID}-%{TASK_ID}.log\n\
+        #HQ --time-limit=1h\n\
+        #HQ --cpus=1\n\n\n\
+        exec ";
+    assert!(dry.stdout.starts_with(expected), "{}", dry.stdout);
+    let ran = with_bin(&sandbox, &sweep);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for told in [
+        "hyperqueue.sh as job 7",
+        "job 7: 1 running, 2 waiting\n",
+        "job 7 has ended and",
+        "hyperqueue.sh as job 8",
+    ] {
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+    }
+    assert_eq!(tables(&sandbox.path("swept")), whole);
+    sandbox.write("small.toml", format!("{SMALL_SUITE}{CLUSTER}"));
+    let ran = with_bin(&sandbox, &sweep);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("cluster: partition: HyperQueue takes no such"), "{}", ran.stderr);
+}
+
+/// What is wrong with a cluster is said before a process is started.
+#[test]
+fn a_queue_that_is_not_there_or_does_not_answer_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.toml", SMALL_SUITE);
+    let sweep = ["sweep", "small.toml", "-o", "swept", "--engine", "slurm"];
+    let mut command = sandbox.command(&sweep);
+    command.env("PATH", sandbox.path("bin"));
+    let ran = sandbox.finish(command);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("sbatch: there is no such program"), "{}", ran.stderr);
+    executable(
+        &sandbox,
+        "bin/sbatch",
+        "#!/bin/sh\necho 'sbatch: error: Invalid job array specification' >&2\nexit 1\n",
+    );
+    let ran = with_bin(&sandbox, &sweep);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("MaxArraySize"), "{}", ran.stderr);
+    sandbox.write("small.toml", format!("{SMALL_SUITE}\n[cluster]\ncpus = 0\n"));
+    let ran = with_bin(&sandbox, &sweep);
+    assert!(ran.code == 2 && ran.stderr.contains("0 cores compute nothing"), "{}", ran.stderr);
+}
+
+/// A real Slurm of this machine: `scripts/slurm.sh cargo test --locked --test sweep -- --ignored`.
+#[test]
+#[ignore = "needs a Slurm"]
+fn a_real_slurm_runs_the_suite_while_tasks_are_killed_cancelled_and_out_of_time() {
+    let (sandbox, whole) = whole();
+    sandbox.write("small.toml", format!("{SMALL_SUITE}\n[cluster]\ncpus = 1\n"));
+    let sweep = |folder: &str| {
+        let words = format!("sweep small.toml -o {folder} --engine slurm -n 4 --every 0.5");
+        sandbox.command(&words.split(' ').collect::<Vec<_>>()).spawn().unwrap()
+    };
+    // Undisturbed, in a folder whose name has to be quoted.
+    let folder = "100%a";
+    let ran = sweep(folder).wait_with_output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(tables(&sandbox.path(folder)), whole);
+    let logs = std::fs::read_dir(sandbox.path(folder).join("sweep")).unwrap();
+    let logs = logs.filter(|log| log.as_ref().unwrap().path().extension().unwrap() == "log");
+    assert_eq!(logs.count(), 4);
+    // Tasks that are asked to stop before their time is over: the notice comes some 15 seconds after the start of a
+    // minute's limit, and then the array is submitted again.
+    let slow = "\n[[attack]]\nattack = \"pgd\"\nnorm = \"Linf\"\neps = 0.02\nlabel = \"slow\"\n\
+        parameters = { steps = 20000, iterate = \"last\" }\n[cluster]\ncpus = 1\ntime = \"1\"\n";
+    sandbox.write("slow.toml", format!("{SMALL_SUITE}{slow}").replace("\"small\"", "\"slow\""));
+    let ran = sandbox.run(&["run", "slow.toml", "-o", "slow"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let words = "sweep slow.toml -o timed --engine slurm -n 1 --every 0.5 --restarts 20";
+    let ran = sandbox.run(&words.split(' ').collect::<Vec<_>>());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("left: again"), "{}", ran.stderr);
+    assert_eq!(tables(&sandbox.path("timed")), tables(&sandbox.path("slow")));
+    // One task killed, one cancelled, as soon as there is something to lose.
+    let child = sweep("swept");
+    let jobs = sandbox.path("swept/jobs");
+    while !jobs.exists() {
+        std::thread::yield_now();
+    }
+    let mine = "run small.toml --output swept";
+    while !Command::new("pkill").args(["-KILL", "-o", "-f", mine]).status().unwrap().success() {
+        std::thread::yield_now();
+    }
+    let queue = Command::new("squeue").args(["--noheader", "--array", "--format=%i"]).output();
+    let queue = String::from_utf8(queue.unwrap().stdout).unwrap();
+    if let Some(task) = queue.lines().last() {
+        Command::new("scancel").arg(task.trim()).status().unwrap();
+    }
+    let ran = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success(), "{told}");
+    assert_eq!(tables(&sandbox.path("swept")), whole, "{told}");
 }

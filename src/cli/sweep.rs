@@ -1,12 +1,13 @@
 //! `epsball sweep`: a suite by many processes, on this machine or on a cluster.
 
+use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::output::{Ended, Failure, say, show};
 use super::run::{Common, read_suite, settled, show_leaderboard};
 use super::{exit, interrupt};
-use crate::bench::{Plan, unfinished};
+use crate::bench::{Plan, rows, unfinished};
 use crate::error::{Error, Result};
 use crate::sweep::{Sweep, engine};
 
@@ -14,7 +15,7 @@ use crate::sweep::{Sweep, engine};
 pub(super) struct Args {
     /// Suite file; without it the bundled suite runs
     suite: Option<PathBuf>,
-    /// What runs the processes: local, slurm
+    /// What runs the processes: local, slurm, hyperqueue
     #[arg(short, long, default_value = "local")]
     engine: String,
     /// Number of processes; they share every job
@@ -25,7 +26,7 @@ pub(super) struct Args {
     /// many times all of them are
     #[arg(long, value_name = "N", default_value_t = 3)]
     restarts: u32,
-    /// Seconds between two looks at what runs [default: 1, on a cluster 30]
+    /// Seconds between two looks at what runs [default: local 1, slurm 30, hyperqueue 10]
     #[arg(long, value_name = "SECONDS")]
     every: Option<f64>,
     #[command(flatten)]
@@ -35,8 +36,7 @@ pub(super) struct Args {
 /// `threads` are those of every process.
 pub(super) fn run(args: &Args, threads: Option<usize>) -> Ended {
     let engine = engine(&args.engine)?;
-    let usual = if args.engine == "local" { 1.0 } else { 30.0 };
-    let every = args.every.unwrap_or(usual);
+    let every = args.every.unwrap_or_else(|| engine.pause().as_secs_f64());
     if !(0.01..=3600.0).contains(&every) {
         let problem = format!("{every} is not between 0.01 and 3600");
         return Err(Error::setting("--every", problem, "leave it out").into());
@@ -46,16 +46,14 @@ pub(super) fn run(args: &Args, threads: Option<usize>) -> Ended {
     // The mistakes are found here and once, not by every process.
     let plan = Plan::new(&suite)?;
     let folder = args.common.folder(&suite.name);
-    let threads = threads.or_else(|| match args.engine.as_str() {
-        // The processes of one machine share its cores.
-        "local" => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            Some((cores / args.processes as usize).max(1))
-        }
-        _ => cluster.cpus.map(|cpus| cpus as usize),
-    });
+    let threads = threads.or_else(|| engine.threads(args.processes, &cluster));
     let program = std::env::current_exe().map_err(Error::io("find", "epsball"))?;
+    if cluster.cpus == Some(0) {
+        let problem = "0 cores compute nothing";
+        return Err(Error::setting("cluster: cpus", problem, "give at least 1").into());
+    }
     let (left, tell) = (|| unfinished(&plan, &folder), |line: &str| say(line));
+    let there = || rows(&plan, &folder);
     let sweep = Sweep {
         name: suite.name.clone(),
         program,
@@ -67,11 +65,14 @@ pub(super) fn run(args: &Args, threads: Option<usize>) -> Ended {
         cluster,
         every: Duration::from_secs_f64(every),
         unfinished: &left,
+        rows: &there,
+        told: Cell::new((Instant::now(), 0)),
         say: &tell,
         stop: &interrupt::requested,
     };
+    let script = engine.script(&sweep)?;
     if args.common.dry_run {
-        show(engine.script(&sweep)?.trim_end())?;
+        show(script.trim_end())?;
         return Ok(exit::OK);
     }
     interrupt::listen();

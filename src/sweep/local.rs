@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use super::{Engine, Sweep};
+use crate::bench::Cluster;
 use crate::error::{Error, Result};
 
 /// See the module.
@@ -17,6 +19,16 @@ const FINAL: [i32; 2] = [1, 2];
 impl Engine for Local {
     fn name(&self) -> &'static str {
         "local"
+    }
+
+    fn pause(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    /// The processes of one machine share its cores.
+    fn threads(&self, processes: u32, _: &Cluster) -> Option<usize> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Some((cores / processes as usize).max(1))
     }
 
     fn script(&self, sweep: &Sweep<'_>) -> Result<String> {

@@ -4,11 +4,14 @@
 //!
 //! A new engine is one new file with an `Engine`, and one line in `ENGINES`.
 
+mod hyperqueue;
 mod local;
+mod queue;
 mod slurm;
 
+use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bench::Cluster;
 use crate::error::{Error, Result};
@@ -17,6 +20,12 @@ use crate::error::{Error, Result};
 pub trait Engine: Sync {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
+
+    /// Time between two looks at what runs, unless the user says otherwise.
+    fn pause(&self) -> Duration;
+
+    /// Threads of each of so many processes, unless the user says otherwise; `None` leaves it to them.
+    fn threads(&self, processes: u32, cluster: &Cluster) -> Option<usize>;
 
     /// What would be run, as text: commands or a script.
     ///
@@ -32,7 +41,7 @@ pub trait Engine: Sync {
 }
 
 /// Every engine.
-pub const ENGINES: &[&dyn Engine] = &[&local::Local, &slurm::Slurm];
+pub const ENGINES: &[&dyn Engine] = &[&local::Local, &slurm::Slurm, &hyperqueue::HyperQueue];
 
 /// The engine of this name.
 ///
@@ -67,6 +76,10 @@ pub struct Sweep<'a> {
     pub every: Duration,
     /// Ids of jobs that are not finished.
     pub unfinished: &'a dyn Fn() -> Result<Vec<String>>,
+    /// How many rows the tables have, and how many they will have.
+    pub rows: &'a dyn Fn() -> Result<(usize, usize)>,
+    /// What of it was told last, and when.
+    pub told: Cell<(Instant, usize)>,
     /// Tells the user a line.
     pub say: &'a dyn Fn(&str),
     /// Whether to stop.
@@ -92,11 +105,20 @@ impl Sweep<'_> {
         format!("{} {}{}", quoted(program), threads.unwrap_or_default(), words.join(" "))
     }
 
-    /// Waits for the next look.
+    /// Waits for the next look, and tells how far the suite is now and then.
     ///
     /// # Errors
     /// With [`Error::Interrupted`] if the caller asked to stop.
     fn wait(&self) -> Result<()> {
+        let (since, told) = self.told.get();
+        if since.elapsed() >= NEWS.max(self.every) {
+            // A table that is being replaced is looked at again the next time.
+            let (done, all) = (self.rows)().unwrap_or((told, 0));
+            if done != told {
+                (self.say)(&format!("{done} of {all} rows are there"));
+            }
+            self.told.set((Instant::now(), done));
+        }
         let slice = Duration::from_millis(50);
         let mut left = self.every;
         while !left.is_zero() {
@@ -109,6 +131,9 @@ impl Sweep<'_> {
         Ok(())
     }
 }
+
+/// Time between two lines on how far the suite is: every table is read for one.
+const NEWS: Duration = Duration::from_secs(15);
 
 /// A word as a shell reads it back.
 fn quoted(word: &str) -> String {

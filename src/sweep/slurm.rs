@@ -1,18 +1,17 @@
-//! A job array of Slurm: a script is written and submitted, and submitted again as long as something is left.
+//! A job array of Slurm.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use super::queue::{self, Queue, answer, line};
 use super::{Engine, Sweep};
+use crate::bench::Cluster;
 use crate::error::{Error, Result};
-use crate::{persist, regular};
 
 /// See the module.
 pub(super) struct Slurm;
-
-/// The script, unless the suite names another one. `@OPTIONS@` is what `[cluster]` asks for, `@SETUP@` its modules
-/// and lines of shell, `@COMMAND@` the process.
-const TEMPLATE: &str = "#!/bin/bash\n@OPTIONS@\n\n@SETUP@\nexec @COMMAND@\n";
 
 /// Seconds before the limit of time at which a process is asked to stop, so that counts of unfinished images are
 /// on the disk.
@@ -23,130 +22,85 @@ impl Engine for Slurm {
         "slurm"
     }
 
+    fn pause(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn threads(&self, _: u32, cluster: &Cluster) -> Option<usize> {
+        queue::threads(cluster)
+    }
+
     fn script(&self, sweep: &Sweep<'_>) -> Result<String> {
-        let cluster = &sweep.cluster;
-        let text = match &cluster.template {
-            Some(path) => regular::text(Path::new(path)).map_err(Error::io("read", path))?,
-            None => TEMPLATE.to_owned(),
-        };
-        if !text.contains("@COMMAND@") {
-            return Err(Error::file(
-                cluster.template.clone().unwrap_or_default(),
-                "@COMMAND@",
-                "the template says nowhere what is to be run",
-                "write @COMMAND@ there, and @OPTIONS@ and @SETUP@ if you want them",
-            ));
-        }
-        let program = cluster.program.clone();
-        let program = program.unwrap_or_else(|| sweep.program.to_string_lossy().into_owned());
-        let container = cluster.container.iter().map(|container| format!("{container} "));
-        let command = format!("{}{}", container.collect::<String>(), sweep.command(&program));
-        let modules = cluster.modules.iter().map(|module| format!("module load {module}"));
-        let setup: Vec<String> = modules.chain(cluster.setup.iter().cloned()).collect();
-        Ok(text
-            .replace("@OPTIONS@", &options(sweep).join("\n"))
-            .replace("@SETUP@", &setup.join("\n"))
-            .replace("@COMMAND@", &command))
+        queue::script(self, sweep)
     }
 
     fn run(&self, sweep: &Sweep<'_>) -> Result<()> {
-        let script = write(self, sweep)?;
-        let mut restarts = sweep.restarts;
-        loop {
-            let id = submit(sweep, &script)?;
-            (sweep.say)(&format!("submitted {} as job {id}", script.display()));
-            while is_queued(&id)? {
-                if let Err(error) = sweep.wait() {
-                    (sweep.say)(&format!("job {id} goes on; `scancel {id}` ends it"));
-                    return Err(error);
-                }
+        queue::run(self, sweep)
+    }
+}
+
+impl Queue for Slurm {
+    // The script becomes the process, so that the notice reaches it.
+    const TEMPLATE: &'static str = "#!/bin/bash\n@OPTIONS@\n\n@SETUP@\nexec @COMMAND@\n";
+    const FILE: &'static str = "slurm.sh";
+
+    fn options(&self, sweep: &Sweep<'_>) -> Vec<String> {
+        let cluster = &sweep.cluster;
+        let at_once = cluster.at_once.map_or(String::new(), |n| format!("%{n}"));
+        let given = [
+            ("partition", &cluster.partition),
+            ("account", &cluster.account),
+            ("time", &cluster.time),
+            ("mem", &cluster.memory),
+            ("gres", &cluster.gres),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        // A single % would be the beginning of a number.
+        let folder = sweep.folder.join("sweep").display().to_string().replace('%', "%%");
+        let mut all = vec![
+            ("job-name", sweep.name.clone()),
+            ("array", format!("1-{}{at_once}", sweep.processes)),
+            ("output", format!("{folder}/slurm-%A-%a.log")),
+            ("signal", format!("B:INT@{NOTICE}")),
+        ];
+        all.extend(given);
+        all.extend(cluster.cpus.map(|cpus| ("cpus-per-task", cpus.to_string())));
+        let all = all.into_iter().map(|(name, value)| line("#SBATCH", name, &value));
+        all.chain(cluster.options.iter().map(|option| format!("#SBATCH {option}"))).collect()
+    }
+
+    fn submit(&self, sweep: &Sweep<'_>, script: &Path) -> Result<String> {
+        let text = answer(Command::new("sbatch").arg("--parsable").arg(script))?;
+        // A cluster's name may follow.
+        queue::id("sbatch", text.split(';').next().unwrap_or_default(), sweep)
+    }
+
+    fn state(&self, id: &str) -> Result<Option<String>> {
+        // A line per task, without those that have ended.
+        let asked = ["--noheader", "--array", "--format=%T %r", "--jobs", id];
+        let text = match answer(Command::new("squeue").args(asked)) {
+            // It has forgotten a job that ended long ago.
+            Err(Error::Setting { problem, .. }) if problem.contains("Invalid job id") => {
+                String::new()
             }
-            let left = (sweep.unfinished)()?;
-            let Some(first) = left.first() else { return Ok(()) };
-            let count = left.len();
-            if restarts == 0 {
-                (sweep.say)(&format!(
-                    "job {id} has ended and {count} jobs are left, {first} first"
-                ));
-                return Ok(());
-            }
-            restarts -= 1;
-            (sweep.say)(&format!("job {id} has ended and {count} jobs are left: again"));
+            answered => answered?,
+        };
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for task in text.lines().map(str::trim).filter(|task| !task.is_empty()) {
+            let (state, reason) = task.split_once(' ').unwrap_or((task, "None"));
+            let state = match reason {
+                "None" | "" => state.to_lowercase(),
+                // Some reasons mean that it waits for ever.
+                reason => format!("{} ({reason})", state.to_lowercase()),
+            };
+            *counts.entry(state).or_default() += 1;
         }
+        let words: Vec<String> =
+            counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
+        Ok((!words.is_empty()).then(|| words.join(", ")))
     }
-}
 
-/// The lines for `sbatch`.
-fn options(sweep: &Sweep<'_>) -> Vec<String> {
-    let cluster = &sweep.cluster;
-    let at_once = cluster.at_once.map_or(String::new(), |n| format!("%{n}"));
-    let log = sweep.folder.join("sweep").join("slurm-%A-%a.log");
-    let given = [
-        ("partition", &cluster.partition),
-        ("account", &cluster.account),
-        ("time", &cluster.time),
-        ("mem", &cluster.memory),
-        ("gres", &cluster.gres),
-    ];
-    let given = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-    let mut all = vec![
-        ("job-name", sweep.name.clone()),
-        ("array", format!("1-{}{at_once}", sweep.processes)),
-        ("output", log.display().to_string()),
-        // The script becomes the process, so the shell's signal is its own.
-        ("signal", format!("B:INT@{NOTICE}")),
-    ];
-    all.extend(given);
-    all.extend(cluster.cpus.map(|cpus| ("cpus-per-task", cpus.to_string())));
-    let all = all.into_iter().map(|(name, value)| format!("#SBATCH --{name}={value}"));
-    all.chain(cluster.options.iter().map(|option| format!("#SBATCH {option}"))).collect()
-}
-
-/// Puts the script where it is submitted from.
-fn write(engine: &Slurm, sweep: &Sweep<'_>) -> Result<PathBuf> {
-    let path = sweep.notes()?.join("slurm.sh");
-    persist::replace(&path, engine.script(sweep)?.as_bytes())?;
-    Ok(path)
-}
-
-/// Submits the script; returns the id of the array.
-fn submit(sweep: &Sweep<'_>, script: &Path) -> Result<String> {
-    let text = output(Command::new("sbatch").arg("--parsable").arg(script))?;
-    // A cluster's name may follow.
-    let id = text.trim().split(';').next().unwrap_or_default().to_owned();
-    match !id.is_empty() && id.chars().all(|c| c.is_ascii_digit()) {
-        true => Ok(id),
-        false => Err(Error::setting(
-            "sbatch",
-            format!("submitted {} and answered `{}`", sweep.name, text.trim()),
-            "submit the script by hand, and see what it says",
-        )),
+    fn cancel(&self, id: &str) -> String {
+        format!("scancel {id}")
     }
-}
-
-/// A task of the array waits or runs.
-fn is_queued(id: &str) -> Result<bool> {
-    let asked = Command::new("squeue").args(["--noheader", "--jobs", id]).output();
-    let asked = asked.map_err(Error::io("start", "squeue"))?;
-    let said = String::from_utf8_lossy(&asked.stderr);
-    // It has forgotten a job that ended long ago.
-    if !asked.status.success() && !said.contains("Invalid job id") {
-        return Err(failed("squeue", &said));
-    }
-    Ok(!asked.stdout.trim_ascii().is_empty())
-}
-
-/// What a program says on stdout.
-fn output(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let ran = command.output().map_err(Error::io("start", &name))?;
-    match ran.status.success() {
-        true => Ok(String::from_utf8_lossy(&ran.stdout).into_owned()),
-        false => Err(failed(&name, &String::from_utf8_lossy(&ran.stderr))),
-    }
-}
-
-fn failed(name: &str, said: &str) -> Error {
-    let said = said.trim().replace('\n', " ");
-    Error::setting(name, said, "see [cluster] in the suite, or submit the script by hand")
 }
