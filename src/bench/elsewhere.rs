@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::grow::{end_session, finish_job, grow};
+use super::networks::Networks;
 use super::plan::{How, Plan};
 use super::{names, session};
 use crate::data::list_digest;
@@ -93,7 +94,7 @@ pub fn keep_elsewhere(folder: &Path, found: &Elsewhere<'_>) -> Result<()> {
         batch: None,
         shard: None,
         rows_of: Vec::new(),
-        models: Vec::new(),
+        networks: Networks::default(),
         data: Vec::new(),
         images: vec![images],
         jobs: Vec::new(),

@@ -112,9 +112,12 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<Grown>> {
 /// If the record cannot be read or written.
 pub(super) fn finish_job(folder: &Path, job: &JobRecord) -> Result<()> {
     change(folder, |record| {
-        if let Some(known) = record.jobs.iter_mut().find(|known| known.key == job.key) {
-            known.finished |= known.images == job.images;
-        }
+        let Some(known) = record.jobs.iter_mut().find(|known| known.key == job.key) else {
+            return false;
+        };
+        let finishes = !known.finished && known.images == job.images;
+        known.finished |= finishes;
+        finishes
     })
 }
 
@@ -124,18 +127,16 @@ pub(super) fn finish_job(folder: &Path, job: &JobRecord) -> Result<()> {
 /// If the record cannot be read or written.
 pub(super) fn end_session(folder: &Path, session: &SessionRecord, ended: u64) -> Result<()> {
     change(folder, |record| {
-        if let Some(own) = record.sessions.iter_mut().rev().find(|known| *known == session) {
-            own.ended = ended;
-        }
+        let own = record.sessions.iter_mut().rev().find(|known| *known == session);
+        own.is_some_and(|own| std::mem::replace(&mut own.ended, ended) != ended)
     })
 }
 
-fn change(folder: &Path, change: impl FnOnce(&mut RunRecord)) -> Result<()> {
+/// Changes the folder's record; `change` says whether it has.
+fn change(folder: &Path, change: impl FnOnce(&mut RunRecord) -> bool) -> Result<()> {
     let _lock = lock(folder)?;
-    let before = RunRecord::read(folder)?;
-    let mut record = before.clone();
-    change(&mut record);
-    if record == before { Ok(()) } else { record.write(folder) }
+    let mut record = RunRecord::read(folder)?;
+    if change(&mut record) { record.write(folder) } else { Ok(()) }
 }
 
 /// Keeps other processes from changing `run.toml` until it is dropped.

@@ -58,41 +58,33 @@ pub(super) fn load(
     Ok((network, record))
 }
 
-/// Puts networks where they will run, and says where that is. A wish for whatever there is becomes the
-/// CPU, with a warning, if a network cannot run on the GPU.
+/// Puts a network where it will run, and says where that is. A wish for whatever there is becomes the
+/// CPU, with a warning, if the network cannot run on the GPU.
 pub(super) fn place(
-    networks: &mut [FrozenNetwork],
+    network: &mut FrozenNetwork,
     wish: &Device,
     precision: Precision,
 ) -> Result<Device> {
     let device = wish.resolve()?;
-    for i in 0..networks.len() {
-        if let Err(error) = networks[i].place(&device, precision) {
-            let may_be_the_cpu = *wish == Device::Auto && precision != Precision::Tf32;
-            if device == Device::Cpu || !may_be_the_cpu {
-                return Err(error);
-            }
-            let name = &networks[i].info().name;
-            tracing::warn!("all networks run on the CPU, because of {name}: {error}");
-            for network in networks {
-                network.place(&Device::Cpu, precision)?;
-            }
-            return Ok(on_cpu(precision));
+    if let Err(error) = network.place(&device, precision) {
+        let may_be_the_cpu = *wish == Device::Auto && precision != Precision::Tf32;
+        if device == Device::Cpu || !may_be_the_cpu {
+            return Err(error);
         }
+        let name = &network.info().name;
+        tracing::warn!("all networks run on the CPU, because of {name}: {error}");
+        network.place(&Device::Cpu, precision)?;
+        return Ok(Device::Cpu);
     }
-    match device {
-        Device::Cpu => Ok(on_cpu(precision)),
-        gpus => Ok(gpus),
-    }
+    Ok(device)
 }
 
-/// The CPU, with a warning where this precision is slow on it.
-fn on_cpu(precision: Precision) -> Device {
+/// Tells if this precision is slow on the device.
+pub(super) fn warn_of_slow(device: &Device, precision: Precision) {
     let unit = Unit::here();
-    if precision == Precision::Bf16 && unit != Unit::Amx {
+    if *device == Device::Cpu && precision == Precision::Bf16 && unit != Unit::Amx {
         tracing::warn!("this processor has no AMX: bf16 by {unit} is slower than f32");
     }
-    Device::Cpu
 }
 
 /// What an image is for the ONNX networks of an entry. One that is declared to return probabilities returns them.

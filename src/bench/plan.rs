@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::names::{self, distinguish};
 use super::shard::Shard;
 use super::suite::DataEntry;
-use super::{Suite, models, preflight, session};
+use super::{Networks, Suite, preflight, session};
 use crate::data::{self, Dataset, Subset, list_digest};
 use crate::device::Precision;
 use crate::digest::sha256;
@@ -32,7 +32,7 @@ pub struct Plan {
     /// Run folders whose rows of the same jobs are taken over, shares of other machines for example.
     pub rows_of: Vec<PathBuf>,
     /// The networks, as in the record.
-    pub models: Vec<FrozenNetwork>,
+    pub networks: Networks,
     /// The data sets, as in the record.
     pub data: Vec<Box<dyn Dataset>>,
     /// Index and digest of every image, of each data set.
@@ -43,7 +43,7 @@ pub struct Plan {
 
 /// A job with what it needs at hand.
 pub struct PlannedJob {
-    /// Index into [`Plan::models`].
+    /// Number in [`Plan::networks`].
     pub model: usize,
     /// Index into [`Plan::data`].
     pub data: usize,
@@ -66,6 +66,11 @@ impl Plan {
         let suite = &suite.present()?;
         if suite.batch == Some(0) {
             return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
+        }
+        // A whole number of TOML, in which the run is recorded, has 63 bits.
+        if i64::try_from(suite.seed).is_err() {
+            let problem = format!("{} is above {}", suite.seed, i64::MAX);
+            return Err(Error::setting("seed", problem, "give a smaller number"));
         }
         if suite.models.is_empty() || suite.data.is_empty() {
             return Err(Error::setting(
@@ -97,19 +102,9 @@ impl Plan {
             })
             .collect::<Result<Vec<_>>>()?;
         one_norm(suite)?;
-        let (mut models, records): (Vec<_>, Vec<_>) = suite
-            .models
-            .iter()
-            .enumerate()
-            .map(|(number, entry)| {
-                models::load(entry, suite.memory)
-                    .map_err(|error| suite.source.locate("model", number, error))
-            })
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .unzip();
-        let device = models::place(&mut models, &suite.device, suite.precision)?;
         names::check_suite(&suite.name)?;
+        let (networks, records) = Networks::read(suite)?;
+        let device = networks.device().clone();
         let batch = suite.batch.unwrap_or(BATCH);
         let how = How::new(suite.seed, suite.rng, batch, &device.to_string(), suite.precision);
         let record = RunRecord {
@@ -132,7 +127,7 @@ impl Plan {
             batch: suite.batch,
             shard: None,
             rows_of: Vec::new(),
-            models,
+            networks,
             data,
             images: Vec::new(),
             jobs: Vec::new(),
@@ -155,16 +150,20 @@ impl Plan {
             suite.models[*model].meets(&plan.record.data[*data].name)
         };
         let pairs = (0..plan.data.len())
-            .flat_map(|data| (0..plan.models.len()).map(move |model| (data, model)));
+            .flat_map(|data| (0..plan.networks.len()).map(move |model| (data, model)));
         let pairs: Vec<(usize, usize)> = pairs.filter(meets).collect();
         // Settings are looked at before the images, of which there may be many.
         let mut resolved = Vec::new();
+        let mut asked = BTreeSet::new();
+        // The smallest number of classes of the networks that a data set meets.
+        let mut fewest: Vec<Option<usize>> = vec![None; plan.data.len()];
         for (data, model) in pairs {
-            fits(&plan.models[model], plan.data[data].as_ref())?;
+            let network = &*plan.networks.get(model)?;
+            fits(network, plan.data[data].as_ref())?;
             let subject = Subject {
                 seed: suite.seed,
                 rng: suite.rng,
-                network: &plan.models[model],
+                network,
                 data: plan.data[data].as_ref(),
                 images: plan.data[data].info().len,
                 eps: suite.models[model].eps.as_ref(),
@@ -178,18 +177,17 @@ impl Plan {
                 jobs.extend(own().map_err(|e| suite.source.locate(section, number, e))?);
             }
             resolved.push(((model, data), jobs));
-        }
-        for (network, entry) in plan.models.iter().zip(&suite.models) {
-            let mut data = plan.data.iter().zip(&plan.record.data);
-            if let Some((data, _)) = data.find(|(_, record)| entry.meets(&record.name)) {
-                preflight::returns_logits(network, data.as_ref(), entry.returns_probabilities())?;
+            let classes = network.info().classes;
+            fewest[data] =
+                fewest[data].map_or(Some(classes), |fewest: usize| Some(fewest.min(classes)));
+            if asked.insert(model) {
+                let declared = suite.models[model].returns_probabilities();
+                preflight::returns_logits(network, plan.data[data].as_ref(), declared)?;
             }
         }
         for (at, data) in plan.data.iter().enumerate() {
-            let meet = resolved.iter().filter(|((_, data), _)| *data == at);
-            let classes = meet.map(|((model, _), _)| plan.models[*model].info().classes).min();
             let batch = plan.batch.unwrap_or(BATCH);
-            let images = preflight::readable(data.as_ref(), classes, batch)?;
+            let images = preflight::readable(data.as_ref(), fewest[at], batch)?;
             let digests: Vec<String> = images.iter().map(|(_, image)| image.clone()).collect();
             plan.record.data[at].digest = list_digest(&digests);
             plan.images.push(images);
@@ -210,18 +208,19 @@ impl Plan {
         }
     }
 
-    /// Where job number `job` is done, as it is recorded in the run folder.
+    /// Where job number `job`, of `network`, is done, as it is recorded in the run folder.
     pub(super) fn place<'a>(
         &'a self,
         job: usize,
+        network: &'a FrozenNetwork,
         record: &'a JobRecord,
         folder: &'a Path,
         stop: &'a (dyn Fn() -> bool + Sync),
     ) -> Place<'a> {
-        let PlannedJob { model, data, .. } = self.jobs[job];
+        let PlannedJob { data, .. } = self.jobs[job];
         Place {
             record,
-            network: &self.models[model],
+            network,
             data: self.data[data].as_ref(),
             images: &self.images[data],
             folder,

@@ -3,7 +3,7 @@
 //! last finished one. Several processes may run one plan in one folder ([`super::share`]).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::grow::{Grown, end_session, grow};
@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::session;
 use super::share::{Crew, Open, Tried};
 use crate::error::{Error, Result};
-use crate::record::{JobRecord, RunRecord};
+use crate::record::{JobRecord, RunRecord, TableLines};
 use crate::work::Progress;
 
 /// The first pause of a process that can do nothing, and what is added to every further one.
@@ -83,6 +83,26 @@ pub fn unfinished(plan: &Plan, folder: &Path) -> Result<Vec<String>> {
     Ok(left.map(|job| job.id.clone()).collect())
 }
 
+/// How many rows the tables of the jobs of `plan` have in the run folder, and how many they will have.
+///
+/// # Errors
+/// If a table cannot be read.
+pub fn rows(plan: &Plan, folder: &Path) -> Result<(usize, usize)> {
+    let all = plan.record.jobs.iter().map(|job| job.images).sum();
+    if !RunRecord::path(folder).exists() {
+        return Ok((0, all));
+    }
+    let there = RunRecord::read(folder)?.jobs;
+    let mut done = 0;
+    for job in &plan.record.jobs {
+        if let Some(known) = there.iter().find(|known| known.key == job.key) {
+            let table = TableLines::read(&folder.join(&known.file), &known.key)?;
+            done += table.lines.len().min(job.images);
+        }
+    }
+    Ok((done, all))
+}
+
 fn run_jobs(
     plan: &Plan,
     jobs: Vec<Grown>,
@@ -99,10 +119,18 @@ fn run_jobs(
         }
         open.push(Open::new(number, record));
     }
-    open.retain(|job| damages.contains_key(&job.number) || !crew.is_elsewhere(job));
+    let mut own = Vec::with_capacity(open.len());
+    for job in open {
+        if damages.contains_key(&job.number) || !crew.is_elsewhere(&job)? {
+            own.push(job);
+        }
+    }
+    let mut open = own;
     if !plan.rows_of.is_empty() {
+        let read = |run: &PathBuf| RunRecord::read(run).map(|record| (run.clone(), record));
+        let from = plan.rows_of.iter().map(read).collect::<Result<Vec<_>>>()?;
         let own = open.iter().filter(|job| !damages.contains_key(&job.number));
-        let rows: Result<Vec<usize>> = own.map(|job| crew.adopt(job, &plan.rows_of)).collect();
+        let rows: Result<Vec<usize>> = own.map(|job| crew.adopt(job, &from)).collect();
         if rows?.iter().all(|rows| *rows == 0) {
             return Err(Error::setting(
                 "--rows-of",

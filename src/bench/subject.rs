@@ -14,7 +14,8 @@ use crate::work::Number;
 /// If its files cannot be used, or the device cannot.
 pub fn network(entry: &ModelEntry, wish: &Device, precision: Precision) -> Result<FrozenNetwork> {
     let (mut network, _) = models::load(entry, None)?;
-    models::place(std::slice::from_mut(&mut network), wish, precision)?;
+    let device = models::place(&mut network, wish, precision)?;
+    models::warn_of_slow(&device, precision);
     Ok(network)
 }
 

@@ -12,6 +12,7 @@ mod told;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::lease::{Before, Lease, Leases};
@@ -20,6 +21,7 @@ use self::told::{Telling, Told};
 use super::grow::finish_job;
 use super::plan::Plan;
 use crate::error::{Error, Result};
+use crate::model::FrozenNetwork;
 use crate::persist;
 use crate::record::{JobRecord, RunRecord, TableLines};
 use crate::work::{Part, Place, Progress, Silent};
@@ -79,10 +81,20 @@ impl<'a> Crew<'a> {
     }
 
     /// Nothing of this job is in the share of this process: a job that cannot be cut is in one share.
-    pub(super) fn is_elsewhere(&self, job: &Open) -> bool {
-        let place = self.place(job, self.stop);
-        let other = || self.plan.shard.is_some_and(|shard| !shard.has(&job.record.key));
-        self.plan.jobs[job.number].task.portion(&place).is_none() && other()
+    ///
+    /// # Errors
+    /// If its network cannot be read.
+    pub(super) fn is_elsewhere(&self, job: &Open) -> Result<bool> {
+        if self.plan.shard.is_none_or(|shard| shard.has(&job.record.key)) {
+            return Ok(false);
+        }
+        let network = self.network(job)?;
+        let place = self.plan.place(job.number, &network, &job.record, self.folder, self.stop);
+        Ok(self.plan.jobs[job.number].task.portion(&place).is_none())
+    }
+
+    fn network(&self, job: &Open) -> Result<Arc<FrozenNetwork>> {
+        self.plan.networks.get(self.plan.jobs[job.number].model)
     }
 
     /// Takes the job's table if no other process has it, and computes into it what no other process computes.
@@ -90,10 +102,23 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// If the network, the data or a file fails; [`Error::Interrupted`] if the caller asked to stop.
     pub(super) fn own(&self, job: &mut Open, progress: &mut dyn Progress) -> Result<Tried> {
+        let network = self.network(job)?;
+        // Whoever works on a job has a folder beside its table. Without one a finished job is only told.
+        if job.record.finished && !Folder::is_there(self.folder, &job.record) {
+            let Open { number, record, told } = &mut *job;
+            let place = self.plan.place(*number, &network, record, self.folder, self.stop);
+            let task = &self.plan.jobs[*number].task;
+            match task.run(&place, &mut Telling::new(told, progress)) {
+                Ok(()) => return Ok(Tried::Done),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                // Another process may have the table open; what else is wrong with it shows again.
+                Err(_) => {}
+            }
+        }
         loop {
             let folder = Folder::of(self.folder, &job.record)?;
             let Some(lease) = self.leases.take(&folder.table())? else { return Ok(Tried::Busy) };
-            match self.turn(&lease, &folder, job, progress) {
+            match self.turn((&lease, &folder), &network, job, progress) {
                 Err(_) if !(self.stop)() && lease.look() => return Ok(Tried::Busy),
                 Err(error) => return Err(error),
                 Ok(Turn::Whole) if lease.look() => return Ok(Tried::Busy),
@@ -118,8 +143,8 @@ impl<'a> Crew<'a> {
 
     fn turn(
         &self,
-        lease: &Lease,
-        folder: &Folder,
+        (lease, folder): (&Lease, &Folder),
+        network: &FrozenNetwork,
         job: &mut Open,
         progress: &mut dyn Progress,
     ) -> Result<Turn> {
@@ -131,7 +156,7 @@ impl<'a> Crew<'a> {
         let mut progress = Telling::new(told, progress);
         let stop = || (self.stop)() || lease.is_lost();
         let still = || !lease.look();
-        let place = self.plan.place(*number, record, self.folder, &stop);
+        let place = self.plan.place(*number, network, record, self.folder, &stop);
         let Some(portion) = task.portion(&place) else {
             // Rows of another folder.
             let rows = folder.lines(&folder.whole()?, |_, _| true)?;
@@ -141,7 +166,7 @@ impl<'a> Crew<'a> {
             return task.run(&place, &mut progress).map(|()| Turn::Whole);
         };
         let pieces = cut(place.images, portion, self.plan.shard);
-        let digests = digests(&place);
+        let digests = digests(place.images);
         let fits = |idx: u64, image: &str| digests.get(&idx).is_some_and(|known| *known == image);
         let mut moved = false;
         let table = loop {
@@ -193,7 +218,8 @@ impl<'a> Crew<'a> {
     /// As [`Self::own`].
     pub(super) fn help(&self, job: &mut Open, progress: &mut dyn Progress) -> Result<Tried> {
         let (record, task) = (&job.record, &self.plan.jobs[job.number].task);
-        let place = self.place(job, self.stop);
+        let network = self.network(job)?;
+        let place = self.plan.place(job.number, &network, record, self.folder, self.stop);
         let Some(portion) = task.portion(&place) else { return Ok(Tried::Busy) };
         let folder = Folder::of(self.folder, record)?;
         let path = self.folder.join(&record.file);
@@ -216,7 +242,7 @@ impl<'a> Crew<'a> {
         if images.is_empty() {
             return Ok(Tried::Moved);
         }
-        let digests = digests(&place);
+        let digests = digests(place.images);
         let fits = |idx: u64, image: &str| {
             images.contains(&idx) && digests.get(&idx).is_some_and(|known| *known == image)
         };
@@ -243,21 +269,22 @@ impl<'a> Crew<'a> {
         Ok(Tried::Moved)
     }
 
-    /// Leaves rows of the run folders `from` for the jobs of the same keys here. Returns how many there are.
+    /// Leaves rows of other run folders, `from`, with their records, for the job of the same key here. Returns how many
+    /// there are.
     ///
     /// # Errors
-    /// If a folder is no run, or a table of it was changed.
-    pub(super) fn adopt(&self, job: &Open, from: &[PathBuf]) -> Result<usize> {
+    /// If a table of them was changed.
+    pub(super) fn adopt(&self, job: &Open, from: &[(PathBuf, RunRecord)]) -> Result<usize> {
         let record = &job.record;
-        let place = self.place(job, self.stop);
-        let by_image = self.plan.jobs[job.number].rows.is_none();
-        let digests = digests(&place);
+        let planned = &self.plan.jobs[job.number];
+        let by_image = planned.rows.is_none();
+        let digests = digests(&self.plan.images[planned.data]);
         let fits = |idx: u64, image: &str| {
             !by_image || digests.get(&idx).is_some_and(|known| *known == image)
         };
         let mut rows = TableLines::default();
-        for run in from {
-            for other in RunRecord::read(run)?.jobs.iter().filter(|job| job.key == record.key) {
+        for (run, there) in from {
+            for other in there.jobs.iter().filter(|job| job.key == record.key) {
                 let mut lines = TableLines::read(&run.join(&other.file), &record.key)?;
                 lines.lines.retain(|line| fits(line.idx, &line.image));
                 rows.take_up(lines);
@@ -267,10 +294,6 @@ impl<'a> Crew<'a> {
             Folder::of(self.folder, record)?.put(&rows)?;
         }
         Ok(rows.lines.len())
-    }
-
-    fn place<'b>(&'b self, job: &'b Open, stop: &'b (dyn Fn() -> bool + Sync)) -> Place<'b> {
-        self.plan.place(job.number, &job.record, self.folder, stop)
     }
 
     /// The first of these pieces that no other process computes, with its lease.
@@ -313,8 +336,8 @@ impl Alone {
 }
 
 /// Digests of a job's images by index.
-fn digests<'a>(place: &Place<'a>) -> HashMap<u64, &'a str> {
-    place.images.iter().map(|(idx, digest)| (*idx, digest.as_str())).collect()
+fn digests(images: &[(u64, String)]) -> HashMap<u64, &str> {
+    images.iter().map(|(idx, digest)| (*idx, digest.as_str())).collect()
 }
 
 fn is_done(piece: &Piece, done: &HashSet<u64>) -> bool {

@@ -85,13 +85,22 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// Whether `job` has such a folder in the run folder `run`.
+    pub(super) fn is_there(run: &Path, job: &JobRecord) -> bool {
+        run.join(Self::relative(job)).exists()
+    }
+
+    fn relative(job: &JobRecord) -> String {
+        Path::new(&job.file).with_extension("pieces").to_string_lossy().into_owned()
+    }
+
     /// The folder of `job` in the run folder `run`, which is made.
     ///
     /// # Errors
     /// If it cannot be made.
     pub(super) fn of(run: &Path, job: &JobRecord) -> Result<Self> {
         let file = Path::new(&job.file);
-        let relative = file.with_extension("pieces").to_string_lossy().into_owned();
+        let relative = Self::relative(job);
         let path = run.join(&relative);
         make(&path)?;
         let ending = file.extension().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,0 +1,120 @@
+//! The networks of a plan. Each is read when the plan is made, so that mistakes show then; of many only those that
+//! were asked for last stay in memory, and the others are read again when their turn comes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::models;
+use super::suite::{ModelEntry, Suite};
+use crate::device::{Device, Precision};
+use crate::error::{Error, Result};
+use crate::model::{Classifier as _, FrozenNetwork};
+use crate::record::ModelRecord;
+
+/// Weights that stay in memory, in bytes; the network that is asked for stays in any case. A network keeps its
+/// weights up to twice, as they are and as the kernels read them.
+const KEPT: usize = 64 << 20;
+
+/// See the module.
+#[derive(Default)]
+pub struct Networks {
+    entries: Vec<ModelEntry>,
+    /// What each network computed with when the plan was made.
+    identities: Vec<String>,
+    memory: Option<f64>,
+    device: Device,
+    precision: Precision,
+    /// Those in memory by their numbers, the one asked for last at the end.
+    held: Mutex<Vec<(usize, Arc<FrozenNetwork>)>>,
+}
+
+impl Networks {
+    /// Reads the networks of a suite and puts them where they will run. A wish for whatever there is becomes the CPU,
+    /// with a warning, if one of them cannot run on the GPU.
+    ///
+    /// # Errors
+    /// If a file cannot be used, or the device cannot.
+    pub(super) fn read(suite: &Suite) -> Result<(Self, Vec<ModelRecord>)> {
+        let mut networks = Self {
+            entries: suite.models.clone(),
+            identities: Vec::new(),
+            memory: suite.memory,
+            device: suite.device.clone(),
+            precision: suite.precision,
+            held: Mutex::default(),
+        };
+        let mut records = Vec::new();
+        for (number, entry) in suite.models.iter().enumerate() {
+            let read = models::load(entry, suite.memory);
+            let (mut network, record) =
+                read.map_err(|error| suite.source.locate("model", number, error))?;
+            let device = models::place(&mut network, &networks.device, suite.precision)?;
+            if device == Device::Cpu && networks.device != Device::Cpu {
+                // All networks of a run are in one place.
+                networks.held = Mutex::default();
+            }
+            networks.device = device;
+            networks.identities.push(record.identity.clone());
+            records.push(record);
+            networks.hold(number, network);
+        }
+        models::warn_of_slow(&networks.device, suite.precision);
+        Ok((networks, records))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Where they run.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Network number `number`.
+    ///
+    /// # Errors
+    /// If it has to be read again and cannot be, or its file has another network in it by now.
+    pub fn get(&self, number: usize) -> Result<Arc<FrozenNetwork>> {
+        if let Some(network) = self.find(number) {
+            return Ok(network);
+        }
+        let (mut network, record) = models::load(&self.entries[number], self.memory)?;
+        if record.identity != self.identities[number] {
+            return Err(Error::setting(
+                format!("model {}", record.name),
+                "its file was changed while the suite ran",
+                "put the file back, or run the suite again",
+            ));
+        }
+        network.place(&self.device, self.precision)?;
+        Ok(self.hold(number, network))
+    }
+
+    fn find(&self, number: usize) -> Option<Arc<FrozenNetwork>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = held.iter().position(|(known, _)| *known == number)?;
+        let found = held.remove(at);
+        let network = Arc::clone(&found.1);
+        held.push(found);
+        Some(network)
+    }
+
+    /// Keeps the network, and lets go of those that nobody has asked for longest.
+    fn hold(&self, number: usize, network: FrozenNetwork) -> Arc<FrozenNetwork> {
+        let network = Arc::new(network);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.push((number, Arc::clone(&network)));
+        let bytes = |network: &FrozenNetwork| size_of::<f32>() * network.info().parameters;
+        let mut sum: usize = held.iter().map(|(_, network)| bytes(network)).sum();
+        while sum > KEPT && held.len() > 1 {
+            sum -= bytes(&held.remove(0).1);
+        }
+        network
+    }
+}
