@@ -51,6 +51,8 @@ pub mod cli;
 #[cfg(feature = "program")]
 pub mod doctor;
 #[cfg(feature = "program")]
+pub mod evaluate;
+#[cfg(feature = "program")]
 pub mod gallery;
 #[cfg(feature = "program")]
 pub mod published;

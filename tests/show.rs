@@ -3,6 +3,7 @@
 
 mod support;
 
+use epsball::data;
 use support::Sandbox;
 
 const ATTACK: [&str; 11] = [
@@ -32,7 +33,12 @@ fn a_run_with_images_is_shown() {
     assert_eq!(ran.code, 0, "{}", ran.all());
     assert!(ran.stderr.contains("wrote run/gallery.html"), "{}", ran.all());
     assert!(ran.stderr.contains("fgsm-linf-0.2 has saved no adversarial images"), "{}", ran.all());
-    assert!(ran.stdout.contains("digits-standard--pgd-linf-0.2: Linf 0.2, "), "{}", ran.all());
+    let start = "digits-standard--pgd-linf-0.2: Linf, of 12 correctly classified images broken: ";
+    assert!(
+        ran.stdout.contains(start) && ran.stdout.contains(" within eps 0.2\n"),
+        "{}",
+        ran.all()
+    );
     for rank in ["closest", "median", "hardest"] {
         assert!(ran.stdout.contains(&format!("  {rank:<8} image ")), "{}", ran.all());
     }
@@ -51,7 +57,22 @@ fn what_cannot_be_shown_says_why() {
     assert_eq!(ran.code, 0, "{}", ran.all());
     for (arguments, problem, hint) in [
         (&["show", "run"][..], "no attack of this run has saved any", "--save-adversarial"),
-        (&["show", "run", "--job", "nothing"], "no attack is there that was asked for", ""),
+        (
+            &["show", "run", "--job", "nothing"],
+            "unknown job `nothing`",
+            "known: digits-standard--fgsm-linf-0.2",
+        ),
+        (
+            &["show", "run", "--job", "FGSM"],
+            "no attack of this run has saved any",
+            "--save-adversarial",
+        ),
+        (&["show", "run", "-o", "run/run.toml"], "run/run.toml belongs to the run", "another name"),
+        (
+            &["show", "run", "-o", "run/jobs/digits-standard/fgsm-linf-0.2.csv"],
+            "belongs to the run",
+            "",
+        ),
         (&["show", "none"], "run.toml", ""),
         (&["show", "run", "--each", "0"], "0 is not in 1..", ""),
     ] {
@@ -59,4 +80,72 @@ fn what_cannot_be_shown_says_why() {
         assert_eq!(ran.code, 2, "{}", ran.all());
         assert!(ran.stderr.contains(problem) && ran.stderr.contains(hint), "{}", ran.all());
     }
+}
+
+/// Counts are those of the board: within the budget, for attacks that go as far as they must too.
+#[test]
+fn images_are_counted_within_each_budget() {
+    let sandbox = Sandbox::new();
+    let mut arguments = ATTACK.to_vec();
+    *arguments.last_mut().unwrap() = "0.02,0.05";
+    let ran = sandbox.run(
+        &[&arguments[..], &["-a", "fmn", "--set", "steps=20", "-o", "run", "--save-adversarial"]]
+            .concat(),
+    );
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let board = sandbox.run(&["leaderboard", "run", "--json"]);
+    let board: serde_json::Value = serde_json::from_str(&board.stdout).unwrap();
+    let attack = &board["boards"][0]["standings"][0]["attacks"][0];
+    let counts: Vec<String> = attack["budgets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|budget| {
+            format!("{} within eps {}", budget["success"]["count"], budget["eps"].as_f64().unwrap())
+        })
+        .collect();
+    let ran = sandbox.run(&["show", "run"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.stdout.contains(&format!("broken: {}\n", counts.join(", "))), "{}", ran.all());
+}
+
+/// Pictures of another network, or of other images, would show what never happened.
+#[test]
+fn what_is_shown_is_what_was_attacked() {
+    let sandbox = Sandbox::new();
+    let model = sandbox.path("net.safetensors");
+    let bundled = |name: &str| {
+        let file = format!("{}/benchmarks/models/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(file, &model).unwrap();
+    };
+    bundled("digits-standard");
+    let batch = data::open("digits").unwrap().read(&(0..12).collect::<Vec<_>>()).unwrap();
+    batch.images.write_npy(sandbox.path("x_test.npy")).unwrap();
+    let write = |labels: &[u32]| {
+        let labels = candle_core::Tensor::new(labels, &candle_core::Device::Cpu).unwrap();
+        labels.write_npy(sandbox.path("y_test.npy")).unwrap();
+    };
+    write(&batch.labels);
+    let mut arguments = ATTACK.to_vec();
+    (arguments[2], arguments[4]) = ("net.safetensors", "npy:x_test.npy");
+    let ran =
+        sandbox.run(&[&arguments[..], &["-a", "pgd", "-o", "run", "--save-adversarial"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let refused = |problem: &str| {
+        let ran = sandbox.run(&["show", "run"]);
+        assert!(ran.code == 2 && ran.stderr.contains(problem), "{}", ran.all());
+    };
+    bundled("digits-trades");
+    refused("another network than that of the run");
+    bundled("digits-standard");
+    let others: Vec<u32> = batch.labels.iter().map(|label| (label + 1) % 10).collect();
+    write(&others);
+    refused("the clean image is another one");
+    write(&batch.labels);
+    let saved = sandbox.path("run/jobs/digits-standard/pgd-linf-0.2.adversarial.safetensors");
+    let mut bytes = std::fs::read(&saved).unwrap();
+    let end = bytes.len();
+    bytes[end - 12 * 64 * 4..].rotate_left(64 * 4);
+    std::fs::write(&saved, bytes).unwrap();
+    refused("its checksum does not fit");
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use super::exit;
 use super::onnx::{Onnx, Pixels};
 use super::output::{Ended, show, show_json};
+use crate::bench::load_bundled;
 use crate::model::Classifier as _;
 use crate::model::file::{Declared, load};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Model file, ONNX file or checkpoint, or hf:OWNER/NAME[@REVISION][/FILE]
+    /// Model file, ONNX file or checkpoint, bundled:NAME, or hf:OWNER/NAME[@REVISION][/FILE]
     model: PathBuf,
     /// Architecture, for weights that do not say it: NAME[:PARAMETER=VALUE]..., such as
     /// dm-wide-resnet:activation=relu
@@ -28,7 +29,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Ended {
     let onnx = args.onnx.form(&args.pixels)?;
     let declared = Declared { name: None, architecture: args.arch.clone(), onnx };
-    let (network, card) = load(&args.model, &declared)?;
+    let (network, card) = match args.model.to_str().and_then(|path| path.strip_prefix("bundled:")) {
+        Some(name) => load_bundled(name, &declared)?,
+        None => load(&args.model, &declared)?,
+    };
     if args.json {
         show_json(&card)?;
         return Ok(exit::OK);

@@ -24,7 +24,8 @@ pub(super) struct Args {
     /// Rank the networks among those of a published table too, by default of every one they belong to
     #[arg(long, value_name = "TABLE", num_args = 0..=1, require_equals = true)]
     published: Option<Option<String>>,
-    /// Titles of the columns to print, or parts of them: `clean,worst case,Linf`
+    /// Titles of the columns to print, or parts of them: `clean,worst case,Linf`; as --sort and --digits for a
+    /// table, markdown, latex and typst
     #[arg(long, value_delimiter = ',', value_name = "TITLES")]
     columns: Vec<String>,
     /// Title of the column to sort by, the highest first; `-clean` for the lowest first
@@ -56,6 +57,13 @@ enum Format {
     Json,
 }
 
+impl Format {
+    /// Columns, order and digits can be chosen.
+    fn takes_a_view(self) -> bool {
+        matches!(self, Self::Table | Self::Markdown | Self::Latex | Self::Typst)
+    }
+}
+
 pub(super) fn run(args: &Args) -> Ended {
     let mut runs = Vec::new();
     for folder in &args.runs {
@@ -71,7 +79,16 @@ pub(super) fn run(args: &Args) -> Ended {
         digits: args.digits.map(usize::from),
     };
     leaderboard.view.check(&leaderboard.boards)?;
-    let text = match if args.json { Format::Json } else { args.format } {
+    let format = if args.json { Format::Json } else { args.format };
+    if leaderboard.view != View::default() && !format.takes_a_view() {
+        return Err(Error::setting(
+            "--columns, --sort, --digits",
+            "csv, html and json hold every number",
+            "leave them out, or print a table: -f table, markdown, latex, typst",
+        )
+        .into());
+    }
+    let text = match format {
         Format::Table => Terminal::detect().export(&leaderboard)?,
         Format::Csv => Csv.export(&leaderboard)?,
         Format::Markdown => Markdown.export(&leaderboard)?,

@@ -11,6 +11,7 @@ mod convert;
 mod corruptions;
 mod data;
 mod doctor;
+mod evaluate;
 mod inspect;
 mod interrupt;
 mod leaderboard;
@@ -76,7 +77,9 @@ enum Command {
     Run(run::Args),
     /// Run a suite by many processes, on this machine or as a job array of Slurm
     Sweep(sweep::Args),
-    /// Attack one model with one attack
+    /// Measure clean accuracy alone, class by class
+    Evaluate(evaluate::Args),
+    /// Attack one model, with one attack or several
     Attack(attack::Args),
     /// Certify one model: randomized smoothing, or proofs against patches
     Certify(certify::Args),
@@ -196,6 +199,7 @@ fn dispatch(cli: Cli) -> Ended {
     match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Sweep(args) => sweep::run(&args, cli.threads),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Attack(args) => attack::run(&args),
         Command::Certify(args) => certify::run(&args),
         Command::Corruptions(args) => corruptions::run(&args),

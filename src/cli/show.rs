@@ -17,7 +17,7 @@ use crate::persist;
 pub(super) struct Args {
     /// Folder of a run that saved its adversarial images (--save-adversarial)
     run: PathBuf,
-    /// Only jobs whose names hold this text
+    /// Only jobs whose names contain this text, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     job: Option<String>,
     /// Images of each kind: closest, around the median, hardest
@@ -36,9 +36,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Ended {
     let output = args.output.clone().unwrap_or_else(|| args.run.join("gallery.html"));
-    if args.output.is_some() {
-        target::check(&output, &[])?;
-    }
+    target::check(&output, &[])?;
     let (job, each) = (args.job.clone(), usize::from(args.each));
     let settings = Settings { job, each, device: args.device.clone() };
     interrupt::listen();
@@ -50,8 +48,13 @@ pub(super) fn run(args: &Args) -> Ended {
     };
     written().map_err(Failure::Late)?;
     for wall in &gallery.jobs {
-        let Wall { job, threat, broken, attacked, .. } = wall;
-        show(format_args!("{job}: {threat}, {broken} of {attacked} images broken"))?;
+        let Wall { job, threat, unsaved, .. } = wall;
+        show(format_args!("{job}: {threat}, {}", wall.outcome()))?;
+        if *unsaved > 0 {
+            say(format_args!(
+                "{job}: the adversarial images of its last {unsaved} images were not saved"
+            ));
+        }
         for Exhibit { rank, idx, clean, adversarial, distance, .. } in &wall.exhibits {
             show(format_args!(
                 "  {rank:<8} image {idx:<6} {clean} -> {adversarial}, distance {distance}"

@@ -1,23 +1,22 @@
 //! Adversarial images to look at: of every attack of a run that has saved them a few, beside their clean images, with
-//! what lies between the two magnified and what the network says of both. `picture.rs` makes the pictures, `page.rs`
-//! the page that shows them.
+//! what lies between the two magnified and what the network says of both. `wall.rs` chooses them, attack by attack,
+//! `picture.rs` makes the pictures, `page.rs` the page that shows them.
 
 mod page;
 mod picture;
 #[cfg(test)]
 mod tests;
+mod wall;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use self::picture::{difference, png};
+use self::wall::Site;
 use crate::bench::{Indexed, again};
-use crate::data;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
-use crate::loss::argmax;
 use crate::model::{Classifier as _, FrozenNetwork};
-use crate::record::{JobRecord, RunRecord};
+use crate::record::{JobRecord, ModelRecord, RunRecord};
 use crate::work::{self, AttackRow, Keyed};
 
 /// What to show.
@@ -47,14 +46,25 @@ pub struct Gallery {
 pub struct Wall {
     /// Name of the job.
     pub job: String,
-    /// Threat model in words: `Linf 0.1`.
+    /// Threat model and goal in words: `Linf`, `L2, least likely class`.
     pub threat: String,
-    /// Images that it broke.
-    pub broken: usize,
+    /// Images that it broke at each eps, or at any distance where it has none.
+    pub broken: Vec<Broken>,
     /// Images that it was about: those classified correctly.
     pub attacked: usize,
+    /// Images whose adversarial images are not in the file that was saved.
+    pub unsaved: usize,
     /// The images, by rank.
     pub exhibits: Vec<Exhibit>,
+}
+
+/// How many images an attack broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The budget in words, `eps 0.1`; empty if the attack has none.
+    pub budget: String,
+    /// Images with an adversarial image within the budget.
+    pub images: usize,
 }
 
 /// One adversarial image beside its clean one.
@@ -89,7 +99,7 @@ pub enum Rank {
     Closest,
     /// Around the median distance.
     Median,
-    /// Among those that took most passes.
+    /// Among those that took most passes; for an attack that minimises the distance, among the farthest.
     Hardest,
 }
 
@@ -123,15 +133,17 @@ impl Gallery {
     /// Chooses and makes the pictures of the run in `folder`; `stop` is asked between attacks.
     ///
     /// # Errors
-    /// If the folder is no run, no job has saved images, or models or images are not where the run says.
+    /// If the folder is no run, no job has saved images, or models or images are not those of the run.
     pub fn of(folder: &Path, settings: &Settings, stop: &dyn Fn() -> bool) -> Result<Self> {
         let record = RunRecord::read(folder)?;
         let device = settings.device.resolve()?;
         let (mut jobs, mut without) = (Vec::new(), Vec::new());
         let mut networks: BTreeMap<&str, FrozenNetwork> = BTreeMap::new();
         let mut sets: BTreeMap<&str, Indexed> = BTreeMap::new();
-        let wanted =
-            |job: &&JobRecord| settings.job.as_ref().is_none_or(|part| job.id.contains(part));
+        let part = settings.job.as_ref().map(|part| part.to_lowercase());
+        let wanted = |job: &&JobRecord| {
+            part.as_ref().is_none_or(|part| job.id.to_lowercase().contains(part))
+        };
         for job in record.jobs.iter().filter(wanted) {
             if stop() {
                 return Err(Error::Interrupted);
@@ -149,6 +161,7 @@ impl Gallery {
             let (Some(model), Some(data)) = (model, data) else { continue };
             if !networks.contains_key(&*model.name) {
                 let mut network = again::network(model)?;
+                is_that_of(&network, model)?;
                 network.place(&device, Precision::F32)?;
                 networks.insert(&model.name, network);
             }
@@ -156,105 +169,41 @@ impl Gallery {
                 sets.insert(&data.name, Indexed::open(&data.spec)?);
             }
             let (network, data) = (&networks[&*model.name], &sets[&*data.name]);
-            jobs.push(wall(job, &rows.rows, &saved, network, data, settings.each)?);
+            jobs.push(Site { job, saved: &saved, network, data }.wall(&rows.rows, settings.each)?);
         }
-        if jobs.is_empty() {
-            let remedy = "run the same again with --save-adversarial: what is done stays";
-            let problem = match without.len() {
-                0 => "no attack is there that was asked for",
-                _ => "no attack of this run has saved any",
-            };
-            return Err(Error::file(folder, "adversarial images", problem, remedy));
+        if !jobs.is_empty() {
+            return Ok(Self { title: record.name, jobs, without });
         }
-        Ok(Self { title: record.name, jobs, without })
+        let none = |problem: &str, remedy: String| {
+            Err(Error::file(folder, "adversarial images", problem, remedy))
+        };
+        if without.is_empty() && settings.job.is_some() {
+            let ids: Vec<&str> = record.jobs.iter().map(|job| &*job.id).collect();
+            let name = settings.job.as_deref().unwrap_or_default();
+            return Err(Error::unknown("job", name, ids));
+        }
+        if without.is_empty() {
+            return none(
+                "no job of this run is an attack",
+                "name the folder of another run".into(),
+            );
+        }
+        none(
+            "no attack of this run has saved any",
+            "run the same again with --save-adversarial: what is done stays".into(),
+        )
     }
 }
 
-/// The images of a job.
-fn wall(
-    job: &JobRecord,
-    rows: &[AttackRow],
-    saved: &Path,
-    network: &FrozenNetwork,
-    data: &Indexed,
-    each: usize,
-) -> Result<Wall> {
-    let images = data::open(&format!("safetensors:{}", saved.display()))?;
-    let there = &rows[..rows.len().min(images.info().len)];
-    let chosen = choose(there, each);
-    let mut exhibits = Vec::new();
-    if !chosen.is_empty() {
-        let numbers: Vec<usize> = chosen.iter().map(|(number, _)| *number).collect();
-        let indices: Vec<u64> = numbers.iter().map(|number| rows[*number].idx).collect();
-        let (clean, adversarial) = (data.read(&indices)?.rows()?, images.read(&numbers)?.rows()?);
-        let answers = [answers(network, &clean)?, answers(network, &adversarial)?];
-        let (clean, adversarial) = (clean.values()?, adversarial.values()?);
-        let shape = network.info().input_shape;
-        let length = shape.iter().product::<usize>().max(1);
-        for (at, (number, rank)) in chosen.into_iter().enumerate() {
-            let row = &rows[number];
-            let of = |images: &[f32]| images[at * length..][..length].to_vec();
-            let (x0, x) = (of(&clean), of(&adversarial));
-            let (between, factor) = difference(&x, &x0);
-            exhibits.push(Exhibit {
-                rank,
-                idx: row.idx,
-                label: row.label,
-                clean: answers[0][at],
-                adversarial: answers[1][at],
-                distance: match job.work.threat.starts_with("patch") {
-                    true => format!("{} pixels", row.distance),
-                    false => format!("{:.4}", row.distance),
-                },
-                passes: row.forwards + row.backwards,
-                by: row.by.clone(),
-                factor,
-                pictures: [png(&x0, shape)?, png(&x, shape)?, png(&between, shape)?],
-            });
-        }
+/// # Errors
+/// If the files of a model have another network in them than when the run was made.
+fn is_that_of(network: &FrozenNetwork, record: &ModelRecord) -> Result<()> {
+    if network.info().identity == record.identity {
+        return Ok(());
     }
-    let eps: Vec<String> =
-        job.work.eps.iter().map(|eps| crate::results::format::eps(*eps)).collect();
-    Ok(Wall {
-        job: job.id.clone(),
-        threat: [&[job.work.threat.clone()][..], &eps].concat().join(" "),
-        broken: rows.iter().filter(|row| row.adversarial()).count(),
-        attacked: rows.iter().filter(|row| row.clean_correct()).count(),
-        exhibits,
-    })
-}
-
-/// Numbers of the rows to show, rank by rank, each once: the closest by distance, those around the median, and of the
-/// others those that took most passes. Of equals the first in the table.
-fn choose(rows: &[AttackRow], each: usize) -> Vec<(usize, Rank)> {
-    let mut near: Vec<usize> = (0..rows.len()).filter(|at| rows[*at].adversarial()).collect();
-    near.sort_by(|a, b| rows[*a].distance.total_cmp(&rows[*b].distance));
-    let middle = near.len().saturating_sub(each) / 2;
-    let mut hard = near.clone();
-    hard.sort_by_key(|at| std::cmp::Reverse(rows[*at].forwards + rows[*at].backwards));
-    let mut chosen: Vec<(usize, Rank)> = Vec::new();
-    for (order, rank) in
-        [(&near[..], Rank::Closest), (&near[middle..], Rank::Median), (&hard[..], Rank::Hardest)]
-    {
-        let new: Vec<usize> = order
-            .iter()
-            .copied()
-            .filter(|at| chosen.iter().all(|(other, _)| other != at))
-            .take(each)
-            .collect();
-        chosen.extend(new.into_iter().map(|at| (at, rank)));
-    }
-    chosen
-}
-
-/// What the network says of each image.
-fn answers(network: &FrozenNetwork, images: &crate::rows::Rows) -> Result<Vec<Answer>> {
-    let logits = network.exact_logits(images)?;
-    let width = logits.width().max(1);
-    let answer = |z: &[f32]| {
-        let class = argmax(z);
-        let sum: f64 = z.iter().map(|v| (f64::from(*v) - f64::from(z[class])).exp()).sum();
-        Answer { class: class as u32, confidence: 1.0 / sum }
-    };
-    Ok(logits.values()?.chunks_exact(width).map(answer).collect())
+    Err(Error::setting(
+        format!("model {}", record.name),
+        "it is another network than that of the run",
+        "put the file back that was attacked, or run the attack again in another folder",
+    ))
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{Exhibit, Gallery, Rank, Wall};
+use super::{Broken, Exhibit, Gallery, Rank, Wall};
 use crate::error::{Error, Result};
 
 #[derive(Template)]
@@ -26,6 +26,19 @@ impl Gallery {
 }
 
 impl Wall {
+    /// `24 of 90 correctly classified images broken`, or at each eps.
+    pub fn outcome(&self) -> String {
+        let counts: Vec<String> = self
+            .broken
+            .iter()
+            .map(|Broken { budget, images }| match budget.as_str() {
+                "" => format!("{images}"),
+                budget => format!("{images} within {budget}"),
+            })
+            .collect();
+        format!("of {} correctly classified images broken: {}", self.attacked, counts.join(", "))
+    }
+
     /// The images by rank, without empty ranks.
     fn ranks(&self) -> Vec<(Rank, Vec<&Exhibit>)> {
         let of =

@@ -2,6 +2,8 @@
 
 use image::GenericImageView as _;
 
+use super::picture::{difference, png};
+use super::wall::choose;
 use super::*;
 
 /// A row of an image that was broken at a distance, or, without, was not.
@@ -41,7 +43,7 @@ fn the_closest_the_median_and_the_hardest_are_chosen() {
         (0..).zip(distances).map(|(idx, distance)| row(idx, Some(distance), 10 * idx)).collect();
     rows.push(row(7, None, 1000));
     let of = |each| {
-        let chosen = choose(&rows, each).into_iter();
+        let chosen = choose(&rows, each, false).into_iter();
         chosen.map(|(at, rank)| (rank, distances[at])).collect::<Vec<_>>()
     };
     use Rank::{Closest, Hardest, Median};
@@ -57,10 +59,16 @@ fn the_closest_the_median_and_the_hardest_are_chosen() {
             (Hardest, 0.6)
         ]
     );
+    // Attacks that minimise the distance spend the same on every image: the farthest are the hardest.
+    let minimal = choose(&rows[..3], 1, true).into_iter().map(|(at, rank)| (rank, distances[at]));
+    assert_eq!(minimal.collect::<Vec<_>>(), [(Closest, 0.1), (Median, 0.3), (Hardest, 0.5)]);
+    // Of those that took as many passes as each other too.
+    let equal: Vec<AttackRow> = distances.iter().map(|d| row(0, Some(*d), 9)).collect();
+    assert_eq!(choose(&equal, 1, false)[2], (6, Hardest));
     // Each once, and none that was not broken.
     assert_eq!(of(100).len(), 7);
-    assert_eq!(choose(&rows[7..], 3), []);
-    assert_eq!(choose(&[], 3), []);
+    assert_eq!(choose(&rows[7..], 3, false), []);
+    assert_eq!(choose(&[], 3, false), []);
 }
 
 #[test]

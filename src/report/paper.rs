@@ -96,7 +96,7 @@ fn caption(leaderboard: &Leaderboard, board: &Board, columns: &[Column]) -> Stri
     let shown = |kind: Kind| columns.iter().any(|column| column.kind == kind);
     sentences.push("Accuracies in percent of all images".into());
     if shown(Kind::Worst) {
-        let attacks = board.attacks.iter().filter(|attack| !attack.control);
+        let attacks = board.attacks.iter().filter(|attack| !attack.control && !attack.targeted());
         let attacks = distinct(attacks.map(|attack| attack.title.as_str()));
         sentences.push(format!("Worst case over {}", attacks.join(", ")));
     }
@@ -145,6 +145,11 @@ fn tex(text: &str) -> String {
             '\\' => shown.push_str("\\textbackslash{}"),
             '~' => shown.push_str("\\textasciitilde{}"),
             '^' => shown.push_str("\\textasciicircum{}"),
+            // In the fonts that LaTeX takes by default these are other characters.
+            '<' => shown.push_str("\\textless{}"),
+            '>' => shown.push_str("\\textgreater{}"),
+            '|' => shown.push_str("\\textbar{}"),
+            '"' => shown.push_str("''"),
             '≤' => shown.push_str("$\\leq$"),
             '×' => shown.push_str("$\\times$"),
             '†' => shown.push_str("$^\\dagger$"),

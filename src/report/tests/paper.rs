@@ -56,7 +56,8 @@ fn names_of_others_are_text_in_every_format() {
     let mut leaderboard = viewed(View::default());
     leaderboard.boards[0].standings[0].entrant.model.name = "a_b & 50% #1 {x} \\y <z> $".into();
     let latex = Latex.export(&leaderboard).unwrap();
-    assert!(latex.contains(r"a\_b \& 50\% \#1 \{x\} \textbackslash{}y <z> \$ &"), "{latex}");
+    let shown = r"a\_b \& 50\% \#1 \{x\} \textbackslash{}y \textless{}z\textgreater{} \$ &";
+    assert!(latex.contains(shown), "{latex}");
     let typst = Typst.export(&leaderboard).unwrap();
     assert!(typst.contains(r"[a\_b & 50% \#1 {x} \\y \<z\> \$]"), "{typst}");
 }
