@@ -63,7 +63,7 @@ pub fn evaluate(
                 return Err(Error::Interrupted);
             }
             let batch = batch?;
-            let images = batch.rows()?.at(&network.home())?;
+            let images = batch.rows()?.at(&network.location())?;
             let classes = predicted(network, &images, &network.exact_logits(&images)?)?;
             for (label, class) in batch.labels.iter().zip(classes) {
                 *counts.entry(*label).or_default().entry(class).or_default() += 1;

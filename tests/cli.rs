@@ -34,7 +34,18 @@ fn the_catalogue_says_how_to_get_each_data_set() {
 fn a_dry_run_names_the_jobs() {
     let sandbox = Sandbox::new();
     sandbox.write("small.toml", SMALL_SUITE);
-    assert_snapshot!(sandbox.run(&["run", "small.toml", "--dry-run"]).all());
+    let ran = sandbox.run(&["run", "small.toml", "--dry-run"]);
+    // How long a pass takes is up to the machine.
+    let shown = ran.all();
+    let lines = shown.lines().map(|line| line.split(", ").next().unwrap());
+    assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+    let timed = ran.stdout.lines().find(|line| line.starts_with("digits-trades--cw-l2\t")).unwrap();
+    assert!(timed.contains("\t40 images\tat most 120 passes each, "), "{timed}");
+    let ran = sandbox.run(&["run", "small.toml", "--dry-run", "--json"]);
+    let costs: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).unwrap();
+    let cw = costs.iter().find(|cost| cost["job"] == "digits-trades--cw-l2").unwrap();
+    assert_eq!((&cw["images"], &cw["most_passes"]), (&40.into(), &120.into()));
+    assert!(cw["most_seconds"].as_f64().unwrap() > 0.0);
     assert!(!sandbox.path("results").exists());
 }
 

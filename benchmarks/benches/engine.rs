@@ -142,8 +142,8 @@ fn networks(c: &mut Criterion) {
         let mut model = network(name);
         let [channels, h, w] = model.info().input_shape;
         let x = rows::Rows::of_tensor(&random(&[batch, channels, h, w])).unwrap();
-        let labels = rows::Rows::classes(&x.place(), &vec![0; batch]).unwrap();
-        let untargeted = rows::Rows::none(&x.place()).unwrap();
+        let labels = rows::Rows::classes(&x.location(), &vec![0; batch]).unwrap();
+        let untargeted = rows::Rows::none(&x.location()).unwrap();
         for precision in [Precision::F32, Precision::Bf16] {
             model.place(&device::Device::Cpu, precision).unwrap();
             group.throughput(Throughput::Elements(2 * model.multiply_adds() * batch as u64));

@@ -16,7 +16,7 @@ use epsball::model::file::{Declared, load};
 use epsball::model::{Classifier, FrozenNetwork};
 use epsball::onnx::Form;
 use epsball::rng::Stream;
-use epsball::rows::{Place, Rows};
+use epsball::rows::{Location, Rows};
 use epsball::zoo;
 
 /// The allocator of the `epsball` binary.
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     let [c, h, w] = networks[0].info().input_shape;
     let mut pixels = vec![0.0_f32; IMAGES * c * h * w];
     Stream::new(0, "onnx forms").draw(0, 0).uniform(&mut pixels);
-    let place = Place::default();
+    let place = Location::default();
     let images = Rows::new(&place, [IMAGES, c, h, w], pixels)?;
     let labels = Rows::classes(&place, &[3; IMAGES])?;
     let none = Rows::none(&place)?;

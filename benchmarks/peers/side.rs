@@ -119,15 +119,15 @@ impl Side {
             }
             Order::Logits { network, images, repeat, results } => {
                 let (model, batch) = self.open(network, *images)?;
-                let images = batch.rows()?.at(&model.home())?;
+                let images = batch.rows()?.at(&model.location())?;
                 let (seconds, logits) = timed(*repeat, || logits(model, &images))?;
                 write(results.as_deref(), [("logits", logits.tensor()?)])?;
                 Ok(Answer { seconds, multiply_adds: model.multiply_adds(), ..Answer::default() })
             }
             Order::Gradient { network, images, repeat, results } => {
                 let (model, batch) = self.open(network, *images)?;
-                let images = batch.rows()?.at(&model.home())?;
-                let labels = rows::Rows::classes(&images.place(), &batch.labels)?;
+                let images = batch.rows()?.at(&model.location())?;
+                let labels = rows::Rows::classes(&images.location(), &batch.labels)?;
                 let (seconds, at) = timed(*repeat, || gradient(model, &images, &labels))?;
                 let tensors =
                     [("logits", at.logits.tensor()?), ("gradient", at.gradient.tensor()?)];
@@ -199,7 +199,7 @@ fn logits(model: &FrozenNetwork, images: &rows::Rows) -> Result<rows::Rows> {
 
 /// The same with the gradient of the summed cross-entropy, which is computed before the logits can be read.
 fn gradient(model: &FrozenNetwork, images: &rows::Rows, labels: &rows::Rows) -> Result<Evaluation> {
-    let untargeted = rows::Rows::none(&images.place())?;
+    let untargeted = rows::Rows::none(&images.location())?;
     let at = model.evaluate(images, Loss::CrossEntropy, labels, &untargeted)?;
     at.logits.values()?;
     Ok(at)

@@ -51,6 +51,9 @@ static __device__ float shifted(const Chance& chance, float at, int most, int re
 }
 
 // A query of the random search: the window is moved, or a square of the content repainted.
+// Draws of a colour before a square that they do not change stays as it is; REDRAWS of random_search.rs.
+#define REDRAWS 16
+
 extern "C" __global__ void patch_rs(float* content, float* windows, const unsigned int* ids, int width,
                                     unsigned int draw, unsigned int key0, unsigned int key1,
                                     int channels, int h, int w, int ph, int pw, int moves,
@@ -67,14 +70,20 @@ extern "C" __global__ void patch_rs(float* content, float* windows, const unsign
     int top = chance.below(0, ph - side + 1), left = chance.below(1, pw - side + 1);
     int only = single ? chance.below(2, channels) : -1;
     content = mine(content, width);
-    EACH(i, width) {
-        int c = i / pw / ph, y = i / pw % ph - top, at = i % pw - left;
-        if (y < 0 || y >= side || at < 0 || at >= side || (single && c != only)) continue;
-        float v = content[i];
-        if (single) v = 1.0f - v;
-        else if (chance.below(4 + c, 2) == 1) v = v + 1.0f < 1.0f ? v + 1.0f : 1.0f;
-        else v = v - 1.0f > 0.0f ? v - 1.0f : 0.0f;
-        content[i] = v;
+    for (int attempt = 0; attempt < REDRAWS; attempt++) {
+        int changes = 0;
+        EACH(i, width) {
+            int c = i / pw / ph, y = i / pw % ph - top, at = i % pw - left;
+            if (y < 0 || y >= side || at < 0 || at >= side || (single && c != only)) continue;
+            float v = content[i];
+            if (single) v = 1.0f - v;
+            else if (chance.below(4 + attempt * channels + c, 2) == 1)
+                v = v + 1.0f < 1.0f ? v + 1.0f : 1.0f;
+            else v = v - 1.0f > 0.0f ? v - 1.0f : 0.0f;
+            changes |= v != content[i];
+            content[i] = v;
+        }
+        if (block_any(changes)) return;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use epsball::data::Batch;
-use epsball::rows::{Place, Rows};
+use epsball::rows::{Location, Rows};
 use numpy::{
     IntoPyArray as _, PyArrayDyn, PyArrayMethods as _, PyReadonlyArray1, PyReadonlyArray4,
     PyReadonlyArrayDyn, PyUntypedArrayMethods as _,
@@ -40,7 +40,7 @@ pub(crate) fn from_python(object: &Bound<'_, PyAny>) -> PyResult<Rows> {
         // Not in the order of C.
         Err(_) => array.as_array().iter().copied().collect(),
     };
-    Rows::new(&Place::default(), array.shape(), numbers).map_err(raise)
+    Rows::new(&Location::default(), array.shape(), numbers).map_err(raise)
 }
 
 /// Images `[N, C, H, W]`, their labels `[N]` and their indices in the data set as a batch.

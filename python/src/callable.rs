@@ -130,10 +130,10 @@ impl Classifier for PythonNetwork {
         let mut logits = Vec::with_capacity(images.len() * self.info.classes);
         for part in all.chunks(self.batch * width.max(1)) {
             shape[0] = part.len() / width.max(1);
-            let part = Rows::new(&images.place(), shape.clone(), part.to_vec())?;
+            let part = Rows::new(&images.location(), shape.clone(), part.to_vec())?;
             logits.extend_from_slice(&of(&part)?.values()?);
         }
-        Rows::new(&images.place(), [images.len(), self.info.classes], logits)
+        Rows::new(&images.location(), [images.len(), self.info.classes], logits)
     }
 
     fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
@@ -155,7 +155,7 @@ impl Classifier for PythonNetwork {
         let at = loss.evaluate(&logits.tensor()?, &labels.to_classes()?, targets.as_deref())?;
         let cotangent = Rows::of_tensor(&at.cotangent)?;
         let gradient = self.pull(&pull, &cotangent, images.shape())?;
-        Ok(Evaluation { logits, losses: Rows::numbers(&images.place(), at.values)?, gradient })
+        Ok(Evaluation { logits, losses: Rows::numbers(&images.location(), at.values)?, gradient })
     }
 
     /// Python computes a batch with threads of its own.

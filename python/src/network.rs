@@ -100,7 +100,7 @@ impl Network {
             ..ModelEntry::default()
         };
         let network = wait::aside(py, |_| bench::network(&entry, &device, precision))?;
-        let device = if network.home().is_gpu() { "cuda:0" } else { "cpu" }.to_owned();
+        let device = if network.location().is_gpu() { "cuda:0" } else { "cpu" }.to_owned();
         Ok(Self { which: Which::Engine(Box::new(network)), device, precision })
     }
 

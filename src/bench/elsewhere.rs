@@ -100,7 +100,8 @@ pub fn keep_elsewhere(folder: &Path, found: &Elsewhere<'_>) -> Result<()> {
         jobs: Vec::new(),
     };
     let jobs = attack_jobs(&found.attack, found.seed, rng, kept.shape)?;
-    plan.add(&how, (0, 0), jobs)?;
+    // Nothing is left to be computed.
+    plan.add(&how, (0, 0), 0, jobs)?;
     for grown in grow(&plan, folder)? {
         if let Some(damage) = grown.damage {
             return Err(damage);

@@ -36,6 +36,7 @@
 pub(crate) mod again;
 mod bundled;
 mod cluster;
+mod cost;
 mod elsewhere;
 mod grow;
 mod indexed;
@@ -59,6 +60,7 @@ mod tests;
 pub(crate) use bundled::load as load_bundled;
 pub use bundled::{BUNDLED_SUITE, bundled_models};
 pub use cluster::Cluster;
+pub use cost::{JobCost, costs};
 pub use elsewhere::{Elsewhere, keep_elsewhere};
 pub(crate) use indexed::Indexed;
 pub use networks::Networks;

@@ -55,6 +55,8 @@ pub struct PlannedJob {
     pub task: Box<dyn Task>,
     /// Indices of the rows of its table, if these are not the images of the data set.
     pub rows: Option<Vec<u64>>,
+    /// Passes that an image costs at most, if that is known.
+    pub most_passes: Option<u64>,
 }
 
 impl Plan {
@@ -176,8 +178,8 @@ impl Plan {
                 };
                 jobs.extend(own().map_err(|e| suite.source.locate(section, number, e))?);
             }
-            resolved.push(((model, data), jobs));
             let classes = network.info().classes;
+            resolved.push(((model, data), classes, jobs));
             fewest[data] =
                 fewest[data].map_or(Some(classes), |fewest: usize| Some(fewest.min(classes)));
             if asked.insert(model) {
@@ -192,8 +194,8 @@ impl Plan {
             plan.record.data[at].digest = list_digest(&digests);
             plan.images.push(images);
         }
-        for (place, jobs) in resolved {
-            plan.add(&how, place, jobs)?;
+        for (place, classes, jobs) in resolved {
+            plan.add(&how, place, classes, jobs)?;
         }
         Ok(plan)
     }
@@ -235,6 +237,7 @@ impl Plan {
         &mut self,
         how: &How,
         (model, data): (usize, usize),
+        classes: usize,
         resolved: Vec<Resolved>,
     ) -> Result<()> {
         let model_record = &self.record.models[model];
@@ -272,7 +275,8 @@ impl Plan {
             };
             distinguish(&mut job, (&label, &stem), &self.record.jobs);
             self.record.jobs.push(job);
-            self.jobs.push(PlannedJob { model, data, stem, label, task, rows });
+            let most_passes = task.most_passes(self.record.data[data].shape, classes);
+            self.jobs.push(PlannedJob { model, data, stem, label, task, rows, most_passes });
         }
         Ok(())
     }

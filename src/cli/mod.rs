@@ -19,6 +19,7 @@ mod list;
 mod model;
 mod onnx;
 mod output;
+mod pace;
 mod progress;
 mod run;
 mod show;

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::output::say;
+use super::pace::Pace;
+use crate::attack::passes_made;
+use crate::bench::Plan;
 use crate::error::Error;
 use crate::hidden::escaped;
 use crate::record::{Finding, JobRecord};
@@ -16,6 +20,9 @@ use crate::work::Progress;
 pub(super) struct Shown {
     bar: ProgressBar,
     terminal: bool,
+    pace: Arc<Mutex<Pace>>,
+    /// Passes that an image costs at most, by the keys of jobs.
+    most: BTreeMap<String, u64>,
     jobs: usize,
     job: Option<Job>,
     /// Jobs that others went before, by their ids.
@@ -37,23 +44,32 @@ struct Job {
 }
 
 impl Shown {
-    pub(super) fn new(jobs: &[JobRecord]) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let jobs = &plan.record.jobs;
+        let most = jobs.iter().zip(&plan.jobs);
+        let most = most.filter_map(|(job, planned)| Some((job.key.clone(), planned.most_passes?)));
         let total = jobs.iter().map(|job| job.images as u64).sum();
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal { ProgressBar::new(total) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template(
-            "{prefix:>7} {wide_bar} {pos}/{len} images  {rate}  eta {eta}\n        {msg}",
+            "{prefix:>7} {wide_bar} {pos}/{len} images  {pace}\n        {msg}",
         );
+        let pace = Arc::new(Mutex::new(Pace::new(0, None)));
         if let Ok(style) = style {
-            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = write!(out, "{:.1} images/s", state.per_sec());
+            let shown = Arc::clone(&pace);
+            let pace = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let pace = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ =
+                    out.write_str(&pace.text(passes_made(), pace.since.elapsed().as_secs_f64()));
             };
-            bar.set_style(style.with_key("rate", rate));
+            bar.set_style(style.with_key("pace", pace));
         }
         bar.enable_steady_tick(Duration::from_millis(250));
         Self {
             bar,
             terminal,
+            pace,
+            most: most.collect(),
             jobs: jobs.len(),
             job: None,
             left: BTreeMap::new(),
@@ -79,6 +95,10 @@ impl Shown {
         }
     }
 
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn line(&self, text: &str) {
         if self.terminal {
             self.bar.println(escaped(text));
@@ -95,8 +115,8 @@ impl Progress for Shown {
         self.bar.set_prefix(format!("{}/{}", self.started, self.jobs));
         self.bar.set_message(escaped(&job.id));
         self.bar.inc(done as u64);
-        self.bar.reset_eta();
         let left = job.images.saturating_sub(done);
+        *self.pace() = Pace::new(left, self.most.get(&job.key).copied());
         self.job = Some(Job {
             id: job.id.clone(),
             number: self.started,
@@ -112,6 +132,7 @@ impl Progress for Shown {
 
     fn images(&mut self, count: usize) {
         self.bar.inc(count as u64);
+        self.pace().finish(count);
         let Some(job) = &mut self.job else { return };
         job.computed += count;
         job.left = job.left.saturating_sub(count);

@@ -3,13 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::output::{Ended, Failure, report, say, show, show_board};
+use super::output::{Ended, Failure, report, say, show, show_board, show_json};
 use super::progress::Shown;
 use super::{exit, interrupt};
-use crate::bench::{BUNDLED_SUITE, Plan, RunOptions, Shard, Suite, run as run_plan};
+use crate::bench::{
+    BUNDLED_SUITE, JobCost, Plan, RunOptions, Shard, Suite, costs, run as run_plan,
+};
 use crate::device::{Device, Precision};
 use crate::error::Error;
 use crate::report::{Exporter as _, Leaderboard, Summary, Terminal, write_all};
+use crate::results::format;
 use crate::rng::Randomness;
 
 #[derive(Debug, clap::Args)]
@@ -55,7 +58,7 @@ pub(super) struct Common {
     /// Source of random numbers; `torch` draws as published code does, and then batches matter
     #[arg(long, value_name = "per-image|torch")]
     pub(super) rng: Option<Randomness>,
-    /// Check everything and list the jobs without running them
+    /// Check everything and list the jobs, with what they may cost, without running them
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Print the results as JSON on stdout instead of tables
@@ -109,14 +112,22 @@ fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[Path
     let mut plan = Plan::new(&suite)?;
     (plan.shard, plan.rows_of) = (shard, rows_of.to_vec());
     if common.dry_run {
-        for job in &plan.record.jobs {
-            show(format_args!("{}\t{} images", job.id, job.images))?;
-        }
-        return Ok(exit::OK);
+        return list(&plan, common.json);
     }
     let folder = common.folder(&suite.name);
     interrupt::listen();
-    let mut progress = Shown::new(&plan.record.jobs);
+    for cost in costs(&plan, LONG)? {
+        if let Some(seconds) = cost.most_seconds.filter(|seconds| *seconds >= TOLD) {
+            let passes = cost.most_passes.unwrap_or_default();
+            say(format_args!(
+                "{}: {} images with at most {passes} passes each, {} on this machine",
+                cost.job,
+                cost.images,
+                format::duration(seconds)
+            ));
+        }
+    }
+    let mut progress = Shown::new(&plan);
     let options = RunOptions { folder: &folder, stop: &interrupt::requested };
     let ended = run_plan(&plan, &options, &mut progress);
     progress.finish();
@@ -140,6 +151,28 @@ fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[Path
         let _ = failure.report();
     }
     Ok(exit::JOBS_FAILED)
+}
+
+/// Passes of a job from which on its cost is measured before it begins.
+const LONG: u64 = 1_000_000;
+
+/// Seconds of a job at most, from which on they are told before it begins.
+const TOLD: f64 = 600.0;
+
+/// The jobs of a plan with what each may cost.
+fn list(plan: &Plan, json: bool) -> Ended {
+    let costs = costs(plan, 0)?;
+    if json {
+        show_json(&costs)?;
+        return Ok(exit::OK);
+    }
+    for JobCost { job, images, most_passes, most_seconds } in costs {
+        let passes = most_passes.map(|most| format!("\tat most {most} passes each"));
+        let seconds = most_seconds.map(|seconds| format!(", {}", format::duration(seconds)));
+        let (passes, seconds) = (passes.unwrap_or_default(), seconds.unwrap_or_default());
+        show(format_args!("{job}\t{images} images{passes}{seconds}"))?;
+    }
+    Ok(exit::OK)
 }
 
 /// Writes the leaderboard of a run into its folder and prints it.

@@ -114,9 +114,9 @@ fn on(device: &Device, precision: Precision) -> Result<FrozenNetwork> {
 fn compare(device: &Device, precision: Precision) -> Result<[f64; 2]> {
     let batch = data::open("digits:test")?.read(&(0..IMAGES).collect::<Vec<_>>())?;
     let of = |network: &FrozenNetwork| -> Result<Evaluation> {
-        let images = batch.rows()?.at(&network.home())?;
-        let labels = Rows::classes(&images.place(), &batch.labels)?;
-        network.evaluate(&images, Loss::CrossEntropy, &labels, &Rows::none(&images.place())?)
+        let images = batch.rows()?.at(&network.location())?;
+        let labels = Rows::classes(&images.location(), &batch.labels)?;
+        network.evaluate(&images, Loss::CrossEntropy, &labels, &Rows::none(&images.location())?)
     };
     let cpu = on(&Device::Cpu, Precision::F32)?;
     let logits = Rows::of_tensor(&cpu.program().reference(&batch.images)?)?;
@@ -146,7 +146,7 @@ fn rate(device: &Device, precision: Precision) -> Result<f64> {
     let mut images = 1;
     loop {
         let pixels = Tensor::ones((images, CHANNELS, SIDE, SIDE), DType::F32, on)?;
-        let batch = Rows::of_tensor(&pixels)?.at(&network.home())?;
+        let batch = Rows::of_tensor(&pixels)?.at(&network.location())?;
         let pass = || -> Result<Duration> {
             let started = Instant::now();
             network.logits(&batch)?.values()?;

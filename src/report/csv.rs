@@ -76,7 +76,6 @@ fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
     }
     put("forwards per image", number(standing.cost.forwards));
     put("backwards per image", number(standing.cost.backwards));
-    put("seconds per image", number(standing.cost.seconds));
     let unfinished: Vec<String> = board
         .unfinished()
         .into_iter()

@@ -1,5 +1,5 @@
-//! `leaderboard.html`: one file that needs nothing else, neither scripts nor a network. This module
-//! turns the leaderboard into the strings of `templates/leaderboard.html`.
+//! `leaderboard.html`: one file that needs nothing else, and can be read without its script, which sorts and filters.
+//! This module turns the leaderboard into the strings of `templates/leaderboard.html`.
 
 use askama::Template;
 

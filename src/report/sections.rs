@@ -22,10 +22,10 @@ pub(super) fn figures(board: &Board) -> Vec<Figure> {
     KINDS.iter().flat_map(|kind| kind.figures(&entrants, MOST)).collect()
 }
 
-/// Passes with the time under them, a row per method; `None` if no job counts them.
+/// Passes, a row per method; `None` if no job counts them.
 fn costs(board: &Board) -> Option<Sheet> {
     let field = |cost: Option<Cost>| match cost {
-        Some(cost) => Field::text(passes(cost)).about(format::duration(cost.seconds)),
+        Some(cost) => Field::text(passes(cost)),
         None => Field::text("–"),
     };
     let all = || board.standings.iter().flat_map(|standing| &standing.entrant.outcomes);
@@ -50,8 +50,8 @@ fn costs(board: &Board) -> Option<Sheet> {
         page_only: true,
         columns,
         lines,
-        note: "Forward / backward passes per image, and under them the wall time per image. A fixed-budget \
-               attack stops working on an image once it is broken, so weak networks cost less."
+        note: "Forward / backward passes per image. A fixed-budget attack stops working on an image once it is \
+               broken, so weak networks cost less."
             .into(),
         ..Sheet::default()
     })

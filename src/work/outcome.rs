@@ -94,7 +94,8 @@ pub struct Cost {
     pub forwards: f64,
     /// Backward passes.
     pub backwards: f64,
-    /// Wall time in seconds.
+    /// Wall time in seconds. Boards do not say it: they would change with every run.
+    #[serde(skip)]
     pub seconds: f64,
 }
 

@@ -28,6 +28,13 @@ pub trait Task: Send + Sync {
         None
     }
 
+    /// Passes that an image of `shape`, `[C, H, W]`, costs at most in a network of so many classes; `None` if that is
+    /// not known.
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+        let _ = (shape, classes);
+        None
+    }
+
     /// The row number `idx`, which is about `size` images, computed once more, as text without its time;
     /// `images` reads images of the job's data set by their indices. `None` if rows of this kind are not
     /// computed twice.

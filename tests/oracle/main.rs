@@ -8,6 +8,7 @@ mod autoattack;
 mod minimum;
 mod networks;
 mod onnx;
+mod patch;
 mod torchvision;
 mod zoo;
 

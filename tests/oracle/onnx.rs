@@ -82,7 +82,8 @@ fn families_of_onnx_files_meet_recorded_logits_and_gradients() {
         let cotangent = reference["cotangent"].to_dtype(candle_core::DType::F32).unwrap();
         let cotangent =
             cotangent.broadcast_as(reference["logits"].dims()).unwrap().contiguous().unwrap();
-        let g = pull(&Rows::of_tensor(&cotangent).unwrap().at(&images.place()).unwrap()).unwrap();
+        let g =
+            pull(&Rows::of_tensor(&cotangent).unwrap().at(&images.location()).unwrap()).unwrap();
         let g = apart(&g.values().unwrap(), &gradient);
         if z > entry.tolerance.logits || g > entry.tolerance.grad {
             failed.push(format!("{}: logits {z:.1e}, gradient {g:.1e}", entry.file));

@@ -144,7 +144,7 @@ attack = "patch-suite"
 patch = "2x2"
 
 [attack.parameters]
-patch-pgd = { steps = 5 }
+patch-search = { scan = 4, places = 4 }
 roa = { steps = 5 }
 patch-rs = { queries = 50 }
 

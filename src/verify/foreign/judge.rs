@@ -11,7 +11,7 @@ use crate::data::{Batch, Dataset, image_digest};
 use crate::digest::sha256_file;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
-use crate::rows::{Place, Rows};
+use crate::rows::{Location, Rows};
 use crate::stats::wilson;
 use crate::threat::{Change, Norm, Threat};
 
@@ -231,7 +231,7 @@ fn judge(
     let length = shape.iter().product::<usize>().max(1);
     let (originals, digests) = (clean.rows()?, clean.digests()?);
     let before = predicted(model, &originals, &model.exact_logits(&originals)?)?;
-    let images = Rows::new(&Place::default(), originals.shape(), pixels)?;
+    let images = Rows::new(&Location::default(), originals.shape(), pixels)?;
     let after = predicted(model, &images, &model.exact_logits(&images)?)?;
     let (pixels, originals) = (images.values()?, originals.values()?);
     let pairs = pixels.chunks_exact(length).zip(originals.chunks_exact(length));

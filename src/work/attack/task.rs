@@ -37,6 +37,10 @@ impl Task for AttackTask {
         true
     }
 
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+        self.attack.search.most_passes(shape, classes)
+    }
+
     /// A control is drawn from all images, PyTorch's numbers are for whole batches, and adversarial images are
     /// in the order of the rows.
     fn portion(&self, place: &Place<'_>) -> Option<usize> {

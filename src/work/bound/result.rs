@@ -34,7 +34,8 @@ pub struct BoundResult {
     pub accuracy: Vec<VerifiedAccuracy>,
     /// Mean radius, where a wrong prediction counts 0.
     pub average_radius: Option<f64>,
-    /// Wall time per image in seconds.
+    /// Wall time per image in seconds, see [`Cost::seconds`](crate::work::Cost).
+    #[serde(skip)]
     pub seconds: f64,
     /// Verified accuracy against the radius, as (radius, accuracy) where it falls, from radius 0.
     #[serde(skip)]

@@ -32,7 +32,7 @@ pub(super) fn sheet(entrants: &[&Entrant]) -> Option<Sheet> {
         vec![Head::text("model"), Head::text("bounds"), Head::number("images").page_only()];
     let first = columns.len();
     columns.extend(tried.iter().map(|(t, eps)| Head::number(format::title(t, Some(*eps)))));
-    columns.extend(["average radius", "time per image"].map(Head::number));
+    columns.push(Head::number("average radius"));
     let line = |entrant: &Entrant, bound: &BoundResult| {
         let done = (bound.done, bound.images);
         let mut fields = vec![
@@ -46,7 +46,6 @@ pub(super) fn sheet(entrants: &[&Entrant]) -> Option<Sheet> {
         }));
         let radius = bound.average_radius.filter(|_| bound.finished());
         fields.push(Field::text(radius.map_or("–".into(), format::radius_down)));
-        fields.push(Field::text(format::duration(bound.seconds)));
         Line::of(fields)
     };
     let of = |entrant: &&Entrant| {

@@ -36,7 +36,8 @@ pub struct PatchResult {
     pub certified: Option<Proportion>,
     /// Forward passes per image.
     pub forwards: f64,
-    /// Wall time per image in seconds.
+    /// Wall time per image in seconds, see [`Cost::seconds`](crate::work::Cost).
+    #[serde(skip)]
     pub seconds: f64,
 }
 

@@ -48,7 +48,8 @@ pub struct SmoothingResult {
     pub samples: f64,
     /// Share of the N0 + N samples of the settings that were not needed; `None` if nobody says them.
     pub saved: Option<f64>,
-    /// Wall time per image in seconds.
+    /// Wall time per image in seconds, see [`Cost::seconds`](crate::work::Cost).
+    #[serde(skip)]
     pub seconds: f64,
     /// Certified accuracy against the radius: (radius, accuracy) where it falls, from radius 0. From
     /// each radius on, up to the next, the accuracy is at most the value given.

@@ -33,13 +33,13 @@ pub(crate) struct Linearised(Infallible);
 
 /// A GPU as the place of batches.
 #[derive(Debug, Clone)]
-pub(crate) struct Home(Infallible);
+pub(crate) struct SharedGpu(Infallible);
 
 /// A batch that stays on a GPU.
 #[derive(Debug, Clone)]
 pub(crate) struct Array(Infallible);
 
-impl Home {
+impl SharedGpu {
     pub(crate) fn array(&self, _: usize) -> Result<Array> {
         match self.0 {}
     }
@@ -60,7 +60,7 @@ impl Home {
 }
 
 impl Array {
-    pub(crate) fn home(&self) -> &Home {
+    pub(crate) fn gpu(&self) -> &SharedGpu {
         match self.0 {}
     }
 
@@ -99,7 +99,7 @@ impl Network {
         match self.0 {}
     }
 
-    pub(crate) fn home(&self) -> Home {
+    pub(crate) fn gpu(&self) -> SharedGpu {
         match self.0 {}
     }
 

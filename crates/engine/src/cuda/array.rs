@@ -8,17 +8,17 @@ use crate::error::Result;
 
 /// A GPU as the place of batches.
 #[derive(Clone)]
-pub(crate) struct Home(pub(super) Arc<Gpu>);
+pub(crate) struct SharedGpu(pub(super) Arc<Gpu>);
 
 /// f32 numbers in the memory of a GPU; clones share them until one is written to.
 #[derive(Clone)]
 pub(crate) struct Array {
-    home: Home,
+    home: SharedGpu,
     memory: Arc<Memory>,
     len: usize,
 }
 
-impl Home {
+impl SharedGpu {
     /// `len` numbers, not initialised.
     pub(crate) fn array(&self, len: usize) -> Result<Array> {
         let memory = Arc::new(self.0.allocate(len * size_of::<f32>())?);
@@ -52,7 +52,7 @@ impl Home {
 
 impl Array {
     /// Where it is.
-    pub(crate) fn home(&self) -> &Home {
+    pub(crate) fn gpu(&self) -> &SharedGpu {
         &self.home
     }
 
@@ -96,8 +96,8 @@ impl std::fmt::Debug for Array {
     }
 }
 
-impl std::fmt::Debug for Home {
+impl std::fmt::Debug for SharedGpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Home").finish_non_exhaustive()
+        f.debug_struct("SharedGpu").finish_non_exhaustive()
     }
 }

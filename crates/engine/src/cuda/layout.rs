@@ -33,17 +33,17 @@ impl Number {
 }
 
 /// First word of a place, for a batch of one; a batch of n has n times that.
-pub(super) type Place = usize;
+pub(super) type Offset = usize;
 
 /// A plan of the memory for a forward pass, with or without a pullback behind it.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Where each value is.
-    pub(super) values: Vec<Place>,
+    pub(super) values: Vec<Offset>,
     /// Where each step keeps its bits, origins or scores.
-    pub(super) kept: Vec<Place>,
+    pub(super) kept: Vec<Offset>,
     /// Where the cotangent of each value is.
-    pub(super) cotangents: Vec<Place>,
+    pub(super) cotangents: Vec<Offset>,
     /// Words for one image.
     pub(super) words: usize,
 }
@@ -116,7 +116,7 @@ impl Layout {
         }
         let (places, words) = settle(&tenants);
         let part = |from: usize, count: usize| {
-            places.get(from..from + count).map_or_else(Vec::new, <[Place]>::to_vec)
+            places.get(from..from + count).map_or_else(Vec::new, <[Offset]>::to_vec)
         };
         Self {
             values: part(0, values),
@@ -129,7 +129,7 @@ impl Layout {
 
 /// A place for every tenant, and how many words there are in all: the largest first, each as far in front
 /// as those allow that are there at the same time.
-fn settle(tenants: &[Tenant]) -> (Vec<Place>, usize) {
+fn settle(tenants: &[Tenant]) -> (Vec<Offset>, usize) {
     let round = |words: usize| words.div_ceil(ALIGNMENT) * ALIGNMENT;
     let mut order: Vec<usize> = (0..tenants.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(tenants[*i].words));
@@ -138,7 +138,7 @@ fn settle(tenants: &[Tenant]) -> (Vec<Place>, usize) {
     let mut total = 0;
     for i in order {
         let one = &tenants[i];
-        let mut taken: Vec<(Place, Place)> = settled
+        let mut taken: Vec<(Offset, Offset)> = settled
             .iter()
             .filter(|j| tenants[**j].from <= one.to && one.from <= tenants[**j].to)
             .map(|j| (places[*j], places[*j] + round(tenants[*j].words)))

@@ -43,12 +43,12 @@ mod store;
 mod survey;
 
 #[cfg(not(feature = "cuda"))]
-pub(crate) use absent::{Array, Home, Network};
+pub(crate) use absent::{Array, Network, SharedGpu};
 #[cfg(not(feature = "cuda"))]
 pub use absent::{count, driver, survey};
 pub use argument::Argument;
 #[cfg(feature = "cuda")]
-pub(crate) use array::{Array, Home};
+pub(crate) use array::{Array, SharedGpu};
 pub use facts::GpuFacts;
 #[cfg(feature = "cuda")]
 pub use gpu::{count, name_of};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::Noisy;
-use super::array::Home;
+use super::array::SharedGpu;
 #[cfg(test)]
 use super::dnn::Dnn;
 use super::engine::Engine;
@@ -22,7 +22,7 @@ const ENOUGH_IMAGES: usize = 512;
 
 /// A frozen network in the memory of some GPUs.
 pub(crate) struct Network {
-    pub(super) homes: Vec<Home>,
+    pub(super) homes: Vec<SharedGpu>,
     /// One for each of them.
     pub(super) engines: Vec<Mutex<Engine>>,
     pub(super) shape: [usize; 3],
@@ -48,7 +48,7 @@ impl Network {
         gpus: &[usize],
         precision: Precision,
     ) -> Result<Self> {
-        let homes = gpus.iter().map(|ordinal| Ok(Home(Gpu::shared(*ordinal)?)));
+        let homes = gpus.iter().map(|ordinal| Ok(SharedGpu(Gpu::shared(*ordinal)?)));
         Self::open_on(program, classes, homes.collect::<Result<_>>()?, precision)
     }
 
@@ -66,14 +66,16 @@ impl Network {
     pub(super) fn open_on(
         program: &Program,
         classes: usize,
-        homes: Vec<Home>,
+        homes: Vec<SharedGpu>,
         precision: Precision,
     ) -> Result<Self> {
         let [h, w, c] = program.input().sides();
         let (program, shape) = (Arc::new(program.evenly_padded()?), [c, h, w]);
         let engines = homes
             .iter()
-            .map(|Home(gpu)| Ok(Mutex::new(Engine::new(gpu.clone(), &program, shape, precision)?)))
+            .map(|SharedGpu(gpu)| {
+                Ok(Mutex::new(Engine::new(gpu.clone(), &program, shape, precision)?))
+            })
             .collect::<Result<_>>()?;
         let (next, housed, tickets) = Default::default();
         Ok(Self { homes, engines, shape, classes, next, housed, tickets })
@@ -113,7 +115,7 @@ impl Network {
     }
 
     /// Where batches that stay on a GPU should be: on one GPU after the other.
-    pub(crate) fn home(&self) -> Home {
+    pub(crate) fn gpu(&self) -> SharedGpu {
         self.homes[self.housed.fetch_add(1, Ordering::Relaxed) % self.homes.len()].clone()
     }
 

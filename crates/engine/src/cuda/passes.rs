@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
-use super::array::{Array, Home};
+use super::array::{Array, SharedGpu};
 use super::engine::{Engine, Part, Ready};
 use super::gpu::{Address, NONE, arguments};
 use super::network::Network;
@@ -29,8 +29,8 @@ fn at(array: &Array, row: usize, width: usize) -> Address {
 impl Network {
     /// Logits `[N, K]` of the images `[N, C, H, W]`.
     pub(crate) fn logits(&self, images: &Array, n: usize, precision: Precision) -> Result<Array> {
-        let (mut engine, width) = (self.engine_of(images.home())?, self.width());
-        let logits = images.home().array(n * self.classes)?;
+        let (mut engine, width) = (self.engine_of(images.gpu())?, self.width());
+        let logits = images.gpu().array(n * self.classes)?;
         engine.in_parts(n, false, precision, |engine, first, count| {
             let batch = engine.ready(self, count, false, precision)?;
             engine.forward(&batch, self, at(images, first, width))?;
@@ -47,8 +47,8 @@ impl Network {
         precision: Precision,
         loss: Loss,
     ) -> Result<[Array; 3]> {
-        let (mut engine, width) = (self.engine_of(images.home())?, self.width());
-        let home = images.home();
+        let (mut engine, width) = (self.engine_of(images.gpu())?, self.width());
+        let home = images.gpu();
         let outputs = [home.array(n * self.classes)?, home.array(n)?, home.array(n * width)?];
         let [logits, losses, gradient] = &outputs;
         engine.in_parts(n, true, precision, |engine, first, count| {
@@ -79,9 +79,9 @@ impl Network {
         n: usize,
         precision: Precision,
     ) -> Result<(Array, Linearised)> {
-        let (mut engine, width) = (self.engine_of(images.home())?, self.width());
+        let (mut engine, width) = (self.engine_of(images.gpu())?, self.width());
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        let logits = images.home().array(n * self.classes)?;
+        let logits = images.gpu().array(n * self.classes)?;
         engine.in_parts(n, true, precision, |engine, first, count| {
             let batch = engine.ready(self, count, true, precision)?;
             engine.forward(&batch, self, at(images, first, width))?;
@@ -96,8 +96,8 @@ impl Network {
     /// has come between.
     pub(crate) fn pull(&self, at_images: &Linearised, cotangent: &Array) -> Result<Array> {
         let Linearised { images, count: n, ticket, precision } = at_images;
-        let (mut engine, width) = (self.engine_of(images.home())?, self.width());
-        let gradient = images.home().array(n * width)?;
+        let (mut engine, width) = (self.engine_of(images.gpu())?, self.width());
+        let gradient = images.gpu().array(n * width)?;
         engine.in_parts(*n, true, *precision, |engine, first, count| {
             let part = Part { ticket: *ticket, first, count };
             let there = engine.held == Some(part);
@@ -120,8 +120,8 @@ impl Network {
     }
 
     /// The network on that GPU.
-    fn engine_of(&self, home: &Home) -> Result<MutexGuard<'_, Engine>> {
-        let same = |here: &Home| std::sync::Arc::ptr_eq(&here.0, &home.0);
+    fn engine_of(&self, home: &SharedGpu) -> Result<MutexGuard<'_, Engine>> {
+        let same = |here: &SharedGpu| std::sync::Arc::ptr_eq(&here.0, &home.0);
         match self.homes.iter().position(same) {
             Some(number) => Ok(self.engines[number].lock().unwrap_or_else(PoisonError::into_inner)),
             None => Err(Error::setting(

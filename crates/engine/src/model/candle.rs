@@ -7,7 +7,7 @@ use candle_nn::Module;
 
 use super::{Classifier, ModelInfo, Pull, Usage};
 use crate::error::Result;
-use crate::rows::{Place, Rows};
+use crate::rows::{Location, Rows};
 
 /// A user's own module, or a closure `Fn(&Tensor) -> candle_core::Result<Tensor>`, that maps f32 images
 /// `[N, C, H, W]` in [0, 1] to f32 logits `[N, K]`. Its normalisation must be part of it, and layers such as
@@ -46,7 +46,7 @@ impl<M: Module + Send + Sync> CandleClassifier<M> {
 }
 
 /// What the module answered, where its images came from.
-fn fetch(tensor: &Tensor, place: &Place) -> Result<Rows> {
+fn fetch(tensor: &Tensor, place: &Location) -> Result<Rows> {
     Rows::of_tensor(&tensor.to_device(&Device::Cpu)?)?.at(place)
 }
 
@@ -56,11 +56,11 @@ impl<M: Module + Send + Sync> Classifier for CandleClassifier<M> {
     }
 
     fn logits(&self, images: &Rows) -> Result<Rows> {
-        fetch(&self.module.forward(&self.send(images)?)?, &images.place())
+        fetch(&self.module.forward(&self.send(images)?)?, &images.location())
     }
 
     fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
-        let (input, place) = (Var::from_tensor(&self.send(images)?)?, images.place());
+        let (input, place) = (Var::from_tensor(&self.send(images)?)?, images.location());
         let logits = self.module.forward(input.as_tensor())?;
         let detached = fetch(&logits.detach(), &place)?;
         let pull = move |cotangent: &Rows| {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     fn rows(shape: &[usize], numbers: &[f32]) -> Rows {
-        Rows::new(&Place::default(), shape, numbers.to_vec()).unwrap()
+        Rows::new(&Location::default(), shape, numbers.to_vec()).unwrap()
     }
 
     /// The logits are the sum of the squares, and the first minus the last pixel.

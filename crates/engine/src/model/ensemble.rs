@@ -97,7 +97,7 @@ mod tests {
     use crate::model::Classifier;
     use crate::model::file::{Declared, load};
     use crate::rng::Stream;
-    use crate::rows::{Place, Rows};
+    use crate::rows::{Location, Rows};
 
     fn member(name: &str) -> FrozenNetwork {
         let path = format!("../../benchmarks/models/{name}.safetensors");
@@ -107,7 +107,7 @@ mod tests {
     fn images() -> Rows {
         let mut pixels = vec![0.0; 5 * 64];
         Stream::new(0, "ensemble test").draw(0, 0).uniform(&mut pixels);
-        Rows::new(&Place::default(), [5, 1, 8, 8], pixels).unwrap()
+        Rows::new(&Location::default(), [5, 1, 8, 8], pixels).unwrap()
     }
 
     fn logits(network: &FrozenNetwork) -> Tensor {
@@ -124,7 +124,7 @@ mod tests {
         let both = ensemble(&members, Average::Logits).unwrap();
         let mut cotangent = vec![0.0; 5 * 10];
         Stream::new(1, "ensemble test").draw(0, 0).uniform(&mut cotangent);
-        let cotangent = Rows::new(&Place::default(), [5, 10], cotangent).unwrap();
+        let cotangent = Rows::new(&Location::default(), [5, 10], cotangent).unwrap();
         let gradient = |network: &FrozenNetwork| {
             let (logits, pull) = network.linearise(&images()).unwrap();
             (logits.tensor().unwrap(), pull(&cotangent).unwrap().tensor().unwrap())

@@ -15,7 +15,7 @@ use crate::loss::Loss;
 use crate::nn::{Kept, Layer, Program, Shape};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::ops::with_slice;
-use crate::rows::{Place, Rows};
+use crate::rows::{Location, Rows};
 
 /// Bytes of the largest activation of a chunk, least and most. The least stays in an L2 cache.
 const CHUNK_BYTES: [usize; 2] = [1 << 19, 1 << 22];
@@ -181,7 +181,7 @@ impl FrozenNetwork {
         shape: [usize; R],
         chunks: Vec<Vec<f32>>,
     ) -> Result<Rows> {
-        Rows::new(&images.place(), [&[images.len()], &shape[..]].concat(), chunks.concat())
+        Rows::new(&images.location(), [&[images.len()], &shape[..]].concat(), chunks.concat())
     }
 
     fn check(&self, images: &Rows) -> Result<()> {
@@ -200,10 +200,10 @@ impl FrozenNetwork {
     fn on_gpu(&self, images: &Rows) -> Result<Option<(&cuda::Network, Precision, Rows)>> {
         let Some((network, precision)) = &self.gpu else { return Ok(None) };
         self.check(images)?;
-        // `home` is asked only for what has to move: every answer is the next GPU in turn.
-        let there = match images.place().is_gpu() {
+        // `location` is asked only for what has to move: every answer is the next GPU in turn.
+        let there = match images.location().is_gpu() {
             true => images.clone(),
-            false => images.at(&self.home())?,
+            false => images.at(&self.location())?,
         };
         Ok(Some((network.as_ref(), *precision, there)))
     }
@@ -227,7 +227,7 @@ impl FrozenNetwork {
             .par_chunks(share.max(1))
             .map(|own| {
                 let n = own.len() / width.max(1);
-                let array = network.home().upload(own)?;
+                let array = network.gpu().upload(own)?;
                 let logits = Rows::of_array([n, classes], network.logits(&array, n, precision)?);
                 Ok(logits.values()?.to_vec())
             })
@@ -249,12 +249,12 @@ impl Classifier for FrozenNetwork {
     }
 
     fn linearise(&self, images: &Rows) -> Result<(Rows, Pull<'_>)> {
-        let (n, shape, place) = (images.len(), images.shape().to_vec(), images.place());
+        let (n, shape, place) = (images.len(), images.shape().to_vec(), images.location());
         if let Some((network, precision, there)) = self.on_gpu(images)?
             && let Some(array) = there.array()
         {
             let (logits, at) = network.linearise(array, n, precision)?;
-            let (logits, home) = (Rows::of_array([n, self.info.classes], logits), there.place());
+            let (logits, home) = (Rows::of_array([n, self.info.classes], logits), there.location());
             let outside = place.clone();
             let pull = move |cotangent: &Rows| match cotangent.at(&home)?.array() {
                 Some(array) => {
@@ -309,9 +309,9 @@ impl Classifier for FrozenNetwork {
         labels: &Rows,
         targets: &Rows,
     ) -> Result<Evaluation> {
-        let (n, place) = (images.len(), images.place());
+        let (n, place) = (images.len(), images.location());
         if let Some((network, precision, there)) = self.on_gpu(images)?
-            && let (home, Some(array)) = (there.place(), there.array())
+            && let (home, Some(array)) = (there.location(), there.array())
             && let (labels, targets) = (labels.at(&home)?, targets.at(&home)?)
             && let Some(labels) = labels.array()
         {
@@ -358,8 +358,10 @@ impl Classifier for FrozenNetwork {
         }
     }
 
-    fn home(&self) -> Place {
-        self.gpu.as_ref().map_or_else(Place::default, |(network, _)| Place::gpu(network.home()))
+    fn location(&self) -> Location {
+        self.gpu
+            .as_ref()
+            .map_or_else(Location::default, |(network, _)| Location::gpu(network.gpu()))
     }
 
     fn usage(&self) -> Usage {
@@ -396,9 +398,9 @@ mod tests {
         let network = |memory| load(path, &Declared::default()).unwrap().0.memory(memory);
         let mut pixels = vec![0.0; 40 * 64];
         Stream::new(0, "frozen test").draw(0, 0).uniform(&mut pixels);
-        let images = Rows::new(&Place::default(), [40, 1, 8, 8], pixels).unwrap();
-        let (labels, none) = (vec![3; 40], Rows::none(&Place::default()).unwrap());
-        let classes = Rows::classes(&Place::default(), &labels).unwrap();
+        let images = Rows::new(&Location::default(), [40, 1, 8, 8], pixels).unwrap();
+        let (labels, none) = (vec![3; 40], Rows::none(&Location::default()).unwrap());
+        let classes = Rows::classes(&Location::default(), &labels).unwrap();
         let whole = network(MEMORY);
         let at = whole.evaluate(&images, Loss::CrossEntropy, &classes, &none).unwrap();
         let per_image = whole.kept_per_image().unwrap();

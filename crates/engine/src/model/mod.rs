@@ -22,7 +22,7 @@ pub use prediction::{VOTES, predicted, predictions};
 pub use crate::cuda::{Noisy, PixelNoise};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::rows::{Place, Rows};
+use crate::rows::{Location, Rows};
 
 /// What a result file has to say about the network it is about.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -71,7 +71,7 @@ impl ModelInfo {
 }
 
 /// A frozen image classifier: a fixed function from images to logits. Batches may be in the computer's memory
-/// or at [`Classifier::home`]; what comes out is where the images are.
+/// or at [`Classifier::location`]; what comes out is where the images are.
 pub trait Classifier: Send + Sync {
     /// Name, shapes and identity.
     fn info(&self) -> &ModelInfo;
@@ -105,7 +105,7 @@ pub trait Classifier: Send + Sync {
         let (logits, pull) = self.linearise(images)?;
         let targets = targets.given().map(Rows::to_classes).transpose()?;
         let at = loss.evaluate(&logits.tensor()?, &labels.to_classes()?, targets.as_deref())?;
-        let place = images.place();
+        let place = images.location();
         let gradient = pull(&Rows::of_tensor(&at.cotangent)?.at(&place)?)?;
         Ok(Evaluation { logits, losses: Rows::numbers(&place, at.values)?, gradient })
     }
@@ -120,8 +120,8 @@ pub trait Classifier: Send + Sync {
 
     /// Where it wants batches that it is asked about again and again: in the memory of its device, if it
     /// has one of its own.
-    fn home(&self) -> Place {
-        Place::default()
+    fn location(&self) -> Location {
+        Location::default()
     }
 
     /// How it is to be used.

@@ -60,7 +60,7 @@ mod tests {
     use crate::loss::Loss;
     use crate::model::{Classifier, Evaluation, ModelInfo};
     use crate::rng::Stream;
-    use crate::rows::{Place, Rows};
+    use crate::rows::{Location, Rows};
     use crate::zoo;
 
     /// ResNet-20 with weights of its own.
@@ -86,12 +86,12 @@ mod tests {
         let mut pixels = vec![0.0; 23 * 3 * 32 * 32];
         Stream::new(0, "placement test").draw(0, 0).uniform(&mut pixels);
         let own = pixels[first * 3072..(first + count) * 3072].to_vec();
-        Rows::new(&Place::default(), [count, 3, 32, 32], own).unwrap()
+        Rows::new(&Location::default(), [count, 3, 32, 32], own).unwrap()
     }
 
     fn evaluated(network: &FrozenNetwork, images: &Rows) -> [Vec<f32>; 3] {
-        let labels = Rows::classes(&Place::default(), &vec![3; images.len()]).unwrap();
-        let none = Rows::none(&Place::default()).unwrap();
+        let labels = Rows::classes(&Location::default(), &vec![3; images.len()]).unwrap();
+        let none = Rows::none(&Location::default()).unwrap();
         let Evaluation { logits, losses, gradient } =
             network.evaluate(images, Loss::CrossEntropy, &labels, &none).unwrap();
         [logits, losses, gradient].map(|rows| rows.values().unwrap().to_vec())

@@ -285,21 +285,13 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                 for r in 0..ROWS {
                     if r < starts.len() {
                         for v in 0..VECTORS {
-                            let (at, mut sum) = (r * *stride + v * lanes, sums[r][v]);
-                            if let Some(onto) = finish.onto {
-                                // SAFETY: there are as many summands as results (asserted in
-                                // `product_into`).
-                                let onto = unsafe { onto.as_ptr().add(begin + at) };
-                                // SAFETY: as above.
-                                let onto = unsafe { onto.cast::<S::f32s>().read_unaligned() };
-                                sum = simd.add_f32s(sum, onto);
-                                if finish.relu {
-                                    sum = activation::cut_vector(simd, sum);
-                                }
-                            }
                             // SAFETY: row r < starts.len() and VECTORS * lanes = columns lie inside
                             // the slice taken above.
-                            unsafe { to.add(at).cast::<S::f32s>().write_unaligned(sum) };
+                            unsafe {
+                                to.add(r * *stride + v * lanes)
+                                    .cast::<S::f32s>()
+                                    .write_unaligned(sums[r][v]);
+                            }
                         }
                     }
                 }
@@ -317,16 +309,18 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
                         );
                     }
                 }
-                if let Some(onto) = finish.onto {
-                    for (r, onto) in onto[begin..][..length].chunks(*stride).enumerate() {
-                        // SAFETY: `columns` numbers of each row lie inside the slice taken above
-                        // and have just been written.
-                        let made =
-                            unsafe { std::slice::from_raw_parts_mut(to.add(r * *stride), columns) };
-                        for (made, onto) in made.iter_mut().zip(onto) {
-                            let sum = *made + onto;
-                            *made = if finish.relu { activation::cut(sum) } else { sum };
-                        }
+            }
+            // Summands come to what has just been written. With more work between, the sums would no longer be kept
+            // in registers while they grow, and products would take twice as long.
+            if let Some(onto) = finish.onto {
+                for (r, onto) in onto[begin..][..length].chunks(*stride).enumerate() {
+                    // SAFETY: `columns` numbers of each row lie inside the slice taken above and have just been
+                    // written.
+                    let made =
+                        unsafe { std::slice::from_raw_parts_mut(to.add(r * *stride), columns) };
+                    for (made, onto) in made.iter_mut().zip(onto) {
+                        let sum = *made + onto;
+                        *made = if finish.relu { activation::cut(sum) } else { sum };
                     }
                 }
             }

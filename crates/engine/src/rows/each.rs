@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Data, Place, Rows, Twin};
+use super::{Data, Location, Rows, Twin};
 use crate::cuda::Array;
 use crate::error::{Error, Result};
 
@@ -37,7 +37,7 @@ pub fn map_to<const K: usize>(
     let rows = inputs.iter().filter_map(|rows| rows.given()).find(|rows| !rows.for_all);
     let rows = rows.map_or(0, Rows::len);
     let shape = [&[rows], shape].concat();
-    let mut out = Rows::blank(&inputs[0].place(), shape)?;
+    let mut out = Rows::blank(&inputs[0].location(), shape)?;
     update(twin, [&mut out], inputs, |row, [out], inputs| make(row, inputs, out))?;
     Ok(out)
 }
@@ -53,7 +53,7 @@ pub fn update<const M: usize, const K: usize>(
     inputs: [&Rows; K],
     change: impl Fn(usize, [&mut [f32]; M], [&[f32]; K]) + Sync,
 ) -> Result<()> {
-    let (rows, place) = (outputs[0].len(), outputs[0].place());
+    let (rows, place) = (outputs[0].len(), outputs[0].location());
     check_lengths(&twin, rows, &outputs, &inputs)?;
     if place.is_gpu() && twin.kernel.is_some() {
         return launch(twin, rows, outputs, &inputs);
@@ -93,8 +93,8 @@ pub fn update<const M: usize, const K: usize>(
     }
     for (rows, numbers) in outputs.into_iter().zip(written) {
         rows.data = match &place {
-            Place(None) => Data::Host(numbers),
-            Place(Some(home)) => Data::Gpu(home.upload(&numbers)?),
+            Location(None) => Data::Host(numbers),
+            Location(Some(home)) => Data::Gpu(home.upload(&numbers)?),
         };
     }
     Ok(())
@@ -135,6 +135,6 @@ pub fn launch<const M: usize>(
     }
     let read: Vec<Option<&Array>> =
         inputs.iter().map(|rows| rows.given().and_then(Rows::array)).collect();
-    let Some(home) = written.first().map(|array| array.home()) else { return Ok(()) };
+    let Some(home) = written.first().map(|array| array.gpu()) else { return Ok(()) };
     home.launch(kernel, [rows, width], (&written, &read), &twin.arguments)
 }

@@ -11,16 +11,16 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 pub use crate::cuda::Argument;
-use crate::cuda::{Array, Home};
+use crate::cuda::{Array, SharedGpu};
 use crate::error::Result;
 use crate::ops::with_slice;
 
 /// Where batches are.
 #[derive(Debug, Clone, Default)]
-pub struct Place(Option<Home>);
+pub struct Location(Option<SharedGpu>);
 
-impl Place {
-    pub(crate) fn gpu(home: Home) -> Self {
+impl Location {
+    pub(crate) fn gpu(home: SharedGpu) -> Self {
         Self(Some(home))
     }
 
@@ -78,7 +78,7 @@ impl Rows {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn new(place: &Place, shape: impl Into<Vec<usize>>, numbers: Vec<f32>) -> Result<Self> {
+    pub fn new(place: &Location, shape: impl Into<Vec<usize>>, numbers: Vec<f32>) -> Result<Self> {
         let data = match &place.0 {
             None => Data::Host(Arc::new(numbers)),
             Some(home) => Data::Gpu(home.upload(&numbers)?),
@@ -90,7 +90,7 @@ impl Rows {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn for_all(place: &Place, numbers: Vec<f32>) -> Result<Self> {
+    pub fn for_all(place: &Location, numbers: Vec<f32>) -> Result<Self> {
         Ok(Self { for_all: true, ..Self::new(place, [1, numbers.len()], numbers)? })
     }
 
@@ -105,7 +105,7 @@ impl Rows {
     /// If it is elsewhere.
     pub fn of_tensor(tensor: &Tensor) -> Result<Self> {
         let numbers = with_slice::<f32, _>(tensor, |numbers| Ok(numbers.to_vec()))?;
-        Self::new(&Place::default(), tensor.dims(), numbers)
+        Self::new(&Location::default(), tensor.dims(), numbers)
     }
 
     /// Itself on a GPU or in the computer's memory, as `place` is: a copy, if it is not there. What is on a
@@ -113,8 +113,8 @@ impl Rows {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn at(&self, place: &Place) -> Result<Self> {
-        match self.place().is_gpu() == place.is_gpu() {
+    pub fn at(&self, place: &Location) -> Result<Self> {
+        match self.location().is_gpu() == place.is_gpu() {
             true => Ok(self.clone()),
             false => {
                 let there = Self::new(place, self.shape.clone(), self.values()?.to_vec())?;
@@ -127,7 +127,7 @@ impl Rows {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn numbers(place: &Place, numbers: Vec<f32>) -> Result<Self> {
+    pub fn numbers(place: &Location, numbers: Vec<f32>) -> Result<Self> {
         Self::new(place, [numbers.len()], numbers)
     }
 
@@ -135,7 +135,7 @@ impl Rows {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn classes(place: &Place, classes: &[u32]) -> Result<Self> {
+    pub fn classes(place: &Location, classes: &[u32]) -> Result<Self> {
         Self::numbers(place, classes.iter().map(|class| *class as f32).collect())
     }
 
@@ -143,7 +143,7 @@ impl Rows {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn none(place: &Place) -> Result<Self> {
+    pub fn none(place: &Location) -> Result<Self> {
         Self::new(place, [1, 0], Vec::new())
     }
 
@@ -159,7 +159,7 @@ impl Rows {
 
     /// A batch of this shape whose numbers are about to be written: 0 in the computer's memory, anything
     /// on a GPU.
-    pub fn blank(place: &Place, shape: impl Into<Vec<usize>>) -> Result<Self> {
+    pub fn blank(place: &Location, shape: impl Into<Vec<usize>>) -> Result<Self> {
         let shape = shape.into();
         let len = shape.iter().product();
         let data = match &place.0 {
@@ -190,10 +190,10 @@ impl Rows {
     }
 
     /// Where it is.
-    pub fn place(&self) -> Place {
+    pub fn location(&self) -> Location {
         match &self.data {
-            Data::Host(_) => Place(None),
-            Data::Gpu(array) => Place(Some(array.home().clone())),
+            Data::Host(_) => Location(None),
+            Data::Gpu(array) => Location(Some(array.gpu().clone())),
         }
     }
 

@@ -3,14 +3,14 @@
 use super::*;
 
 fn rows(shape: &[usize], numbers: &[f32]) -> Rows {
-    Rows::new(&Place::default(), shape, numbers.to_vec()).unwrap()
+    Rows::new(&Location::default(), shape, numbers.to_vec()).unwrap()
 }
 
 #[test]
 fn a_closure_sees_the_same_row_of_every_batch() {
     let x = rows(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let (factor, shared) =
-        (rows(&[3], &[1.0, 10.0, 100.0]), Rows::for_all(&Place::default(), vec![0.5]).unwrap());
+        (rows(&[3], &[1.0, 10.0, 100.0]), Rows::for_all(&Location::default(), vec![0.5]).unwrap());
     let y = map(Twin::NONE, [&x, &factor, &shared], |row, [x, factor, shared], y| {
         y[0] = x[0] * factor[0] + shared[0];
         y[1] = row as f32;
@@ -59,14 +59,14 @@ fn rows_are_chosen_and_turned_into_tensors_and_classes() {
     assert!(none.is_empty() && none.tensor().unwrap().dims() == [0, 1, 2]);
     let again = Rows::of_tensor(&x.tensor().unwrap()).unwrap();
     assert_eq!((again.shape(), again.values().unwrap()), (x.shape(), x.values().unwrap()));
-    let classes = Rows::classes(&Place::default(), &[0, 999, 7]).unwrap();
+    let classes = Rows::classes(&Location::default(), &[0, 999, 7]).unwrap();
     assert_eq!(classes.to_classes().unwrap(), [0, 999, 7]);
 }
 
 #[test]
 fn what_is_left_out_is_an_empty_row_whatever_becomes_of_the_others() {
     let x = rows(&[3, 1], &[1.0, 2.0, 3.0]);
-    let none = Rows::none(&Place::default()).unwrap();
+    let none = Rows::none(&Location::default()).unwrap();
     assert!(none.given().is_none() && x.given().is_some());
     let lengths = |x: &Rows, none: &Rows| {
         map(Twin::NONE, [x, none], |_, [x, none], y| y[0] = x[0] + none.len() as f32).unwrap()
@@ -88,7 +88,7 @@ fn a_batch_that_was_not_shrunk_with_the_others_is_refused() {
     let (outputs, inputs) = ([&mut x, &mut losses], [&rows(&[1, 2], &[0.0; 2])]);
     assert!(update(Twin::NONE, outputs, inputs, |_, _, _| {}).is_err());
     // One row is for all if it says so, and none is for nobody.
-    let here = Place::default();
+    let here = Location::default();
     let (none, last) = (Rows::none(&here).unwrap(), rows(&[1], &[1.0]));
     assert!(map(Twin::NONE, [&x, &last], |_, _, _| {}).is_err());
     let one = Rows::for_all(&here, vec![1.0]).unwrap();

@@ -60,7 +60,7 @@ mod tests {
     use crate::attack::tests::linear;
     use crate::model::Classifier as _;
     use crate::rng::Stream;
-    use crate::rows::Place;
+    use crate::rows::Location;
 
     #[test]
     fn another_class_is_a_success_or_one_certain_class() {
@@ -81,7 +81,7 @@ mod tests {
     /// With `EPSBALL_TEST_DEVICE=cuda` the kernel's answer beside the host's.
     #[test]
     fn rows_meet_it_as_their_logits_do() {
-        let place: Place = linear(&[1.0], 0.0, [1, 1, 1]).home();
+        let place: Location = linear(&[1.0], 0.0, [1, 1, 1]).location();
         for (number, classes) in [2, 3, 10, 1000].into_iter().enumerate() {
             let rows = 64;
             let mut z = vec![0.0; rows * classes];

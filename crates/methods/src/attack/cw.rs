@@ -165,7 +165,7 @@ image_state!(Course { of, clean, w, first, second, c, succeeded, smallest });
 
 impl Course {
     fn new(search: &Search<'_>, start: &Rows, constants: &[Constant]) -> Result<Self> {
-        let (n, place) = (search.len(), search.place());
+        let (n, place) = (search.len(), search.location());
         let zeros = Rows::new(place, start.shape(), vec![0.0; n * start.width()])?;
         Ok(Self {
             of: (0..n).collect(),
@@ -197,6 +197,10 @@ impl Attack for CarliniWagner {
 
     fn losses(&self) -> Vec<Loss> {
         vec![Loss::Margin]
+    }
+
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((2 * self.binary_search_steps * self.max_iterations) as u64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

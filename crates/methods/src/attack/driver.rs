@@ -5,13 +5,13 @@ use rayon::prelude::*;
 
 use super::criterion::Criterion;
 use super::noise::Noise;
-use super::search::home_of;
+use super::search::location_of;
 use super::{Configured, Goal, Search};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
 use crate::rng::Randomness;
-use crate::rows::{Place, Rows};
+use crate::rows::{Location, Rows};
 use crate::threat::Threat;
 
 /// Everything about a call but the network, the attack and the images. Write what differs from the default and
@@ -209,7 +209,7 @@ fn attack_together(
         threat,
         objective,
         Noise::new(attack.name, request),
-        images.select(&attacked)?.at(&home_of(model))?,
+        images.select(&attacked)?.at(&location_of(model))?,
         pick(&batch.labels),
         targets.as_deref().map(pick),
         attacked.iter().map(|i| batch.ids[*i]).collect(),
@@ -266,7 +266,7 @@ fn verify(
     let rounded = pixels.clone().map(|value| (value * 255.0).round() / 255.0);
     let [c, h, w] = shape;
     let numbers = pixels.copied().chain(rounded).collect();
-    let images = Rows::new(&Place::default(), [2 * found.len(), c, h, w], numbers)?;
+    let images = Rows::new(&Location::default(), [2 * found.len(), c, h, w], numbers)?;
     let predictions = predicted(model, &images, &model.exact_logits(&images)?)?;
     let (exact, rounded) = predictions.split_at(found.len());
     for (((i, found), exact), rounded) in found.iter().zip(exact).zip(rounded) {

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn targets_are_those_of_the_rule() {
         let logits = Rows::new(
-            &crate::rows::Place::default(),
+            &crate::rows::Location::default(),
             [3, 4],
             [[5.0, 1.0, 3.0, 0.0], [2.0, 9.0, 7.0, 7.0], [4.0, 4.0, 4.0, 8.0]].concat(),
         );

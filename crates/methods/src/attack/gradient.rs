@@ -253,6 +253,10 @@ impl Attack for Pgd {
         vec![self.loss]
     }
 
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((self.restarts * (2 * self.steps + 1)) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let geometry = self.norm.geometry();
         for restart in 0..self.restarts as u32 {

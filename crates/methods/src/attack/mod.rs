@@ -4,6 +4,7 @@
 //! in [`ALL`].
 
 mod apgd;
+mod black_box;
 pub mod check;
 mod configured;
 mod criterion;
@@ -26,6 +27,7 @@ mod square;
 mod votes;
 
 pub use apgd::{Apgd, ApgdLoss};
+pub use black_box::{HopSkipJump, Nes, Rays};
 pub use configured::{Configured, HyperParameters, configure};
 pub use criterion::Criterion;
 pub use cw::CarliniWagner;
@@ -40,8 +42,8 @@ pub use minimum::{
     Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, SuperDeepFool, TrustRegion,
 };
 pub use patch::SUITE as PATCH_SUITE;
-pub use patch::{Grey, PatchPgd, PatchRs, RandomNoise, Roa};
-pub use search::{Evaluation, ImageState, Linearisation, Misfit, Search};
+pub use patch::{Grey, PatchPgd, PatchRs, PatchSearch, RandomNoise, Roa};
+pub use search::{Evaluation, ImageState, Linearisation, Misfit, Search, passes_made};
 pub use square::Square;
 
 use crate::error::Result;
@@ -86,6 +88,13 @@ pub trait Attack: Send + Sync {
     /// them ([`check`]).
     fn losses(&self) -> Vec<Loss> {
         Vec::new()
+    }
+
+    /// Forward and backward passes, together, that an image of `shape`, `[C, H, W]`, costs at most in a network of
+    /// so many classes; `None` if that is not known beforehand. An image that is broken early costs less.
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+        let _ = (shape, classes);
+        None
     }
 
     /// The attack that this one stands in for, and how it is to be asked about a part of the images.
@@ -172,8 +181,12 @@ pub const ALL: &[Entry] = &[
     fab::FAB,
     fab::FAB_T,
     square::SQUARE,
+    black_box::RAYS,
+    black_box::HOP_SKIP_JUMP,
+    black_box::NES,
     patch::PATCH_PGD,
     patch::ROA,
+    patch::PATCH_SEARCH,
     patch::PATCH_RS,
     patch::RANDOM_NOISE,
     patch::GREY,

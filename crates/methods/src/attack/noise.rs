@@ -91,7 +91,7 @@ impl Search<'_> {
         };
         let mut one = vec![0.0; count];
         torch.uniform(&mut one);
-        Rows::new(self.place(), [self.len(), count], one.repeat(self.len()))
+        Rows::new(self.location(), [self.len(), count], one.repeat(self.len()))
     }
 
     fn batch(
@@ -107,7 +107,7 @@ impl Search<'_> {
         if let Some(torch) = &mut self.noise.torch {
             let mut out = vec![0.0_f32; len];
             torch_draw(torch, &mut out);
-            return Rows::new(self.place(), [&[self.len()], shape].concat(), out);
+            return Rows::new(self.location(), [&[self.len()], shape].concat(), out);
         }
         self.of_images(kernel, restart, draw, shape, image_draw)
     }
@@ -160,7 +160,7 @@ mod tests {
     ) -> R {
         let (network, threat, n) = (network(), Threat::ball(Norm::Linf, 0.1), ids.len());
         let request = Request { seed: 3, randomness, ..Request::default() };
-        let clean = Rows::new(&network.home(), [n, 1, 2, 3], vec![0.0; n * 6]).unwrap();
+        let clean = Rows::new(&network.location(), [n, 1, 2, 3], vec![0.0; n * 6]).unwrap();
         let mut search = Search::new(
             (&network, &|| false),
             threat,

@@ -145,9 +145,13 @@ pub(crate) fn cases() -> Vec<Case> {
             "fab-t" => vec![("n_iter", "15"), ("n_target_classes", "3"), ("n_restarts", "2")],
             "patch-pgd" => vec![("steps", "10"), ("restarts", "2")],
             "roa" => vec![("steps", "10")],
+            "patch-search" => vec![("scan", "6"), ("places", "8")],
             "patch-rs" => vec![("queries", "60")],
             "pgd" => vec![("steps", "10"), ("restarts", "2")],
             "square" => vec![("n_queries", "60"), ("n_restarts", "2")],
+            "rays" => vec![("queries", "200")],
+            "hop-skip-jump" => vec![("queries", "300"), ("initial_evaluations", "20")],
+            "nes" => vec![("queries", "200")],
             "ensemble" => vec![("attacks", "fgsm bim"), ("batch_size", "5")],
             "min-norm" => vec![("attacks", "fmn pdpgd"), ("steps", "15")],
             // It has no parameter that shortens it; it is an ensemble of attacks tested alone.
@@ -250,6 +254,36 @@ fn misclassified_images_are_broken_at_distance_zero_and_cost_nothing() {
     assert!(o.found && o.distance == 0.0 && o.forwards == 0 && o.backwards == 0);
 }
 
+/// What is told beforehand is a limit, and for images that nothing breaks not far from the truth.
+#[test]
+fn no_image_costs_more_passes_than_an_attack_says() {
+    let (model, batch) = random_network(6, false);
+    // These end as soon as they are beyond a boundary, or do not improve.
+    let early = ["deepfool", "superdeepfool", "trust-region", "cw-l2"];
+    for (name, given, threat) in cases() {
+        let threat = match threat {
+            Threat::Ball { norm, .. } => Threat::ball(norm, 1e-6),
+            patch => patch,
+        };
+        let given: BTreeMap<_, _> =
+            given.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let attack = configure(name, &threat, &given).unwrap();
+        let Some(most) = attack.search.most_passes([1, 8, 8], 10) else {
+            assert_eq!(name, "fast", "{name} does not say what it costs");
+            continue;
+        };
+        let outcomes = super::attack(&attack, &model, &batch, &Request::default()).unwrap();
+        let spent = outcomes.iter().map(|o| o.forwards + o.backwards).max().unwrap();
+        assert!(spent <= most, "{name} {threat}: {spent} of {most}");
+        let survives =
+            attack.search.objective() == Objective::Minimal || outcomes.iter().any(|o| !o.found);
+        assert!(
+            2 * spent >= most || early.contains(&name) || !survives,
+            "{name} {threat}: {spent} of {most}"
+        );
+    }
+}
+
 /// Attacks with a budget succeed just above the known distance and fail just below it.
 #[test]
 fn linear_networks_break_exactly_at_their_distance() {
@@ -265,9 +299,15 @@ fn linear_networks_break_exactly_at_their_distance() {
     for (norm, distance) in
         [(Norm::Linf, margin / l1), (Norm::L2, margin / l2), (Norm::L1, margin / linf)]
     {
-        for name in ["fgsm", "bim", "pgd", "apgd-ce", "apgd-dlr", "apgd-t"] {
-            // A random start may be 2 eps away from where the image breaks.
-            let given: &[_] = if name == "pgd" { &[("steps", "200")] } else { &[] };
+        let of_one_norm: &[&str] = if norm == Norm::Linf { &["rays"] } else { &[] };
+        let all = ["fgsm", "bim", "pgd", "apgd-ce", "apgd-dlr", "apgd-t"];
+        for name in all.iter().chain(of_one_norm) {
+            let given: &[_] = match *name {
+                // A random start may be 2 eps away from where the image breaks.
+                "pgd" => &[("steps", "200")],
+                "rays" => &[("queries", "2000"), ("tolerance", "1e-4")],
+                _ => &[],
+            };
             let at = |factor: f32| {
                 run(name, given, Threat::ball(norm, factor * distance), &model, &batch)[0].found
             };
@@ -293,6 +333,7 @@ fn patch_attacks_break_a_linear_network_where_the_best_window_can() {
         for (name, given) in [
             ("patch-pgd", vec![("steps", "30"), ("restarts", "60")]),
             ("roa", vec![("stride", "1")]),
+            ("patch-search", vec![]),
             ("patch-rs", vec![("queries", "1500")]),
         ] {
             assert_eq!(
@@ -316,7 +357,9 @@ fn patches_of_one_pixel_reach_every_place() {
         let images = Tensor::full(0.9_f32, (1, 1, 5, 6), &Cpu).unwrap();
         let batch = Batch { ids: vec![at as u64], images, labels: vec![0] };
         let given = vec![("steps", "20"), ("restarts", "30")];
-        for (name, given) in [("roa", given[..1].to_vec()), ("patch-pgd", given)] {
+        for (name, given) in
+            [("roa", given[..1].to_vec()), ("patch-pgd", given), ("patch-search", vec![])]
+        {
             assert!(run(name, &given, patch, &model, &batch)[0].found, "{name} {at}");
         }
     }

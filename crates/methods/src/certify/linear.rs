@@ -51,7 +51,7 @@ impl Classifier for Linear {
         let values = images.values()?;
         let rows = values.chunks_exact(images.width());
         let logits = rows.flat_map(|row| [logit(row), 0.0]).collect();
-        Rows::new(&images.place(), [images.len(), 2], logits)
+        Rows::new(&images.location(), [images.len(), 2], logits)
     }
 
     fn linearise(&self, _: &Rows) -> Result<(Rows, Pull<'_>)> {

@@ -143,7 +143,7 @@ impl<'a> Sampler<'a> {
     }
 
     /// Takes the next samples of the queue, at most a batch of them.
-    fn fill(&mut self) -> Vec<Place> {
+    fn fill(&mut self) -> Vec<Location> {
         let mut places = Vec::with_capacity(self.batch_size);
         for (active, Active { job, .. }) in self.queue.iter_mut().enumerate() {
             let room = self.batch_size - places.len();
@@ -151,13 +151,13 @@ impl<'a> Sampler<'a> {
                 break;
             }
             let samples = job.samples.by_ref().take(room);
-            places.extend(samples.map(|sample| Place { active, sample }));
+            places.extend(samples.map(|sample| Location { active, sample }));
         }
         places
     }
 
     /// The network's class of the noisy image at each place.
-    fn classify(&self, places: &[Place]) -> Result<Vec<usize>> {
+    fn classify(&self, places: &[Location]) -> Result<Vec<usize>> {
         if let Some(classes) = self.classify_on_device(places)? {
             return Ok(classes);
         }
@@ -170,7 +170,7 @@ impl<'a> Sampler<'a> {
             self.noise.apply(job.pixels, job.stream.draw(job.image, place.sample), out);
         });
         let shape = [places.len(), channels, height, width];
-        let noisy = Rows::new(&rows::Place::default(), shape, noisy)?;
+        let noisy = Rows::new(&rows::Location::default(), shape, noisy)?;
         let logits = self.model.logits(&noisy)?;
         if logits.shape() != [places.len(), info.classes] {
             return Err(Error::setting(
@@ -185,19 +185,19 @@ impl<'a> Sampler<'a> {
             ));
         }
         let values = logits.values()?;
-        let class = |(row, place): (&[f32], &Place)| argmax(row).ok_or_else(|| self.nan(place));
+        let class = |(row, place): (&[f32], &Location)| argmax(row).ok_or_else(|| self.nan(place));
         values.chunks_exact(info.classes.max(1)).zip(places).map(class).collect()
     }
 
     /// As [`Sampler::classify`], by a network that adds the noise on its own device; `None` if it or the
     /// noise is not made for that.
-    fn classify_on_device(&self, places: &[Place]) -> Result<Option<Vec<usize>>> {
+    fn classify_on_device(&self, places: &[Location]) -> Result<Option<Vec<usize>>> {
         let (Some(noise), Some(first)) = (self.noise.of_pixels(), places.first()) else {
             return Ok(None);
         };
         let last = places.last().map_or(first.active, |place| place.active);
         let jobs = self.queue.range(first.active..=last).map(|active| &active.job);
-        let copy = |place: &Place| {
+        let copy = |place: &Location| {
             let job = &self.queue[place.active].job;
             ((place.active - first.active) as u32, job.stream.draw(job.image, place.sample))
         };
@@ -207,14 +207,14 @@ impl<'a> Sampler<'a> {
             noise,
         };
         let Some(classes) = self.model.noisy_classes(&noisy)? else { return Ok(None) };
-        let class = |(class, place): (&Option<u32>, &Place)| {
+        let class = |(class, place): (&Option<u32>, &Location)| {
             class.map(|class| class as usize).ok_or_else(|| self.nan(place))
         };
         classes.iter().zip(places).map(class).collect::<Result<_>>().map(Some)
     }
 
     /// The error of a network that returns NaN.
-    fn nan(&self, place: &Place) -> Error {
+    fn nan(&self, place: &Location) -> Error {
         let image = self.queue[place.active].job.image;
         Error::setting(
             format!("model `{}`", self.model.info().name),
@@ -225,7 +225,7 @@ impl<'a> Sampler<'a> {
 }
 
 /// One image of a batch: a sample of a job, by its position in the queue.
-struct Place {
+struct Location {
     active: usize,
     sample: u32,
 }

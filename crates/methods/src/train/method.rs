@@ -11,7 +11,7 @@ use crate::model::Classifier;
 use crate::nn::Program;
 use crate::parameters::fits_f32;
 use crate::rng::Stream;
-use crate::rows::{self, Place, Rows, Twin, twin};
+use crate::rows::{self, Location, Rows, Twin, twin};
 use crate::threat::Norm;
 
 /// A training objective.
@@ -125,14 +125,14 @@ impl Method {
                 noisy.tensor()
             }
             Self::Pgd(inner) => {
-                let place = network.home();
+                let place = network.location();
                 let (labels, none) = (Rows::classes(&place, &batch.labels)?, Rows::none(&place)?);
                 inner.maximise(&place, batch, stream, |x| {
                     Ok(network.evaluate(x, Loss::CrossEntropy, &labels, &none)?.gradient)
                 })
             }
             Self::Trades { inner, .. } => {
-                let place = network.home();
+                let place = network.location();
                 let clean = batch.rows()?.at(&place)?;
                 let clean = network.logits(&clean)?;
                 inner.maximise(&place, batch, stream, |x| {
@@ -164,7 +164,7 @@ impl Inner {
     /// Projected gradient steps from a random point of the ball, all images to the last step.
     fn maximise(
         &self,
-        place: &Place,
+        place: &Location,
         batch: &Batch,
         stream: Stream,
         gradient: impl Fn(&Rows) -> Result<Rows>,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use half::bf16;
 
-use super::array::Home;
+use super::array::SharedGpu;
 use super::gpu::Gpu;
 use super::run::Runner;
 use super::{Network, Noisy, PixelNoise, count};
@@ -24,7 +24,7 @@ use crate::nn::tests::{crossing, layers};
 use crate::nn::{Conv2d, Layer, Program, Shape, flatten, relu, seq};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::rng::Stream;
-use crate::rows::{Place, Rows};
+use crate::rows::{Location, Rows};
 
 fn gpu() -> device::Device {
     assert!(count() > 0, "no GPU is visible: run these tests under scripts/emulator.sh");
@@ -56,13 +56,13 @@ fn program(layer: &Layer, [c, h, w]: [usize; 3]) -> Program {
 
 /// The program on the GPU, which is opened for it alone; whatever comes out are its logits.
 fn open(program: &Program, precision: Precision) -> Network {
-    let home = Home(Arc::new(Gpu::open(0).unwrap()));
+    let home = SharedGpu(Arc::new(Gpu::open(0).unwrap()));
     Network::open_on(program, program.output_shape().len(), vec![home], precision).unwrap()
 }
 
 /// Logits of `images`, sent to the GPU and fetched.
 fn logits(network: &Network, images: &Tensor, precision: Precision) -> Tensor {
-    let place = Place::gpu(network.home());
+    let place = Location::gpu(network.gpu());
     let x = Rows::of_tensor(images).unwrap().at(&place).unwrap();
     let logits = network.logits(x.array().unwrap(), x.len(), precision).unwrap();
     Rows::of_array([x.len(), network.classes], logits).tensor().unwrap()
@@ -75,7 +75,7 @@ fn gradient(
     precision: Precision,
     cotangent: impl Fn(&Tensor) -> Tensor,
 ) -> (Tensor, Tensor) {
-    let place = Place::gpu(network.home());
+    let place = Location::gpu(network.gpu());
     let x = Rows::of_tensor(images).unwrap().at(&place).unwrap();
     let (z, at) = network.linearise(x.array().unwrap(), x.len(), precision).unwrap();
     let z = Rows::of_array([x.len(), network.classes], z).tensor().unwrap();
@@ -252,11 +252,11 @@ fn a_network_has_the_same_logits_and_gradients_as_often_as_asked() {
     assert_eq!(values(&tensor(pull(&square(&z2)))), values(&g2));
     assert_eq!(values(&tensor(there.logits(&images))), values(&z2));
     // Where they are, and where the network is.
-    let moved = images.at(&there.home()).unwrap();
+    let moved = images.at(&there.gpu()).unwrap();
     let answer = there.logits(&moved).unwrap();
-    assert!(answer.place().is_gpu());
+    assert!(answer.location().is_gpu());
     assert_eq!(values(&answer.tensor().unwrap()), values(&z2));
-    let none = Rows::new(&Place::default(), [0, 1, 8, 8], Vec::new()).unwrap();
+    let none = Rows::new(&Location::default(), [0, 1, 8, 8], Vec::new()).unwrap();
     assert_eq!(there.logits(&none).unwrap().shape(), [0, 10]);
 }
 

@@ -222,6 +222,14 @@ impl Attack for Restarts {
         vec![self.task.loss]
     }
 
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+        let Task { norm, n_iter, eot_iter, .. } = self.task;
+        let runs = self.n_restarts * self.n_target_classes.min(classes.saturating_sub(1)).max(1);
+        // Under L1 a success is looked at again without its smallest changes, and a run may have three parts.
+        let (starts, each) = if norm == Norm::L1 { (3, 3) } else { (1, 2) };
+        Some((runs * (n_iter + starts) * each * eot_iter + 1) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         self.warn_of_fallback(search);
         // Under a targeted goal there is one target, the goal's.
@@ -236,7 +244,8 @@ impl Attack for Restarts {
                     search.places().iter().map(|place| of[*place][target]).collect()
                 };
                 let towards = ranked.as_ref().map(class);
-                let towards = towards.map(|of| Rows::classes(search.place(), &of)).transpose()?;
+                let towards =
+                    towards.map(|of| Rows::classes(search.location(), &of)).transpose()?;
                 let number = (target * self.n_restarts + restart) as u32;
                 if self.use_largereps {
                     let _ = self.decrease_eps(search, number, towards)?;
@@ -276,7 +285,7 @@ impl Restarts {
     ) -> Result<Rows> {
         let shape = search.shape();
         let noise = search.normal_batch(number, 0, &shape)?;
-        let mut reached = Rows::none(search.place())?;
+        let mut reached = Rows::none(search.location())?;
         let mut x = rows::map(Twin::NONE, [search.clean(), &noise], |_, [x0, t], x| {
             x.iter_mut().zip(x0).zip(t).for_each(|((x, x0), t)| *x = x0 + t);
             step::pull_l1(x0, &step::difference(x, x0), 3.0 * self.task.eps, x);

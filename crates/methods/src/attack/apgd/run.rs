@@ -79,7 +79,7 @@ impl Run {
         random: bool,
     ) -> Result<Self> {
         let (elements, n) = (x.width(), x.len());
-        let place = search.place().clone();
+        let place = search.location().clone();
         let controls: Vec<Control> = match (task.norm, random) {
             (Norm::Linf | Norm::L2, _) => vec![Control::Halving(Halving::new(task.eps, 0.0)); n],
             (Norm::L1, true) => vec![Control::Sparse(Sparse::new(task.eps, elements)); n],
@@ -117,7 +117,7 @@ impl Run {
 
     /// Takes over what the controls say.
     fn follow_controls(&mut self) -> Result<()> {
-        let place = self.x.place();
+        let place = self.x.location();
         let of = |say: fn(&Control) -> f32| self.controls.iter().map(say).collect();
         self.lengths = Rows::numbers(&place, of(Control::step_size))?;
         self.shares = Rows::numbers(&place, of(Control::share))?;
@@ -196,7 +196,7 @@ impl Run {
             })
             .map(|back| f32::from(u8::from(back)))
             .collect();
-        let back = Rows::numbers(search.place(), back)?;
+        let back = Rows::numbers(search.location(), back)?;
         self.x = choose(&back, &self.x_best, &self.x)?;
         self.gradient = choose(&back, &self.gradient_best, &self.gradient)?;
         self.follow_controls()

@@ -39,7 +39,7 @@ fn search<'a>(
 ) -> Search<'a> {
     let request = Request { randomness: Randomness::Torch, ..Request::default() };
     let labels = file["y"].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
-    let clean = Rows::of_tensor(&file["x"]).unwrap().at(&network.home()).unwrap();
+    let clean = Rows::of_tensor(&file["x"]).unwrap().at(&network.location()).unwrap();
     let noise = Noise::new("apgd-ce", &request);
     let ids = (0..16).collect();
     Search::new((network, &|| false), threat, Objective::Minimal, noise, clean, labels, None, ids)
@@ -104,7 +104,7 @@ fn rounding_does_not_cost_an_l1_point() {
     let mut search = search(&network, &file, threat);
     let apgd = Apgd { use_largereps: false, ..Apgd::ce(Norm::L1, 1.6) }.restarts();
     let theirs = Rows::of_tensor(&file["L1.apgd_ce.adv"]).unwrap();
-    let theirs = theirs.at(search.place()).unwrap();
+    let theirs = theirs.at(search.location()).unwrap();
     let outside = rows::map(Twin::NONE, [&theirs, search.clean()], |_, [x, x0], out| {
         let distance = Norm::L1.geometry().distance(x, x0);
         let factor = if distance > 0.0 { 1.6 * (1.0 + 3e-6) / distance } else { 0.0 };

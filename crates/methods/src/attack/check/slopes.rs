@@ -56,7 +56,7 @@ impl Slopes {
             return Ok(Self { of });
         }
         let Subject { model, batch, targets, attacked, size, .. } = subject;
-        let (images, place) = (batch.rows()?, model.home());
+        let (images, place) = (batch.rows()?, model.location());
         for chunk in attacked.chunks((*size).max(1)) {
             let clean = images.select(chunk)?.at(&place)?;
             let ids: Vec<u64> = chunk.iter().map(|i| batch.ids[*i]).collect();

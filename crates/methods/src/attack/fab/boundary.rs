@@ -22,7 +22,7 @@ pub(super) fn with_class(
     at: &Linearisation<'_>,
     class: &Rows,
 ) -> Result<Boundary> {
-    let place = search.place().clone();
+    let place = search.location().clone();
     let (n, classes) = (at.logits.len(), at.logits.width());
     let mut cotangent = Rows::blank(&place, [n, classes])?;
     let mut df = Rows::blank(&place, [n])?;
@@ -70,7 +70,7 @@ pub(super) fn nearest(
     let others = at.logits.width() as u32 - 1;
     let class = |search: &Search<'_>, k: u32| {
         let class = |label: &u32| k + u32::from(k >= *label);
-        Rows::classes(search.place(), &search.labels().iter().map(class).collect::<Vec<_>>())
+        Rows::classes(search.location(), &search.labels().iter().map(class).collect::<Vec<_>>())
     };
     let distances = |boundary: &Boundary| {
         let twin = twin!("fab_distance", boundary.w.width(), dual(norm).number());

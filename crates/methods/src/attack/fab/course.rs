@@ -30,7 +30,7 @@ impl<'a> Course<'a> {
         rank: usize,
         x: Rows,
     ) -> Result<Self> {
-        let (best, place) = (search.clean().clone(), search.place());
+        let (best, place) = (search.clean().clone(), search.location());
         let distances = Rows::numbers(place, vec![f32::INFINITY; search.len()])?;
         let ranked: Option<Vec<u32>> =
             images.classes.iter().map(|classes| classes.get(rank).copied()).collect();

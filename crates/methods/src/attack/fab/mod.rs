@@ -144,7 +144,7 @@ impl Fab {
             (None, None) => vec![vec![]; search.len()],
             (None, Some(most)) => other_classes(search, most)?,
         };
-        let closest = Rows::numbers(search.place(), vec![f32::INFINITY; search.len()])?;
+        let closest = Rows::numbers(search.location(), vec![f32::INFINITY; search.len()])?;
         Ok(Images { classes, closest })
     }
 }
@@ -180,6 +180,17 @@ impl Attack for Fab {
     fn losses(&self) -> Vec<Loss> {
         // Differences of two logits.
         vec![Loss::Margin]
+    }
+
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+        let others = classes.saturating_sub(1);
+        // Towards a class the difference of two logits is pulled back, and otherwise each of them.
+        let (runs, pulls) = match self.n_target_classes {
+            Some(targets) => (targets.min(others), 1),
+            None => (1, others),
+        };
+        let run = self.n_iter * (2 + pulls) + 1;
+        Some((self.n_restarts * runs * run + 1) as u64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -120,7 +120,7 @@ impl Attack for Starts {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let geometry = self.0.geometry();
         let starts = |search: &mut Search<'_>, run| {
-            let closest = Rows::numbers(search.place(), vec![0.1, f32::INFINITY]).unwrap();
+            let closest = Rows::numbers(search.location(), vec![0.1, f32::INFINITY]).unwrap();
             start::random(search, self.0, run, &closest, f32::INFINITY).unwrap()
         };
         let (first, second) = (starts(search, 1), starts(search, 2));

@@ -67,7 +67,7 @@ impl Descent {
     ) -> Result<Rows> {
         let geometry = self.norm.geometry();
         let mut x = self.begin(search, number)?;
-        let mut most = Rows::numbers(search.place(), vec![f32::NEG_INFINITY; search.len()])?;
+        let mut most = Rows::numbers(search.location(), vec![f32::NEG_INFINITY; search.len()])?;
         let mut along = match self.adi {
             0 => None,
             _ => Some(self.direction(search, number, targets.as_ref())?),
@@ -75,7 +75,7 @@ impl Descent {
         for step in 0..=self.adi + self.steps {
             let (logits, mut gradient) = match &along {
                 _ if step == self.adi + self.steps => {
-                    (search.logits(&x)?, Rows::none(search.place())?)
+                    (search.logits(&x)?, Rows::none(search.location())?)
                 }
                 Some(along) if step < self.adi => {
                     let at = search.linearise(&x)?;
@@ -148,7 +148,7 @@ impl Descent {
     ) -> Result<Rows> {
         let classes = search.classes();
         let noise = search.uniform_batch(number, 1, &[classes + 1])?;
-        let none = Rows::none(search.place())?;
+        let none = Rows::none(search.location())?;
         let inputs = [&noise, search.label_rows(), targets.unwrap_or(&none)];
         rows::map_to(Twin::NONE, &[classes], inputs, |_, [noise, label, target], w| {
             for (w, noise) in w.iter_mut().zip(noise) {

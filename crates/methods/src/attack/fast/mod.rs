@@ -202,7 +202,7 @@ impl Stages {
                 Toward::Any => None,
                 Toward::Rank(rank) => places.iter().map(|place| class(rank, place)).collect(),
             };
-            let towards = towards.map(|of| Rows::classes(images.place(), &of)).transpose()?;
+            let towards = towards.map(|of| Rows::classes(images.location(), &of)).transpose()?;
             for (row, reached) in descent.run(images, number, towards)? {
                 let best = &mut standings[places[row]].best;
                 *best = best.min(-reached);

@@ -40,7 +40,7 @@ pub(super) fn classes(search: &mut Search<'_>, norm: Norm, most: usize) -> Resul
             w[others[rank]] = 1.0;
             w[*label as usize] = -1.0;
         }
-        let cotangent = Rows::new(search.place(), [search.len(), classes], cotangent)?;
+        let cotangent = Rows::new(search.location(), [search.len(), classes], cotangent)?;
         let gradient = search.pull(&at, &cotangent)?;
         let slopes = rows::map_to(Twin::NONE, &[], [&gradient], |_, [g], slope| {
             slope[0] = length(dual(norm), g) as f32;

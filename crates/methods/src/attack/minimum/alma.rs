@@ -139,8 +139,12 @@ impl Attack for Alma {
         vec![Loss::Dlr, Loss::Margin]
     }
 
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((2 * self.steps + 1) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let (n, place, clean) = (search.len(), search.place().clone(), search.clean().clone());
+        let (n, place, clean) = (search.len(), search.location().clone(), search.clean().clone());
         let numbers = n * clean.width();
         let mut course = Course {
             x: clean.clone(),

@@ -44,7 +44,7 @@ impl Course {
             Some(targets) => targets.iter().map(|target| vec![*target]).collect(),
             None => vec![Vec::new(); n],
         };
-        let projected = Rows::numbers(search.place(), vec![0.0; n])?;
+        let projected = Rows::numbers(search.location(), vec![0.0; n])?;
         Ok(Self { of: (0..n).collect(), classes, x: clean.clone(), clean, projected, most })
     }
 
@@ -73,7 +73,7 @@ impl Course {
         if self.classes.first().is_some_and(Vec::is_empty) {
             self.classes = likeliest(search, &at.logits, self.most)?;
         }
-        let (n, width, place) = (self.of.len(), at.logits.width(), search.place().clone());
+        let (n, width, place) = (self.of.len(), at.logits.width(), search.location().clone());
         let z = at.logits.values()?;
         let mut nearest = Boundary {
             w: Rows::new(&place, self.x.shape(), vec![0.0; n * self.x.width()])?,

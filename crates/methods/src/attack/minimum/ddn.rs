@@ -75,9 +75,13 @@ impl Attack for Ddn {
         vec![Loss::CrossEntropy]
     }
 
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((2 * self.steps + 1) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut x = search.clean().clone();
-        let mut eps = Rows::numbers(search.place(), vec![self.init_norm as f32; search.len()])?;
+        let mut eps = Rows::numbers(search.location(), vec![self.init_norm as f32; search.len()])?;
         let reach = reach(Norm::L2, search.clean())?;
         for step in 0..self.steps {
             let at = search.gradient(&x, Loss::CrossEntropy)?;

@@ -74,11 +74,16 @@ impl Attack for DeepFool {
         vec![Loss::Margin]
     }
 
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+        let classes = self.classes.min(classes.saturating_sub(1));
+        Some((self.steps * (1 + classes) + 1) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut course = Course::new(search, self.classes)?;
         // The sum of the steps, before the overshoot and the box.
         let mut sum = Rows::new(
-            search.place(),
+            search.location(),
             course.x.shape(),
             vec![0.0; course.x.width() * course.x.len()],
         )?;

@@ -99,9 +99,13 @@ impl Attack for Ead {
         vec![Loss::Margin]
     }
 
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((3 * self.binary_search_steps * self.max_iterations) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let (n, clean) = (search.len(), search.clean().clone());
-        let nothing = Rows::numbers(search.place(), vec![0.0; n])?;
+        let nothing = Rows::numbers(search.location(), vec![0.0; n])?;
         let mut course = Course {
             x: clean.clone(),
             y: clean.clone(),
@@ -112,7 +116,7 @@ impl Attack for Ead {
             (course.x, course.y) = (clean.clone(), clean.clone());
             course.succeeded = nothing.clone();
             let c = course.constants.iter().map(|one| one.c as f32).collect();
-            let c = Rows::numbers(search.place(), c)?;
+            let c = Rows::numbers(search.location(), c)?;
             for k in 0..self.max_iterations {
                 self.step(search, &mut course, &c, k)?;
             }

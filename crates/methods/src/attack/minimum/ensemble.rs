@@ -111,6 +111,10 @@ impl Attack for Closest {
         self.parts.iter().flat_map(|part| part.search.losses()).collect()
     }
 
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+        self.parts.iter().map(|part| part.search.most_passes(shape, classes)).sum()
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let all: Vec<usize> = (0..search.len()).collect();
         for part in &self.parts {

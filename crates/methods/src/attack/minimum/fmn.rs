@@ -90,8 +90,12 @@ impl Attack for Fmn {
         vec![Loss::Margin]
     }
 
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((2 * self.steps + 1) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let (place, n, geometry) = (search.place().clone(), search.len(), self.norm.geometry());
+        let (place, n, geometry) = (search.location().clone(), search.len(), self.norm.geometry());
         let mut x = search.clean().clone();
         let mut eps = Rows::numbers(&place, vec![0.0; n])?;
         let mut closest = Rows::numbers(&place, vec![f32::INFINITY; n])?;

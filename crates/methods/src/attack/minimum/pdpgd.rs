@@ -77,6 +77,10 @@ impl Attack for Pdpgd {
         vec![Loss::Margin]
     }
 
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((2 * self.steps + 1) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         descend(search, self.steps, [self.lr_init, self.lr_final], |adam, outputs, inputs| {
             let ([x, first, second], [x0, g, weights]) = (outputs, inputs);

@@ -54,7 +54,7 @@ pub(super) fn descend(
     advance: impl Fn(&Adam, [&mut [f32]; 3], [&[f32]; 3]) + Sync,
 ) -> Result<()> {
     let zeros = vec![0.0; search.len() * search.clean().width()];
-    let zeros = Rows::new(search.place(), search.clean().shape(), zeros)?;
+    let zeros = Rows::new(search.location(), search.clean().shape(), zeros)?;
     let (mut x, mut first, mut second) = (search.clean().clone(), zeros.clone(), zeros);
     let mut weights = vec![Weights::new(); search.len()];
     for step in 0..steps {
@@ -65,7 +65,7 @@ pub(super) fn descend(
         let margins = at.losses.values()?;
         let both = weights.iter_mut().zip(margins.iter());
         let both = both.flat_map(|(one, margin)| one.weigh(-f64::from(*margin), share)).collect();
-        let both = Rows::new(search.place(), [weights.len(), 2], both)?;
+        let both = Rows::new(search.location(), [weights.len(), 2], both)?;
         let adam = Adam {
             rate: rates[0] * libm::pow(rates[1] / rates[0], share),
             unbias: BETA.map(|beta| 1.0 - libm::pow(beta, (step + 1) as f64)),

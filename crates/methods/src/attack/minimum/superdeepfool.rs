@@ -87,6 +87,11 @@ impl Attack for SuperDeepFool {
         vec![Loss::Margin]
     }
 
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+        let classes = self.classes.min(classes.saturating_sub(1)).max(1);
+        Some((self.steps * (1 + classes) + 1 + self.search_steps) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut course = Course::new(search, self.classes)?;
         let mut closest =
@@ -106,7 +111,7 @@ impl Attack for SuperDeepFool {
             done.iter().for_each(|i| crossed[*i] = false);
             let boundary = course.boundary(search, &at, Norm::L2, (&adversarial, &crossed))?;
             let behind = crossed.iter().map(|crossed| f32::from(u8::from(*crossed))).collect();
-            let behind = Rows::numbers(search.place(), behind)?;
+            let behind = Rows::numbers(search.location(), behind)?;
             self.advance(&mut course, [&boundary.w, &boundary.f, &behind])?;
             if !done.is_empty() {
                 course.keep(&left)?;
@@ -163,7 +168,7 @@ impl SuperDeepFool {
         let mut bounds = vec![[0.0_f64, 1.0]; of.len()];
         for _ in 0..self.search_steps {
             let shares = bounds.iter().map(|[low, high]| f64::midpoint(*low, *high) as f32);
-            let shares = Rows::numbers(search.place(), shares.collect())?;
+            let shares = Rows::numbers(search.location(), shares.collect())?;
             let x = rows::map(Twin::NONE, [&clean, &far, &shares], |_, [x0, far, share], x| {
                 for ((x, x0), far) in x.iter_mut().zip(x0).zip(far) {
                     *x = (x0 + share[0] * (far - x0)).clamp(0.0, 1.0);

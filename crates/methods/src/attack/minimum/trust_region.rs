@@ -92,9 +92,14 @@ impl Attack for TrustRegion {
         vec![Loss::Margin]
     }
 
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+        let classes = self.classes.min(classes.saturating_sub(1));
+        Some((2 * self.steps + classes + 1) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut course = Course::new(search, self.classes)?;
-        let (n, place) = (search.len(), search.place().clone());
+        let (n, place) = (search.len(), search.location().clone());
         let targeted = search.targets().is_some();
         let mut radius = Rows::numbers(&place, vec![self.eps as f32; n])?;
         // f at the last step, and by how much it was to change.

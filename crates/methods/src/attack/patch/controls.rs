@@ -60,6 +60,10 @@ impl HyperParameters for RandomNoise {
 }
 
 impl Attack for RandomNoise {
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some(self.restarts as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         for restart in 0..self.restarts as u32 {
             let windows = random_windows(search, self.patch, restart)?;
@@ -109,9 +113,13 @@ impl HyperParameters for Grey {
 }
 
 impl Attack for Grey {
+    fn most_passes(&self, shape: [usize; 3], _: usize) -> Option<u64> {
+        Some(self.patch.grid(shape, self.stride).len() as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         for window in self.patch.grid(search.shape(), self.stride) {
-            let windows = windows_of(search.place(), &vec![window; search.len()])?;
+            let windows = windows_of(search.location(), &vec![window; search.len()])?;
             let x = paste(search, self.patch, &windows, &grey(search, self.patch)?)?;
             let logits = search.logits(&x)?;
             search.propose(&x, &logits, ())?;

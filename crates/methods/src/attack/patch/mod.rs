@@ -1,15 +1,17 @@
 //! Patch attacks: any content in one rectangle anywhere. The suite is three searches with different
-//! weaknesses (gradients at random places, gradients at a searched place, random search without
-//! gradients) and two controls; its number is the worst case of the searches per image.
+//! weaknesses (gradients at many places, of which the better ones are kept, gradients at the one place that a grey
+//! rectangle names, random search without gradients) and two controls; its number is the worst case of the searches
+//! per image.
 
 mod controls;
 mod pgd;
 mod random_search;
 mod roa;
+mod search;
 
 use super::Search;
 use crate::error::Result;
-use crate::rows::{self, Place, Rows, twin};
+use crate::rows::{self, Location, Rows, twin};
 use crate::threat::{Patch, Threat, Window};
 
 pub(super) use controls::{GREY, RANDOM_NOISE};
@@ -20,9 +22,11 @@ pub(super) use random_search::PATCH_RS;
 pub use random_search::PatchRs;
 pub(super) use roa::ROA;
 pub use roa::Roa;
+pub(super) use search::PATCH_SEARCH;
+pub use search::PatchSearch;
 
 /// The attacks of the suite, in order, controls last.
-pub const SUITE: [&str; 5] = ["patch-pgd", "roa", "patch-rs", "random-noise", "grey"];
+pub const SUITE: [&str; 5] = ["patch-search", "roa", "patch-rs", "random-noise", "grey"];
 
 /// Value of the occlusion that places are compared with: the middle of the box.
 const GREY_VALUE: f32 = 0.5;
@@ -56,7 +60,7 @@ fn window_of(row: &[f32]) -> Window {
 }
 
 /// A window for each row, `[N, 2]`.
-fn windows_of(place: &Place, windows: &[Window]) -> Result<Rows> {
+fn windows_of(place: &Location, windows: &[Window]) -> Result<Rows> {
     let numbers = windows.iter().flat_map(|window| [window.top as f32, window.left as f32]);
     Rows::new(place, [windows.len(), 2], numbers.collect())
 }
@@ -64,7 +68,7 @@ fn windows_of(place: &Place, windows: &[Window]) -> Result<Rows> {
 /// The content of an occlusion.
 fn grey(search: &Search<'_>, patch: Patch) -> Result<Rows> {
     let area = search.shape()[0] * patch.height * patch.width;
-    Rows::for_all(search.place(), vec![GREY_VALUE; area])
+    Rows::for_all(search.location(), vec![GREY_VALUE; area])
 }
 
 /// Signed gradient steps inside each row's window, `[N, 2]`, every iterate judged. Returns early when

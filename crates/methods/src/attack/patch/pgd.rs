@@ -64,6 +64,10 @@ impl Attack for PatchPgd {
         vec![Loss::CrossEntropy]
     }
 
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((self.restarts * (2 * self.steps + 1)) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         for restart in 0..self.restarts as u32 {
             let mut windows = random_windows(search, self.patch, restart)?;
@@ -87,7 +91,7 @@ pub(super) fn random_windows(search: &Search<'_>, patch: Patch, restart: u32) ->
         let first = search.draw(row, 0, 0).below(0, places);
         patch.place(place_after(first, restart as usize, places), shape)
     };
-    windows_of(search.place(), &(0..search.len()).map(window).collect::<Vec<_>>())
+    windows_of(search.location(), &(0..search.len()).map(window).collect::<Vec<_>>())
 }
 
 /// The place that is `steps` steps of the golden section away from `first`, around all `places`. It divides

@@ -63,7 +63,15 @@ impl HyperParameters for PatchRs {
 /// Number of squares painted for the first content.
 const INITIAL_SQUARES: usize = 1000;
 
+/// A colour that a square has already is drawn again, as in the published code, so that no query is spent on an image
+/// that was asked about; but not without end.
+const REDRAWS: usize = 16;
+
 impl Attack for PatchRs {
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some(self.queries as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         // With a target the paper uses the cross-entropy, which also sees the other logits.
         let loss = if search.targets().is_some() { Loss::CrossEntropy } else { Loss::Margin };
@@ -75,7 +83,7 @@ impl Attack for PatchRs {
             self.initial_content(search.draw(row, 0, 1), channels, content);
         })?;
         let n = search.len();
-        let mut best = Rows::numbers(search.place(), vec![f32::NEG_INFINITY; n])?;
+        let mut best = Rows::numbers(search.location(), vec![f32::NEG_INFINITY; n])?;
         for query in 0..self.queries {
             let (mut new_content, mut new_windows) = (content.clone(), windows.clone());
             if query > 0 {
@@ -196,17 +204,25 @@ impl PatchRs {
         let top = draw.below(0, height - side + 1);
         let left = draw.below(1, width - side + 1);
         let only = step.single.then(|| draw.below(2, channels));
-        for c in (0..channels).filter(|c| only.is_none_or(|only| only == *c)) {
-            let up = draw.below(4 + c as u32, 2) == 1;
-            self.paint(content, c, top, left, side, |v| {
-                *v = if only.is_some() {
-                    1.0 - *v
-                } else if up {
-                    (*v + 1.0).min(1.0)
-                } else {
-                    (*v - 1.0).max(0.0)
-                };
-            });
+        for attempt in 0..REDRAWS {
+            let mut changes = false;
+            for c in (0..channels).filter(|c| only.is_none_or(|only| only == *c)) {
+                let up = draw.below(4 + (attempt * channels + c) as u32, 2) == 1;
+                self.paint(content, c, top, left, side, |v| {
+                    let new = if only.is_some() {
+                        1.0 - *v
+                    } else if up {
+                        (*v + 1.0).min(1.0)
+                    } else {
+                        (*v - 1.0).max(0.0)
+                    };
+                    changes |= new != *v;
+                    *v = new;
+                });
+            }
+            if changes {
+                return;
+            }
         }
     }
 
@@ -217,12 +233,12 @@ impl PatchRs {
         top: usize,
         left: usize,
         side: usize,
-        set: impl Fn(&mut f32),
+        mut set: impl FnMut(&mut f32),
     ) {
         let Patch { height, width } = self.patch;
         for row in top..top + side {
             let start = (channel * height + row) * width + left;
-            content[start..start + side].iter_mut().for_each(&set);
+            content[start..start + side].iter_mut().for_each(&mut set);
         }
     }
 }
@@ -233,4 +249,28 @@ fn divisor(query: usize, queries: usize) -> u32 {
     const STEPS: [usize; 9] = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000];
     let scaled = query * 10_000 / queries.max(1);
     1 << STEPS.iter().filter(|step| scaled > **step).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    /// A square of one colour stays as it is in one of two draws of one channel, and in one of eight of three.
+    #[test]
+    fn no_repainting_is_none() {
+        for channels in [1, 3] {
+            let attack = PatchRs::new(Patch { height: 3, width: 3 });
+            let shape = [channels, 8, 8];
+            let repaint = (0..200).filter(|query| !attack.step(*query, shape).moves);
+            for query in repaint {
+                let before = vec![(query / 8 % 2) as f32; channels * 9];
+                let (mut content, mut window) = (before.clone(), [0.0, 0.0]);
+                let draw = Stream::new(3, "patch-rs").draw(5, query as u32);
+                let step = attack.step(query, shape);
+                attack.change(&step, draw, shape, &mut content, &mut window);
+                assert_ne!(content, before, "{channels} {query}");
+            }
+        }
+    }
 }

@@ -64,13 +64,17 @@ impl Attack for Roa {
         vec![Loss::CrossEntropy]
     }
 
+    fn most_passes(&self, shape: [usize; 3], _: usize) -> Option<u64> {
+        Some((self.patch.grid(shape, self.stride).len() + 2 * self.steps + 1) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let grey = grey(search, self.patch)?;
         let n = search.len();
-        let mut windows = windows_of(search.place(), &vec![Window { top: 0, left: 0 }; n])?;
-        let mut best = Rows::numbers(search.place(), vec![f32::NEG_INFINITY; n])?;
+        let mut windows = windows_of(search.location(), &vec![Window { top: 0, left: 0 }; n])?;
+        let mut best = Rows::numbers(search.location(), vec![f32::NEG_INFINITY; n])?;
         for window in self.patch.grid(search.shape(), self.stride) {
-            let here = windows_of(search.place(), &vec![window; search.len()])?;
+            let here = windows_of(search.location(), &vec![window; search.len()])?;
             let x = paste(search, self.patch, &here, &grey)?;
             let logits = search.logits(&x)?;
             let losses = search.losses(&logits, Loss::CrossEntropy)?;

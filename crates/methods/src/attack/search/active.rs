@@ -40,7 +40,7 @@ impl Active {
         targets: Option<Vec<u32>>,
         ids: Vec<u64>,
     ) -> Result<Self> {
-        let (n, place) = (clean.len(), clean.place());
+        let (n, place) = (clean.len(), clean.location());
         let places: Vec<usize> = (0..n).collect();
         let rows = Known {
             labels: Rows::classes(&place, &labels)?,
@@ -62,7 +62,7 @@ impl Active {
     }
 
     /// What is a success for the image of a row.
-    pub(super) fn criterion(&self, row: usize) -> Criterion {
+    pub(in crate::attack) fn criterion(&self, row: usize) -> Criterion {
         Criterion::new(self.labels[row], self.targets.as_ref().map(|targets| targets[row]))
     }
 

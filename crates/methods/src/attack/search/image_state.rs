@@ -153,10 +153,10 @@ tuple!(A 0, B 1, C 2);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::Place;
+    use crate::rows::Location;
 
     fn numbers(numbers: &[f32]) -> Rows {
-        Rows::numbers(&Place::default(), numbers.to_vec()).unwrap()
+        Rows::numbers(&Location::default(), numbers.to_vec()).unwrap()
     }
 
     struct Inner {
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn every_column_keeps_the_rows_of_the_images_that_stay() {
-        let nothing = Rows::none(&Place::default()).unwrap();
+        let nothing = Rows::none(&Location::default()).unwrap();
         let mut inner = Inner { names: vec!["a", "b", "c"], nothing };
         let mut losses = numbers(&[7.0, 8.0, 9.0]);
         let mut state = State {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_column_of_other_length_is_refused_by_name() {
-        let nothing = Rows::none(&Place::default()).unwrap();
+        let nothing = Rows::none(&Location::default()).unwrap();
         let mut inner = Inner { names: vec!["a", "b", "c"], nothing };
         let state = State { steps: 3, x: numbers(&[1.0, 2.0]), targets: None, inner: &mut inner };
         let error = check(&(numbers(&[0.0; 2]), state), 2).unwrap_err().to_string();

@@ -6,10 +6,12 @@
 mod active;
 mod image_state;
 mod judge;
+mod passes;
 mod propose;
 
 pub(super) use self::image_state::image_state;
 pub use self::image_state::{ImageState, Misfit};
+pub use self::passes::passes_made;
 
 use self::active::{Active, Known};
 pub(super) use self::judge::Found;
@@ -21,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 pub use crate::model::Evaluation;
 use crate::model::{Classifier, Pull};
-use crate::rows::{Place, Rows, map_to, twin};
+use crate::rows::{Location, Rows, map_to, twin};
 use crate::threat::Threat;
 
 /// The images of one batch under attack.
@@ -33,7 +35,7 @@ pub struct Search<'a> {
     pub(super) noise: Noise,
     shape: [usize; 3],
     /// Where the rows of this search are.
-    place: Place,
+    location: Location,
     /// What succeeds in the precision of the search is judged again. Asked once: the answer may wait for a GPU.
     approximates: bool,
     pub(super) active: Active,
@@ -56,7 +58,7 @@ pub struct Linearisation<'a> {
 
 impl<'a> Search<'a> {
     /// A search over `clean` `[N, C, H, W]`, all correctly classified, which are where
-    /// [`home_of`] the network is.
+    /// [`location_of`] the network is.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
         (model, stop): (&'a dyn Classifier, &'a (dyn Fn() -> bool + Sync)),
@@ -68,7 +70,7 @@ impl<'a> Search<'a> {
         targets: Option<Vec<u32>>,
         ids: Vec<u64>,
     ) -> Result<Self> {
-        let (n, place, shape) = (clean.len(), clean.place(), model.info().input_shape);
+        let (n, location, shape) = (clean.len(), clean.location(), model.info().input_shape);
         Ok(Self {
             judge: judge::of(&clean, Rules { threat, objective, shape })?,
             active: Active::new(clean, labels, targets, ids)?,
@@ -79,7 +81,7 @@ impl<'a> Search<'a> {
             objective,
             noise,
             shape,
-            place,
+            location,
             found: (0..n).map(|_| None).collect(),
             forwards: vec![0; n],
             backwards: vec![0; n],
@@ -108,8 +110,8 @@ impl<'a> Search<'a> {
     }
 
     /// Where the rows of this search are: those that an attack makes have to be there too.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
     /// `[C, H, W]` of an image.
@@ -127,7 +129,7 @@ impl<'a> Search<'a> {
         self.model.info().classes
     }
 
-    /// Place in the batch of each active row: the one name of an image that does not change when
+    /// Location in the batch of each active row: the one name of an image that does not change when
     /// others leave.
     pub fn places(&self) -> &[usize] {
         &self.active.places
@@ -169,6 +171,7 @@ impl<'a> Search<'a> {
     pub fn logits_of(&mut self, of: &[usize], x: &Rows) -> Result<Rows> {
         self.heed()?;
         self.refuse_misfit(Some(of), [x])?;
+        passes::add(of.len(), 1);
         for row in of {
             self.forwards[self.active.places[*row]] += 1;
         }
@@ -216,6 +219,7 @@ impl<'a> Search<'a> {
         }
         self.heed()?;
         self.refuse_misfit(Some(of), [x])?;
+        passes::add(of.len(), 2);
         for row in of {
             self.forwards[self.active.places[*row]] += 1;
             self.backwards[self.active.places[*row]] += 1;
@@ -235,7 +239,7 @@ impl<'a> Search<'a> {
         self.refuse_misfit(None, [logits])?;
         let Known { labels, targets, .. } = &self.active.rows;
         // Only a network's pass wants the cotangent.
-        let cotangent = Rows::none(&self.place)?;
+        let cotangent = Rows::none(&self.location)?;
         let twin = twin!("loss", logits.width(), loss.number());
         map_to(
             twin,
@@ -268,6 +272,7 @@ impl<'a> Search<'a> {
     pub fn linearise_of(&mut self, of: &[usize], x: &Rows) -> Result<Linearisation<'a>> {
         self.heed()?;
         self.refuse_misfit(Some(of), [x])?;
+        passes::add(of.len(), 1);
         for row in of {
             self.forwards[self.active.places[*row]] += 1;
         }
@@ -289,6 +294,7 @@ impl<'a> Search<'a> {
     ) -> Result<Rows> {
         self.heed()?;
         self.refuse_misfit(Some(of), [])?;
+        passes::add(of.len(), 1);
         for row in of {
             self.backwards[self.active.places[*row]] += 1;
         }
@@ -308,6 +314,7 @@ impl<'a> Search<'a> {
 
     /// Counts forward and backward passes of every active row.
     fn count_all(&mut self, passes: [u64; 2]) {
+        passes::add(self.len(), passes[0] + passes[1]);
         for place in &self.active.places {
             self.forwards[*place] += passes[0];
             self.backwards[*place] += passes[1];
@@ -403,7 +410,7 @@ impl<'a> Search<'a> {
 
     /// On a GPU it is the judge that sees to it.
     fn refuse_nan(&self, of: Option<&[usize]>, logits: &Rows) -> Result<()> {
-        if self.place.is_gpu() {
+        if self.location.is_gpu() {
             return Ok(());
         }
         let bad = logits.values()?.iter().position(|v| v.is_nan());
@@ -423,9 +430,9 @@ impl<'a> Search<'a> {
 }
 
 /// Where a search has its rows.
-pub(super) fn home_of(model: &dyn Classifier) -> Place {
+pub(super) fn location_of(model: &dyn Classifier) -> Location {
     // The votes of a randomised network are counted here.
-    if model.info().randomised { Place::default() } else { model.home() }
+    if model.info().randomised { Location::default() } else { model.location() }
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ fn a_proposal_holds_on_to_no_column() {
             let mut x = search.clean().select(&[0])?;
             let logits = search.logits(&x)?;
             search.propose(&x.clone(), &logits, &mut x)?;
-            if !search.place().is_gpu() {
+            if !search.location().is_gpu() {
                 // One for the batch, one for the values that are asked for here.
                 assert_eq!(std::sync::Arc::strong_count(&x.values()?), 2);
             }

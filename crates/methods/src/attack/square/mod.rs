@@ -77,6 +77,10 @@ impl HyperParameters for Square {
 }
 
 impl Attack for Square {
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
+        Some((self.n_restarts * (self.n_queries + 1)) as u64)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         // With a target the published code climbs the cross-entropy.
         let loss = if search.targets().is_some() { Loss::CrossEntropy } else { Loss::Margin };

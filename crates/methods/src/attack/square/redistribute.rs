@@ -79,7 +79,7 @@ pub(super) fn change(
     let side = (square.side(query, sides).max(3) | 1).min(height.min(width));
     if shape.as_ref().is_none_or(|shape| shape.bump.side != side) {
         let bump = Bump::new(square.norm, side);
-        let values = Rows::for_all(search.place(), bump.values().to_vec())?;
+        let values = Rows::for_all(search.location(), bump.values().to_vec())?;
         *shape = Some(Shape { bump, values });
     }
     let Some(Shape { bump, values }) = shape else { return Ok(best.clone()) };

@@ -14,7 +14,7 @@ use crate::certify::{batch, format_time};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::rows::{Place, Rows};
+use crate::rows::{Location, Rows};
 
 /// Certifies every image of `batch` and hands the rows to `on_row`, in order.
 ///
@@ -164,7 +164,7 @@ fn classify(
         .par_chunks_mut(length.max(1))
         .zip(places)
         .for_each(|(out, (at, copy))| certificate.apply(*copy, pixels[*at], out));
-    let copies = Rows::new(&Place::default(), [places.len(), channels, height, width], copies)?;
+    let copies = Rows::new(&Location::default(), [places.len(), channels, height, width], copies)?;
     let logits = model.exact_logits(&copies)?;
     if logits.shape() != [places.len(), info.classes] {
         return Err(Error::setting(

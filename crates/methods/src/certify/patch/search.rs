@@ -56,7 +56,7 @@ impl Classifier for Tiny {
             let logit = |weights: &[f32]| hidden.iter().zip(weights).map(|(h, w)| h * w).sum();
             logits.extend(self.output.chunks_exact(HIDDEN).map(|w| -> f32 { logit(w) }));
         }
-        Rows::new(&images.place(), [images.len(), CLASSES], logits)
+        Rows::new(&images.location(), [images.len(), CLASSES], logits)
     }
 
     fn linearise(&self, _: &Rows) -> Result<(Rows, Pull<'_>)> {

@@ -283,7 +283,7 @@ mod tests {
                 .chunks_exact(images.width())
                 .flat_map(|row| if row.contains(&1.0) { [1.0, 0.0] } else { [0.0, 1.0] })
                 .collect();
-            Rows::new(&images.place(), [images.len(), 2], logits)
+            Rows::new(&images.location(), [images.len(), 2], logits)
         }
 
         fn linearise(&self, _: &Rows) -> Result<(Rows, Pull<'_>)> {

@@ -32,7 +32,7 @@ pub(super) struct DeviceJudge {
 
 impl DeviceJudge {
     pub(super) fn new(clean: &Rows, rules: Rules) -> Result<Self> {
-        let (n, place) = (clean.len(), clean.place());
+        let (n, place) = (clean.len(), clean.location());
         let infinite = words(f64::INFINITY.to_bits());
         Ok(Self {
             rules,
@@ -71,7 +71,7 @@ impl Judge for DeviceJudge {
             objective == Objective::Minimal,
             self.log.len() as f32,
         );
-        let place = active.clean.place();
+        let place = active.clean.location();
         let none = Rows::none(&place)?;
         let of = match of.filter(|of| !active.are_all(of)) {
             Some(of) => Rows::numbers(&place, of.iter().map(|row| *row as f32).collect())?,

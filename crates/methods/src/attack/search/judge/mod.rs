@@ -84,7 +84,7 @@ pub(in crate::attack) trait Judge: Send + Sync {
 
 /// The judge for a batch, which is where it is.
 pub(super) fn of(clean: &Rows, rules: Rules) -> Result<Box<dyn Judge>> {
-    Ok(match clean.place().is_gpu() {
+    Ok(match clean.location().is_gpu() {
         true => Box::new(DeviceJudge::new(clean, rules)?),
         false => Box::new(HostJudge::new(clean.len(), rules)),
     })

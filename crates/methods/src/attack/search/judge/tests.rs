@@ -5,7 +5,7 @@ use crate::attack::criterion::Criterion;
 use crate::attack::tests::linear;
 use crate::model::Classifier as _;
 use crate::rng::Stream;
-use crate::rows::Place;
+use crate::rows::Location;
 use crate::threat::{Norm, Patch};
 
 const SHAPE: [usize; 3] = [2, 3, 4];
@@ -13,8 +13,8 @@ const WIDTH: usize = 24;
 const IMAGES: usize = 24;
 const ROUNDS: usize = 5;
 
-fn place() -> Place {
-    linear(&[1.0; WIDTH], 0.0, SHAPE).home()
+fn place() -> Location {
+    linear(&[1.0; WIDTH], 0.0, SHAPE).location()
 }
 
 fn uniform(round: u64, purpose: u32, len: usize) -> Vec<f32> {
