@@ -4,8 +4,8 @@ use super::*;
 use crate::attack::tests::{random_network, run};
 use crate::attack::{
     Alma, Apgd, AutoAttack, Bim, CarliniWagner, Ddn, DeepFool, Ead, Ensemble, Fab, Fast, Fgsm, Fmn,
-    Grey, MinNorm, PatchPgd, PatchRs, Pdgd, Pdpgd, Pgd, RandomNoise, Request, Roa, Square,
-    SuperDeepFool, TrustRegion, attack,
+    Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs, PatchSearch, Pdgd, Pdpgd, Pgd, RandomNoise,
+    Rays, Request, Roa, Square, SuperDeepFool, TrustRegion, attack,
 };
 use crate::threat::{Norm, Patch};
 
@@ -21,6 +21,7 @@ fn by_type(threat: Threat) -> Vec<Configured> {
             Configured::of(PatchPgd::new(patch)),
             Configured::of(Roa::new(patch)),
             Configured::of(PatchRs::new(patch)),
+            Configured::of(PatchSearch::new(patch)),
             Configured::of(RandomNoise::new(patch)),
             Configured::of(Grey::new(patch)),
         ],
@@ -34,12 +35,17 @@ fn by_type(threat: Threat) -> Vec<Configured> {
             Configured::of(Fab::new(norm, eps)),
             Configured::of(Fab::targeted(norm, eps)),
             Configured::of(Square::new(norm, eps)),
+            Configured::of(Nes::new(norm, eps)),
             Configured::of(AutoAttack::new(norm, eps)),
             Configured::of(Fast::new(norm, eps)),
             Configured::of(Ensemble::new(norm, eps)),
         ],
     };
-    all.into_iter().collect::<Result<_>>().unwrap()
+    let rays = match threat {
+        Threat::Ball { norm: Norm::Linf, eps } => Some(Configured::of(Rays::new(eps))),
+        _ => None,
+    };
+    all.into_iter().chain(rays).collect::<Result<_>>().unwrap()
 }
 
 /// Every attack of the list that looks for the smallest perturbation in `norm`, by type and with its defaults.
@@ -52,6 +58,7 @@ fn without_radius(norm: Norm) -> Vec<Configured> {
     if norm != Norm::L1 {
         all.push(Configured::of(DeepFool::new(norm)));
         all.push(Configured::of(TrustRegion::new(norm)));
+        all.push(Configured::of(HopSkipJump::new(norm)));
     }
     if norm != Norm::Linf {
         all.push(Configured::of(Alma::new(norm)));
