@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Ended {
 /// What one attack is, and its parameters.
 fn attack(name: &str) -> Ended {
     let described = describe(name)?;
-    let about = methods("attack").find(|listed| listed.name == name);
+    let about = methods("attack").find(|listed| listed.name.eq_ignore_ascii_case(name));
     if let Some(Listed { name, threats, about }) = about {
         show(format_args!("{name}: {about}\nThreat models: {threats}"))?;
     }

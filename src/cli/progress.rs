@@ -168,7 +168,10 @@ impl Progress for Shown {
         self.helped = true;
         match self.terminal {
             true => self.bar.set_message(escaped(&format!("helping with {}", job.id))),
-            false => self.line(&format!("{}: {images} images for another process", job.id)),
+            false => self.line(&format!(
+                "{}: {images} images, for the process that has this job's table",
+                job.id
+            )),
         }
     }
 

@@ -112,6 +112,9 @@ fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[Path
     let mut plan = Plan::new(&suite)?;
     (plan.shard, plan.rows_of) = (shard, rows_of.to_vec());
     if common.dry_run {
+        if let Some(shard) = shard {
+            say(format_args!("of each of these jobs only share {shard} is computed"));
+        }
         return list(&plan, common.json);
     }
     let folder = common.folder(&suite.name);
@@ -139,6 +142,12 @@ fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[Path
 
     let shown = show_leaderboard(&folder, common);
     if summary.failures.is_empty() {
+        if let Some(shard) = shard {
+            say(format_args!(
+                "share {shard} is done; with the others: epsball run ... --rows-of {} FOLDER ...",
+                folder.display()
+            ));
+        }
         return shown.map(|()| exit::OK);
     }
     say(format_args!("{} of {} jobs failed:", summary.failures.len(), plan.jobs.len()));

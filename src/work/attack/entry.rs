@@ -73,7 +73,7 @@ pub(crate) fn attack_jobs(
     randomness: Randomness,
     shape: [usize; 3],
 ) -> Result<Vec<Resolved>> {
-    if entry.attack != "patch-suite" {
+    if !entry.attack.eq_ignore_ascii_case("patch-suite") {
         return single(entry, seed, randomness, shape);
     }
     if entry.label.is_some() {
@@ -121,7 +121,8 @@ fn single(
     };
     let job = |(threat, eps): (Threat, Vec<f64>)| {
         let configured = attack::configure(&entry.attack, &threat, &given)?;
-        let label = entry.label.clone().unwrap_or_else(|| default_label(&entry.attack, &threat));
+        let label = entry.label.clone();
+        let label = label.unwrap_or_else(|| default_label(configured.name, &threat));
         let mut parameters = configured.parameters.clone();
         parameters.insert("goal".into(), goal.to_string());
         let stem = match eps.as_slice() {
@@ -136,7 +137,7 @@ fn single(
         let work = Work {
             kind: super::NAME.into(),
             label,
-            method: entry.attack.clone(),
+            method: configured.name.into(),
             threat: threat.to_string(),
             eps,
             facts: facts.map(|(name, value)| (name.to_owned(), value)).into(),

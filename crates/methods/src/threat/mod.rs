@@ -72,7 +72,7 @@ impl std::str::FromStr for Norm {
 
     fn from_str(name: &str) -> Result<Self> {
         // Papers and libraries write it in every way.
-        match &*name.to_lowercase() {
+        match &*name.to_lowercase().replace('_', "") {
             "linf" | "inf" | "l∞" => Ok(Self::Linf),
             "l2" => Ok(Self::L2),
             "l1" => Ok(Self::L1),

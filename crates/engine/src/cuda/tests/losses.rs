@@ -26,7 +26,7 @@ fn losses_are_those_of_the_cpu() {
         let mut identity =
             FrozenNetwork::build(info([1, 1, classes], classes), &flatten()).unwrap();
         identity.place(&gpu(), Precision::F32).unwrap();
-        let place = identity.gpu();
+        let place = identity.location();
         assert!(place.is_gpu());
         let there = |of: &[u32]| Rows::classes(&place, of).unwrap();
         let x = Rows::of_tensor(&z).unwrap().at(&place).unwrap();
@@ -61,7 +61,7 @@ fn the_cross_entropy_of_certain_networks_is_that_of_the_cpu() {
     let (n, classes) = (24, 10);
     let mut identity = FrozenNetwork::build(info([1, 1, classes], classes), &flatten()).unwrap();
     identity.place(&gpu(), Precision::F32).unwrap();
-    let place = identity.gpu();
+    let place = identity.location();
     for factor in [3.0, 30.0, 300.0] {
         let z = (normal(&[n, 1, 1, classes], 7) * factor).unwrap();
         let flat = z.flatten_from(1).unwrap();

@@ -252,7 +252,7 @@ fn a_network_has_the_same_logits_and_gradients_as_often_as_asked() {
     assert_eq!(values(&tensor(pull(&square(&z2)))), values(&g2));
     assert_eq!(values(&tensor(there.logits(&images))), values(&z2));
     // Where they are, and where the network is.
-    let moved = images.at(&there.gpu()).unwrap();
+    let moved = images.at(&there.location()).unwrap();
     let answer = there.logits(&moved).unwrap();
     assert!(answer.location().is_gpu());
     assert_eq!(values(&answer.tensor().unwrap()), values(&z2));

@@ -184,7 +184,7 @@ impl Jump {
         }
     }
 
-    fn to_the_boundary(&mut self, end: Vec<f32>, draw: Random<'_>) -> Option<Vec<f32>> {
+    fn approach(&mut self, end: Vec<f32>, draw: Random<'_>) -> Option<Vec<f32>> {
         let distance = self.attack.norm.geometry().distance(&end, &self.x0);
         let (high, until) = match self.attack.norm {
             Norm::Linf if self.iteration > 0 => {
@@ -309,7 +309,7 @@ impl Course for Jump {
     ) -> Option<Vec<f32>> {
         let success = answer.is_some_and(|answer| answer.success);
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Noise(noise) if success => self.to_the_boundary(noise, draw),
+            State::Noise(noise) if success => self.approach(noise, draw),
             State::Start | State::Noise(_) => {
                 if self.drawn >= STARTS {
                     return None;
@@ -340,7 +340,7 @@ impl Course for Jump {
             }
             State::Step { direction, length, .. } if success => {
                 let end = self.go(direction, length, 0);
-                self.to_the_boundary(end, draw)
+                self.approach(end, draw)
             }
             State::Step { direction, length, halvings } if halvings < HALVINGS => {
                 Some(self.go(direction, 0.5 * length, halvings + 1))

@@ -55,7 +55,8 @@ fn far_off(model: &dyn Classifier, batch: &Batch, optimum: impl Fn(Norm) -> f64)
     // What is between two passes is the host's work on GPUs too, and thousands of passes take minutes without one.
     let few_passes = std::env::var_os("EPSBALL_TEST_DEVICE").is_some();
     for (name, given, norm) in cases() {
-        if few_passes && given.iter().any(|(parameter, _)| *parameter == "steps") {
+        let is_long = name == "hop-skip-jump" || given.iter().any(|given| given.0 == "steps");
+        if few_passes && is_long {
             continue;
         }
         let optimum = optimum(norm);
