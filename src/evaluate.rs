@@ -64,7 +64,22 @@ pub fn evaluate(
             }
             let batch = batch?;
             let images = batch.rows()?.at(&network.location())?;
-            let classes = predicted(network, &images, &network.exact_logits(&images)?)?;
+            let logits = network.exact_logits(&images)?;
+            if !logits.values()?.iter().all(|value| value.is_finite()) {
+                return Err(Error::setting(
+                    format!("model {}", info.name),
+                    "returns NaN or infinity",
+                    "check the weights and the normalisation",
+                ));
+            }
+            let classes = predicted(network, &images, &logits)?;
+            if let Some(i) = batch.labels.iter().position(|l| *l as usize >= info.classes) {
+                return Err(Error::setting(
+                    format!("label of image {}", batch.ids[i]),
+                    format!("is {}, {} has {} classes", batch.labels[i], info.name, info.classes),
+                    "choose the data set the network was trained for",
+                ));
+            }
             for (label, class) in batch.labels.iter().zip(classes) {
                 *counts.entry(*label).or_default().entry(class).or_default() += 1;
             }

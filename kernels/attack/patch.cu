@@ -50,10 +50,10 @@ static __device__ float shifted(const Chance& chance, float at, int most, int re
     return (float)(moved < 0 ? 0 : moved > most ? most : moved);
 }
 
-// A query of the random search: the window is moved, or a square of the content repainted.
 // Draws of a colour before a square that they do not change stays as it is; REDRAWS of random_search.rs.
 #define REDRAWS 16
 
+// A query of the random search: the window is moved, or a square of the content repainted.
 extern "C" __global__ void patch_rs(float* content, float* windows, const unsigned int* ids, int width,
                                     unsigned int draw, unsigned int key0, unsigned int key1,
                                     int channels, int h, int w, int ph, int pw, int moves,

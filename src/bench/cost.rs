@@ -12,8 +12,11 @@ use crate::error::Result;
 use crate::model::FrozenNetwork;
 use crate::threat::Norm;
 
-/// Images that a pass is measured with.
-const IMAGES: usize = 64;
+/// Images that a pass is measured with: few first, and many if these are fast.
+const IMAGES: [usize; 2] = [2, 64];
+
+/// Seconds of few images from which on they are enough.
+const ENOUGH: f64 = 0.1;
 
 /// The cost of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,23 +26,22 @@ pub struct JobCost {
     /// Number of its images.
     pub images: usize,
     /// Forward and backward passes, together, that an image costs at most; none where that is not known.
-    pub most_passes: Option<u64>,
+    pub most_passes: Option<f64>,
     /// Seconds of the whole job at most, on this machine as it is now; images that are broken early cost less.
     pub most_seconds: Option<f64>,
 }
 
-/// The costs of all jobs, in their order; a pass of each network is measured where a job wants to know it and has
-/// at least `measured_from` passes in all.
+/// The costs of all jobs, in their order; a pass of each network is measured where a job wants to know it.
 ///
 /// # Errors
 /// If a network or its images cannot be read, or the network fails.
-pub fn costs(plan: &Plan, measured_from: u64) -> Result<Vec<JobCost>> {
+pub fn costs(plan: &Plan) -> Result<Vec<JobCost>> {
     let mut passes: BTreeMap<(usize, usize), Option<f64>> = BTreeMap::new();
     let jobs = plan.jobs.iter().zip(&plan.record.jobs);
     let cost = |(planned, record): (&PlannedJob, &crate::record::JobRecord)| {
-        let most = planned.most_passes.map(|most| most * record.images as u64);
+        let most = planned.most_passes.map(|most| most * record.images as f64);
         let at = (planned.model, planned.data);
-        if most.is_some_and(|most| most >= measured_from) && !passes.contains_key(&at) {
+        if most.is_some() && !passes.contains_key(&at) {
             let network = plan.networks.get(at.0)?;
             passes.insert(at, seconds_of_a_pass(&network, plan, at.1)?);
         }
@@ -48,26 +50,31 @@ pub fn costs(plan: &Plan, measured_from: u64) -> Result<Vec<JobCost>> {
             job: record.id.clone(),
             images: record.images,
             most_passes: planned.most_passes,
-            most_seconds: most.zip(one).map(|(most, one)| most as f64 * one),
+            most_seconds: most.zip(one).map(|(most, one)| most * one),
         })
     };
     jobs.map(cost).collect()
 }
 
-/// Seconds of a pass of one image among many; `None` if the network classifies none of the first images correctly.
+/// Seconds of a pass of one image among others; `None` if the network classifies none of them correctly.
 fn seconds_of_a_pass(network: &FrozenNetwork, plan: &Plan, data: usize) -> Result<Option<f64>> {
-    let images: Vec<usize> = (0..plan.data[data].info().len.min(IMAGES)).collect();
-    let batch = plan.data[data].read(&images)?;
     // No image leaves before the last step.
-    let pgd = Pgd { steps: 3, iterate: Iterate::Last, ..Pgd::new(Norm::Linf, 1e-3) };
+    let pgd = Pgd { steps: 2, iterate: Iterate::Last, ..Pgd::new(Norm::Linf, 1e-3) };
     let pgd = Configured::of(pgd)?;
     let mut seconds = None;
-    // The first time pays for what is made once.
-    for _ in 0..2 {
+    for count in IMAGES {
+        let images: Vec<usize> = (0..plan.data[data].info().len.min(count)).collect();
+        let batch = plan.data[data].read(&images)?;
         let began = Instant::now();
         let outcomes = attack(&pgd, network, &batch, &Request::default())?;
-        let passes: u64 = outcomes.iter().map(|one| one.forwards + one.backwards).sum();
-        seconds = (passes > 0).then(|| began.elapsed().as_secs_f64() / passes as f64);
+        let elapsed = began.elapsed().as_secs_f64();
+        let searched: u64 = outcomes.iter().map(|one| one.forwards + one.backwards).sum();
+        // Every image is asked about once before.
+        let passes = searched + images.len() as u64;
+        seconds = (searched > 0).then(|| elapsed / passes as f64);
+        if elapsed > ENOUGH {
+            break;
+        }
     }
     Ok(seconds)
 }

@@ -101,7 +101,7 @@ pub fn keep_elsewhere(folder: &Path, found: &Elsewhere<'_>) -> Result<()> {
     };
     let jobs = attack_jobs(&found.attack, found.seed, rng, kept.shape)?;
     // Nothing is left to be computed.
-    plan.add(&how, (0, 0), 0, jobs)?;
+    plan.add(&how, (0, 0), None, jobs)?;
     for grown in grow(&plan, folder)? {
         if let Some(damage) = grown.damage {
             return Err(damage);

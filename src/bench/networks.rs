@@ -20,6 +20,8 @@ pub struct Networks {
     entries: Vec<ModelEntry>,
     /// What each network computed with when the plan was made.
     identities: Vec<String>,
+    /// How many images at a time each asks for.
+    usual: Vec<Option<usize>>,
     memory: Option<f64>,
     device: Device,
     precision: Precision,
@@ -37,22 +39,25 @@ impl Networks {
         let mut networks = Self {
             entries: suite.models.clone(),
             identities: Vec::new(),
+            usual: Vec::new(),
             memory: suite.memory,
             device: suite.device.clone(),
             precision: suite.precision,
             held: Mutex::default(),
         };
         let mut records = Vec::new();
+        // Once one of them cannot run on the GPU, none does.
+        let mut wish = suite.device.clone();
         for (number, entry) in suite.models.iter().enumerate() {
             let read = models::load(entry, suite.memory);
             let (mut network, record) =
                 read.map_err(|error| suite.source.locate("model", number, error))?;
-            let device = models::place(&mut network, &networks.device, suite.precision)?;
-            if device == Device::Cpu && networks.device != Device::Cpu {
-                // All networks of a run are in one place.
+            networks.device = models::place(&mut network, &wish, suite.precision)?;
+            if networks.device == Device::Cpu && wish != Device::Cpu {
                 networks.held = Mutex::default();
+                wish = Device::Cpu;
             }
-            networks.device = device;
+            networks.usual.push(network.usage().batch);
             networks.identities.push(record.identity.clone());
             records.push(record);
             networks.hold(number, network);
@@ -69,6 +74,11 @@ impl Networks {
     /// There are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// How many images at a time network number `number` asks for.
+    pub(super) fn usual_batch(&self, number: usize) -> Option<usize> {
+        self.usual.get(number).copied().flatten()
     }
 
     /// Where they run.

@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, RunRecord, SessionRecord, Work};
 use crate::rng::Randomness;
-use crate::work::{self, BATCH, Chance, Entry, Place, Resolved, Subject, Task, fits, read_entry};
+use crate::work::{
+    self, BATCH, Chance, Entry, Place, Resolved, Subject, Task, Terms, fits, read_entry,
+};
 
 /// A resolved suite.
 pub struct Plan {
@@ -56,7 +58,7 @@ pub struct PlannedJob {
     /// Indices of the rows of its table, if these are not the images of the data set.
     pub rows: Option<Vec<u64>>,
     /// Passes that an image costs at most, if that is known.
-    pub most_passes: Option<u64>,
+    pub most_passes: Option<f64>,
 }
 
 impl Plan {
@@ -179,7 +181,9 @@ impl Plan {
                 jobs.extend(own().map_err(|e| suite.source.locate(section, number, e))?);
             }
             let classes = network.info().classes;
-            resolved.push(((model, data), classes, jobs));
+            // Answers that are asked for again, to vote or in another precision, are counted too.
+            let is_certain = !network.info().randomised && !network.usage().approximates;
+            resolved.push(((model, data), is_certain.then_some(classes), jobs));
             fewest[data] =
                 fewest[data].map_or(Some(classes), |fewest: usize| Some(fewest.min(classes)));
             if asked.insert(model) {
@@ -210,6 +214,22 @@ impl Plan {
         }
     }
 
+    /// What decides how job number `job` is cut.
+    pub(super) fn terms<'a>(
+        &self,
+        job: usize,
+        record: &'a JobRecord,
+        folder: &'a Path,
+    ) -> Terms<'a> {
+        Terms {
+            record,
+            folder,
+            batch: self.batch,
+            usual: self.networks.usual_batch(self.jobs[job].model),
+            save_adversarial: self.save_adversarial,
+        }
+    }
+
     /// Where job number `job`, of `network`, is done, as it is recorded in the run folder.
     pub(super) fn place<'a>(
         &'a self,
@@ -237,7 +257,7 @@ impl Plan {
         &mut self,
         how: &How,
         (model, data): (usize, usize),
-        classes: usize,
+        classes: Option<usize>,
         resolved: Vec<Resolved>,
     ) -> Result<()> {
         let model_record = &self.record.models[model];
@@ -275,7 +295,8 @@ impl Plan {
             };
             distinguish(&mut job, (&label, &stem), &self.record.jobs);
             self.record.jobs.push(job);
-            let most_passes = task.most_passes(self.record.data[data].shape, classes);
+            let shape = self.record.data[data].shape;
+            let most_passes = classes.and_then(|classes| task.most_passes(shape, classes));
             self.jobs.push(PlannedJob { model, data, stem, label, task, rows, most_passes });
         }
         Ok(())

@@ -119,13 +119,7 @@ fn run_jobs(
         }
         open.push(Open::new(number, record));
     }
-    let mut own = Vec::with_capacity(open.len());
-    for job in open {
-        if damages.contains_key(&job.number) || !crew.is_elsewhere(&job)? {
-            own.push(job);
-        }
-    }
-    let mut open = own;
+    open.retain(|job| damages.contains_key(&job.number) || !crew.is_elsewhere(job));
     if !plan.rows_of.is_empty() {
         let read = |run: &PathBuf| RunRecord::read(run).map(|record| (run.clone(), record));
         let from = plan.rows_of.iter().map(read).collect::<Result<Vec<_>>>()?;

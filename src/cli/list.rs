@@ -2,7 +2,7 @@
 
 use super::exit;
 use super::output::{Ended, show};
-use crate::attack::{Described, describe};
+use crate::attack::{Described, PATCH_SUITE, describe};
 use crate::bench::bundled_models;
 use crate::certify::mode;
 use crate::error::Error;
@@ -71,8 +71,16 @@ pub(super) fn run(args: &Args) -> Ended {
 
 /// What one attack is, and its parameters.
 fn attack(name: &str) -> Ended {
+    if name == "patch-suite" {
+        show(format_args!(
+            "patch-suite: these attacks, each with its defaults: {}\n\nTheir parameters, in a suite:\n  \
+             [attack.parameters]\n  roa = {{ steps = 40 }}",
+            PATCH_SUITE.join(", ")
+        ))?;
+        return Ok(exit::OK);
+    }
     let described = describe(name)?;
-    let about = methods("attack").find(|listed| listed.name.eq_ignore_ascii_case(name));
+    let about = methods("attack").find(|listed| listed.name == name);
     if let Some(Listed { name, threats, about }) = about {
         show(format_args!("{name}: {about}\nThreat models: {threats}"))?;
     }

@@ -76,7 +76,7 @@ struct Cli {
 enum Command {
     /// Run a benchmark suite (the bundled one if none is named) and write its leaderboard
     Run(run::Args),
-    /// Run a suite by many processes, on this machine or as a job array of Slurm
+    /// Run a suite by many processes, on this machine or on a cluster (Slurm, HyperQueue)
     Sweep(sweep::Args),
     /// Measure clean accuracy alone, class by class
     Evaluate(evaluate::Args),

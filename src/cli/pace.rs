@@ -18,11 +18,11 @@ pub(super) struct Pace {
     /// Images that are not finished.
     left: usize,
     /// Passes that an image costs at most.
-    most: Option<u64>,
+    most: Option<f64>,
 }
 
 impl Pace {
-    pub(super) fn new(left: usize, most: Option<u64>) -> Self {
+    pub(super) fn new(left: usize, most: Option<f64>) -> Self {
         let began = passes_made();
         Self { since: Instant::now(), began, last: began, finished: 0, left, most }
     }
@@ -50,9 +50,9 @@ impl Pace {
         }
         let rate = passes as f64 / seconds.max(1e-9);
         let Some(most) = self.most else { return format!("{rate:.0} passes/s") };
-        let all = (self.left as u64).saturating_mul(most);
-        let left = all.saturating_sub(made.saturating_sub(self.last));
-        format!("{rate:.0} passes/s  eta at most {}", format::duration(left as f64 / rate))
+        let all = self.left as f64 * most;
+        let left = (all - made.saturating_sub(self.last) as f64).max(0.0);
+        format!("{rate:.0} passes/s  eta at most {}", format::duration(left / rate))
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn passes_tell_the_pace_until_an_image_is_finished() {
-        let (since, most) = (Instant::now(), Some(1000));
+        let (since, most) = (Instant::now(), Some(1000.0));
         let mut pace = Pace { since, began: 50, last: 50, finished: 0, left: 10, most };
         assert_eq!(pace.text(50, 1.0), "");
         // 200 of at most 10,000 passes.

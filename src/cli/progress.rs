@@ -22,7 +22,7 @@ pub(super) struct Shown {
     terminal: bool,
     pace: Arc<Mutex<Pace>>,
     /// Passes that an image costs at most, by the keys of jobs.
-    most: BTreeMap<String, u64>,
+    most: BTreeMap<String, f64>,
     jobs: usize,
     job: Option<Job>,
     /// Jobs that others went before, by their ids.
@@ -36,6 +36,7 @@ pub(super) struct Shown {
 
 struct Job {
     id: String,
+    key: String,
     number: usize,
     images: usize,
     computed: usize,
@@ -119,6 +120,7 @@ impl Progress for Shown {
         *self.pace() = Pace::new(left, self.most.get(&job.key).copied());
         self.job = Some(Job {
             id: job.id.clone(),
+            key: job.key.clone(),
             number: self.started,
             images: job.images,
             computed: 0,
@@ -159,6 +161,7 @@ impl Progress for Shown {
         self.leave();
         self.job = self.left.remove(&job.id);
         if let Some(job) = &self.job {
+            *self.pace() = Pace::new(job.left, self.most.get(&job.key).copied());
             self.bar.set_prefix(format!("{}/{}", job.number, self.jobs));
             self.bar.set_message(escaped(&job.id));
         }

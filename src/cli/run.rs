@@ -7,7 +7,7 @@ use super::output::{Ended, Failure, report, say, show, show_board, show_json};
 use super::progress::Shown;
 use super::{exit, interrupt};
 use crate::bench::{
-    BUNDLED_SUITE, JobCost, Plan, RunOptions, Shard, Suite, costs, run as run_plan,
+    BUNDLED_SUITE, JobCost, Plan, RunOptions, Shard, Suite, costs, run as run_plan, unfinished,
 };
 use crate::device::{Device, Precision};
 use crate::error::Error;
@@ -119,17 +119,6 @@ fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[Path
     }
     let folder = common.folder(&suite.name);
     interrupt::listen();
-    for cost in costs(&plan, LONG)? {
-        if let Some(seconds) = cost.most_seconds.filter(|seconds| *seconds >= TOLD) {
-            let passes = cost.most_passes.unwrap_or_default();
-            say(format_args!(
-                "{}: {} images with at most {passes} passes each, {} on this machine",
-                cost.job,
-                cost.images,
-                format::duration(seconds)
-            ));
-        }
-    }
     let mut progress = Shown::new(&plan);
     let options = RunOptions { folder: &folder, stop: &interrupt::requested };
     let ended = run_plan(&plan, &options, &mut progress);
@@ -142,7 +131,10 @@ fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[Path
 
     let shown = show_leaderboard(&folder, common);
     if summary.failures.is_empty() {
-        if let Some(shard) = shard {
+        // The other shares may be here already.
+        if let Some(shard) =
+            shard.filter(|_| unfinished(&plan, &folder).is_ok_and(|left| !left.is_empty()))
+        {
             say(format_args!(
                 "share {shard} is done; with the others: epsball run ... --rows-of {} FOLDER ...",
                 folder.display()
@@ -162,21 +154,15 @@ fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[Path
     Ok(exit::JOBS_FAILED)
 }
 
-/// Passes of a job from which on its cost is measured before it begins.
-const LONG: u64 = 1_000_000;
-
-/// Seconds of a job at most, from which on they are told before it begins.
-const TOLD: f64 = 600.0;
-
 /// The jobs of a plan with what each may cost.
 fn list(plan: &Plan, json: bool) -> Ended {
-    let costs = costs(plan, 0)?;
+    let costs = costs(plan)?;
     if json {
         show_json(&costs)?;
         return Ok(exit::OK);
     }
     for JobCost { job, images, most_passes, most_seconds } in costs {
-        let passes = most_passes.map(|most| format!("\tat most {most} passes each"));
+        let passes = most_passes.map(|most| format!("\tat most {most:.0} passes each"));
         let seconds = most_seconds.map(|seconds| format!(", {}", format::duration(seconds)));
         let (passes, seconds) = (passes.unwrap_or_default(), seconds.unwrap_or_default());
         show(format_args!("{job}\t{images} images{passes}{seconds}"))?;

@@ -36,7 +36,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Ended {
     let output = args.output.clone().unwrap_or_else(|| args.run.join("gallery.html"));
-    target::check(&output, &[])?;
+    // A folder that is not there is not made.
+    if args.output.is_some() || args.run.is_dir() {
+        target::check(&output, &[])?;
+    }
     let (job, each) = (args.job.clone(), usize::from(args.each));
     let settings = Settings { job, each, device: args.device.clone() };
     interrupt::listen();

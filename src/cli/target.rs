@@ -40,7 +40,8 @@ fn is_of_a_run(output: &Path) -> bool {
     if name == Some("run.toml".as_ref()) || name == Some("SHA256SUMS".as_ref()) {
         return output.exists();
     }
-    let mut runs = folder.ancestors().take(3).map(nearby);
+    let Ok(folder) = nearby(folder).canonicalize() else { return false };
+    let mut runs = folder.ancestors().take(3);
     output.exists()
         && runs.any(|run| {
             let Ok(record) = RunRecord::read(run) else { return false };

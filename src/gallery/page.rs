@@ -26,7 +26,7 @@ impl Gallery {
 }
 
 impl Wall {
-    /// `24 of 90 correctly classified images broken`, or at each eps.
+    /// `of 90 correctly classified images broken: 24`, or the numbers at each eps.
     pub fn outcome(&self) -> String {
         let counts: Vec<String> = self
             .broken

@@ -72,15 +72,12 @@ pub(super) fn run<Q: Queue>(queue: &Q, sweep: &Sweep<'_>) -> Result<()> {
         let id = queue.submit(sweep, &path)?;
         (sweep.say)(&format!("submitted {} as job {id}", path.display()));
         let mut told = String::new();
-        while let Some(state) = queue.state(&id)? {
+        while let Some(state) = patiently(queue, sweep, &id)? {
             if state != told {
                 (sweep.say)(&format!("job {id}: {state}"));
                 told = state;
             }
-            if let Err(error) = sweep.wait() {
-                (sweep.say)(&format!("job {id} goes on; `{}` ends it", queue.cancel(&id)));
-                return Err(error);
-            }
+            sweep.wait().inspect_err(|_| goes_on(queue, sweep, &id))?;
         }
         let left = (sweep.unfinished)()?;
         let Some(first) = left.first() else { return Ok(()) };
@@ -93,6 +90,25 @@ pub(super) fn run<Q: Queue>(queue: &Q, sweep: &Sweep<'_>) -> Result<()> {
         restarts -= 1;
         (sweep.say)(&format!("job {id} has ended and {count} jobs are left: again"));
     }
+}
+
+/// The state of the array; a queue that does not answer is asked again a few times.
+fn patiently<Q: Queue>(queue: &Q, sweep: &Sweep<'_>, id: &str) -> Result<Option<String>> {
+    for _ in 1..TRIES {
+        match queue.state(id) {
+            Err(error) => (sweep.say)(&format!("{error}; asked again")),
+            state => return state,
+        }
+        sweep.wait().inspect_err(|_| goes_on(queue, sweep, id))?;
+    }
+    queue.state(id).inspect_err(|_| goes_on(queue, sweep, id))
+}
+
+/// How often a queue is asked before its silence is an error.
+const TRIES: u32 = 5;
+
+fn goes_on<Q: Queue>(queue: &Q, sweep: &Sweep<'_>, id: &str) {
+    (sweep.say)(&format!("job {id} goes on; `{}` ends it", queue.cancel(id)));
 }
 
 /// Puts the script where it is submitted from.

@@ -62,7 +62,7 @@ pub use smoothing::{
     Bin, CertifiedAccuracy, CountsRecord, Envelope, EnvelopePoint, ImageCounts, ProbabilityBounds,
     Quantile, SmoothingEntry, SmoothingResult,
 };
-pub use task::{Part, Place, Progress, Resolved, Silent, Task};
+pub use task::{Part, Place, Progress, Resolved, Silent, Task, Terms};
 
 use crate::error::{Error, Result, nearest};
 use crate::record::Work;

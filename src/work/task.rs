@@ -23,14 +23,14 @@ pub trait Task: Send + Sync {
 
     /// How many images, at least, are worth a part of their own; `None` if the job cannot be cut, because rows
     /// depend on other images of the job, or are not about its images.
-    fn portion(&self, place: &Place<'_>) -> Option<usize> {
-        let _ = place;
+    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
+        let _ = terms;
         None
     }
 
-    /// Passes that an image of `shape`, `[C, H, W]`, costs at most in a network of so many classes; `None` if that is
-    /// not known.
-    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+    /// Passes that an image of `shape`, `[C, H, W]`, costs at most in a network of so many classes that answers alike
+    /// every time and in f32; `None` if that is not known.
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<f64> {
         let _ = (shape, classes);
         None
     }
@@ -60,6 +60,20 @@ pub struct Resolved {
     pub(crate) task: Box<dyn Task>,
     /// Indices of the rows of its table, if these are not the images of its data set.
     pub(crate) rows: Option<Vec<u64>>,
+}
+
+/// What decides how a job is cut. It is known without the network, which may have to be read first.
+pub struct Terms<'a> {
+    /// The record of the job.
+    pub record: &'a JobRecord,
+    /// The run folder.
+    pub folder: &'a Path,
+    /// Images at a time, if the user decided.
+    pub batch: Option<usize>,
+    /// Images at a time that the network asks for.
+    pub usual: Option<usize>,
+    /// Attacks leave their adversarial images beside their tables.
+    pub save_adversarial: bool,
 }
 
 /// Where a job is done.

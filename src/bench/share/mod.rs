@@ -81,20 +81,24 @@ impl<'a> Crew<'a> {
     }
 
     /// Nothing of this job is in the share of this process: a job that cannot be cut is in one share.
-    ///
-    /// # Errors
-    /// If its network cannot be read.
-    pub(super) fn is_elsewhere(&self, job: &Open) -> Result<bool> {
-        if self.plan.shard.is_none_or(|shard| shard.has(&job.record.key)) {
-            return Ok(false);
-        }
-        let network = self.network(job)?;
-        let place = self.plan.place(job.number, &network, &job.record, self.folder, self.stop);
-        Ok(self.plan.jobs[job.number].task.portion(&place).is_none())
+    pub(super) fn is_elsewhere(&self, job: &Open) -> bool {
+        let other = || self.plan.shard.is_some_and(|shard| !shard.has(&job.record.key));
+        self.portion(job.number, &job.record).is_none() && other()
     }
 
-    fn network(&self, job: &Open) -> Result<Arc<FrozenNetwork>> {
-        self.plan.networks.get(self.plan.jobs[job.number].model)
+    fn portion(&self, number: usize, record: &JobRecord) -> Option<usize> {
+        let terms = self.plan.terms(number, record, self.folder);
+        self.plan.jobs[number].task.portion(&terms)
+    }
+
+    /// The network of a job, which may have to be read: only for who computes.
+    fn network(&self, number: usize) -> Result<Arc<FrozenNetwork>> {
+        self.plan.networks.get(self.plan.jobs[number].model)
+    }
+
+    /// Index and digest of the images of a job.
+    fn images(&self, number: usize) -> &'a [(u64, String)] {
+        &self.plan.images[self.plan.jobs[number].data]
     }
 
     /// Takes the job's table if no other process has it, and computes into it what no other process computes.
@@ -102,10 +106,10 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// If the network, the data or a file fails; [`Error::Interrupted`] if the caller asked to stop.
     pub(super) fn own(&self, job: &mut Open, progress: &mut dyn Progress) -> Result<Tried> {
-        let network = self.network(job)?;
         // Whoever works on a job has a folder beside its table. Without one a finished job is only told.
         if job.record.finished && !Folder::is_there(self.folder, &job.record) {
             let Open { number, record, told } = &mut *job;
+            let network = self.network(*number)?;
             let place = self.plan.place(*number, &network, record, self.folder, self.stop);
             let task = &self.plan.jobs[*number].task;
             match task.run(&place, &mut Telling::new(told, progress)) {
@@ -118,7 +122,7 @@ impl<'a> Crew<'a> {
         loop {
             let folder = Folder::of(self.folder, &job.record)?;
             let Some(lease) = self.leases.take(&folder.table())? else { return Ok(Tried::Busy) };
-            match self.turn((&lease, &folder), &network, job, progress) {
+            match self.turn(&lease, &folder, job, progress) {
                 Err(_) if !(self.stop)() && lease.look() => return Ok(Tried::Busy),
                 Err(error) => return Err(error),
                 Ok(Turn::Whole) if lease.look() => return Ok(Tried::Busy),
@@ -143,8 +147,8 @@ impl<'a> Crew<'a> {
 
     fn turn(
         &self,
-        (lease, folder): (&Lease, &Folder),
-        network: &FrozenNetwork,
+        lease: &Lease,
+        folder: &Folder,
         job: &mut Open,
         progress: &mut dyn Progress,
     ) -> Result<Turn> {
@@ -156,17 +160,19 @@ impl<'a> Crew<'a> {
         let mut progress = Telling::new(told, progress);
         let stop = || (self.stop)() || lease.is_lost();
         let still = || !lease.look();
-        let place = self.plan.place(*number, network, record, self.folder, &stop);
-        let Some(portion) = task.portion(&place) else {
+        let images = self.images(*number);
+        let Some(portion) = self.portion(*number, record) else {
             // Rows of another folder.
             let rows = folder.lines(&folder.whole()?, |_, _| true)?;
             if !rows.lines.is_empty() {
                 TableLines::append(&path, &record.key, rows, &still)?;
             }
+            let network = self.network(*number)?;
+            let place = self.plan.place(*number, &network, record, self.folder, &stop);
             return task.run(&place, &mut progress).map(|()| Turn::Whole);
         };
-        let pieces = cut(place.images, portion, self.plan.shard);
-        let digests = digests(place.images);
+        let pieces = cut(images, portion, self.plan.shard);
+        let digests = digests(images);
         let fits = |idx: u64, image: &str| digests.get(&idx).is_some_and(|known| *known == image);
         let mut moved = false;
         let table = loop {
@@ -187,13 +193,15 @@ impl<'a> Crew<'a> {
             let done = take_up(&path, &record.key, rows, &still)?.indices();
             folder.inherit(piece, &path)?;
             let left = piece.images.iter().copied().filter(|idx| !done.contains(idx));
-            let images: HashSet<u64> = left.collect();
-            if images.is_empty() {
+            let left: HashSet<u64> = left.collect();
+            if left.is_empty() {
                 continue;
             }
             let stop = || stop() || own.is_lost();
-            let part = Some(Part { images: &images, apart: false });
-            match task.run(&Place { part, stop: &stop, ..place }, &mut progress) {
+            let part = Some(Part { images: &left, apart: false });
+            let network = self.network(*number)?;
+            let place = self.plan.place(*number, &network, record, self.folder, &stop);
+            match task.run(&Place { part, ..place }, &mut progress) {
                 // The piece was taken by another process.
                 Err(Error::Interrupted) if !(self.stop)() && !lease.is_lost() => {}
                 ended => ended?,
@@ -203,12 +211,14 @@ impl<'a> Crew<'a> {
             sync(&path)?;
             return Ok(Turn::Share);
         }
-        if let Some(sorted) = sorted(table, place.images) {
+        if let Some(sorted) = sorted(table, images) {
             if !still() {
                 return Err(Error::Interrupted);
             }
             persist::replace(&path, &sorted.bytes())?;
         }
+        let network = self.network(*number)?;
+        let place = self.plan.place(*number, &network, record, self.folder, &stop);
         task.run(&place, &mut progress).map(|()| Turn::Whole)
     }
 
@@ -218,16 +228,15 @@ impl<'a> Crew<'a> {
     /// As [`Self::own`].
     pub(super) fn help(&self, job: &mut Open, progress: &mut dyn Progress) -> Result<Tried> {
         let (record, task) = (&job.record, &self.plan.jobs[job.number].task);
-        let network = self.network(job)?;
-        let place = self.plan.place(job.number, &network, record, self.folder, self.stop);
-        let Some(portion) = task.portion(&place) else { return Ok(Tried::Busy) };
+        let Some(portion) = self.portion(job.number, record) else { return Ok(Tried::Busy) };
         let folder = Folder::of(self.folder, record)?;
         let path = self.folder.join(&record.file);
         let done = || -> Result<HashSet<u64>> {
             let table = TableLines::read(&path, &record.key)?.indices();
             Ok(table.into_iter().chain(folder.indices()?).collect())
         };
-        let pieces = cut(place.images, portion, self.plan.shard);
+        let all = self.images(job.number);
+        let pieces = cut(all, portion, self.plan.shard);
         let before = done()?;
         let mut open = pieces.iter().filter(|piece| !is_done(piece, &before)).peekable();
         if open.peek().is_none() {
@@ -242,7 +251,7 @@ impl<'a> Crew<'a> {
         if images.is_empty() {
             return Ok(Tried::Moved);
         }
-        let digests = digests(place.images);
+        let digests = digests(all);
         let fits = |idx: u64, image: &str| {
             images.contains(&idx) && digests.get(&idx).is_some_and(|known| *known == image)
         };
@@ -257,7 +266,9 @@ impl<'a> Crew<'a> {
             let record = JobRecord { file, images: images.len(), ..record.clone() };
             let stop = || (self.stop)() || lease.is_lost();
             let part = Some(Part { images: &images, apart: true });
-            task.run(&Place { record: &record, part, stop: &stop, ..place }, &mut Silent)?;
+            let network = self.network(job.number)?;
+            let place = self.plan.place(job.number, &network, &record, self.folder, &stop);
+            task.run(&Place { part, ..place }, &mut Silent)?;
             folder.publish(&own)
         })();
         match ended {
@@ -278,7 +289,7 @@ impl<'a> Crew<'a> {
         let record = &job.record;
         let planned = &self.plan.jobs[job.number];
         let by_image = planned.rows.is_none();
-        let digests = digests(&self.plan.images[planned.data]);
+        let digests = digests(self.images(job.number));
         let fits = |idx: u64, image: &str| {
             !by_image || digests.get(&idx).is_some_and(|known| *known == image)
         };

@@ -73,7 +73,7 @@ pub(crate) fn attack_jobs(
     randomness: Randomness,
     shape: [usize; 3],
 ) -> Result<Vec<Resolved>> {
-    if !entry.attack.eq_ignore_ascii_case("patch-suite") {
+    if entry.attack != "patch-suite" {
         return single(entry, seed, randomness, shape);
     }
     if entry.label.is_some() {

@@ -16,7 +16,7 @@ use crate::model::Classifier;
 use crate::record::Finding;
 use crate::rng::Randomness;
 use crate::work::remaining::{BATCH, Remaining};
-use crate::work::task::{Part, Place, Progress, Task};
+use crate::work::task::{Part, Place, Progress, Task, Terms};
 
 /// Images at a time of an ensemble: enough to fill two threads' caches, few enough that little work
 /// is lost when a run is killed in the middle of one.
@@ -37,18 +37,18 @@ impl Task for AttackTask {
         true
     }
 
-    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<f64> {
         self.attack.search.most_passes(shape, classes)
     }
 
     /// A control is drawn from all images, PyTorch's numbers are for whole batches, and adversarial images are
     /// in the order of the rows.
-    fn portion(&self, place: &Place<'_>) -> Option<usize> {
+    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
         let together = self.attack.search.reference().is_some()
             || self.request.randomness == Randomness::Torch
-            || place.save_adversarial
-            || AdversarialImages::are_kept(&place.folder.join(&place.record.file));
-        let given = place.batch.or(place.network.usage().batch);
+            || terms.save_adversarial
+            || AdversarialImages::are_kept(&terms.folder.join(&terms.record.file));
+        let given = terms.batch.or(terms.usual);
         let alone = if self.attack.search.parts().is_empty() { BATCH } else { ENSEMBLE_BATCH };
         (!together).then(|| given.unwrap_or(alone))
     }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::model::FrozenNetwork;
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining};
-use crate::work::task::{Place, Progress, Task};
+use crate::work::task::{Place, Progress, Task, Terms};
 
 /// Bounds with their settings.
 pub(super) struct BoundTask(pub(super) Bounds);
@@ -19,8 +19,8 @@ impl Task for BoundTask {
         })
     }
 
-    fn portion(&self, place: &Place<'_>) -> Option<usize> {
-        Some(place.batch.unwrap_or(CERTIFIED_PORTION))
+    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
+        Some(terms.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::model::FrozenNetwork;
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining, SAMPLES_PER_PASS};
-use crate::work::task::{Place, Progress, Task};
+use crate::work::task::{Place, Progress, Task, Terms};
 
 /// A certificate against patches with its settings.
 pub(super) struct PatchTask(pub(super) Box<dyn PatchCertificate>);
@@ -19,8 +19,8 @@ impl Task for PatchTask {
         })
     }
 
-    fn portion(&self, place: &Place<'_>) -> Option<usize> {
-        Some(place.batch.unwrap_or(CERTIFIED_PORTION))
+    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
+        Some(terms.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining, SAMPLES_PER_PASS};
-use crate::work::task::{Place, Progress, Task};
+use crate::work::task::{Place, Progress, Task, Terms};
 
 /// CERTIFY with its settings.
 pub(super) struct SmoothingTask(pub(super) Smoothing);
@@ -26,8 +26,8 @@ impl Task for SmoothingTask {
         counts.finish(place.part.is_none_or(|part| part.apart))
     }
 
-    fn portion(&self, place: &Place<'_>) -> Option<usize> {
-        Some(place.batch.unwrap_or(CERTIFIED_PORTION))
+    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
+        Some(terms.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

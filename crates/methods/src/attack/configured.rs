@@ -119,7 +119,7 @@ pub fn configure(
 ) -> Result<Configured> {
     let entry = ALL
         .iter()
-        .find(|e| e.name.eq_ignore_ascii_case(name))
+        .find(|e| e.name == name)
         .ok_or_else(|| Error::unknown("attack", name, ALL.iter().map(|e| e.name)))?;
     let fits = match (entry.threats, threat) {
         (Threats::Balls(norms), Threat::Ball { norm, .. }) => norms.contains(norm),

@@ -199,8 +199,8 @@ impl Attack for CarliniWagner {
         vec![Loss::Margin]
     }
 
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some((2 * self.binary_search_steps * self.max_iterations) as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(2.0 * self.binary_search_steps as f64 * self.max_iterations as f64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

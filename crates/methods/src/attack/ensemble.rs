@@ -145,13 +145,16 @@ impl HyperParameters for Ensemble {
             .take("attacks", self.attacks)?
             .split([' ', ','])
             .filter(|name| !name.is_empty())
-            .map(|name| match name {
-                "autoattack" | "ensemble" | "min-norm" => Err(Error::setting(
-                    "ensemble: attacks",
-                    format!("`{name}` is an ensemble itself"),
-                    "name single attacks",
-                )),
-                name => configure(name, &threat, &BTreeMap::new()),
+            .map(|name| {
+                let part = configure(name, &threat, &BTreeMap::new())?;
+                match part.search.parts().is_empty() {
+                    true => Ok(part),
+                    false => Err(Error::setting(
+                        "ensemble: attacks",
+                        format!("`{name}` is an ensemble itself"),
+                        "name single attacks",
+                    )),
+                }
             })
             .collect::<Result<Vec<_>>>()?;
         let batch = parameters.count("batch_size", self.batch_size)?;
@@ -227,7 +230,7 @@ impl Attack for Parts {
         self.parts.iter().flat_map(|part| part.search.losses()).collect()
     }
 
-    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<f64> {
         self.parts.iter().map(|part| part.search.most_passes(shape, classes)).sum()
     }
 

@@ -91,8 +91,9 @@ pub trait Attack: Send + Sync {
     }
 
     /// Forward and backward passes, together, that an image of `shape`, `[C, H, W]`, costs at most in a network of
-    /// so many classes; `None` if that is not known beforehand. An image that is broken early costs less.
-    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+    /// so many classes that answers alike every time and in f32; `None` if that is not known beforehand. An image that
+    /// is broken early costs less.
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<f64> {
         let _ = (shape, classes);
         None
     }

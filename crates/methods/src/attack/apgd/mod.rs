@@ -222,12 +222,13 @@ impl Attack for Restarts {
         vec![self.task.loss]
     }
 
-    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<f64> {
         let Task { norm, n_iter, eot_iter, .. } = self.task;
-        let runs = self.n_restarts * self.n_target_classes.min(classes.saturating_sub(1)).max(1);
+        let targets = self.n_target_classes.min(classes.saturating_sub(1)).max(1);
+        let runs = self.n_restarts as f64 * targets as f64;
         // Under L1 a success is looked at again without its smallest changes, and a run may have three parts.
-        let (starts, each) = if norm == Norm::L1 { (3, 3) } else { (1, 2) };
-        Some((runs * (n_iter + starts) * each * eot_iter + 1) as u64)
+        let (starts, each) = if norm == Norm::L1 { (3.0, 3.0) } else { (1.0, 2.0) };
+        Some(runs * (n_iter as f64 + starts) * each * eot_iter as f64 + 1.0)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -1,7 +1,8 @@
 //! HopSkipJump (Chen, Jordan and Wainwright, IEEE S&P 2020, algorithm 2): of an image only the class is seen. A point
 //! on the boundary moves along a direction that is estimated from random points around it, and back to the boundary by
 //! bisection. As published, directions are counted with their mean taken off, and the steps fall with the square root
-//! of their number.
+//! of their number. Unlike there, under Linf the first bisection is over balls too and not over the line to the noise.
+//! A targeted search begins only where some noise is of the target class.
 
 use super::{Answer, Course, ask, clean};
 use crate::attack::gradient::ball;
@@ -65,8 +66,8 @@ impl Attack for HopSkipJump {
         Objective::Minimal
     }
 
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some(self.queries as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.queries as f64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
@@ -89,6 +90,10 @@ const STARTS: u32 = 100;
 
 /// The largest number of points for one direction.
 const MOST_EVALUATIONS: usize = 10_000;
+
+/// How far the points around an image are from it in a pixel, at least: below that f32 does not tell pixels apart, and
+/// in large images the published distance is.
+const FINEST: f64 = 1e-6;
 
 /// How often a step is halved before it is given up.
 const HALVINGS: u32 = 40;
@@ -224,6 +229,7 @@ impl Jump {
             Norm::Linf => d * self.theta() * self.distance,
             _ => d.sqrt() * self.theta() * self.distance,
         };
+        let delta = delta.max(FINEST * d.sqrt());
         let points = self.attack.initial_evaluations as f64 * (self.iteration as f64).sqrt();
         let n = self.x0.len();
         let estimate = Estimate {

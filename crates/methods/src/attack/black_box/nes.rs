@@ -70,8 +70,8 @@ impl HyperParameters for Nes {
 }
 
 impl Attack for Nes {
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some(self.queries as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.queries as f64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
@@ -144,7 +144,8 @@ impl Course for Descent {
                 return Some(self.point(pair, -1.0, draw));
             }
             Asked::Second(pair, first) => {
-                let slope = first - margin;
+                // Infinite logits tell nothing of the direction.
+                let slope = if (first - margin).is_finite() { first - margin } else { 0.0 };
                 let directions = self.directions(pair, draw);
                 self.gradient.iter_mut().zip(directions).for_each(|(g, u)| *g += slope * u);
                 pair + 1

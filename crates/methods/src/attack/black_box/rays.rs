@@ -27,7 +27,8 @@ documented! {
         pub eps: f32,
         /// Queries of an image, at least 1; those of bisections count.
         pub queries: usize,
-        /// What the radius is bisected to, as a share of the square root of the number of pixel values; above 0.
+        /// What the Euclidean length of the perturbation is bisected to, above 0: the radius to this by the square root
+        /// of the number of pixel values.
         pub tolerance: f64,
     }
 }
@@ -56,8 +57,8 @@ impl HyperParameters for Rays {
 }
 
 impl Attack for Rays {
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some(self.queries as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.queries as f64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
@@ -156,7 +157,9 @@ impl Ray {
 
     fn bisect(&mut self, signs: Vec<f32>, [low, high]: [f32; 2]) -> Option<Vec<f32>> {
         if high - low <= self.tolerance {
-            (self.signs, self.radius, self.turned) = (signs, Some(high), true);
+            if self.radius.is_none_or(|radius| high < radius) {
+                (self.signs, self.radius, self.turned) = (signs, Some(high), true);
+            }
             return self.turn();
         }
         let image = self.image(&signs, f32::midpoint(low, high));

@@ -182,15 +182,15 @@ impl Attack for Fab {
         vec![Loss::Margin]
     }
 
-    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<f64> {
         let others = classes.saturating_sub(1);
         // Towards a class the difference of two logits is pulled back, and otherwise each of them.
         let (runs, pulls) = match self.n_target_classes {
             Some(targets) => (targets.min(others), 1),
             None => (1, others),
         };
-        let run = self.n_iter * (2 + pulls) + 1;
-        Some((self.n_restarts * runs * run + 1) as u64)
+        let run = self.n_iter as f64 * (2 + pulls) as f64 + 1.0;
+        Some(self.n_restarts as f64 * runs as f64 * run + 1.0)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

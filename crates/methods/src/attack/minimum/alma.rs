@@ -139,8 +139,8 @@ impl Attack for Alma {
         vec![Loss::Dlr, Loss::Margin]
     }
 
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some((2 * self.steps + 1) as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(2.0 * self.steps as f64 + 1.0)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -75,8 +75,8 @@ impl Attack for Ddn {
         vec![Loss::CrossEntropy]
     }
 
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some((2 * self.steps + 1) as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(2.0 * self.steps as f64 + 1.0)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -111,7 +111,7 @@ impl Attack for Closest {
         self.parts.iter().flat_map(|part| part.search.losses()).collect()
     }
 
-    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<u64> {
+    fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<f64> {
         self.parts.iter().map(|part| part.search.most_passes(shape, classes)).sum()
     }
 

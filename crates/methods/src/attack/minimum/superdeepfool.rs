@@ -87,9 +87,9 @@ impl Attack for SuperDeepFool {
         vec![Loss::Margin]
     }
 
-    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<f64> {
         let classes = self.classes.min(classes.saturating_sub(1)).max(1);
-        Some((self.steps * (1 + classes) + 1 + self.search_steps) as u64)
+        Some(self.steps as f64 * (1.0 + classes as f64) + 1.0 + self.search_steps as f64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

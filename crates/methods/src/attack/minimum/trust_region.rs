@@ -92,9 +92,9 @@ impl Attack for TrustRegion {
         vec![Loss::Margin]
     }
 
-    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<u64> {
+    fn most_passes(&self, _: [usize; 3], classes: usize) -> Option<f64> {
         let classes = self.classes.min(classes.saturating_sub(1));
-        Some((2 * self.steps + classes + 1) as u64)
+        Some(2.0 * self.steps as f64 + classes as f64 + 1.0)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -60,8 +60,8 @@ impl HyperParameters for RandomNoise {
 }
 
 impl Attack for RandomNoise {
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some(self.restarts as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.restarts as f64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
@@ -113,8 +113,8 @@ impl HyperParameters for Grey {
 }
 
 impl Attack for Grey {
-    fn most_passes(&self, shape: [usize; 3], _: usize) -> Option<u64> {
-        Some(self.patch.grid(shape, self.stride).len() as u64)
+    fn most_passes(&self, shape: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.patch.grid(shape, self.stride).len() as f64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -64,8 +64,8 @@ impl Attack for PatchPgd {
         vec![Loss::CrossEntropy]
     }
 
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some((self.restarts * (2 * self.steps + 1)) as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.restarts as f64 * (2.0 * self.steps as f64 + 1.0))
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

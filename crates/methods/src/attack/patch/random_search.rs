@@ -68,8 +68,8 @@ const INITIAL_SQUARES: usize = 1000;
 const REDRAWS: usize = 16;
 
 impl Attack for PatchRs {
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some(self.queries as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.queries as f64)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

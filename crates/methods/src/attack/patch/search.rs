@@ -93,6 +93,7 @@ impl Round {
 #[derive(Clone)]
 struct Candidate {
     window: Window,
+    /// Empty for grey, of which there are many.
     content: Vec<f32>,
     /// The margin of that content: what another class is ahead, larger is nearer to success.
     margin: f32,
@@ -113,13 +114,13 @@ impl Attack for PatchSearch {
         vec![Loss::Margin]
     }
 
-    fn most_passes(&self, shape: [usize; 3], _: usize) -> Option<u64> {
+    fn most_passes(&self, shape: [usize; 3], _: usize) -> Option<f64> {
         let scanned = self.patch.grid(shape, self.stride).len().min(self.scan);
         let round = |round: &Round| {
-            let (most, neighbours) = (self.most(round), if round.shifts { 8 } else { 0 });
-            most * (2 * round.steps + 1 + neighbours)
+            let neighbours = if round.shifts { 8 } else { 0 };
+            self.most(round) as f64 * (2 * round.steps + 1 + neighbours) as f64
         };
-        Some((2 + scanned + ROUNDS.iter().map(round).sum::<usize>()) as u64)
+        Some(2.0 + scanned as f64 + ROUNDS.iter().map(round).sum::<f64>())
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
@@ -145,7 +146,7 @@ impl Attack for PatchSearch {
 impl PatchSearch {
     /// How many places a round looks at.
     fn most(&self, round: &Round) -> usize {
-        (round.places * self.places).div_ceil(ROUNDS[0].places)
+        round.places.saturating_mul(self.places).div_ceil(ROUNDS[0].places)
     }
 
     /// Tries a grey patch at the places of a grid, the promising ones first, and chooses the places to begin with.
@@ -167,11 +168,11 @@ impl PatchSearch {
         grid.iter().for_each(|window| tried[number(window)] = true);
         for image in &mut images {
             let on_grid = image.promising.iter().filter(|window| tried[number(window)]);
-            image.candidates = on_grid.take(self.scan).map(|w| self.grey(*w, shape)).collect();
+            image.candidates = on_grid.take(self.scan).map(|w| Self::grey(*w)).collect();
         }
         for scanned in 0..grid.len().min(self.scan) {
             let look = |image: &mut Image| {
-                image.current = Some((scanned, image.candidates[scanned].content.clone()));
+                image.current = Some((scanned, self.content(&image.candidates[scanned], shape)));
             };
             images.iter_mut().for_each(look);
             self.look(search, &mut images, None)?;
@@ -186,7 +187,7 @@ impl PatchSearch {
             let taken: Vec<usize> = chosen.iter().map(|one| number(&one.window)).collect();
             let others = image.promising.iter().filter(|window| !taken.contains(&number(window)));
             let left = self.places - chosen.len().min(self.places);
-            chosen.extend(others.take(left).map(|window| self.grey(*window, shape)));
+            chosen.extend(others.take(left).map(|window| Self::grey(*window)));
             image.candidates = chosen;
         }
         Ok(images)
@@ -224,9 +225,15 @@ impl PatchSearch {
         gains.into_iter().map(|(_, window)| window).collect()
     }
 
-    fn grey(&self, window: Window, [channels, ..]: [usize; 3]) -> Candidate {
-        let content = vec![GREY_VALUE; channels * self.patch.height * self.patch.width];
-        Candidate { window, content, margin: f32::NEG_INFINITY }
+    fn content(&self, candidate: &Candidate, [channels, ..]: [usize; 3]) -> Vec<f32> {
+        match candidate.content.is_empty() {
+            true => vec![GREY_VALUE; channels * self.patch.height * self.patch.width],
+            false => candidate.content.clone(),
+        }
+    }
+
+    fn grey(window: Window) -> Candidate {
+        Candidate { window, content: Vec::new(), margin: f32::NEG_INFINITY }
     }
 
     /// The best candidates of each image, best first.
@@ -240,7 +247,7 @@ impl PatchSearch {
 
     /// Looks at the contents of the candidates one pixel further in every direction, where no candidate is yet.
     fn add_neighbours(&self, search: &mut Search<'_>, images: &mut Vec<Image>) -> Result<()> {
-        let [_, height, width] = search.shape();
+        let shape @ [_, height, width] = search.shape();
         for image in images.iter_mut() {
             for at in 0..image.candidates.len() {
                 let Candidate { window: Window { top, left }, content, .. } =
@@ -262,7 +269,7 @@ impl PatchSearch {
             for image in images.iter_mut() {
                 let new =
                     image.candidates.get(number).filter(|one| one.margin == f32::NEG_INFINITY);
-                image.current = new.map(|one| (number, one.content.clone()));
+                image.current = new.map(|one| (number, self.content(one, shape)));
             }
             self.look(search, images, None)?;
         }
@@ -277,9 +284,10 @@ impl PatchSearch {
         number: usize,
         round: &Round,
     ) -> Result<()> {
+        let shape = search.shape();
         for image in images.iter_mut() {
             let candidate = image.candidates.get(number);
-            image.current = candidate.map(|candidate| (number, candidate.content.clone()));
+            image.current = candidate.map(|one| (number, self.content(one, shape)));
         }
         for step in 0..round.steps {
             self.look(search, images, Some(round.length(step)))?;
@@ -324,14 +332,20 @@ impl PatchSearch {
             let candidate = &mut candidates[*number];
             if margin > candidate.margin {
                 candidate.margin = margin;
-                candidate.content.clone_from(content);
+                let is_grey = content.iter().all(|value| *value == GREY_VALUE);
+                candidate.content = if is_grey { Vec::new() } else { content.clone() };
             }
             if let (Some(gradients), Some(length)) = (&gradients, step) {
                 let g = &gradients[i * x.width()..][..x.width()];
                 for (value, i) in
                     content.iter_mut().zip(self.patch.elements(candidate.window, shape))
                 {
-                    let direction = if g[i] == 0.0 { 0.0 } else { g[i].signum() };
+                    // A gradient that is no number tells nothing.
+                    let direction = match g[i] {
+                        g if g > 0.0 => 1.0,
+                        g if g < 0.0 => -1.0,
+                        _ => 0.0,
+                    };
                     *value = (*value + length * direction).clamp(0.0, 1.0);
                 }
             }

@@ -77,8 +77,8 @@ impl HyperParameters for Square {
 }
 
 impl Attack for Square {
-    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<u64> {
-        Some((self.n_restarts * (self.n_queries + 1)) as u64)
+    fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.n_restarts as f64 * (self.n_queries as f64 + 1.0))
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
