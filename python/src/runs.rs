@@ -66,7 +66,7 @@ pub(crate) fn save_attack(
         .map(|(check, seen, meaning, remedy)| Finding { check, seen, meaning, remedy })
         .collect();
     let rows = rows.get().clone();
-    let (device, precision) = network.location();
+    let (device, precision) = network.place();
     let place = (device.to_owned(), precision);
     wait::aside(py, |_| {
         let kept = Kept {
