@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -40,12 +41,16 @@ fn whole() -> (Sandbox, Vec<(String, String)>) {
     (sandbox, tables)
 }
 
+/// What the processes say on stderr.
+const SAID: &str = "said.log";
+
 /// A process that runs the suite in `folder` with one thread.
 fn start(sandbox: &Sandbox, folder: &str, options: &[&str]) -> Child {
     let run = ["run", "small.toml", "-o", folder, "--threads", "1"];
     let mut command = sandbox.command(&[&run[..], options].concat());
-    // Nobody reads while it runs.
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    // Nobody reads while it runs; what all of them say is shown if one fails.
+    let said = File::options().create(true).append(true).open(sandbox.path(SAID)).unwrap();
+    command.stdout(Stdio::null()).stderr(said).spawn().unwrap()
 }
 
 /// Names below `folder` of what only processes under way need.
@@ -78,7 +83,8 @@ fn killed_until_done(sandbox: &Sandbox, folder: &str, processes: u64, trial: u64
         assert!(Instant::now() < deadline, "trial {trial}: {} processes hang", running.len());
         running.retain_mut(|(child, at, kills)| {
             if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success(), "trial {trial}: {status}");
+                let said = || std::fs::read_to_string(sandbox.path(SAID)).unwrap();
+                assert!(status.success(), "trial {trial}: {status}\n{}", said());
                 return false;
             }
             if *kills > 0 && Instant::now() >= *at {

@@ -106,19 +106,6 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// If the network, the data or a file fails; [`Error::Interrupted`] if the caller asked to stop.
     pub(super) fn own(&self, job: &mut Open, progress: &mut dyn Progress) -> Result<Tried> {
-        // Whoever works on a job has a folder beside its table. Without one a finished job is only told.
-        if job.record.finished && !Folder::is_there(self.folder, &job.record) {
-            let Open { number, record, told } = &mut *job;
-            let network = self.network(*number)?;
-            let place = self.plan.place(*number, &network, record, self.folder, self.stop);
-            let task = &self.plan.jobs[*number].task;
-            match task.run(&place, &mut Telling::new(told, progress)) {
-                Ok(()) => return Ok(Tried::Done),
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                // Another process may have the table open; what else is wrong with it shows again.
-                Err(_) => {}
-            }
-        }
         loop {
             let folder = Folder::of(self.folder, &job.record)?;
             let Some(lease) = self.leases.take(&folder.table())? else { return Ok(Tried::Busy) };

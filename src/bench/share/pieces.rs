@@ -85,11 +85,6 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Whether `job` has such a folder in the run folder `run`.
-    pub(super) fn is_there(run: &Path, job: &JobRecord) -> bool {
-        run.join(Self::relative(job)).exists()
-    }
-
     fn relative(job: &JobRecord) -> String {
         Path::new(&job.file).with_extension("pieces").to_string_lossy().into_owned()
     }
