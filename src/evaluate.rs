@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
-use crate::model::{Classifier, predicted};
+use crate::model::{Classifier as _, FrozenNetwork, predicted};
 use crate::results::{Proportion, format};
+use crate::work::fits;
 
 /// What a network makes of clean images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,20 +41,13 @@ pub struct ClassAccuracy {
 /// # Errors
 /// If images do not fit the network or cannot be read, there are none, or with [`Error::Interrupted`].
 pub fn evaluate(
-    network: &dyn Classifier,
+    network: &FrozenNetwork,
     data: &dyn Dataset,
     batch: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<CleanAccuracy> {
     let info = network.info();
-    let shape = data.info().shape;
-    if info.input_shape != shape {
-        return Err(Error::setting(
-            format!("data {}", data.info().name),
-            format!("its images are {shape:?}, {} takes {:?}", info.name, info.input_shape),
-            "choose the data set the network was trained for",
-        ));
-    }
+    fits(network, data)?;
     // By label and prediction.
     let mut counts: BTreeMap<u32, BTreeMap<u32, usize>> = BTreeMap::new();
     let indices: Vec<usize> = (0..data.info().len).collect();
@@ -73,13 +67,7 @@ pub fn evaluate(
                 ));
             }
             let classes = predicted(network, &images, &logits)?;
-            if let Some(i) = batch.labels.iter().position(|l| *l as usize >= info.classes) {
-                return Err(Error::setting(
-                    format!("label of image {}", batch.ids[i]),
-                    format!("is {}, {} has {} classes", batch.labels[i], info.name, info.classes),
-                    "choose the data set the network was trained for",
-                ));
-            }
+            batch.check_labels(info)?;
             for (label, class) in batch.labels.iter().zip(classes) {
                 *counts.entry(*label).or_default().entry(class).or_default() += 1;
             }

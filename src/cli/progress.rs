@@ -36,7 +36,8 @@ pub(super) struct Shown {
 
 struct Job {
     id: String,
-    key: String,
+    /// Passes that an image costs at most.
+    most: Option<f64>,
     number: usize,
     images: usize,
     computed: usize,
@@ -117,10 +118,11 @@ impl Progress for Shown {
         self.bar.set_message(escaped(&job.id));
         self.bar.inc(done as u64);
         let left = job.images.saturating_sub(done);
-        *self.pace() = Pace::new(left, self.most.get(&job.key).copied());
+        let most = self.most.get(&job.key).copied();
+        *self.pace() = Pace::new(left, most);
         self.job = Some(Job {
             id: job.id.clone(),
-            key: job.key.clone(),
+            most,
             number: self.started,
             images: job.images,
             computed: 0,
@@ -161,7 +163,7 @@ impl Progress for Shown {
         self.leave();
         self.job = self.left.remove(&job.id);
         if let Some(job) = &self.job {
-            *self.pace() = Pace::new(job.left, self.most.get(&job.key).copied());
+            *self.pace() = Pace::new(job.left, job.most);
             self.bar.set_prefix(format!("{}/{}", job.number, self.jobs));
             self.bar.set_message(escaped(&job.id));
         }

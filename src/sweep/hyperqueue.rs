@@ -6,50 +6,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::Sweep;
 use super::queue::{self, Queue, answer, line};
-use super::{Engine, Sweep};
 use crate::bench::Cluster;
 use crate::error::{Error, Result};
 
 /// See the module.
 pub(super) struct HyperQueue;
-
-impl Engine for HyperQueue {
-    fn name(&self) -> &'static str {
-        "hyperqueue"
-    }
-
-    fn pause(&self) -> Duration {
-        Duration::from_secs(10)
-    }
-
-    fn threads(&self, _: u32, cluster: &Cluster) -> Option<usize> {
-        queue::threads(cluster)
-    }
-
-    fn script(&self, sweep: &Sweep<'_>) -> Result<String> {
-        check(&sweep.cluster)?;
-        queue::script(self, sweep)
-    }
-
-    fn run(&self, sweep: &Sweep<'_>) -> Result<()> {
-        queue::run(self, sweep)
-    }
-}
-
-/// Refuses what belongs to the workers.
-fn check(cluster: &Cluster) -> Result<()> {
-    let given = [
-        ("partition", cluster.partition.is_some()),
-        ("account", cluster.account.is_some()),
-        ("memory", cluster.memory.is_some()),
-        ("gres", cluster.gres.is_some()),
-        ("at_once", cluster.at_once.is_some()),
-    ];
-    let remedy = "start workers with it (`hq alloc add`, `hq worker start`); what a task takes of them stands in \
-                  options = [\"--resource gpus/nvidia=1\"]";
-    queue::refuse("HyperQueue", &given, remedy)
-}
 
 /// A line of `hq job list`.
 #[derive(Deserialize)]
@@ -66,8 +29,24 @@ struct Tasks {
 }
 
 impl Queue for HyperQueue {
+    const NAME: &'static str = "hyperqueue";
+    const PAUSE: Duration = Duration::from_secs(10);
     const TEMPLATE: &'static str = "#!/bin/bash\n@OPTIONS@\n\n@SETUP@\nexec @COMMAND@\n";
     const FILE: &'static str = "hyperqueue.sh";
+
+    /// Refuses what belongs to the workers.
+    fn check(&self, cluster: &Cluster) -> Result<()> {
+        let given = [
+            ("partition", cluster.partition.is_some()),
+            ("account", cluster.account.is_some()),
+            ("memory", cluster.memory.is_some()),
+            ("gres", cluster.gres.is_some()),
+            ("at_once", cluster.at_once.is_some()),
+        ];
+        let remedy = "start workers with it (`hq alloc add`, `hq worker start`); what a task takes of them stands in \
+                      options = [\"--resource gpus/nvidia=1\"]";
+        queue::refuse("HyperQueue", &given, remedy)
+    }
 
     fn options(&self, sweep: &Sweep<'_>) -> Vec<String> {
         let cluster = &sweep.cluster;

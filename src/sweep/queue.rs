@@ -3,20 +3,36 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use super::Sweep;
+use super::{Engine, Sweep};
 use crate::bench::Cluster;
 use crate::error::{Error, Result};
 use crate::{persist, regular};
 
 /// A queue, by the program that one talks to it with.
-pub(super) trait Queue {
+pub(super) trait Queue: Sync {
+    /// Its name on the command line.
+    const NAME: &'static str;
+
+    /// Time between two looks, unless the user says otherwise.
+    const PAUSE: Duration;
+
     /// The script, unless the suite names another one. `@OPTIONS@` is what the queue is asked for, `@SETUP@` the
     /// suite's modules and lines of shell, `@COMMAND@` the process.
     const TEMPLATE: &'static str;
 
     /// The name of the script.
     const FILE: &'static str;
+
+    /// Refuses what the suite asks of a cluster and this queue has no option for.
+    ///
+    /// # Errors
+    /// If it asks for that.
+    fn check(&self, cluster: &Cluster) -> Result<()> {
+        let _ = cluster;
+        Ok(())
+    }
 
     /// The lines of the script that are for the queue.
     fn options(&self, sweep: &Sweep<'_>) -> Vec<String>;
@@ -31,11 +47,35 @@ pub(super) trait Queue {
     fn cancel(&self, id: &str) -> String;
 }
 
+impl<Q: Queue> Engine for Q {
+    fn name(&self) -> &'static str {
+        Q::NAME
+    }
+
+    fn pause(&self) -> Duration {
+        Q::PAUSE
+    }
+
+    /// As many as the queue gives a process cores.
+    fn threads(&self, _: u32, cluster: &Cluster) -> Option<usize> {
+        cluster.cpus.map(|cpus| cpus as usize)
+    }
+
+    fn script(&self, sweep: &Sweep<'_>) -> Result<String> {
+        self.check(&sweep.cluster)?;
+        script(self, sweep)
+    }
+
+    fn run(&self, sweep: &Sweep<'_>) -> Result<()> {
+        run(self, sweep)
+    }
+}
+
 /// The script of the array.
 ///
 /// # Errors
 /// If the suite's template cannot be read, or does not say where the process is called.
-pub(super) fn script<Q: Queue>(queue: &Q, sweep: &Sweep<'_>) -> Result<String> {
+fn script<Q: Queue>(queue: &Q, sweep: &Sweep<'_>) -> Result<String> {
     let cluster = &sweep.cluster;
     let text = match &cluster.template {
         Some(path) => regular::text(Path::new(path)).map_err(Error::io("read", path))?,
@@ -65,7 +105,7 @@ pub(super) fn script<Q: Queue>(queue: &Q, sweep: &Sweep<'_>) -> Result<String> {
 ///
 /// # Errors
 /// If the queue does not answer; [`Error::Interrupted`] if the caller asked to stop, with the array going on.
-pub(super) fn run<Q: Queue>(queue: &Q, sweep: &Sweep<'_>) -> Result<()> {
+fn run<Q: Queue>(queue: &Q, sweep: &Sweep<'_>) -> Result<()> {
     let path = write(queue, sweep)?;
     let mut restarts = sweep.restarts;
     loop {
@@ -191,9 +231,4 @@ pub(super) fn refuse(queue: &str, given: &[(&str, bool)], remedy: &str) -> Resul
         }
         None => Ok(()),
     }
-}
-
-/// Threads of a process: as many as the queue gives it cores.
-pub(super) fn threads(cluster: &Cluster) -> Option<usize> {
-    cluster.cpus.map(|cpus| cpus as usize)
 }

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::Sweep;
 use super::queue::{self, Queue, answer, line};
-use super::{Engine, Sweep};
-use crate::bench::Cluster;
 use crate::error::{Error, Result};
 
 /// See the module.
@@ -17,29 +16,9 @@ pub(super) struct Slurm;
 /// on the disk.
 const NOTICE: u32 = 60;
 
-impl Engine for Slurm {
-    fn name(&self) -> &'static str {
-        "slurm"
-    }
-
-    fn pause(&self) -> Duration {
-        Duration::from_secs(30)
-    }
-
-    fn threads(&self, _: u32, cluster: &Cluster) -> Option<usize> {
-        queue::threads(cluster)
-    }
-
-    fn script(&self, sweep: &Sweep<'_>) -> Result<String> {
-        queue::script(self, sweep)
-    }
-
-    fn run(&self, sweep: &Sweep<'_>) -> Result<()> {
-        queue::run(self, sweep)
-    }
-}
-
 impl Queue for Slurm {
+    const NAME: &'static str = "slurm";
+    const PAUSE: Duration = Duration::from_secs(30);
     // The script becomes the process, so that the notice reaches it.
     const TEMPLATE: &'static str = "#!/bin/bash\n@OPTIONS@\n\n@SETUP@\nexec @COMMAND@\n";
     const FILE: &'static str = "slurm.sh";

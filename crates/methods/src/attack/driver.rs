@@ -304,13 +304,7 @@ pub(super) fn check(
             "an attack needs another class to reach",
         ));
     }
-    if let Some(i) = batch.labels.iter().position(|l| *l as usize >= info.classes) {
-        return Err(Error::setting(
-            format!("label of image {}", batch.ids[i]),
-            format!("is {}, {} has {} classes", batch.labels[i], info.name, info.classes),
-            "choose the data set the network was trained for",
-        ));
-    }
+    batch.check_labels(info)?;
     request.goal.check(info)?;
     match attack.threat {
         Threat::Patch(patch) if patch.places(info.input_shape) == 0 => Err(Error::setting(

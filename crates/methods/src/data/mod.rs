@@ -41,6 +41,7 @@ use rayon::prelude::*;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::hub::{self, Kind, Reference};
+use crate::model::ModelInfo;
 use crate::ops::with_slice;
 use crate::rows::Rows;
 
@@ -221,6 +222,21 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Refuses labels that are no class of the network.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn check_labels(&self, info: &ModelInfo) -> Result<()> {
+        match self.labels.iter().position(|label| *label as usize >= info.classes) {
+            None => Ok(()),
+            Some(i) => Err(Error::setting(
+                format!("label of image {}", self.ids[i]),
+                format!("is {}, {} has {} classes", self.labels[i], info.name, info.classes),
+                "choose the data set the network was trained for",
+            )),
+        }
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.ids.len()

@@ -189,6 +189,7 @@ impl PatchSearch {
             let left = self.places - chosen.len().min(self.places);
             chosen.extend(others.take(left).map(|window| Self::grey(*window)));
             image.candidates = chosen;
+            image.promising = Vec::new();
         }
         Ok(images)
     }
@@ -204,7 +205,8 @@ impl PatchSearch {
                 let at = |channel: usize| (channel * height + row) * width + column;
                 let gain = |i: usize| {
                     let (x, g) = (f64::from(x[i]), f64::from(g[i]));
-                    (g * (1.0 - x)).max(-g * x)
+                    // A gradient that is no number would be in all sums that follow.
+                    if g.is_finite() { (g * (1.0 - x)).max(-g * x) } else { 0.0 }
                 };
                 let own: f64 = (0..channels).map(|channel| gain(at(channel))).sum();
                 let sum = |row: usize, column: usize| sums[row * (width + 1) + column];

@@ -91,13 +91,18 @@ impl ImageState for Rows {
     }
 }
 
-impl<T: Clone> ImageState for Vec<T> {
+impl<T> ImageState for Vec<T> {
     fn misfit(&self, images: usize) -> Option<Misfit> {
         (self.len() != images).then(|| Misfit::new(self.len()))
     }
 
     fn keep(&mut self, rows: &[usize]) -> Result<()> {
-        *self = rows.iter().map(|row| self[*row].clone()).collect();
+        // Rows may hold much, and one image after the other leaves: they are moved.
+        let (mut row, mut kept) = (0, rows.iter().peekable());
+        self.retain(|_| {
+            row += 1;
+            kept.next_if_eq(&&(row - 1)).is_some()
+        });
         Ok(())
     }
 }
