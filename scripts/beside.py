@@ -20,6 +20,13 @@ def passes(row):
     return int(row["forwards"]) + int(row["backwards"])
 
 
+def add(networks, sums, path, row):
+    """Adds a job's numbers to those of its network and to those of all."""
+    jobs, own = networks.get(path.parent.name, (0, [0] * len(row)))
+    networks[path.parent.name] = jobs + 1, [a + b for a, b in zip(own, row)]
+    sums[:] = [a + b for a, b in zip(sums, row)]
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("run", type=Path)
@@ -30,6 +37,7 @@ def main():
         "| passes | with control | control | broken |\n|---|---|" + "---:|" * 9
     )
     sums = [0] * 7
+    networks = {}
     for path in sorted(given.run.glob("jobs/*/fast*.csv")):
         if ".pending" in path.name:
             continue
@@ -55,8 +63,7 @@ def main():
                 f"| {path.parent.name} | {path.stem} | {len(both)} | {robust[0]} | {robust[1]}, all given to AutoAttack "
                 f"| – | – | 1/{dear / with_control:.1f} | 1/{dear / with_control:.1f} | – | – |"
             )
-            row = [len(both), *robust, 0, 0, dear, with_control]
-            sums = [a + b for a, b in zip(sums, row)]
+            add(networks, sums, path, [len(both), *robust, 0, 0, dear, with_control])
             continue
         robust = [sum(full[i]["found"] == "0" for i in both), sum(not own(fast[i]) for i in both)]
         broken = sum(fast[i]["found"] == "1" for i in asked)
@@ -65,12 +72,14 @@ def main():
             f"| {path.parent.name} | {path.stem} | {len(both)} | {robust[0]} | {robust[1]} | {names(won)} | {names(lost)} "
             f"| 1/{dear / alone:.1f} | 1/{dear / with_control:.1f} | {len(asked)} | {broken} |"
         )
-        row = [len(both), *robust, len(won), len(lost), dear, alone]
-        sums = [a + b for a, b in zip(sums, row)]
-    if sums[0]:
-        print(
-            f"| all | | {sums[0]} | {sums[1]} | {sums[2]} | {sums[3]} images | {sums[4]} images | 1/{sums[5] / sums[6]:.1f} | | | |"
-        )
+        add(networks, sums, path, [len(both), *robust, len(won), len(lost), dear, alone])
+    several = {name: row for name, (jobs, row) in networks.items() if jobs > 1}
+    for name, row in [*several.items(), ("all", sums)]:
+        if row[0]:
+            print(
+                f"| {name} | all | {row[0]} | {row[1]} | {row[2]} | {row[3]} images | {row[4]} images "
+                f"| 1/{row[5] / row[6]:.1f} | | | |"
+            )
 
 
 main()

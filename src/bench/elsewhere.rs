@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::grow::{end_session, finish_job, grow};
+use super::grow::{end_session, finish_jobs, grow};
 use super::networks::Networks;
 use super::plan::{How, Plan};
 use super::{names, session};
@@ -107,7 +107,7 @@ pub fn keep_elsewhere(folder: &Path, found: &Elsewhere<'_>) -> Result<()> {
             return Err(damage);
         }
         keep(folder, &grown.record, kept)?;
-        finish_job(folder, &grown.record)?;
+        finish_jobs(folder, &[grown.record])?;
     }
     end_session(folder, &plan.session, session::now())
 }

@@ -106,18 +106,20 @@ pub(super) fn grow(plan: &Plan, folder: &Path) -> Result<Vec<Grown>> {
     Ok(jobs)
 }
 
-/// Notes in the folder's record that `job` is finished: all of its rows are on the disk.
+/// Notes in the folder's record that `jobs` are finished: all of their rows are on the disk.
 ///
 /// # Errors
 /// If the record cannot be read or written.
-pub(super) fn finish_job(folder: &Path, job: &JobRecord) -> Result<()> {
+pub(super) fn finish_jobs(folder: &Path, jobs: &[JobRecord]) -> Result<()> {
+    let finished: BTreeMap<&str, usize> =
+        jobs.iter().map(|job| (job.key.as_str(), job.images)).collect();
     change(folder, |record| {
-        let Some(known) = record.jobs.iter_mut().find(|known| known.key == job.key) else {
-            return false;
-        };
-        let finishes = !known.finished && known.images == job.images;
-        known.finished |= finishes;
-        finishes
+        let mut changed = false;
+        for known in record.jobs.iter_mut().filter(|known| !known.finished) {
+            known.finished = finished.get(known.key.as_str()) == Some(&known.images);
+            changed |= known.finished;
+        }
+        changed
     })
 }
 

@@ -40,6 +40,7 @@ mod cost;
 mod elsewhere;
 mod grow;
 mod indexed;
+mod marks;
 mod models;
 mod names;
 mod networks;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::grow::{Grown, end_session, grow};
+use super::marks::Marks;
 use super::plan::Plan;
 use super::session;
 use super::share::{Crew, Open, Tried};
@@ -60,7 +61,9 @@ pub struct Failure {
 pub fn run(plan: &Plan, options: &RunOptions<'_>, progress: &mut dyn Progress) -> Result<Summary> {
     let jobs = grow(plan, options.folder)?;
     let mut summary = Summary::default();
-    let ended = run_jobs(plan, jobs, options, progress, &mut summary);
+    let marks = Marks::in_folder(options.folder);
+    let ended = run_jobs(plan, jobs, options, &marks, progress, &mut summary);
+    marks.write()?;
     // Nothing was computed in a session that found everything finished, and there is no record of it.
     end_session(options.folder, &plan.session, session::now())?;
     ended.map(|()| summary)
@@ -107,10 +110,11 @@ fn run_jobs(
     plan: &Plan,
     jobs: Vec<Grown>,
     options: &RunOptions<'_>,
+    marks: &Marks<'_>,
     progress: &mut dyn Progress,
     summary: &mut Summary,
 ) -> Result<()> {
-    let crew = Crew::new(plan, options.folder, options.stop)?;
+    let crew = Crew::new(plan, options.folder, options.stop, marks)?;
     let mut open = Vec::with_capacity(jobs.len());
     let mut damages = BTreeMap::new();
     for (number, Grown { record, damage }) in jobs.into_iter().enumerate() {

@@ -48,6 +48,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("ead", &["chen2018ead"]),
     ("trust-region", &["yao2019trust"]),
     ("min-norm", &[]),
+    ("pgd-sweep", &["madry2018towards"]),
     ("patch-pgd", &["xiang2021patchguard"]),
     ("patch-search", &["jamieson2016nonstochastic"]),
     ("roa", &["wu2020defending"]),

@@ -1,7 +1,8 @@
 //! Adversarial images to look at: of every attack of a run that has saved them a few, beside their clean images, with
 //! what lies between the two magnified and what the network says of both. `wall.rs` chooses them, attack by attack,
-//! `picture.rs` makes the pictures, `page.rs` the page that shows them.
+//! `confusion.rs` counts what they are taken for, `picture.rs` makes the pictures, `page.rs` the page that shows them.
 
+mod confusion;
 mod page;
 mod picture;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod wall;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use self::confusion::Confusion;
 use self::wall::Site;
 use crate::bench::{Indexed, again};
 use crate::device::{Device, Precision};
@@ -54,6 +56,8 @@ pub struct Wall {
     pub attacked: usize,
     /// Images whose adversarial images are not in the file that was saved.
     pub unsaved: usize,
+    /// What the broken images are taken for; `None` without any, or of too many classes.
+    pub confusion: Option<Confusion>,
     /// The images, by rank.
     pub exhibits: Vec<Exhibit>,
 }

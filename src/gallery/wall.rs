@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::path::Path;
 
 use super::picture::{difference, png};
-use super::{Answer, Broken, Exhibit, Rank, Wall};
+use super::{Answer, Broken, Confusion, Exhibit, Rank, Wall};
 use crate::bench::Indexed;
 use crate::data::{self, Batch};
 use crate::error::{Error, Result};
@@ -53,6 +53,7 @@ impl Site<'_> {
             broken: broken(job, rows),
             attacked: rows.iter().filter(|row| row.clean_correct()).count(),
             unsaved: rows.len() - there.len(),
+            confusion: Confusion::of(job, rows),
             exhibits,
         })
     }

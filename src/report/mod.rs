@@ -5,6 +5,7 @@
 
 mod board;
 mod bracket;
+mod classes;
 pub mod compare;
 mod contradiction;
 mod csv;

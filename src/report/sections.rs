@@ -2,7 +2,7 @@
 //! and attack, and what it all cost.
 
 use super::board::Board;
-use super::bracket;
+use super::{bracket, classes};
 use crate::results::{Field, Figure, Head, Line, Sheet, distinct, format};
 use crate::work::{Cost, KINDS};
 
@@ -13,7 +13,8 @@ pub(super) const MOST: usize = 12;
 pub(super) fn sheets(board: &Board) -> Vec<Sheet> {
     let entrants = board.entrants();
     let kinds = KINDS.iter().flat_map(|kind| kind.sheets(&entrants));
-    kinds.chain(bracket::sheet(board)).chain(costs(board)).collect()
+    let classes = classes::sheet(board);
+    kinds.chain(classes).chain(bracket::sheet(board)).chain(costs(board)).collect()
 }
 
 /// The figures of the kinds.

@@ -74,7 +74,7 @@ impl Standing {
         for kind in KINDS {
             let methods = subject.methods.iter().enumerate();
             for (order, method) in methods.filter(|(_, m)| m.work.kind == kind.name()) {
-                let outcome = kind.sum_up(method, subject.number);
+                let outcome = kind.sum_up(method, subject.methods, subject.number);
                 outcomes.extend(outcome.map(|outcome| Outcome { order, ..outcome }));
             }
         }

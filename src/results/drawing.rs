@@ -102,6 +102,19 @@ impl Look {
 impl Figure {
     /// Draws shares against x; `None` without a line to draw, or one that leaves every scale.
     pub(crate) fn new(caption: String, series: Vec<Series>, x_label: &str) -> Option<Self> {
+        Self::drawn(caption, series, x_label, false)
+    }
+
+    /// The same against x from 1 on, on a logarithmic scale.
+    pub(crate) fn over_decades(
+        caption: String,
+        series: Vec<Series>,
+        x_label: &str,
+    ) -> Option<Self> {
+        Self::drawn(caption, series, x_label, true)
+    }
+
+    fn drawn(caption: String, series: Vec<Series>, x_label: &str, log: bool) -> Option<Self> {
         let x_max = series.iter().flat_map(|s| &s.points).map(|p| p.0).fold(0.0, f64::max);
         // Beyond these the distance of ticks would be 0 or infinite, and their number without end.
         if !(1e-12..1e12).contains(&x_max) {
@@ -113,7 +126,7 @@ impl Figure {
                 (line.look.swatch(matches!(line.interval, Interval::Bars(_))), line.name.clone())
             })
             .collect();
-        Some(Self { caption, svg: draw(series, x_label, x_max), key })
+        Some(Self { caption, svg: draw(series, x_label, (x_max, log)), key })
     }
 }
 
@@ -132,7 +145,7 @@ pub(crate) fn number<'a>(figures: impl IntoIterator<Item = &'a mut Figure>) {
     }
 }
 
-fn draw(series: Vec<Series>, x_label: &str, x_max: f64) -> String {
+fn draw(series: Vec<Series>, x_label: &str, (x_max, log): (f64, bool)) -> String {
     // Markers need room around them; a curve without markers starts at the axis.
     let marked = |line: &Series| matches!(line.interval, Interval::Bars(_));
     let margin = if series.iter().any(marked) { 0.035 } else { 0.0 };
@@ -168,15 +181,19 @@ fn draw(series: Vec<Series>, x_label: &str, x_max: f64) -> String {
         .with_height(290.0)
         .with_theme(theme())
         .with_x_label(x_label)
-        .with_x_axis_min(-margin * x_max)
-        .with_x_axis_max(1.035 * x_max)
-        .with_x_tick_step(tick_step(x_max))
         .with_y_axis_min(-margin)
         .with_y_axis_max(1.0 + margin)
         .with_y_tick_step(0.2)
         .with_y_tick_format(TickFormat::Custom(Arc::new(|y| format!("{:.0} %", 100.0 * y))))
         .with_label_size(13)
         .with_tick_size(12);
+    let layout = match log {
+        true => layout.with_log_x().with_x_axis_min(1.0).with_x_axis_max(x_max.max(10.0)),
+        false => layout
+            .with_x_axis_min(-margin * x_max)
+            .with_x_axis_max(1.035 * x_max)
+            .with_x_tick_step(tick_step(x_max)),
+    };
     fluid(&SvgBackend::new().render_scene(&render_multiple(plots, layout)))
 }
 

@@ -89,8 +89,9 @@ pub(crate) trait Kind: Debug + Sync {
         true
     }
 
-    /// What `method` did to the network `model`, summed up; `None` if it was not run on it.
-    fn sum_up(&self, method: &Method<'_>, model: usize) -> Option<Outcome>;
+    /// What `method`, one of `all` methods of a board, did to the network `model`, summed up; `None` if it was not
+    /// run on it.
+    fn sum_up(&self, method: &Method<'_>, all: &[Method<'_>], model: usize) -> Option<Outcome>;
 
     /// The columns that it adds to a board with these jobs of its kind.
     fn columns(&self, jobs: &[&Job]) -> Vec<KindColumn> {

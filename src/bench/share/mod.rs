@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::lease::{Before, Lease, Leases};
 use self::pieces::{Folder, Piece, cut};
 use self::told::{Telling, Told};
-use super::grow::finish_job;
+use super::marks::Marks;
 use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;
@@ -31,6 +31,7 @@ pub(super) struct Crew<'a> {
     plan: &'a Plan,
     folder: &'a Path,
     stop: &'a (dyn Fn() -> bool + Sync),
+    marks: &'a Marks<'a>,
     leases: Leases,
 }
 
@@ -76,8 +77,9 @@ impl<'a> Crew<'a> {
         plan: &'a Plan,
         folder: &'a Path,
         stop: &'a (dyn Fn() -> bool + Sync),
+        marks: &'a Marks<'a>,
     ) -> Result<Self> {
-        Ok(Self { plan, folder, stop, leases: Leases::new()? })
+        Ok(Self { plan, folder, stop, marks, leases: Leases::new()? })
     }
 
     /// Nothing of this job is in the share of this process: a job that cannot be cut is in one share.
@@ -114,7 +116,7 @@ impl<'a> Crew<'a> {
                 Err(error) => return Err(error),
                 Ok(Turn::Whole) if lease.look() => return Ok(Tried::Busy),
                 Ok(Turn::Whole) => {
-                    finish_job(self.folder, &job.record)?;
+                    self.marks.add(&job.record)?;
                     folder.remove();
                     return Ok(Tried::Done);
                 }

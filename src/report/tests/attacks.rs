@@ -1,5 +1,8 @@
 //! What an attack's rows come to.
 
+use std::collections::BTreeMap;
+
+use crate::record::Work;
 use crate::report::Leaderboard;
 use crate::report::fixture::{Fixture, attack, attack_row};
 use crate::results::Proportion;
@@ -50,4 +53,48 @@ fn medians() {
     assert_eq!(of(&[Some(1.0), Some(2.0)]), Some(1.5));
     assert_eq!(of(&[Some(1.0), None]), None);
     assert_eq!(of(&[Some(1.0), Some(2.0), None]), Some(2.0));
+}
+
+#[test]
+fn a_job_of_the_reference_attack_is_more_of_the_control() {
+    let fast = |idx, asked: Option<u64>| AttackRow {
+        reference: Some(asked.unwrap_or(0)),
+        forwards: 10 + asked.unwrap_or(0),
+        backwards: 9,
+        ..attack_row(idx, true, None)
+    };
+    let rows = [
+        fast(0, Some(9766)),
+        fast(1, None),
+        fast(2, None),
+        fast(3, None),
+        AttackRow { reference: Some(0), ..attack_row(4, true, Some(0.1)) },
+    ];
+    let full = |idx, found: bool| AttackRow {
+        forwards: 7856,
+        backwards: 1910,
+        ..attack_row(idx, true, found.then_some(0.1))
+    };
+    // Of image 0 the control has spoken, and image 4 was not left.
+    let apart = [full(0, false), full(1, false), full(2, true), full(4, true)];
+    let board = |version: &str, eps: f64| {
+        let named = |label: &str| Work {
+            method: label.into(),
+            parameters: BTreeMap::from([("version".into(), version.into())]),
+            ..attack(label, "Linf", &[eps])
+        };
+        let run = Fixture::new("run", 5).model("net", "aa", "");
+        let fast = Work { eps: vec![0.1], ..named("fast") };
+        let run = run.attack("net", fast, &rows).attack("net", named("autoattack"), &apart);
+        let folder = tempfile::tempdir().unwrap();
+        run.write(folder.path());
+        let board = Leaderboard::from_runs(&[folder.path().to_owned()]).unwrap();
+        let all = board.boards[0].standings[0].entrant.results::<AttackResult>();
+        let spared = all.filter_map(|attack| attack.spared.clone()).next().unwrap();
+        (spared.left, spared.asked, spared.asked_apart, spared.broken)
+    };
+    assert_eq!(board("standard", 0.1), (4, 3, 2, 1));
+    // What another attack, or one in another ball, left says nothing about it.
+    assert_eq!(board("plus", 0.1), (4, 1, 0, 0));
+    assert_eq!(board("standard", 0.2), (4, 1, 0, 0));
 }

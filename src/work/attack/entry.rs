@@ -10,6 +10,7 @@ use crate::attack::{self, Goal, Objective, PATCH_SUITE, Request};
 use crate::error::{Error, Result};
 use crate::model::Classifier as _;
 use crate::record::Work;
+use crate::results::format;
 use crate::rng::Randomness;
 use crate::threat::{Norm, PatchSize, Threat};
 use crate::work::entry::{Entry, is_default};
@@ -110,8 +111,15 @@ fn single(
     shape: [usize; 3],
 ) -> Result<Vec<Resolved>> {
     let goal = goal(entry)?;
-    let given = plain(&entry.parameters);
+    let mut given = plain(&entry.parameters);
     let threats = threats(entry, shape)?;
+    // An attack that has radii of its own works at those that are asked for.
+    let known = attack::ALL.iter().find(|known| known.name == entry.attack);
+    if known.is_some_and(|known| known.takes("radii")) {
+        let radii: Vec<String> =
+            threats.iter().filter_map(|(_, eps)| Some(eps.as_ref()?.to_string())).collect();
+        given.entry("radii".into()).or_insert_with(|| radii.join(" "));
+    }
     let minimal = attack::configure(&entry.attack, &threats[0].0, &given)?.search.objective()
         == Objective::Minimal;
     let groups: Vec<(Threat, Vec<f64>)> = if minimal {
@@ -126,7 +134,7 @@ fn single(
         let mut parameters = configured.parameters.clone();
         parameters.insert("goal".into(), goal.to_string());
         let stem = match eps.as_slice() {
-            [eps] if !minimal => format!("{label}-{eps}"),
+            [eps] if !minimal => format!("{label}-{}", format::eps(*eps).replace('/', "_")),
             _ => label.clone(),
         };
         let facts = [

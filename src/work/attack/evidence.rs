@@ -50,6 +50,12 @@ impl<'a> Evidence<'a> {
         self.images.get(key).is_some_and(|seen| seen.clean == seen.labels && seen.clean.len() == 1)
     }
 
+    /// The label of the image, if all jobs agree on it.
+    pub(crate) fn label(&self, key: &ImageKey) -> Option<u32> {
+        let labels = &self.images.get(key)?.labels;
+        labels.first().copied().filter(|_| labels.len() == 1)
+    }
+
     /// The clean image is classified correctly, and no adversarial image lies in `region`; of those for
     /// which `targets` are given only the ones that are taken for a target count.
     pub(crate) fn robust(

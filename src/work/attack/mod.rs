@@ -6,6 +6,7 @@ mod attacked;
 mod checks;
 mod columns;
 mod control;
+mod curves;
 mod entry;
 mod evidence;
 pub(crate) mod goal;
@@ -47,7 +48,7 @@ use super::rows::{Keyed, Rows};
 use crate::attack::{self, Threats};
 use crate::error::Result;
 use crate::record::{Row as _, Work};
-use crate::results::{Region, Sheet, format};
+use crate::results::{Figure, Region, Sheet, format};
 
 /// Name of the kind.
 const NAME: &str = "attack";
@@ -115,13 +116,19 @@ impl Kind for Attack {
         Keyed::<AttackRow>::read(path, key)
     }
 
-    fn sum_up(&self, method: &Method<'_>, model: usize) -> Option<Outcome> {
+    fn sum_up(&self, method: &Method<'_>, all: &[Method<'_>], model: usize) -> Option<Outcome> {
         let attacked = Attacked::new(method, model)?;
-        Some(Outcome::new(NAME, AttackResult::of(&attacked)))
+        let stood_for = all.iter().filter(|other| spared::stands_for(&method.work, &other.work));
+        let stood_for: Vec<_> = stood_for.filter_map(|other| Attacked::new(other, model)).collect();
+        Some(Outcome::new(NAME, AttackResult::of(&attacked, &stood_for)))
     }
 
     fn sheets(&self, entrants: &[&Entrant]) -> Vec<Sheet> {
         tables::robust(entrants).into_iter().chain(tables::parameters(entrants)).collect()
+    }
+
+    fn figures(&self, entrants: &[&Entrant], most: usize) -> Vec<Figure> {
+        curves::figures(entrants, most)
     }
 
     fn reading(&self, _: &[&KindColumn], entrants: &[&Entrant]) -> Vec<String> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::attacked::Attacked;
 use super::columns::AttackColumn;
+use super::curves::left;
 use super::row::AttackRow;
 use super::spared::Spared;
 use crate::record::CheckRecord;
@@ -52,6 +53,10 @@ pub struct AttackResult {
     /// What it has spent and may have missed beside the attack that it stands in for; `None` if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spared: Option<Spared>,
+    /// Share of the images that are classified correctly and not broken: against the distance for an attack that
+    /// minimises it, else against the passes of an image.
+    #[serde(skip)]
+    pub(crate) left: Vec<(f64, f64)>,
     /// Mean cost of an image.
     pub cost: Cost,
 }
@@ -72,8 +77,8 @@ pub struct Budget {
 }
 
 impl AttackResult {
-    /// The attack `of` on one network, summed up.
-    pub(crate) fn of(of: &Attacked<'_>) -> Self {
+    /// The attack `of` on one network, summed up, beside those that it stands in for and that were run as well.
+    pub(crate) fn of(of: &Attacked<'_>, stood_for: &[Attacked<'_>]) -> Self {
         let work = &of.method.work;
         let minimal = work.is("minimal");
         let (done, images) = of.pool.progress;
@@ -93,7 +98,12 @@ impl AttackResult {
             budgets: of.budgets().into_iter().map(budget).collect(),
             median_distance: minimal.then(|| median_distance(&of.pool)).flatten(),
             unconfirmed: rows(&of.pool).filter_map(|row| row.unconfirmed).reduce(|a, b| a + b),
-            spared: Spared::of(rows(&of.pool)),
+            spared: Spared::of(&of.pool, stood_for),
+            left: match minimal {
+                true => left(&of.pool, 0.0, |row| row.distance),
+                // The axis of passes is logarithmic.
+                false => left(&of.pool, 1.0, |row| (row.forwards + row.backwards) as f64),
+            },
             cost: cost(&of.pool),
         }
     }

@@ -3,12 +3,15 @@
 
 use serde::Serialize;
 
+use super::attacked::Attacked;
 use super::control::{asked, given_away, left};
 use super::result::AttackResult;
 use super::row::AttackRow;
+use crate::record::Work;
 use crate::results::format;
 use crate::stats::clopper_pearson;
 use crate::work::entrant::Entrant;
+use crate::work::pool::Pool;
 
 /// Confidence of [`Spared::missed`].
 const CONFIDENCE: f64 = 0.95;
@@ -21,9 +24,12 @@ pub struct Spared {
     pub given_away: usize,
     /// Images that it left.
     pub left: usize,
-    /// Of these, the images that the reference attack was asked about.
+    /// Of these, the images that the reference attack was asked about: the control, and those that a job of the
+    /// reference attack itself has attacked.
     pub asked: usize,
-    /// Of these, the images that the reference attack broke.
+    /// Of these, the images that only jobs of the reference attack itself have attacked.
+    pub asked_apart: usize,
+    /// Of the images that were asked about, those that the reference attack broke.
     pub broken: usize,
     /// Its passes as a share of those that the reference attack spends on the images that are left, without
     /// those that it spends on the others; `None` if no image that was asked about resisted.
@@ -35,22 +41,37 @@ pub struct Spared {
     pub missed: f64,
 }
 
+/// The attack `of` stands in for the attack `other`: in the same threat model, with the same goal.
+pub(super) fn stands_for(of: &Work, other: &Work) -> bool {
+    // Other versions have other parts.
+    let published = other.parameters.get("version").is_some_and(|version| version == "standard");
+    of.method == "fast"
+        && other.method == "autoattack"
+        && published
+        && of.threat == other.threat
+        && of.eps == other.eps
+        && of.fact("goal") == other.fact("goal")
+}
+
 impl Spared {
-    /// From the rows of the images; `None` if the attack stands in for no other.
-    pub(super) fn of<'a>(rows: impl Iterator<Item = &'a AttackRow>) -> Option<Self> {
-        let mut rows = rows.peekable();
-        rows.peek()?;
+    /// From the rows of the images, and those of the attack itself that it stands in for, where that was run too;
+    /// `None` if the attack stands in for no other.
+    pub(super) fn of(pool: &Pool<'_, AttackRow>, stood_for: &[Attacked<'_>]) -> Option<Self> {
+        pool.rows.first_key_value()?;
         let mut spared = Self {
             given_away: 0,
             left: 0,
             asked: 0,
+            asked_apart: 0,
             broken: 0,
             passes: None,
             passes_with_control: None,
             missed: 1.0,
         };
         let (mut own, mut reference, mut resisted, mut full) = (0, 0, 0_u64, 0);
-        for row in rows {
+        for (key, row) in
+            pool.rows.iter().flat_map(|(key, rows)| rows.iter().map(move |r| (key, r)))
+        {
             let passes = row.reference?;
             if given_away(row) {
                 spared.given_away += 1;
@@ -58,16 +79,29 @@ impl Spared {
             }
             own += row.forwards + row.backwards - passes;
             reference += passes;
-            if left(row) || asked(row) {
-                spared.left += 1;
+            if !left(row) && !asked(row) {
+                continue;
             }
+            spared.left += 1;
             if asked(row) {
                 spared.asked += 1;
                 spared.broken += usize::from(row.found);
+                if left(row) {
+                    resisted += 1;
+                    full += passes;
+                }
+                continue;
             }
-            if asked(row) && left(row) {
+            let mut apart =
+                stood_for.iter().filter_map(|attack| attack.pool.rows.get(key)).flatten();
+            let Some(first) = apart.next() else { continue };
+            spared.asked += 1;
+            spared.asked_apart += 1;
+            if left(first) && apart.all(|row| left(row)) {
                 resisted += 1;
-                full += passes;
+                full += first.forwards + first.backwards;
+            } else {
+                spared.broken += 1;
             }
         }
         if resisted > 0 {
@@ -86,7 +120,7 @@ impl Spared {
 
     /// In a sentence about the attack `name`.
     fn sentence(&self, name: &str) -> String {
-        let Self { given_away, left, asked, broken, .. } = self;
+        let Self { given_away, left, asked, asked_apart, broken, .. } = self;
         if *given_away > 0 && *left == 0 {
             return format!(
                 "{name}: AutoAttack did the work on all {given_away} images, because a safety check says that gradients mislead."
@@ -107,8 +141,12 @@ impl Spared {
                 format!("of those left at most {} (95 % confidence)", share(Some(self.missed)))
             }
         };
+        let apart = match asked_apart {
+            0 => String::new(),
+            apart => format!(" ({apart} of them by a job of its own)"),
+        };
         format!(
-            "{name}: {spent}of {left} images left AutoAttack was asked about {asked} and broke {broken}, {most}."
+            "{name}: {spent}of {left} images left AutoAttack was asked about {asked}{apart} and broke {broken}, {most}."
         )
     }
 }

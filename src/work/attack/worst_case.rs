@@ -2,6 +2,8 @@
 //! lies inside the threat model. A single attack's robust accuracy is an upper bound; the worst case is the
 //! tightest bound that the evidence gives, and what a board is ranked by.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::attacked::Attacked;
@@ -29,9 +31,23 @@ pub struct WorstCase {
     pub covered: Option<ImageSet>,
     /// Images of the finished attacks that are not among them, because their label is the target.
     pub left_out: usize,
+    /// Its images class by class, in the order of the labels.
+    #[serde(skip)]
+    pub(crate) classes: Vec<ClassShare>,
     /// What the finished attacks say of the images that only some of them cover.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beyond: Option<Beyond>,
+}
+
+/// The images of one class in a worst case.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct ClassShare {
+    /// The class.
+    pub(crate) label: u32,
+    /// Images of the class that are classified correctly.
+    pub(crate) clean: Proportion,
+    /// Images of the class that are robust against all evidence.
+    pub(crate) robust: Proportion,
 }
 
 /// An attack that is still running, or was stopped.
@@ -119,8 +135,31 @@ pub(crate) fn worst_case(
         images: ImageSet::of(&common.difference(&left_out).copied().collect()),
         covered: ImageSet::of(&common),
         left_out: common.intersection(&left_out).count(),
+        classes: classes(common.difference(&left_out).copied(), evidence, robust),
         beyond: beyond.flatten(),
     })
+}
+
+/// The shares of each class among `images`.
+fn classes<'a>(
+    images: impl Iterator<Item = &'a ImageKey>,
+    evidence: &Evidence<'_>,
+    robust: impl Fn(&ImageKey) -> bool,
+) -> Vec<ClassShare> {
+    let mut all: BTreeMap<u32, Vec<(bool, bool)>> = BTreeMap::new();
+    for key in images {
+        if let Some(label) = evidence.label(key) {
+            all.entry(label).or_default().push((evidence.correct(key), robust(key)));
+        }
+    }
+    let share = |(label, images): (u32, Vec<(bool, bool)>)| {
+        Some(ClassShare {
+            label,
+            clean: Proportion::of(images.iter().map(|(clean, _)| *clean))?,
+            robust: Proportion::of(images.iter().map(|(_, robust)| *robust))?,
+        })
+    };
+    all.into_iter().filter_map(share).collect()
 }
 
 /// The classes that the attacks aim at; `None` if they are untargeted.

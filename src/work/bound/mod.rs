@@ -81,7 +81,7 @@ impl Kind for Bound {
         Keyed::<BoundRow>::read(path, key)
     }
 
-    fn sum_up(&self, method: &Jobs<'_>, model: usize) -> Option<Outcome> {
+    fn sum_up(&self, method: &Jobs<'_>, _: &[Jobs<'_>], model: usize) -> Option<Outcome> {
         Some(Outcome::new(NAME, BoundResult::of(method, model)?))
     }
 

@@ -154,7 +154,7 @@ impl Kind for Corruption {
         false
     }
 
-    fn sum_up(&self, method: &Method<'_>, model: usize) -> Option<Outcome> {
+    fn sum_up(&self, method: &Method<'_>, _: &[Method<'_>], model: usize) -> Option<Outcome> {
         Some(Outcome::new(NAME, CorruptionResult::of(method, model)?))
     }
 

@@ -78,7 +78,7 @@ impl Kind for Patch {
         Keyed::<PatchRow>::read(path, key)
     }
 
-    fn sum_up(&self, method: &Method<'_>, model: usize) -> Option<Outcome> {
+    fn sum_up(&self, method: &Method<'_>, _: &[Method<'_>], model: usize) -> Option<Outcome> {
         Some(Outcome::new(NAME, PatchResult::of(method, model)?))
     }
 

@@ -102,7 +102,7 @@ impl Kind for Smoothing {
         Keyed::<CertificateRow>::read(path, key)
     }
 
-    fn sum_up(&self, method: &Method<'_>, model: usize) -> Option<Outcome> {
+    fn sum_up(&self, method: &Method<'_>, _: &[Method<'_>], model: usize) -> Option<Outcome> {
         Some(Outcome::new(SMOOTHING, SmoothingResult::of(method, model)?))
     }
 

@@ -39,7 +39,7 @@ pub use fast::Fast;
 pub use goal::{Goal, Targets};
 pub use gradient::{Bim, Fgsm, Iterate, Pgd};
 pub use minimum::{
-    Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, SuperDeepFool, TrustRegion,
+    Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, PgdSweep, SuperDeepFool, TrustRegion,
 };
 pub use patch::SUITE as PATCH_SUITE;
 pub use patch::{Grey, PatchPgd, PatchRs, PatchSearch, RandomNoise, Roa};
@@ -152,6 +152,13 @@ pub struct Entry {
     build: fn(&mut Parameters, &Threat) -> Result<Box<dyn Attack>>,
 }
 
+impl Entry {
+    /// It has a hyper-parameter of this name.
+    pub fn takes(&self, name: &str) -> bool {
+        self.fields.iter().flat_map(|fields| *fields).any(|(known, _)| *known == name)
+    }
+}
+
 /// Which threat models an attack works under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threats {
@@ -176,6 +183,7 @@ pub const ALL: &[Entry] = &[
     minimum::PDPGD,
     minimum::EAD,
     minimum::TRUST_REGION,
+    minimum::PGD_SWEEP,
     apgd::APGD_CE,
     apgd::APGD_DLR,
     apgd::APGD_T,

@@ -148,6 +148,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "patch-search" => vec![("scan", "6"), ("places", "8")],
             "patch-rs" => vec![("queries", "60")],
             "pgd" => vec![("steps", "10"), ("restarts", "2")],
+            "pgd-sweep" => vec![("steps", "10"), ("radii", "0.05 0.2 1")],
             "square" => vec![("n_queries", "60"), ("n_restarts", "2")],
             "rays" => vec![("queries", "120")],
             "hop-skip-jump" => vec![("queries", "150"), ("initial_evaluations", "10")],
@@ -259,7 +260,7 @@ fn misclassified_images_are_broken_at_distance_zero_and_cost_nothing() {
 fn no_image_costs_more_passes_than_an_attack_says() {
     let (model, batch) = random_network(6, false);
     // These end as soon as they are beyond a boundary, or do not improve.
-    let early = ["deepfool", "superdeepfool", "trust-region", "cw-l2"];
+    let early = ["deepfool", "superdeepfool", "trust-region", "cw-l2", "pgd-sweep"];
     for (name, given, threat) in cases() {
         let threat = match threat {
             Threat::Ball { norm, .. } => Threat::ball(norm, 1e-6),

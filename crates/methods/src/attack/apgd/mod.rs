@@ -192,14 +192,14 @@ struct Restarts {
     fallback: Once,
 }
 
-/// A run of `n_iter` iterations in the L1 ball on the margin, its restart `number`, in decreasing radii. Returns the
-/// largest loss that it reached of each image that is left, `[N]`.
+/// A run of `n_iter` iterations in the L1 ball on the margin, its restart `number`, with `larger` in balls of 3 and 2
+/// times the radius first. Returns the largest loss that it reached of each image that is left, `[N]`.
 ///
 /// # Errors
 /// If the network fails.
 pub(super) fn descend_l1(
     search: &mut Search<'_>,
-    (eps, n_iter): (f32, usize),
+    (eps, n_iter, larger): (f32, usize, bool),
     number: u32,
     targets: Option<Rows>,
 ) -> Result<Rows> {
@@ -213,8 +213,15 @@ pub(super) fn descend_l1(
         judged: true,
     };
     let fallback = Once::new();
-    let apgd = Restarts { task, n_restarts: 1, n_target_classes: 0, use_largereps: true, fallback };
-    apgd.decrease_eps(search, number, targets)
+    let apgd =
+        Restarts { task, n_restarts: 1, n_target_classes: 0, use_largereps: larger, fallback };
+    if larger {
+        return apgd.decrease_eps(search, number, targets);
+    }
+    let x = apgd.start(search, number)?;
+    let mut run = Run::start(search, task, targets, x, true)?;
+    run.finish(search)?;
+    Ok(run.loss_best)
 }
 
 impl Attack for Restarts {

@@ -4,8 +4,8 @@ use super::*;
 use crate::attack::tests::{random_network, run};
 use crate::attack::{
     Alma, Apgd, AutoAttack, Bim, CarliniWagner, Ddn, DeepFool, Ead, Ensemble, Fab, Fast, Fgsm, Fmn,
-    Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs, PatchSearch, Pdgd, Pdpgd, Pgd, RandomNoise,
-    Rays, Request, Roa, Square, SuperDeepFool, TrustRegion, attack,
+    Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs, PatchSearch, Pdgd, Pdpgd, Pgd, PgdSweep,
+    RandomNoise, Rays, Request, Roa, Square, SuperDeepFool, TrustRegion, attack,
 };
 use crate::threat::{Norm, Patch};
 
@@ -54,6 +54,7 @@ fn without_radius(norm: Norm) -> Vec<Configured> {
         Configured::of(Fmn::new(norm)),
         Configured::of(Pdpgd::new(norm)),
         Configured::of(MinNorm::new(norm)),
+        Configured::of(PgdSweep::new(norm)),
     ];
     if norm != Norm::L1 {
         all.push(Configured::of(DeepFool::new(norm)));

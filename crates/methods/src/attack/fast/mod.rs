@@ -112,7 +112,7 @@ struct Standing {
     clean: f32,
     /// The smallest margin that was reached in the ball.
     best: f32,
-    /// The excess after the first descent.
+    /// The excess after the first descent; in the L1 ball, where that one is of another kind, after the second.
     first: f32,
     /// The other classes, nearest first; empty under a targeted goal.
     classes: Vec<u32>,
@@ -153,11 +153,20 @@ impl Attack for Stages {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut standings =
             vec![Standing { best: f32::INFINITY, ..Standing::default() }; search.len()];
+        let first = if self.norm == Norm::L1 { 1 } else { 0 };
         for (number, round) in (0..).zip(ROUNDS) {
             if number == 1 {
                 self.rank(search, &mut standings)?;
             }
+            if number == first + 1 {
+                standings.iter_mut().for_each(|standing| standing.first = standing.excess());
+            }
             self.round(search, &mut standings, number, round)?;
+        }
+        for (place, id) in search.places().iter().zip(&search.active.ids) {
+            let standing = &standings[*place];
+            let (excess, first, outlook) = (standing.excess(), standing.first, standing.outlook());
+            tracing::trace!(image = id, excess, first, outlook, "descended");
         }
         for (part, within) in self.parts.iter().zip(THOROUGH) {
             let near = near(search, &standings, *within);
@@ -177,7 +186,6 @@ impl Stages {
         {
             standings[place].clean = ranked.margin;
             standings[place].classes = ranked.nearest;
-            standings[place].first = standings[place].excess();
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod ensemble;
 mod fmn;
 mod pdgd;
 mod pdpgd;
+mod pgd_sweep;
 mod primal_dual;
 mod superdeepfool;
 #[cfg(test)]
@@ -33,6 +34,8 @@ pub(super) use self::pdgd::PDGD;
 pub use self::pdgd::Pdgd;
 pub(super) use self::pdpgd::PDPGD;
 pub use self::pdpgd::Pdpgd;
+pub(super) use self::pgd_sweep::PGD_SWEEP;
+pub use self::pgd_sweep::PgdSweep;
 pub(super) use self::superdeepfool::SUPERDEEPFOOL;
 pub use self::superdeepfool::SuperDeepFool;
 pub(super) use self::trust_region::TRUST_REGION;

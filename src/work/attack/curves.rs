@@ -1,0 +1,116 @@
+//! The figures of attacks: how far away the adversarial images are that an attack without a radius finds, and after how
+//! many passes an attack with one broke what it broke.
+
+use super::goal::UNTARGETED;
+use super::result::AttackResult;
+use super::row::AttackRow;
+use crate::results::{Figure, Look, Series, distinct, format, steps};
+use crate::work::curve::falls;
+use crate::work::entrant::Entrant;
+use crate::work::outcome::KindResult as _;
+use crate::work::pool::Pool;
+
+/// Share of the images that are classified correctly and not broken, against some number of each broken image, as
+/// (number, share) from `from` on.
+pub(super) fn left(
+    pool: &Pool<'_, AttackRow>,
+    from: f64,
+    number: fn(&AttackRow) -> f64,
+) -> Vec<(f64, f64)> {
+    let (mut broken, mut never, mut images) = (Vec::new(), 0, 0);
+    for key in &pool.covered {
+        let Some(rows) = pool.rows.get(key) else { continue };
+        images += 1;
+        if !rows.iter().all(|row| row.clean_correct()) {
+            continue;
+        }
+        let found = rows.iter().filter(|row| row.found == 1).map(|row| number(row));
+        match found.min_by(f64::total_cmp) {
+            Some(number) => broken.push(number.max(from)),
+            None => never += 1,
+        }
+    }
+    let n = f64::from(images);
+    let always = f64::from(never) / n.max(1.0);
+    let mut curve: Vec<(f64, f64)> =
+        falls(broken, n).into_iter().map(|(at, share)| (at, share + always)).collect();
+    if let Some(first) = curve.first_mut() {
+        first.0 = first.0.max(from);
+    }
+    curve
+}
+
+/// All figures of a board.
+pub(super) fn figures(entrants: &[&Entrant], most: usize) -> Vec<Figure> {
+    let all = || entrants.iter().flat_map(|entrant| entrant.results::<AttackResult>());
+    let own = || all().filter(|a| !a.control && a.finished() && a.goal == UNTARGETED);
+    let minimal = distinct(own().filter(|a| a.minimal).map(|a| (&*a.label, &*a.threat)));
+    let distances = minimal.into_iter().filter_map(|of| {
+        let series = series(entrants, most, |a| (&*a.label, &*a.threat) == of && a.minimal);
+        let caption = format!(
+            "Robust accuracy against the {} distance at which {} finds an adversarial image. Bands: 95 % Wilson \
+             intervals, distance by distance.{}",
+            of.1,
+            of.0,
+            format::only_first(most, entrants.len())
+        );
+        Figure::new(caption, series, &format!("{} distance", of.1))
+    });
+    let threats = distinct(own().filter(|a| !a.minimal).map(|a| &*a.threat));
+    let passes = threats.into_iter().filter_map(|threat| {
+        // The attack that takes longest has the most to show.
+        let here = own().filter(|a| !a.minimal && a.threat == threat);
+        let spent = |a: &&AttackResult| a.cost.forwards + a.cost.backwards;
+        let title = |a: &AttackResult| a.budgets.last().map(|budget| budget.title.clone());
+        let longest = here.max_by(|a, b| spent(a).total_cmp(&spent(b)))?;
+        let (label, named) = (&longest.label, title(longest)?);
+        let same = |a: &AttackResult| {
+            !a.minimal && a.threat == threat && a.label == *label && title(a).as_ref() == Some(&named)
+        };
+        let caption = format!(
+            "Images that {named} ({threat}) has not broken, against the forward and backward passes spent on each of \
+             them. Bands: 95 % Wilson intervals.{}",
+            format::only_first(most, entrants.len())
+        );
+        Figure::over_decades(caption, series(entrants, most, same), "passes of an image")
+    });
+    distances.chain(passes).collect()
+}
+
+/// A line for each of the first `most` networks that has a finished attack `of` this kind.
+fn series(entrants: &[&Entrant], most: usize, of: impl Fn(&AttackResult) -> bool) -> Vec<Series> {
+    let line = |(at, entrant): (usize, &&Entrant)| {
+        let mut own = entrant.results::<AttackResult>();
+        let attack = own.find(|a| of(a) && a.finished() && a.goal == UNTARGETED)?;
+        let mut line = steps(&attack.left, attack.done);
+        (line.name, line.look) = (entrant.model.name.clone(), Look::new(at, at));
+        Some(line)
+    };
+    entrants.iter().take(most).enumerate().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::fixture::attack_row;
+
+    #[test]
+    fn what_is_left_falls_where_images_break_and_ends_at_the_robust_ones() {
+        let rows = [
+            attack_row(0, false, None),
+            attack_row(1, true, Some(0.1)),
+            attack_row(2, true, Some(0.3)),
+            attack_row(3, true, None),
+        ];
+        let keys = crate::results::keys(&rows);
+        let pool = Pool {
+            rows: keys.iter().zip(&rows).map(|(key, row)| (key, vec![row])).collect(),
+            covered: keys.iter().collect(),
+            progress: (4, 4),
+        };
+        assert_eq!(left(&pool, 0.0, |row| row.distance), [(0.0, 0.75), (0.1, 0.5), (0.3, 0.25)]);
+        // All break after 19 passes, and a logarithm begins at 1.
+        let passes = |row: &AttackRow| (row.forwards + row.backwards) as f64;
+        assert_eq!(left(&pool, 1.0, passes), [(1.0, 0.75), (19.0, 0.25)]);
+    }
+}
