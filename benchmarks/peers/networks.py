@@ -205,7 +205,8 @@ def random_weights(network, images, seed):
 
 def write_model(path, module, architecture, parameters, images, labels, classes=10):
     """Two files of epsball's side: the weights with their card, and the inputs."""
-    module = module.network if isinstance(module, Normalised) else module
+    normalised = module if isinstance(module, Normalised) else None
+    module = normalised.network if normalised else module
     card = {
         "format_version": 1,
         "name": path.name,
@@ -214,6 +215,9 @@ def write_model(path, module, architecture, parameters, images, labels, classes=
         "classes": classes,
         "parameters": parameters,
     }
+    # A card that says nothing of it means a network that takes pixels as they are.
+    if normalised:
+        card |= {"mean": normalised.mean.flatten().tolist(), "std": normalised.std.flatten().tolist()}
     weights = {k: v.contiguous() for k, v in module.state_dict().items()}
     weights = {k: v for k, v in weights.items() if not k.endswith("num_batches_tracked")}
     save_file(weights, f"{path}.safetensors", {"epsball": json.dumps(card)})

@@ -22,6 +22,10 @@ use crate::work::task::{Part, Place, Progress, Task, Terms};
 /// is lost when a run is killed in the middle of one.
 const ENSEMBLE_BATCH: usize = 48;
 
+/// Images at a time of an ensemble that stands in for a dearer one: most of them take little, a few take long, and all
+/// threads have work as long as there are others.
+const STAND_IN_BATCH: usize = 256;
+
 /// An attack under its threat model, and what is asked of it.
 pub(super) struct AttackTask {
     pub(super) attack: Configured,
@@ -64,9 +68,11 @@ impl Remaining<'_, AttackRow> {
     ) -> usize {
         let given = self.batch.or(model.usage().batch);
         let ensemble = !configured.search.parts().is_empty();
+        let stands_in = configured.search.reference().is_some();
         match (ensemble, request.randomness) {
             // The published AutoAttack packs into batches what an attack left of the whole set.
             (true, Randomness::Torch) => self.record.images.max(1),
+            (true, Randomness::PerImage) if stands_in => given.unwrap_or(STAND_IN_BATCH),
             (true, Randomness::PerImage) => given.unwrap_or(ENSEMBLE_BATCH),
             _ => given.unwrap_or(BATCH),
         }

@@ -131,7 +131,10 @@ pub fn attack_until(
 ) -> Result<Vec<Outcome>> {
     let n = batch.len();
     let share = match request.randomness {
-        Randomness::PerImage => n.div_ceil(model.usage().lanes).max(SMALLEST_SHARE),
+        Randomness::PerImage => match model.usage().lanes {
+            1 => n,
+            lanes => n.div_ceil(lanes).clamp(SMALLEST_SHARE, LARGEST_SHARE),
+        },
         Randomness::Torch => n,
     };
     if share >= n {
@@ -148,6 +151,10 @@ pub fn attack_until(
 
 /// Fewest images that are worth a thread of their own.
 const SMALLEST_SHARE: usize = 8;
+
+/// Most images of a thread at a time: larger batches are no faster there, and a thread that is done with its images takes
+/// the next.
+const LARGEST_SHARE: usize = 32;
 
 /// [`attack_together`], in halves where a device has too little memory for all.
 fn attack_in_memory(

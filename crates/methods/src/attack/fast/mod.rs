@@ -15,7 +15,7 @@ mod schedule;
 mod tests;
 
 use self::descent::Descent;
-use self::schedule::{ROUNDS, Round, THOROUGH, Toward};
+use self::schedule::{ROUNDS, Round, SPREAD, THOROUGH, Toward};
 use super::ensemble::published;
 use super::gradient::{ALL_NORMS, ball};
 use super::{
@@ -114,6 +114,8 @@ struct Standing {
     best: f32,
     /// The excess after the first descent; in the L1 ball, where that one is of another kind, after the second.
     first: f32,
+    /// The largest excess that a descent towards no class in particular ended with, the first one among them.
+    worst: f32,
     /// The other classes, nearest first; empty under a targeted goal.
     classes: Vec<u32>,
 }
@@ -122,8 +124,20 @@ impl Standing {
     /// By how much the ball is too small to break the image, as a share of its radius, if the margin falls
     /// evenly on the way out: exact for a linear network. An image whose margin did not move counts as near.
     fn excess(&self) -> f32 {
-        let fallen = self.clean - self.best;
-        if fallen > 0.0 { self.best / fallen } else { 0.0 }
+        self.excess_at(self.best)
+    }
+
+    /// The same of a run that reached this margin.
+    fn excess_at(&self, margin: f32) -> f32 {
+        let fallen = self.clean - margin;
+        if fallen > 0.0 { margin / fallen } else { 0.0 }
+    }
+
+    /// The image is near, with an excess of at most `within`, and may still be broken: its runs ended so differently that
+    /// others may end elsewhere, or it is nearer than a tenth of that.
+    fn is_open(&self, within: f32) -> bool {
+        let excess = self.excess();
+        excess <= within && (self.worst >= SPREAD * excess || excess <= within / 10.0)
     }
 
     /// The excess that further runs may come to, if they bring it down twice by the factor by which those after
@@ -159,17 +173,24 @@ impl Attack for Stages {
                 self.rank(search, &mut standings)?;
             }
             if number == first + 1 {
-                standings.iter_mut().for_each(|standing| standing.first = standing.excess());
+                for standing in &mut standings {
+                    standing.first = standing.excess();
+                    standing.worst = standing.first;
+                }
             }
             self.round(search, &mut standings, number, round)?;
         }
         for (place, id) in search.places().iter().zip(&search.active.ids) {
             let standing = &standings[*place];
-            let (excess, first, outlook) = (standing.excess(), standing.first, standing.outlook());
-            tracing::trace!(image = id, excess, first, outlook, "descended");
+            let (excess, worst, outlook) = (standing.excess(), standing.worst, standing.outlook());
+            tracing::trace!(image = id, excess, worst, outlook, "descended");
         }
+        // Descents in the L1 ball are shorter than they would have to be to end alike.
+        let share = if self.norm == Norm::L1 { 0.3 } else { 1.0 };
         for (part, within) in self.parts.iter().zip(THOROUGH) {
-            let near = near(search, &standings, *within);
+            let near: Vec<usize> = (0..search.len())
+                .filter(|row| standings[search.places()[*row]].is_open(share * within))
+                .collect();
             let run = (part.name, part.search.objective(), &near[..]);
             search.part(run, self.batch, &mut |images, _| part.search.run(images))?;
         }
@@ -212,8 +233,14 @@ impl Stages {
             };
             let towards = towards.map(|of| Rows::classes(images.location(), &of)).transpose()?;
             for (row, reached) in descent.run(images, number, towards)? {
-                let best = &mut standings[places[row]].best;
-                *best = best.min(-reached);
+                let standing = &mut standings[places[row]];
+                standing.best = standing.best.min(-reached);
+                if round.toward == Toward::Any {
+                    // A run that led nowhere says nothing but that gradients mislead.
+                    let moved = -reached < standing.clean;
+                    let excess = if moved { standing.excess_at(-reached) } else { f32::INFINITY };
+                    standing.worst = standing.worst.max(excess);
+                }
             }
             Ok(())
         })

@@ -45,5 +45,9 @@ pub(super) const ROUNDS: &[Round] = &[
     round(0.04, Toward::Rank(0), 7, 100),
 ];
 
-/// The outlook up to which an image gets each attack of AutoAttack, in its order.
-pub(super) const THOROUGH: &[f32] = &[0.005, 0.005, 0.001, 0.005];
+/// The excess up to which an image that is still open gets each attack of AutoAttack, in its order. After all rounds it
+/// says more than the outlook does.
+pub(super) const THOROUGH: &[f32] = &[0.06, 0.06, 0.02, 0.1];
+
+/// Runs whose excesses differ by this factor have ended differently.
+pub(super) const SPREAD: f32 = 1.9;

@@ -95,6 +95,9 @@ fn rounds_are_for_ever_fewer_images() {
     // Where all runs end alike, the outlook is the excess.
     assert_eq!(standing(0.5, 1.0).outlook(), 1.0);
     assert_eq!(standing(0.5, 2.0).outlook(), 0.25);
+    // Where runs end alike, nothing is open but the boundary itself.
+    let open = |best: f32, worst: f32| Standing { worst, ..standing(best, worst) }.is_open(0.1);
+    assert!(open(0.08, 0.2) && !open(0.08, 0.1) && open(0.005, 0.005) && !open(0.2, 5.0));
     // Far inside, an image costs the ranking and the short descents.
     for outcome in run("fast", &[], Threat::ball(Norm::Linf, 1e-4), &model, &batch) {
         let (forwards, backwards) = (outcome.forwards, outcome.backwards);
