@@ -47,6 +47,8 @@ const METHODS: &[(&str, &[&str])] = &[
     ("pdpgd", &["matyasko2021pdpgd"]),
     ("ead", &["chen2018ead"]),
     ("trust-region", &["yao2019trust"]),
+    ("sigma-zero", &["cina2025sigmazero"]),
+    ("vfga", &["cesaire2021stochastic"]),
     ("min-norm", &[]),
     ("patch-pgd", &["xiang2021patchguard"]),
     ("patch-search", &["jamieson2016nonstochastic"]),

@@ -39,7 +39,8 @@ pub use fast::Fast;
 pub use goal::{Goal, Targets};
 pub use gradient::{Bim, Fgsm, Iterate, Pgd};
 pub use minimum::{
-    Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, SuperDeepFool, TrustRegion,
+    Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, SigmaZero, SuperDeepFool, TrustRegion,
+    Vfga,
 };
 pub use patch::SUITE as PATCH_SUITE;
 pub use patch::{Grey, PatchPgd, PatchRs, PatchSearch, RandomNoise, Roa};
@@ -176,6 +177,8 @@ pub const ALL: &[Entry] = &[
     minimum::PDPGD,
     minimum::EAD,
     minimum::TRUST_REGION,
+    minimum::SIGMA_ZERO,
+    minimum::VFGA,
     apgd::APGD_CE,
     apgd::APGD_DLR,
     apgd::APGD_T,

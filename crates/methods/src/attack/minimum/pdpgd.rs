@@ -1,13 +1,12 @@
 //! PDPGD, primal-dual proximal gradient descent (Matyasko and Chau, arXiv 2106.01538): Adam on the softened margin alone,
 //! and after each step the proximal map of the norm, which is exact where the norm has no gradient: pixels go back to
-//! the clean image for L1, the largest changes become equal for Linf. Adam measures every pixel by its own rate, so
+//! the clean image for L1 and L0, the largest changes become equal for Linf. Adam measures every pixel by its own rate, so
 //! the proximal map in that metric is approached in a few rounds, as published.
 
 use super::super::{Attack, Entry, HyperParameters, Objective, Search};
-use super::norm_of;
 use super::primal_dual::descend;
+use super::{ALL_NORMS, norm_of};
 use crate::attack::fab::length;
-use crate::attack::gradient::ALL_NORMS;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
@@ -131,6 +130,10 @@ fn proximal(norm: Norm, z: &mut [f32], mu: f64) {
         Norm::L1 => z.iter_mut().for_each(|z| {
             *z = ((f64::from(z.abs()) - mu).max(0.0) as f32).copysign(*z);
         }),
+        Norm::L0 => {
+            let least = (2.0 * mu).sqrt();
+            z.iter_mut().filter(|z| f64::from(z.abs()) <= least).for_each(|z| *z = 0.0);
+        }
         Norm::L2 => {
             let length = length(Norm::L2, z);
             let kept = if length > mu { 1.0 - mu / length } else { 0.0 };
@@ -179,7 +182,7 @@ mod tests {
             near in proptest::collection::vec(-0.01_f32..0.01, 7),
             mu in 0.0_f64..3.0,
         ) {
-            for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            for norm in [Norm::Linf, Norm::L2, Norm::L1, Norm::L0] {
                 let mut p = z.clone();
                 proximal(norm, &mut p, mu);
                 let least = objective(norm, &p, &z, mu);
