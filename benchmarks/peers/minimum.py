@@ -169,7 +169,7 @@ def main():
                 torch.manual_seed(0)
                 if library == "epsball":
                     works = {"ddn": ["L2"], "deepfool": ["L2", "Linf"], "trust-region": ["L2", "Linf"], "superdeepfool": ["L2"], "ead": ["L1"]}
-                    works |= {"alma": ["L2", "L1"], "pdgd": ["L2"], "sigma-zero": ["L0"], "vfga": ["L0"]}
+                    works |= {"alma": ["L2", "L1"], "pdgd": ["L2"], "sigma-zero": ["L0"], "vfga": ["L0"], "pdpgd": ["L2", "Linf", "L1"]}
                     if not arguments.epsball or norm not in works.get(name, ORDERS):
                         continue
                     result = own(arguments, name, norm, arguments.steps)

@@ -88,15 +88,7 @@ fn minimum_norm_l1() {
 #[test]
 #[ignore = "needs the oracle files; some minutes"]
 fn minimum_norm_l0() {
-    measure(
-        Norm::L0,
-        &[
-            ("sigma-zero", &[], None),
-            ("fmn", &[], None),
-            ("pdpgd", &[("steps", "1000")], None),
-            ("vfga", &[], None),
-        ],
-    );
+    measure(Norm::L0, &[("sigma-zero", &[], None), ("fmn", &[], None), ("vfga", &[], None)]);
 }
 
 #[test]

@@ -137,12 +137,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "apgd-t" => vec![("n_iter", "12"), ("n_target_classes", "3")],
             "ddn" | "fmn" | "alma" | "pdgd" | "pdpgd" => vec![("steps", "40")],
             "sigma-zero" => vec![("steps", "60")],
-            "vfga" => vec![("steps", "20"), ("samples", "3")],
             "ead" => {
                 vec![("max_iterations", "20"), ("binary_search_steps", "4"), ("initial_const", "1")]
             }
             "trust-region" => vec![("steps", "150")],
-            "superdeepfool" => vec![("steps", "20")],
+            "superdeepfool" | "vfga" => vec![("steps", "20")],
             "fab" => vec![("n_iter", "15"), ("n_restarts", "2")],
             "fab-t" => vec![("n_iter", "15"), ("n_target_classes", "3"), ("n_restarts", "2")],
             "patch-pgd" => vec![("steps", "10"), ("restarts", "2")],
@@ -168,7 +167,10 @@ pub(crate) fn cases() -> Vec<Case> {
                     Norm::L1 => 6.0,
                     Norm::L0 => 8.0,
                 };
-                (entry.name, given.clone(), Threat::ball(*norm, eps))
+                let l0 = entry.name == "min-norm" && *norm == Norm::L0;
+                let few = vec![("attacks", "fmn vfga"), ("steps", "15")];
+                let given = if l0 { few } else { given.clone() };
+                (entry.name, given, Threat::ball(*norm, eps))
             })),
             Threats::Patch => {
                 cases.push((entry.name, given, Threat::Patch(Patch { height: 3, width: 2 })));

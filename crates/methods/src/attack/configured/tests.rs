@@ -50,16 +50,13 @@ fn by_type(threat: Threat) -> Vec<Configured> {
 
 /// Every attack of the list that looks for the smallest perturbation in `norm`, by type and with its defaults.
 fn without_radius(norm: Norm) -> Vec<Configured> {
-    let mut all = vec![
-        Configured::of(Fmn::new(norm)),
-        Configured::of(Pdpgd::new(norm)),
-        Configured::of(MinNorm::new(norm)),
-    ];
+    let mut all = vec![Configured::of(Fmn::new(norm)), Configured::of(MinNorm::new(norm))];
     if norm == Norm::L0 {
         all.push(Configured::of(SigmaZero::new()));
         all.push(Configured::of(Vfga::new()));
         return all.into_iter().collect::<Result<_>>().unwrap();
     }
+    all.push(Configured::of(Pdpgd::new(norm)));
     if norm != Norm::L1 {
         all.push(Configured::of(DeepFool::new(norm)));
         all.push(Configured::of(TrustRegion::new(norm)));

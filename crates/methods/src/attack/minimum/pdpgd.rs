@@ -1,12 +1,13 @@
 //! PDPGD, primal-dual proximal gradient descent (Matyasko and Chau, arXiv 2106.01538): Adam on the softened margin alone,
 //! and after each step the proximal map of the norm, which is exact where the norm has no gradient: pixels go back to
-//! the clean image for L1 and L0, the largest changes become equal for Linf. Adam measures every pixel by its own rate, so
+//! the clean image for L1, the largest changes become equal for Linf. Adam measures every pixel by its own rate, so
 //! the proximal map in that metric is approached in a few rounds, as published.
 
 use super::super::{Attack, Entry, HyperParameters, Objective, Search};
+use super::norm_of;
 use super::primal_dual::descend;
-use super::{ALL_NORMS, norm_of};
 use crate::attack::fab::length;
+use crate::attack::gradient::CONVEX;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
@@ -15,7 +16,7 @@ use crate::threat::{Norm, Threat};
 pub(in crate::attack) const PDPGD: Entry = Entry {
     name: "pdpgd",
     about: "smallest perturbation by primal-dual proximal gradient descent (Matyasko and Chau 2021)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Pdpgd::FIELDS],
     build: |parameters, threat| Pdpgd::new(norm_of(threat)).build(parameters),
@@ -127,13 +128,9 @@ impl Pdpgd {
 /// Moves `z` to the point with the least mu ||p|| + ||p - z||^2 / 2.
 fn proximal(norm: Norm, z: &mut [f32], mu: f64) {
     match norm {
-        Norm::L1 => z.iter_mut().for_each(|z| {
+        Norm::L1 | Norm::L0 => z.iter_mut().for_each(|z| {
             *z = ((f64::from(z.abs()) - mu).max(0.0) as f32).copysign(*z);
         }),
-        Norm::L0 => {
-            let least = (2.0 * mu).sqrt();
-            z.iter_mut().filter(|z| f64::from(z.abs()) <= least).for_each(|z| *z = 0.0);
-        }
         Norm::L2 => {
             let length = length(Norm::L2, z);
             let kept = if length > mu { 1.0 - mu / length } else { 0.0 };
@@ -182,7 +179,7 @@ mod tests {
             near in proptest::collection::vec(-0.01_f32..0.01, 7),
             mu in 0.0_f64..3.0,
         ) {
-            for norm in [Norm::Linf, Norm::L2, Norm::L1, Norm::L0] {
+            for norm in [Norm::Linf, Norm::L2, Norm::L1] {
                 let mut p = z.clone();
                 proximal(norm, &mut p, mu);
                 let least = objective(norm, &p, &z, mu);
