@@ -19,7 +19,9 @@ fn fewest(w: &[f32], b: f32, x0: &[f32]) -> f64 {
 }
 
 /// Slopes, a bias, an image of 24 values, and how many values it takes.
-fn networks() -> Vec<(Vec<f32>, f32, Vec<f32>, f64)> {
+type Known = (Vec<f32>, f32, Vec<f32>, f64);
+
+fn networks() -> Vec<Known> {
     let mut all = Vec::new();
     for (k, share) in [0.2_f32, 0.4, 0.6, 0.8].into_iter().enumerate() {
         let wave = |i: usize, by: f32| (i as f32 * by + k as f32).sin();
@@ -36,7 +38,7 @@ fn networks() -> Vec<(Vec<f32>, f32, Vec<f32>, f64)> {
     all
 }
 
-fn found(name: &str, given: &[(&str, &str)], network: &(Vec<f32>, f32, Vec<f32>, f64)) -> f64 {
+fn found(name: &str, given: &[(&str, &str)], network: &Known) -> f64 {
     let (w, b, x0, _) = network;
     let shape = [2, 3, 4];
     let (model, batch) = (linear(w, *b, shape), one(x0, shape));
