@@ -99,6 +99,7 @@ impl Site<'_> {
                 clean: answers[0][at],
                 adversarial: answers[1][at],
                 distance: match self.job.work.threat.as_str() {
+                    "L0" if row.distance == 1.0 => "1 value".into(),
                     "L0" => format!("{} values", row.distance),
                     threat if threat.starts_with("patch") => format!("{} pixels", row.distance),
                     _ => format!("{:.4}", row.distance),
