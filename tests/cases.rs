@@ -298,6 +298,10 @@ fn radii_that_were_not_meant_are_refused() {
         (&attack, &["--norm", "L1", "--eps", "64"], "the L1 ball of radius 64", "64/255"),
         (&bounds, &["--norm", "Linf", "--eps", "8"], linf, "did you mean 8/255?"),
         (&train.to_vec(), &["--norm", "Linf", "--eps", "8"], linf, "did you mean 8/255?"),
+        (&attack, &["--norm", "L0", "--eps", "64"], "the L0 ball of radius 64", "has 64 values"),
+        (&attack, &["--norm", "L0", "--eps", "8/255"], "is not a whole number", "such as 8"),
+        (&bounds, &["--norm", "L0", "--eps", "8"], "unknown norm with bounds `L0`", "Linf, L2"),
+        (&train.to_vec(), &["--norm", "L0", "--eps", "8"], "unknown norm of training `L0`", "L1"),
         (&train.to_vec(), &["--eps", "1e-50"], "is not a number above 0 that an f32", "8/255"),
         (&attack, &["--norm", "Linf", "--eps", "1e40"], "`1e40` is no number that", "8/255"),
         (

@@ -149,3 +149,53 @@ fn what_is_shown_is_what_was_attacked() {
     std::fs::write(&saved, bytes).unwrap();
     refused("its checksum does not fit");
 }
+
+/// Whole numbers from the option to the board, the page and the verification.
+#[test]
+fn under_l0_changed_values_are_counted() {
+    let sandbox = Sandbox::new();
+    let mut arguments = ATTACK.to_vec();
+    let norm = arguments.iter().position(|argument| *argument == "Linf").unwrap();
+    arguments[norm] = "L0";
+    *arguments.last_mut().unwrap() = "4,8";
+    for attack in [&["-a", "sigma-zero", "--set", "steps=60"], &["-a", "vfga", "--set", "steps=9"]]
+    {
+        let more = ["-o", "run", "--save-adversarial"];
+        let ran = sandbox.run(&[&arguments[..], attack, &more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.all());
+    }
+    let read = |name: &str| {
+        let mut reader = csv::Reader::from_path(sandbox.path(name)).unwrap();
+        let rows = reader.deserialize::<std::collections::BTreeMap<String, String>>();
+        rows.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    for attack in ["sigma-zero", "vfga"] {
+        let rows = read(&format!("run/jobs/digits-standard/{attack}-l0.csv"));
+        let broken = rows.iter().filter(|row| row["by"] == attack);
+        let number = |row: &std::collections::BTreeMap<String, String>, column: &str| {
+            row[column].parse::<f64>().unwrap()
+        };
+        for row in broken.clone() {
+            let changed = number(row, "features");
+            assert!(changed >= 1.0 && changed == number(row, "distance"), "{row:?}");
+            // The digits are grey: a pixel is a value.
+            assert_eq!(changed, number(row, "l0"));
+        }
+        assert!(broken.count() > 5, "{attack}");
+    }
+    let board = std::fs::read_to_string(sandbox.path("run/leaderboard.md")).unwrap();
+    for title in ["L0 4", "L0 8", "sigma-zero-l0 8", "median L0 distance"] {
+        assert!(board.contains(title), "{title}: {board}");
+    }
+    assert!(board.contains("| median L0 distance |               2 |"), "{board}");
+    let ran = sandbox.run(&["show", "run", "--each", "1"]);
+    assert!(ran.code == 0 && ran.stdout.contains(" values\n"), "{}", ran.all());
+    assert!(ran.stdout.contains(" within eps 4, "), "{}", ran.all());
+    let ran = sandbox.run(&["verify", "run"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let saved = "run/jobs/digits-standard/vfga-l0.adversarial.safetensors";
+    let judge = ["verify", "--adversarial", saved, "-m", "bundled:digits-standard", "-d", "digits"];
+    let ran = sandbox.run(&[&judge[..], &["-n", "12", "--norm", "L0", "--eps", "2"]].concat());
+    // There are images outside.
+    assert!(ran.code == 1 && ran.stdout.contains(": up to 1 too far, eps 3 "), "{}", ran.all());
+}

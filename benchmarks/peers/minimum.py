@@ -19,7 +19,7 @@ from networks import SmallCNN
 from peers import read_mnist
 from safetensors.torch import load_file
 
-ORDERS = {"L2": 2, "Linf": float("inf"), "L1": 1}
+ORDERS = {"L2": 2, "Linf": float("inf"), "L1": 1, "L0": 0}
 
 
 class Counted(torch.nn.Module):
@@ -53,9 +53,11 @@ def adv_lib(name, norm, steps):
         "fmn": lambda *of: attacks.fmn(
             *of, norm=order, steps=steps, α_init=10.0 if norm == "Linf" else 1.0
         ),
-        "deepfool": norm != "L1" and (lambda *of: attacks.df(*of, steps=50, norm=order)),
+        "sigma-zero": norm == "L0" and (lambda *of: attacks.sigma_zero(*of, num_steps=steps)),
+        "vfga": norm == "L0" and (lambda *of: attacks.vfga(*of, targeted=False)),
+        "deepfool": norm in ("L2", "Linf") and (lambda *of: attacks.df(*of, steps=50, norm=order)),
         "superdeepfool": l2 and (lambda *of: attacks.sdf(*of)),
-        "alma": norm != "Linf"
+        "alma": norm in ("L2", "L1")
         and (
             lambda *of: attacks.alma(
                 *of,
@@ -67,7 +69,7 @@ def adv_lib(name, norm, steps):
             )
         ),
         "pdgd": l2 and (lambda *of: attacks.pdgd(*of, num_steps=steps)),
-        "trust-region": norm != "L1" and (lambda *of: attacks.tr(*of, iter=steps, adaptive=True, p=order)),
+        "trust-region": norm in ("L2", "Linf") and (lambda *of: attacks.tr(*of, iter=steps, adaptive=True, p=order)),
         "pdpgd": lambda *of: attacks.pdpgd(*of, norm=order, num_steps=steps),
     }
     return table.get(name) or None
@@ -82,6 +84,7 @@ def foolbox(name, norm, steps):
         ("fmn", "L2"): lambda: attacks.L2FMNAttack(steps=steps),
         ("fmn", "Linf"): lambda: attacks.LInfFMNAttack(steps=steps),
         ("fmn", "L1"): lambda: attacks.L1FMNAttack(steps=steps),
+        ("fmn", "L0"): lambda: attacks.L0FMNAttack(steps=steps),
         ("deepfool", "L2"): lambda: attacks.L2DeepFoolAttack(),
         ("deepfool", "Linf"): lambda: attacks.LinfDeepFoolAttack(),
         ("ead", "L1"): lambda: attacks.EADAttack(
@@ -113,11 +116,11 @@ def measured(module, attack, images, labels, norm):
 
 def own(arguments, name, norm, steps):
     """The same attack of epsball, from the table that it leaves."""
-    setting = {"deepfool": [], "superdeepfool": [], "ead": [f"max_iterations={steps}"]}
+    setting = {"deepfool": [], "superdeepfool": [], "vfga": [], "ead": [f"max_iterations={steps}"]}
     setting = setting.get(name, [f"steps={steps}"])
     folder = Path(arguments.work) / f"minimum-{name}-{norm}-{time.time_ns()}"
     command = [arguments.epsball, "attack", "-m", arguments.trades_mnist, "-d", f"idx:{arguments.mnist}"]
-    command += ["-n", str(arguments.images), "-a", name, "--norm", norm, "--eps", "0.1", "-o", str(folder)]
+    command += ["-n", str(arguments.images), "-a", name, "--norm", norm, "--eps", "1" if norm == "L0" else "0.1", "-o", str(folder)]
     command += [word for one in setting for word in ("--set", one)]
     if arguments.architecture:
         command += ["--arch", arguments.architecture]
@@ -128,7 +131,7 @@ def own(arguments, name, norm, steps):
     with table.open() as file:
         rows = list(csv.DictReader(file))
     attacked = [row for row in rows if row["by"] != "clean"]
-    distances = [float(row[norm.lower()]) for row in attacked if row["by"]]
+    distances = [float(row["distance"]) for row in attacked if row["by"]]
     passes = [sum(int(row[kind]) for row in attacked) / len(attacked) for kind in ("forwards", "backwards")]
     return torch.tensor(distances, dtype=torch.double), passes, seconds
 
@@ -152,7 +155,7 @@ def main():
     module.load_state_dict(load_file(arguments.trades_mnist))
     module.eval().requires_grad_(False)
     columns = ["norm", "attack", "library", "broken", "mean", "median", "forwards", "backwards", "seconds"]
-    names = ["ddn", "fmn", "deepfool", "superdeepfool", "alma", "pdgd", "pdpgd", "ead", "trust-region", "min-norm"]
+    names = ["sigma-zero", "vfga", "ddn", "fmn", "deepfool", "superdeepfool", "alma", "pdgd", "pdpgd", "ead", "trust-region", "min-norm"]
     out = open(arguments.out, "a", newline="") if arguments.out else sys.stdout
     writer = csv.writer(out)
     if not arguments.out or not Path(arguments.out).stat().st_size:
@@ -166,7 +169,7 @@ def main():
                 torch.manual_seed(0)
                 if library == "epsball":
                     works = {"ddn": ["L2"], "deepfool": ["L2", "Linf"], "trust-region": ["L2", "Linf"], "superdeepfool": ["L2"], "ead": ["L1"]}
-                    works |= {"alma": ["L2", "L1"], "pdgd": ["L2"]}
+                    works |= {"alma": ["L2", "L1"], "pdgd": ["L2"], "sigma-zero": ["L0"], "vfga": ["L0"], "pdpgd": ["L2", "Linf", "L1"]}
                     if not arguments.epsball or norm not in works.get(name, ORDERS):
                         continue
                     result = own(arguments, name, norm, arguments.steps)

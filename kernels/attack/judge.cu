@@ -9,14 +9,18 @@ extern "C" __global__ void succeeded(float* flags, const float* logits, const fl
 }
 
 // Threat models, as crates/methods/src/attack/search/judge/device.rs numbers them.
-enum { LINF = 0, L2 = 1, L1 = 2, PATCH = 3 };
+enum { LINF = 0, L2 = 1, L1 = 2, L0 = 3, PATCH = 4 };
+
+// Whether a value is another one than the clean one, by whatever little.
+static __device__ int differs(float x, float x0) { return __float_as_uint(x) != __float_as_uint(x0); }
 
 // Distance of an image from the clean one in the threat's own measure; NaN counts as infinitely far.
 static __device__ double distance_of(int threat, const float* x, const float* x0, int width) {
     double local = 0.0;
     EACH(i, width) {
         double change = fabs((double)x[i] - (double)x0[i]);
-        if (threat == LINF) local = fmax(local, change);
+        if (threat == L0) local += differs(x[i], x0[i]);
+        else if (threat == LINF) local = fmax(local, change);
         else if (threat == L2) local += change * change;
         else local += change;
     }
@@ -33,7 +37,7 @@ static __device__ double changed_pixels(const float* x, const float* x0, int cha
     EACH(pixel, pixels) {
         int changed = 0;
         for (int c = 0; c < channels; c++)
-            changed |= __float_as_uint(x[c * pixels + pixel]) != __float_as_uint(x0[c * pixels + pixel]);
+            changed |= differs(x[c * pixels + pixel], x0[c * pixels + pixel]);
         if (!changed) continue;
         double y = pixel / w, at = pixel % w;
         count += 1.0;

@@ -135,7 +135,8 @@ impl Attack {
             let model = network.classifier();
             let outcomes = attack_until(&self.configured, model, &batch, &self.request, stop)?;
             let seconds = started.elapsed().as_secs_f64() / batch.len().max(1) as f64;
-            Ok((attack_rows(&batch, &outcomes, seconds)?, outcomes))
+            let threat = &self.configured.threat;
+            Ok((attack_rows(threat, &batch, &outcomes, seconds)?, outcomes))
         })?;
         rows.get().extend(new);
         array(py, outcomes.into_iter().flat_map(|outcome| outcome.image).collect(), &shape)

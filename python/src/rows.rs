@@ -64,6 +64,9 @@ impl AttackRows {
             "height": |row| row.height as i64,
             "width": |row| row.width as i64,
         );
+        if rows.iter().any(|row| row.features.is_some()) {
+            numbers!("features": |row| row.features.map_or(-1, |features| features as i64));
+        }
         texts!("adversarial": |row| row.adversarial.as_str());
         numbers!(
             "found_8bit": |row| row.found_8bit == 1,

@@ -34,7 +34,7 @@ pub fn threat(
         (Some(norm), Some(eps), None) => {
             let eps = Number::Text(eps.to_owned()).positive("eps")?;
             let norm: Norm = norm.parse()?;
-            norm.refuse_whole_box(eps, shape)?;
+            norm.check_radius(eps, shape)?;
             Ok(Threat::ball(norm, eps as f32))
         }
         (_, _, Some(_)) => Err(Error::setting(
@@ -73,6 +73,7 @@ mod tests {
             (None, Some("1"), None, "eps has no norm"),
             (Some("L2"), Some("1"), Some("2x2"), "both a patch and a norm"),
             (Some("l3"), Some("1"), None, "unknown norm `l3`"),
+            (Some("L0"), Some("8/255"), None, "is not a whole number"),
             (Some("L2"), Some("-1"), None, "`-1` is not a number above 0"),
             (None, None, Some("9x9"), "do not fit into an image of 8x8"),
         ] {

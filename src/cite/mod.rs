@@ -47,6 +47,8 @@ const METHODS: &[(&str, &[&str])] = &[
     ("pdpgd", &["matyasko2021pdpgd"]),
     ("ead", &["chen2018ead"]),
     ("trust-region", &["yao2019trust"]),
+    ("sigma-zero", &["cina2025sigmazero"]),
+    ("vfga", &["cesaire2021stochastic"]),
     ("min-norm", &[]),
     ("pgd-sweep", &["madry2018towards"]),
     ("patch-pgd", &["xiang2021patchguard"]),

@@ -57,7 +57,7 @@ pub(super) struct Args {
     key: Option<String>,
     #[command(flatten)]
     subject: Subject,
-    /// Norm of the ball: Linf, L2 or L1
+    /// Norm of the ball: Linf, L2, L1, or L0, which counts changed values
     #[arg(long, requires = "adversarial")]
     norm: Option<String>,
     /// Radius of the ball: `0.3`, `8/255`

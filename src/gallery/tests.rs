@@ -24,6 +24,7 @@ fn row(idx: u64, distance: Option<f64>, passes: u64) -> AttackRow {
         l2: length,
         l1: length,
         l0: 1,
+        features: None,
         height: 1,
         width: 1,
         adversarial: String::new(),

@@ -99,9 +99,11 @@ impl Site<'_> {
                 label: row.label,
                 clean: answers[0][at],
                 adversarial: answers[1][at],
-                distance: match self.job.work.threat.starts_with("patch") {
-                    true => format!("{} pixels", row.distance),
-                    false => format!("{:.4}", row.distance),
+                distance: match self.job.work.threat.as_str() {
+                    "L0" if row.distance == 1.0 => "1 value".into(),
+                    "L0" => format!("{} values", row.distance),
+                    threat if threat.starts_with("patch") => format!("{} pixels", row.distance),
+                    _ => format!("{:.4}", row.distance),
                 },
                 passes: row.forwards + row.backwards,
                 by: row.by.clone(),

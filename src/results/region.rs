@@ -22,7 +22,7 @@ impl Region {
             Some(Self::Patch(height.parse().ok()?, width.parse().ok()?))
         };
         match (threat, eps) {
-            ("Linf" | "L2" | "L1", Some(eps)) => Self::Ball(threat.to_owned(), eps),
+            ("Linf" | "L2" | "L1" | "L0", Some(eps)) => Self::Ball(threat.to_owned(), eps),
             _ => patch().unwrap_or(Self::Anywhere),
         }
     }
@@ -43,13 +43,16 @@ mod tests {
 
     #[test]
     fn an_image_lies_where_its_change_fits() {
-        let change = Change { linf: 0.1, l2: 0.5, l1: 1.5, l0: 4, height: 2, width: 3 };
+        let change =
+            Change { linf: 0.1, l2: 0.5, l1: 1.5, l0: 4, features: Some(9), height: 2, width: 3 };
         for (threat, eps, expected) in [
             ("Linf", Some(0.1), true),
             ("Linf", Some(0.099), false),
             ("L2", Some(0.5), true),
             ("L2", Some(0.4), false),
             ("L1", Some(1.5), true),
+            ("L0", Some(9.0), true),
+            ("L0", Some(8.0), false),
             ("patch 2x3", None, true),
             ("patch 3x2", None, false),
             ("hue", None, true),

@@ -24,6 +24,7 @@ pub(crate) fn attack_row(idx: u64, correct: bool, distance: Option<f64>) -> Atta
         l2: far,
         l1: far,
         l0: side,
+        features: None,
         height: side,
         width: side,
         adversarial: format!("{:016x}", if correct && found { !idx } else { idx }),

@@ -87,8 +87,16 @@ fn minimum_norm_l1() {
 
 #[test]
 #[ignore = "needs the oracle files; some minutes"]
+fn minimum_norm_l0() {
+    measure(Norm::L0, &[("sigma-zero", &[], None), ("fmn", &[], None), ("vfga", &[], None)]);
+}
+
+#[test]
+#[ignore = "needs the oracle files; some minutes"]
 fn minimum_norm_ensemble() {
-    for (norm, most) in [(Norm::L2, Some(1.90)), (Norm::Linf, None), (Norm::L1, None)] {
+    for (norm, most) in
+        [(Norm::L2, Some(1.90)), (Norm::Linf, None), (Norm::L1, None), (Norm::L0, None)]
+    {
         measure(norm, &[("min-norm", &[], most)]);
     }
 }

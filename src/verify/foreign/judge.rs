@@ -61,6 +61,8 @@ pub struct VerdictRow {
     pub l1: f64,
     /// Number of pixels in which a value differs.
     pub l0: u64,
+    /// Number of values that differ.
+    pub features: u64,
     /// Height of the smallest rectangle around these pixels; 0 if there are none.
     pub height: u64,
     /// Width of that rectangle.
@@ -260,6 +262,7 @@ fn judge(
             l2: is.l2,
             l1: is.l1,
             l0: is.l0,
+            features: is.features.unwrap_or_default(),
             height: is.height,
             width: is.width,
         }
@@ -296,6 +299,7 @@ impl VerdictRow {
             Threat::Ball { norm: Norm::Linf, .. } => self.linf,
             Threat::Ball { norm: Norm::L2, .. } => self.l2,
             Threat::Ball { norm: Norm::L1, .. } => self.l1,
+            Threat::Ball { norm: Norm::L0, .. } => self.features as f64,
             Threat::Patch(_) => self.l0 as f64,
         }
     }

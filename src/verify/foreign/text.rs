@@ -52,7 +52,11 @@ impl Judgement {
         let option = if self.eps.is_some() { "eps" } else { "patch" };
         if let (Some(excess), Some(sufficient)) = (about.excess, &about.sufficient) {
             let unit = if self.eps.is_some() { "" } else { " pixels" };
-            write!(f, " up to {excess:.6}{unit} too far, {option} {sufficient} would count them")?;
+            let decimals = if self.threat == "L0" { 0 } else { 6 };
+            write!(
+                f,
+                " up to {excess:.decimals$}{unit} too far, {option} {sufficient} would count them"
+            )?;
         }
         if about.beyond_box > 0 {
             let separator = if about.excess.is_some() { ";" } else { "" };

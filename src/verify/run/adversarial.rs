@@ -101,8 +101,10 @@ fn wrong(
     if row.found == 0 || !row.clean_correct() {
         return None;
     }
-    let is = Change::of(x, x0, shape);
     let says = row.change();
+    let is = Change::of(x, x0, shape);
+    // Most tables do not say how many values were changed.
+    let is = Change { features: is.features.filter(|_| says.features.is_some()), ..is };
     if is != says {
         return Some(format!("the saved image differs from the clean one by {is:?}, not {says:?}"));
     }

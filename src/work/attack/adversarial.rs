@@ -247,6 +247,7 @@ mod tests {
             l2: 0.1,
             l1: 0.1,
             l0: 1,
+            features: None,
             height: 1,
             width: 1,
             adversarial: image_digest(label, SHAPE, &image),

@@ -28,10 +28,10 @@ pub struct AttackEntry {
     /// Column title; otherwise made of the attack and the threat model.
     #[serde(default, skip_serializing_if = "is_default")]
     pub label: Option<String>,
-    /// Norm of the ball: `Linf`, `L2`, `L1`.
+    /// Norm of the ball: `Linf`, `L2`, `L1`, `L0`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub norm: Option<String>,
-    /// Radius or radii of the ball: `0.3`, `"8/255"`, `[0.1, 0.2]`.
+    /// Radius or radii of the ball: `0.3`, `"8/255"`, `[0.1, 0.2]`; under L0 numbers of values, `[4, 8]`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub eps: OneOrMany,
     /// Size of the patch: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
@@ -185,7 +185,7 @@ fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option
     };
     let norm = norm.parse::<Norm>()?;
     let eps = radii(&subject, &entry.eps)?;
-    eps.iter().try_for_each(|eps| norm.refuse_whole_box(*eps, shape))?;
+    eps.iter().try_for_each(|eps| norm.check_radius(*eps, shape))?;
     Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
 }
 

@@ -5,19 +5,29 @@ use crate::attack::Outcome;
 use crate::data::{Batch, image_digest};
 use crate::error::Result;
 use crate::ops::with_slice;
-use crate::threat::Change;
+use crate::threat::{Change, Norm, Threat};
 
-/// The rows of `outcomes`, which are of the images of `batch`, each after `seconds`.
+/// The rows of `outcomes`, which are of the images of `batch` under `threat`, each after `seconds`.
 ///
 /// # Errors
 /// If the images of the batch are not f32 `[N, C, H, W]` on the CPU.
-pub fn attack_rows(batch: &Batch, outcomes: &[Outcome], seconds: f64) -> Result<Vec<AttackRow>> {
+pub fn attack_rows(
+    threat: &Threat,
+    batch: &Batch,
+    outcomes: &[Outcome],
+    seconds: f64,
+) -> Result<Vec<AttackRow>> {
     let (digests, (_, c, h, w)) = (batch.digests()?, batch.images.dims4()?);
     let shape = [c, h, w];
+    let counted = matches!(threat, Threat::Ball { norm: Norm::L0, .. });
     with_slice::<f32, _>(&batch.images, |pixels| {
         let clean = pixels.chunks_exact((c * h * w).max(1));
         let rows = outcomes.iter().zip(clean).zip(digests);
-        Ok(rows.map(|((o, clean), digest)| attack_row(o, clean, shape, digest, seconds)).collect())
+        let row = |((o, clean), digest)| {
+            let row = attack_row(o, clean, shape, digest, seconds);
+            AttackRow { features: row.features.filter(|_| counted), ..row }
+        };
+        Ok(rows.map(row).collect())
     })
 }
 
@@ -28,7 +38,7 @@ fn attack_row(
     image: String,
     seconds: f64,
 ) -> AttackRow {
-    let Change { mut linf, mut l2, mut l1, l0, height, width } =
+    let Change { mut linf, mut l2, mut l1, l0, features, height, width } =
         Change::of(&outcome.image, clean, shape);
     if !outcome.found {
         (linf, l2, l1) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
@@ -51,6 +61,7 @@ fn attack_row(
         l2,
         l1,
         l0,
+        features,
         height,
         width,
         found_8bit: u8::from(outcome.found_8bit),

@@ -1,6 +1,7 @@
 //! A row of an attack's table: evidence about one image. What it says of an adversarial image (its
 //! distances in every norm, the rectangle it changed, its digest) is enough to decide for any threat
-//! model whether the image lies inside it, whichever attack found it.
+//! model whether the image lies inside it, whichever attack found it. How many values were changed only
+//! attacks under L0 say, so that the tables of others are what they were.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,9 @@ pub struct AttackRow {
     pub l1: f64,
     /// Number of changed pixels (a pixel has C values); 0 if nothing was found.
     pub l0: u64,
+    /// Number of changed values, the distance under the norm L0; only in the tables of attacks under that norm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<u64>,
     /// Height of the smallest rectangle around all changed pixels; 0 if nothing was changed.
     pub height: u64,
     /// Width of that rectangle.
@@ -134,7 +138,7 @@ impl AttackRow {
 
     /// How the returned image differs from the clean one.
     pub fn change(&self) -> Change {
-        let Self { linf, l2, l1, l0, height, width, .. } = *self;
-        Change { linf, l2, l1, l0, height, width }
+        let Self { linf, l2, l1, l0, features, height, width, .. } = *self;
+        Change { linf, l2, l1, l0, features, height, width }
     }
 }

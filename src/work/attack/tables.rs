@@ -87,7 +87,7 @@ fn distances(all: &[&AttackResult], entrants: &[&Entrant]) -> Vec<Line> {
             Field::text(match entrant.results::<AttackResult>().find(of) {
                 None => "–".into(),
                 Some(a) if !a.finished() => format!("{}/{}", a.done, a.images),
-                Some(a) => a.median_distance.map_or("∞".into(), format::radius_down),
+                Some(a) => a.median_distance.map_or("∞".into(), |d| distance(&a.threat, d)),
             })
         };
         let about = format!("median {} distance", attack.threat);
@@ -96,6 +96,11 @@ fn distances(all: &[&AttackResult], entrants: &[&Entrant]) -> Vec<Line> {
         lines.push(Line { fields, control: attack.control });
     }
     lines
+}
+
+/// A median distance: under L0, where distances are whole numbers, as a count.
+fn distance(threat: &str, distance: f64) -> String {
+    if threat == "L0" { format::count(distance) } else { format::radius_down(distance) }
 }
 
 /// Every hyper-parameter of the attacks, equal ones of several networks together.

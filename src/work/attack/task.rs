@@ -122,7 +122,7 @@ impl Remaining<'_, AttackRow> {
             let started = Instant::now();
             let outcomes = attack_until(asked, model, batch, request, stop)?;
             let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
-            let mut rows = attack_rows(batch, &outcomes, seconds)?;
+            let mut rows = attack_rows(&asked.threat, batch, &outcomes, seconds)?;
             if let Some(pending) = &mut pending {
                 for row in &mut rows {
                     let passes = if dearer.is_some() { row.forwards + row.backwards } else { 0 };
@@ -239,7 +239,8 @@ impl Remaining<'_, AttackRow> {
                     false => control::as_left(batch, waited.clone())?,
                 };
                 let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
-                let rows = attack_rows(batch, &outcomes, seconds)?;
+                let threat = &reference.attack.threat;
+                let rows = attack_rows(threat, batch, &outcomes, seconds)?;
                 let rows = rows.into_iter().zip(waited).map(|(row, before)| row.after(before));
                 job.settle(&outcomes, rows.collect(), images.as_deref_mut())
             })

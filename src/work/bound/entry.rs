@@ -69,7 +69,7 @@ fn resolve(entry: &BoundEntry, method: Method, network: &FrozenNetwork) -> Resul
     };
     let norm = norm.parse::<Norm>()?;
     let eps = radii(&subject(), &entry.eps)?;
-    eps.iter().try_for_each(|eps| norm.refuse_whole_box(*eps, network.info().input_shape))?;
+    eps.iter().try_for_each(|eps| norm.check_radius(*eps, network.info().input_shape))?;
     let steps = entry.steps.unwrap_or(STEPS);
     let settings = Bounds { method, norm, eps: eps.clone(), steps };
     settings.validate()?;

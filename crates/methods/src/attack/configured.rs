@@ -52,7 +52,7 @@ impl Configured {
     /// The attack with these hyper-parameters.
     ///
     /// # Errors
-    /// If one of them cannot be used, or the threat model is none.
+    /// If one of them cannot be used, the attack does not work under the threat model, or that is none.
     pub fn of(attack: impl HyperParameters) -> Result<Self> {
         let (entry, threat) = (attack.entry(), attack.threat());
         Self::build(entry, threat, &BTreeMap::new(), |parameters| attack.build(parameters))
@@ -74,6 +74,7 @@ impl Configured {
         given: &BTreeMap<String, String>,
         build: impl FnOnce(&mut Parameters) -> Result<Box<dyn Attack>>,
     ) -> Result<Self> {
+        fits(entry, &threat)?;
         check(&threat)?;
         let mut parameters = Parameters::new(entry.name, given);
         let search = build(&mut parameters)?;
@@ -121,25 +122,24 @@ pub fn configure(
         .iter()
         .find(|e| e.name == name)
         .ok_or_else(|| Error::unknown("attack", name, ALL.iter().map(|e| e.name)))?;
-    let fits = match (entry.threats, threat) {
-        (Threats::Balls(norms), Threat::Ball { norm, .. }) => norms.contains(norm),
-        (Threats::Patch, Threat::Patch(_)) => true,
-        _ => false,
-    };
-    if !fits {
-        let works = match entry.threats {
-            Threats::Balls(norms) => {
-                norms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            }
-            Threats::Patch => "a patch".into(),
-        };
-        return Err(Error::setting(
-            format!("attack {name}"),
-            format!("does not work under the threat model {threat}"),
-            format!("it works under: {works}"),
-        ));
-    }
     Configured::build(entry, *threat, given, |parameters| (entry.build)(parameters, threat))
+}
+
+/// Refuses a threat model that the attack does not work under.
+fn fits(entry: &Entry, threat: &Threat) -> Result<()> {
+    let works = match (entry.threats, threat) {
+        (Threats::Balls(norms), Threat::Ball { norm, .. }) if norms.contains(norm) => return Ok(()),
+        (Threats::Patch, Threat::Patch(_)) => return Ok(()),
+        (Threats::Balls(norms), _) => {
+            norms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+        (Threats::Patch, _) => "a patch".into(),
+    };
+    Err(Error::setting(
+        format!("attack {}", entry.name),
+        format!("does not work under the threat model {threat}"),
+        format!("it works under: {works}"),
+    ))
 }
 
 /// Refuses what is no threat model.
@@ -148,7 +148,8 @@ fn check(threat: &Threat) -> Result<()> {
         Threat::Ball { eps, .. } if eps.is_nan() || *eps < 0.0 => {
             Err(Error::setting("eps", format!("{eps} is not a radius"), "give a number above 0"))
         }
-        _ => Ok(()),
+        Threat::Ball { norm, eps } => norm.refuse_fraction(f64::from(*eps)),
+        Threat::Patch(_) => Ok(()),
     }
 }
 

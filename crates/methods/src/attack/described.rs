@@ -104,7 +104,7 @@ mod tests {
         for entry in ALL {
             let described = describe(entry.name).unwrap();
             let threats: Vec<Threat> = match entry.threats {
-                Threats::Balls(norms) => norms.iter().map(|n| Threat::ball(*n, 0.25)).collect(),
+                Threats::Balls(norms) => norms.iter().map(|n| Threat::ball(*n, 1.0)).collect(),
                 Threats::Patch => vec![Threat::Patch(Patch { height: 2, width: 2 })],
             };
             let taken =

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
 use crate::rng::Randomness;
 use crate::rows::{Location, Rows};
-use crate::threat::Threat;
+use crate::threat::{Norm, Threat, differs};
 
 /// Everything about a call but the network, the attack and the images. Write what differs from the default and
 /// `..Request::default()`: there may be more fields one day.
@@ -49,7 +49,8 @@ pub struct Outcome {
     pub prediction: u32,
     /// Distance of `image` from the clean image in the threat's norm; infinite if nothing was found.
     pub distance: f64,
-    /// `image` with its pixels rounded to 8 bits is still what the attacker wants.
+    /// `image` with its values rounded to 8 bits is still what the attacker wants. Under L0 values that are those of the
+    /// clean image stay as they are, so that no more are changed than before.
     pub found_8bit: bool,
     /// Forward passes of the search.
     pub forwards: u64,
@@ -270,7 +271,14 @@ fn verify(
     let shape = model.info().input_shape;
     // As they are, and rounded to 8 bits: one batch.
     let pixels = found.iter().flat_map(|(_, found)| &found.image);
-    let rounded = pixels.clone().map(|value| (value * 255.0).round() / 255.0);
+    let clean = found.iter().flat_map(|(i, _)| &outcomes[*i].image);
+    // Where changed values are counted, rounding changes no further ones.
+    let counted = matches!(threat, Threat::Ball { norm: Norm::L0, .. });
+    let rounded =
+        pixels.clone().zip(clean).map(|(value, clean)| match counted && !differs(*value, *clean) {
+            true => *value,
+            false => (value * 255.0).round() / 255.0,
+        });
     let [c, h, w] = shape;
     let numbers = pixels.copied().chain(rounded).collect();
     let images = Rows::new(&Location::default(), [2 * found.len(), c, h, w], numbers)?;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::gradient::{ALL_NORMS, ball};
+use super::gradient::{CONVEX, ball};
 use super::{Apgd, Attack, Configured, Entry, Fab, HyperParameters, Search, Square, configure};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
@@ -14,7 +14,7 @@ use crate::threat::{Norm, Threat};
 pub(super) const AUTOATTACK: Entry = Entry {
     name: "autoattack",
     about: "apgd-ce, apgd-t, fab-t, square, each on what the others left (Croce and Hein 2020)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[AutoAttack::FIELDS],
     build: |parameters, threat| {
@@ -26,7 +26,7 @@ pub(super) const AUTOATTACK: Entry = Entry {
 pub(super) const ENSEMBLE: Entry = Entry {
     name: "ensemble",
     about: "the attacks in `attacks`, in order, each on what the others left",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Ensemble::FIELDS],
     build: |parameters, threat| {

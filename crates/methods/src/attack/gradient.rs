@@ -8,12 +8,13 @@ use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Twin, twin};
 use crate::threat::{Norm, Threat};
 
-pub(super) const ALL_NORMS: Threats = Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1]);
+/// The norms whose balls are convex.
+pub(super) const CONVEX: Threats = Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1]);
 
 pub(super) const FGSM: Entry = Entry {
     name: "fgsm",
     about: "one gradient step of length eps (Goodfellow et al. 2015)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Fgsm::FIELDS],
     build: |parameters, threat| {
@@ -25,7 +26,7 @@ pub(super) const FGSM: Entry = Entry {
 pub(super) const BIM: Entry = Entry {
     name: "bim",
     about: "gradient steps from the clean image (Kurakin et al. 2017)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Bim::FIELDS],
     build: |parameters, threat| {
@@ -37,7 +38,7 @@ pub(super) const BIM: Entry = Entry {
 pub(super) const PGD: Entry = Entry {
     name: "pgd",
     about: "projected gradient steps with random starts (Madry et al. 2018)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Pgd::FIELDS],
     build: |parameters, threat| {
@@ -166,7 +167,7 @@ impl Pgd {
     pub fn new(norm: Norm, eps: f32) -> Self {
         let (steps, alpha) = match norm {
             Norm::Linf => (40, f64::from(eps) / 30.0),
-            Norm::L2 | Norm::L1 => (100, f64::from(eps) / 40.0),
+            _ => (100, f64::from(eps) / 40.0),
         };
         Self {
             norm,

@@ -39,7 +39,8 @@ pub use fast::Fast;
 pub use goal::{Goal, Targets};
 pub use gradient::{Bim, Fgsm, Iterate, Pgd};
 pub use minimum::{
-    Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, PgdSweep, SuperDeepFool, TrustRegion,
+    Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, PgdSweep, SigmaZero, SuperDeepFool,
+    TrustRegion, Vfga,
 };
 pub use patch::SUITE as PATCH_SUITE;
 pub use patch::{Grey, PatchPgd, PatchRs, PatchSearch, RandomNoise, Roa};
@@ -184,6 +185,8 @@ pub const ALL: &[Entry] = &[
     minimum::EAD,
     minimum::TRUST_REGION,
     minimum::PGD_SWEEP,
+    minimum::SIGMA_ZERO,
+    minimum::VFGA,
     apgd::APGD_CE,
     apgd::APGD_DLR,
     apgd::APGD_T,

@@ -136,11 +136,12 @@ pub(crate) fn cases() -> Vec<Case> {
             "apgd-ce" | "apgd-dlr" => vec![("n_iter", "20"), ("n_restarts", "2")],
             "apgd-t" => vec![("n_iter", "12"), ("n_target_classes", "3")],
             "ddn" | "fmn" | "alma" | "pdgd" | "pdpgd" => vec![("steps", "40")],
+            "sigma-zero" => vec![("steps", "60")],
             "ead" => {
                 vec![("max_iterations", "20"), ("binary_search_steps", "4"), ("initial_const", "1")]
             }
             "trust-region" => vec![("steps", "150")],
-            "superdeepfool" => vec![("steps", "20")],
+            "superdeepfool" | "vfga" => vec![("steps", "20")],
             "fab" => vec![("n_iter", "15"), ("n_restarts", "2")],
             "fab-t" => vec![("n_iter", "15"), ("n_target_classes", "3"), ("n_restarts", "2")],
             "patch-pgd" => vec![("steps", "10"), ("restarts", "2")],
@@ -165,8 +166,12 @@ pub(crate) fn cases() -> Vec<Case> {
                     Norm::Linf => 0.2,
                     Norm::L2 => 1.0,
                     Norm::L1 => 6.0,
+                    Norm::L0 => 8.0,
                 };
-                (entry.name, given.clone(), Threat::ball(*norm, eps))
+                let l0 = entry.name == "min-norm" && *norm == Norm::L0;
+                let few = vec![("attacks", "fmn vfga"), ("steps", "15")];
+                let given = if l0 { few } else { given.clone() };
+                (entry.name, given, Threat::ball(*norm, eps))
             })),
             Threats::Patch => {
                 cases.push((entry.name, given, Threat::Patch(Patch { height: 3, width: 2 })));
@@ -260,9 +265,10 @@ fn misclassified_images_are_broken_at_distance_zero_and_cost_nothing() {
 fn no_image_costs_more_passes_than_an_attack_says() {
     let (model, batch) = random_network(6, false);
     // These end as soon as they are beyond a boundary, or do not improve.
-    let early = ["deepfool", "superdeepfool", "trust-region", "cw-l2", "pgd-sweep"];
+    let early = ["deepfool", "superdeepfool", "trust-region", "cw-l2", "pgd-sweep", "vfga"];
     for (name, given, threat) in cases() {
         let threat = match threat {
+            Threat::Ball { norm: Norm::L0, .. } => threat,
             Threat::Ball { norm, .. } => Threat::ball(norm, 1e-6),
             patch => patch,
         };

@@ -41,8 +41,9 @@ impl Bounds {
     /// # Errors
     /// If the norm has no bounds, or there is no radius or one that is not above 0.
     pub fn validate(&self) -> Result<()> {
-        if self.norm == Norm::L1 {
-            return Err(Error::unknown("norm with bounds", "L1", ["Linf", "L2"]));
+        if matches!(self.norm, Norm::L1 | Norm::L0) {
+            let norm = self.norm.to_string();
+            return Err(Error::unknown("norm with bounds", norm, ["Linf", "L2"]));
         }
         let increasing = self.eps.windows(2).all(|pair| pair[0] < pair[1]);
         let positive = self.eps.iter().all(|eps| *eps > 0.0 && eps.is_finite());
@@ -67,7 +68,7 @@ impl Bounds {
         match self.norm {
             Norm::L2 => Box::new(L2Ball::new(image, eps)),
             // Checked by `validate`.
-            Norm::Linf | Norm::L1 => Box::new(LinfBall::new(image, eps)),
+            Norm::Linf | Norm::L1 | Norm::L0 => Box::new(LinfBall::new(image, eps)),
         }
     }
 
@@ -75,7 +76,7 @@ impl Bounds {
     fn diameter(&self, pixels: usize) -> f64 {
         match self.norm {
             Norm::L2 => (pixels as f64).sqrt(),
-            Norm::Linf | Norm::L1 => 1.0,
+            Norm::Linf | Norm::L1 | Norm::L0 => 1.0,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! How far an image is from the clean one, in every way that a threat model asks: an adversarial image
 //! is evidence under each threat model that it lies inside, whatever it was searched for.
 
+use super::Norm;
 use super::patch::changed_pixels;
-use super::{Norm, TOLERANCE};
 
 /// The difference of two images.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Change {
     pub l1: f64,
     /// Number of pixels in which a value differs.
     pub l0: u64,
+    /// Number of values that differ, at least `l0` and at most C times that; `None` if it is not known.
+    pub features: Option<u64>,
     /// Height of the smallest rectangle around these pixels; 0 if there are none.
     pub height: u64,
     /// Width of that rectangle.
@@ -38,25 +40,28 @@ impl Change {
             l2: distance(Norm::L2),
             l1: distance(Norm::L1),
             l0,
+            features: Some(distance(Norm::L0) as u64),
             height: (bottom + 1 - top) as u64,
             width: (right + 1 - left) as u64,
         }
     }
 
-    /// Its length in the norm of this name: `Linf`, `L2`, `L1`; `None` for other names.
+    /// Its length in the norm of this name: `Linf`, `L2`, `L1`, `L0`; `None` for other names, and where it is not known.
     pub fn length(&self, norm: &str) -> Option<f64> {
         match norm {
             "Linf" => Some(self.linf),
             "L2" => Some(self.l2),
             "L1" => Some(self.l1),
+            "L0" => self.features.map(|features| features as f64),
             _ => None,
         }
     }
 
     /// It lies inside the ball of radius `eps` in the norm of this name, up to the rounding of f32 pixels;
-    /// `false` for other names than those of [`Self::length`].
+    /// `false` where there is no [`Self::length`].
     pub fn inside_ball(&self, norm: &str, eps: f64) -> bool {
-        self.length(norm).is_some_and(|length| length <= eps + TOLERANCE * eps.max(1.0))
+        let farthest = norm.parse().map(|norm: Norm| norm.farthest(eps));
+        self.length(norm).zip(farthest.ok()).is_some_and(|(length, farthest)| length <= farthest)
     }
 
     /// It lies inside one rectangle of this size.
@@ -78,9 +83,13 @@ mod tests {
         x[12 + 5] = 1.0;
         x[12 + 11] = 0.0;
         let change = Change::of(&x, &x0, [2, 3, 4]);
-        assert_eq!((change.linf, change.l1, change.l0), (0.5, 1.25, 2));
+        assert_eq!((change.linf, change.l1, change.l0, change.features), (0.5, 1.25, 2, Some(3)));
         assert!((change.l2 - 0.5625_f64.sqrt()).abs() < 1e-12);
         assert_eq!((change.height, change.width), (2, 3));
-        assert_eq!(Change::of(&x0, &x0, [2, 3, 4]), Change::default());
+        let none = Change { features: Some(0), ..Change::default() };
+        assert_eq!(Change::of(&x0, &x0, [2, 3, 4]), none);
+        // Of what nobody has counted nothing is said.
+        assert!(change.inside_ball("L0", 3.0) && !change.inside_ball("L0", 2.0));
+        assert!(!Change::default().inside_ball("L0", 99.0));
     }
 }

@@ -2,6 +2,7 @@
 //! the box [0, 1]. A norm is one file with a [`Geometry`] and one line in [`Norm::geometry`].
 
 mod change;
+mod l0;
 mod l1;
 mod l1_box;
 mod l2;
@@ -11,6 +12,7 @@ mod patch_size;
 mod radius;
 
 pub use change::Change;
+pub(crate) use l0::differs;
 pub use l1_box::project_on_l1_ball_and_box;
 pub use patch::{Patch, Window};
 pub use patch_size::PatchSize;
@@ -30,6 +32,8 @@ pub enum Norm {
     L2,
     /// Sum of absolute values.
     L1,
+    /// Number of values that are not 0. A pixel of C channels has C values.
+    L0,
 }
 
 /// What an attack needs to know about a norm, for one image as a row of numbers.
@@ -42,7 +46,7 @@ pub trait Geometry: Sync {
     fn project(&self, x: &mut [f32], x0: &[f32], eps: f32);
 
     /// Moves `x` by `alpha` in the direction in which a loss with gradient `g` grows fastest per
-    /// unit of this norm.
+    /// unit of this norm, or for L0 inside the box.
     fn ascend(&self, x: &mut [f32], g: &[f32], alpha: f32);
 
     /// A random point of the ball of radius `eps` around `x0`, not yet clipped to the box.
@@ -56,6 +60,7 @@ impl Norm {
             Self::Linf => &linf::Linf,
             Self::L2 => &l2::L2,
             Self::L1 => &l1::L1,
+            Self::L0 => &l0::L0,
         }
     }
 }
@@ -76,7 +81,8 @@ impl std::str::FromStr for Norm {
             "linf" | "inf" | "l∞" => Ok(Self::Linf),
             "l2" => Ok(Self::L2),
             "l1" => Ok(Self::L1),
-            _ => Err(Error::unknown("norm", name, ["Linf", "L2", "L1"])),
+            "l0" => Ok(Self::L0),
+            _ => Err(Error::unknown("norm", name, ["Linf", "L2", "L1", "L0"])),
         }
     }
 }
@@ -119,10 +125,7 @@ impl Threat {
     /// Whether images at this distance are inside the ball, up to the rounding of f32 pixels. A patch has no radius.
     pub(crate) fn reaches(&self, distance: f64) -> bool {
         match self {
-            Self::Ball { eps, .. } => {
-                let eps = f64::from(*eps);
-                distance <= eps + TOLERANCE * eps.max(1.0)
-            }
+            Self::Ball { norm, eps } => distance <= norm.farthest(f64::from(*eps)),
             Self::Patch(_) => true,
         }
     }

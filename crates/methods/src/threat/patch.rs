@@ -1,6 +1,8 @@
 //! The patch threat model: any content in one rectangle, anywhere in the image. A mask is a
 //! constraint like a norm is: an attack that stays inside a window is a patch attack.
 
+use super::l0::differs;
+
 /// Size of the rectangle in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patch {
@@ -92,6 +94,6 @@ pub(super) fn changed_pixels<'a>(
 ) -> impl Iterator<Item = usize> + 'a {
     let pixels = x.len() / channels.max(1);
     (0..pixels).filter(move |pixel| {
-        (0..channels).any(|c| x[c * pixels + pixel].to_bits() != x0[c * pixels + pixel].to_bits())
+        (0..channels).any(|c| differs(x[c * pixels + pixel], x0[c * pixels + pixel]))
     })
 }

@@ -7,6 +7,9 @@ use crate::rng::Stream;
 
 const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 
+/// L0 has no short lengths and no convex ball: what it shares with the norms is tested beside them, the rest by itself.
+const WITH_L0: [Norm; 4] = [Norm::Linf, Norm::L2, Norm::L1, Norm::L0];
+
 fn image() -> impl Strategy<Value = Vec<f32>> {
     proptest::collection::vec(0.0_f32..=1.0, 12)
 }
@@ -17,8 +20,10 @@ proptest! {
         x0 in image(),
         x in proptest::collection::vec(-2.0_f32..3.0, 12),
         eps in 0.01_f32..2.0,
+        values in 0_usize..12,
     ) {
-        for norm in NORMS {
+        for norm in WITH_L0 {
+            let eps = if norm == Norm::L0 { values as f32 } else { eps };
             let mut once = x.clone();
             norm.geometry().project(&mut once, &x0, eps);
             prop_assert!(Threat::ball(norm, eps).allows(&once, &x0, [3, 2, 2]), "{norm}");
@@ -32,11 +37,31 @@ proptest! {
 
     #[test]
     fn a_point_inside_stays_where_it_is(x0 in image(), x in image()) {
-        for norm in NORMS {
+        for norm in WITH_L0 {
             let eps = norm.geometry().distance(&x, &x0) as f32 + 1e-3;
             let mut projected = x.clone();
             norm.geometry().project(&mut projected, &x0, eps);
             prop_assert_eq!(&projected, &x);
+        }
+    }
+
+    /// No other image of the L0 ball is closer: not with any other values changed, wherever they go.
+    #[test]
+    fn the_projection_on_the_l0_ball_is_the_closest_image(
+        x0 in image(),
+        x in proptest::collection::vec(-1.0_f32..2.0, 12),
+        member in image(),
+        chosen in proptest::collection::vec(0_usize..12, 4),
+    ) {
+        let l2 = Norm::L2.geometry();
+        let mut projected = x.clone();
+        Norm::L0.geometry().project(&mut projected, &x0, 4.0);
+        let (mut other, mut best) = (x0.clone(), x0.clone());
+        for i in chosen {
+            (other[i], best[i]) = (member[i], x[i].clamp(0.0, 1.0));
+        }
+        for other in [&other, &best, &x0] {
+            prop_assert!(l2.distance(&projected, &x) <= l2.distance(other, &x) + 1e-6);
         }
     }
 
@@ -136,6 +161,49 @@ fn a_step_in_l1_is_not_spent_on_pixels_that_cannot_move() {
             assert!((x - expected).abs() < 1e-6, "{alpha}: {x} instead of {expected}");
         }
     }
+}
+
+#[test]
+fn a_step_in_l0_moves_the_values_that_gain_most_to_the_ends() {
+    let x0 = [0.95_f32, 0.1, 0.5, 0.5, 1.0, 0.5];
+    let g = [9.0, -8.0, 1.0, -2.0, 7.0, 0.5];
+    for (alpha, expected) in [
+        (0.9_f32, [0.95_f32, 0.1, 0.5, 0.5, 1.0, 0.5]),
+        (1.0, [0.95, 0.1, 0.5, 0.0, 1.0, 0.5]),
+        (2.0, [0.95, 0.0, 0.5, 0.0, 1.0, 0.5]),
+        (9.0, [1.0, 0.0, 1.0, 0.0, 1.0, 1.0]),
+    ] {
+        let mut x = x0;
+        Norm::L0.geometry().ascend(&mut x, &g, alpha);
+        assert_eq!(x, expected, "{alpha}");
+    }
+}
+
+#[test]
+fn random_images_of_the_l0_ball_change_every_value_alike() {
+    let (x0, l0) = ([0.5_f32; 6], Norm::L0.geometry());
+    let mut changed = [0; 6];
+    for image in 0..3000 {
+        let mut x = [0.0; 6];
+        l0.random(Stream::new(0, "start").draw(image, 0), &x0, 2.0, &mut x);
+        assert!(x.iter().all(|x| (0.0..1.0).contains(x)) && l0.distance(&x, &x0) <= 2.0);
+        (0..6).filter(|i| x[*i] != 0.5).for_each(|i| changed[i] += 1);
+    }
+    assert!(changed.iter().all(|count| (900..1100).contains(count)), "{changed:?}");
+}
+
+#[test]
+fn what_is_changed_by_whatever_little_counts_under_l0() {
+    let (x0, l0) = ([0.25_f32, 0.5, 0.0, 1.0], Norm::L0);
+    let x = [0.25_f32, f32::from_bits(0.5_f32.to_bits() + 1), 1e-30, 1.0];
+    assert_eq!(l0.geometry().distance(&x, &x0), 2.0);
+    let allows = |eps: f32| Threat::ball(l0, eps).allows(&x, &x0, [1, 2, 2]);
+    assert!(allows(2.0) && !allows(1.0) && !allows(1.9999));
+    // A value that the box sends back is none that has changed.
+    let mut x = [0.3_f32, 0.5, -2.0, 3.0];
+    l0.geometry().project(&mut x, &x0, 4.0);
+    assert_eq!(x, [0.3, 0.5, 0.0, 1.0]);
+    assert!(x[2].is_sign_positive());
 }
 
 #[test]

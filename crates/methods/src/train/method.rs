@@ -71,6 +71,9 @@ impl Method {
         let inner = || -> Result<Inner> {
             positive("eps", eps)?;
             positive("steps", steps as f64)?;
+            if norm == Norm::L0 {
+                return Err(Error::unknown("norm of training", "L0", ["Linf", "L2", "L1"]));
+            }
             Ok(Inner { norm, eps: eps as f32, steps })
         };
         match name {
@@ -100,7 +103,7 @@ impl Method {
         match self {
             Self::Standard | Self::Gaussian { .. } => Ok(()),
             Self::Pgd(inner) | Self::Trades { inner, .. } => {
-                inner.norm.refuse_whole_box(f64::from(inner.eps), shape)
+                inner.norm.check_radius(f64::from(inner.eps), shape)
             }
         }
     }

@@ -15,7 +15,7 @@ use std::sync::Once;
 pub(super) use self::run::choose;
 use self::run::{Run, Task};
 pub(super) use self::step::start as random_start;
-use super::gradient::{ALL_NORMS, ball};
+use super::gradient::{CONVEX, ball};
 use super::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
 use crate::loss::{Loss, descending};
@@ -26,7 +26,7 @@ use crate::threat::{Norm, Threat};
 pub(super) const APGD_CE: Entry = Entry {
     name: "apgd-ce",
     about: "Auto-PGD on the cross-entropy (Croce and Hein 2020, 2021)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Apgd::FIELDS],
     build: |parameters, threat| {
@@ -38,7 +38,7 @@ pub(super) const APGD_CE: Entry = Entry {
 pub(super) const APGD_DLR: Entry = Entry {
     name: "apgd-dlr",
     about: "Auto-PGD on the difference of logits ratio (Croce and Hein 2020, 2021)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Apgd::FIELDS],
     build: |parameters, threat| {
@@ -50,7 +50,7 @@ pub(super) const APGD_DLR: Entry = Entry {
 pub(super) const APGD_T: Entry = Entry {
     name: "apgd-t",
     about: "Auto-PGD towards the classes with the largest logits (Croce and Hein 2020, 2021)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[TARGETS, Apgd::FIELDS],
     build: |parameters, threat| {
@@ -276,7 +276,7 @@ impl Restarts {
         let shape = search.shape();
         let noise = match norm {
             Norm::Linf => search.uniform_batch(number, 0, &shape)?,
-            Norm::L2 | Norm::L1 => search.normal_batch(number, 0, &shape)?,
+            _ => search.normal_batch(number, 0, &shape)?,
         };
         let twin = twin!("apgd_start", norm.number(), eps);
         rows::map(twin, [search.clean(), &noise], |_, [x0, t], x| step::start(norm, x0, t, eps, x))

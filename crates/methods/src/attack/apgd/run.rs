@@ -82,8 +82,10 @@ impl Run {
         let place = search.location().clone();
         let controls: Vec<Control> = match (task.norm, random) {
             (Norm::Linf | Norm::L2, _) => vec![Control::Halving(Halving::new(task.eps, 0.0)); n],
-            (Norm::L1, true) => vec![Control::Sparse(Sparse::new(task.eps, elements)); n],
-            (Norm::L1, false) => {
+            (Norm::L1 | Norm::L0, true) => {
+                vec![Control::Sparse(Sparse::new(task.eps, elements)); n]
+            }
+            (Norm::L1 | Norm::L0, false) => {
                 let resume = |changed: usize| Sparse::resume(task.eps, elements, changed);
                 let changed = changed(&x, search.clean())?;
                 changed.into_iter().map(resume).map(Control::Sparse).collect()
@@ -145,7 +147,7 @@ impl Run {
                 match norm {
                     Norm::Linf => point.step_linf(eps, length[0], a, next),
                     Norm::L2 => point.step_l2(eps, length[0], a, next),
-                    Norm::L1 => point.step_l1(eps, length[0], share[0], next),
+                    Norm::L1 | Norm::L0 => point.step_l1(eps, length[0], share[0], next),
                 }
             },
         )?;
@@ -181,7 +183,7 @@ impl Run {
             return Ok(());
         }
         let changed = match norm {
-            Norm::L1 => changed(&self.x_best, search.clean())?,
+            Norm::L1 | Norm::L0 => changed(&self.x_best, search.clean())?,
             Norm::Linf | Norm::L2 => Vec::new(),
         };
         let (best, losses) = (self.loss_best.values()?, self.losses.values()?);

@@ -2,7 +2,7 @@
 //! random points around the image, in pairs of opposite ones.
 
 use super::{Answer, Course, ask, clean};
-use crate::attack::gradient::{ALL_NORMS, ball};
+use crate::attack::gradient::{CONVEX, ball};
 use crate::attack::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
 use crate::parameters::{Parameters, documented};
@@ -12,7 +12,7 @@ use crate::threat::{Norm, Threat};
 pub(in crate::attack) const NES: Entry = Entry {
     name: "nes",
     about: "black box: gradients estimated from pairs of random points (Ilyas et al. 2018)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Nes::FIELDS],
     build: |parameters, threat| {

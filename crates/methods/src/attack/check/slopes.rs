@@ -109,7 +109,7 @@ fn start(subject: &Subject<'_>, clean: &Rows, ids: &[u64]) -> Result<Rows> {
         let draw = stream.draw(ids[row], 0);
         match norm {
             Norm::Linf => draw.uniform(out),
-            Norm::L2 | Norm::L1 => draw.normal(out),
+            _ => draw.normal(out),
         }
     })?;
     rows::map(Twin::NONE, [clean, &noise], |_, [x0, t], x| random_start(norm, x0, t, eps, x))

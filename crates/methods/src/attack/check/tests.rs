@@ -259,7 +259,7 @@ fn a_network_of_one_class_is_left_to_the_attack() {
     let network = FrozenNetwork::build(info([1, 2, 2], 1), &layers).unwrap();
     for entry in crate::attack::ALL {
         let norm = match entry.threats {
-            Threats::Balls(norms) => Threat::ball(norms[0], EPS),
+            Threats::Balls(norms) => Threat::ball(norms[0], 1.0),
             Threats::Patch => Threat::Patch(Patch { height: 1, width: 1 }),
         };
         let attack = configure(entry.name, &norm, &BTreeMap::new()).unwrap();

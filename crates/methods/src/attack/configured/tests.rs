@@ -5,7 +5,7 @@ use crate::attack::tests::{random_network, run};
 use crate::attack::{
     Alma, Apgd, AutoAttack, Bim, CarliniWagner, Ddn, DeepFool, Ead, Ensemble, Fab, Fast, Fgsm, Fmn,
     Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs, PatchSearch, Pdgd, Pdpgd, Pgd, PgdSweep,
-    RandomNoise, Rays, Request, Roa, Square, SuperDeepFool, TrustRegion, attack,
+    RandomNoise, Rays, Request, Roa, SigmaZero, Square, SuperDeepFool, TrustRegion, Vfga, attack,
 };
 use crate::threat::{Norm, Patch};
 
@@ -50,12 +50,14 @@ fn by_type(threat: Threat) -> Vec<Configured> {
 
 /// Every attack of the list that looks for the smallest perturbation in `norm`, by type and with its defaults.
 fn without_radius(norm: Norm) -> Vec<Configured> {
-    let mut all = vec![
-        Configured::of(Fmn::new(norm)),
-        Configured::of(Pdpgd::new(norm)),
-        Configured::of(MinNorm::new(norm)),
-        Configured::of(PgdSweep::new(norm)),
-    ];
+    let mut all = vec![Configured::of(Fmn::new(norm)), Configured::of(MinNorm::new(norm))];
+    if norm == Norm::L0 {
+        all.push(Configured::of(SigmaZero::new()));
+        all.push(Configured::of(Vfga::new()));
+        return all.into_iter().collect::<Result<_>>().unwrap();
+    }
+    all.push(Configured::of(Pdpgd::new(norm)));
+    all.push(Configured::of(PgdSweep::new(norm)));
     if norm != Norm::L1 {
         all.push(Configured::of(DeepFool::new(norm)));
         all.push(Configured::of(TrustRegion::new(norm)));
@@ -92,9 +94,9 @@ fn an_attack_by_type_is_the_attack_by_name() {
             names.push(typed.name);
         }
     }
-    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+    for norm in [Norm::Linf, Norm::L2, Norm::L1, Norm::L0] {
         for typed in without_radius(norm) {
-            let ball = Threat::ball(norm, 0.5);
+            let ball = Threat::ball(norm, 1.0);
             let named = configure(typed.name, &ball, &BTreeMap::new()).unwrap();
             assert_eq!(typed.threat, Threat::ball(norm, f32::INFINITY));
             assert_eq!(spelled(&Configured { threat: ball, ..typed }), spelled(&named));
@@ -177,4 +179,16 @@ fn fields_that_cannot_be_used_are_refused_as_text_is() {
     }
     // Every step in a ball of radius 0 leads back to the image.
     assert!(Configured::of(Pgd::new(norm, 0.0)).is_ok());
+}
+
+#[test]
+fn an_attack_by_type_is_refused_where_it_is_refused_by_name() {
+    let none = BTreeMap::new();
+    let by_name = configure("pgd", &Threat::ball(Norm::L0, 8.0), &none).err().unwrap();
+    let by_type = Configured::of(Pgd::new(Norm::L0, 8.0)).err().unwrap();
+    assert_eq!(by_type.to_string(), by_name.to_string());
+    assert_eq!(by_name.to_string(), "attack pgd: does not work under the threat model L0");
+    assert_eq!(by_name.hint().unwrap(), "it works under: Linf, L2, L1");
+    let error = configure("fmn", &Threat::ball(Norm::L0, 0.5), &none).err().unwrap();
+    assert!(error.to_string().starts_with("eps: 0.5 is not a whole number"), "{error}");
 }

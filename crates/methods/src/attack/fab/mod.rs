@@ -11,7 +11,7 @@ mod start;
 use self::course::Course;
 pub(super) use self::projection::{dual, length};
 use super::apgd::other_classes;
-use super::gradient::{ALL_NORMS, ball};
+use super::gradient::{CONVEX, ball};
 use super::search::image_state;
 use super::{Attack, Entry, HyperParameters, Objective, Search};
 use crate::error::Result;
@@ -23,7 +23,7 @@ use crate::threat::{Norm, Threat};
 pub(super) const FAB: Entry = Entry {
     name: "fab",
     about: "smallest perturbation by projections on linearised boundaries (Croce and Hein 2020)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Fab::FIELDS],
     build: |parameters, threat| {
@@ -35,7 +35,7 @@ pub(super) const FAB: Entry = Entry {
 pub(super) const FAB_T: Entry = Entry {
     name: "fab-t",
     about: "FAB towards one likely class after the other (Croce and Hein 2020, in AutoAttack)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Fab::FIELDS],
     build: |parameters, threat| {

@@ -19,7 +19,7 @@ pub(super) fn random(
     let shape = search.shape();
     let noise = match norm {
         Norm::Linf => search.uniform_batch(run, 0, &shape)?,
-        Norm::L2 | Norm::L1 => search.normal_batch(run, 0, &shape)?,
+        _ => search.normal_batch(run, 0, &shape)?,
     };
     let geometry = norm.geometry();
     let zeros = vec![0.0_f32; shape.iter().product()];

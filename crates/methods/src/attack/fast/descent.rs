@@ -51,7 +51,7 @@ impl Descent {
     ) -> Result<Vec<(usize, f32)>> {
         let most = match self.norm {
             // Sign steps and projections are weak there: APGD has a step of its own.
-            Norm::L1 => {
+            Norm::L1 | Norm::L0 => {
                 // The first run, which most images do not survive, spends nothing in larger balls, where it can break none.
                 let run = (self.eps, self.adi + self.steps, self.start != Start::Corner);
                 descend_l1(search, run, number, targets)?
@@ -134,7 +134,7 @@ impl Descent {
                     geometry.project(x, x0, eps);
                 })
             }
-            (Start::Corner, Norm::L2 | Norm::L1) => Ok(search.clean().clone()),
+            (Start::Corner, _) => Ok(search.clean().clone()),
             (Start::Inside, _) => rows::map(Twin::NONE, [search.clean()], |row, [x0], x| {
                 geometry.random(search.draw(row, number, 0), x0, eps, x);
                 geometry.project(x, x0, eps);

@@ -17,7 +17,7 @@ mod tests;
 use self::descent::Descent;
 use self::schedule::{ROUNDS, Round, SPREAD, THOROUGH, Toward};
 use super::ensemble::published;
-use super::gradient::{ALL_NORMS, ball};
+use super::gradient::{CONVEX, ball};
 use super::{
     Attack, AutoAttack, Configured, Entry, HyperParameters, Objective, Reference, Search, Version,
 };
@@ -30,7 +30,7 @@ use crate::threat::{Norm, Threat};
 pub(super) const FAST: Entry = Entry {
     name: "fast",
     about: "AutoAttack's parts on the images that short descents of the margin bring near, with a control",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Fast::FIELDS],
     build: |parameters, threat| {

@@ -278,7 +278,7 @@ impl Alma {
                 let distance = match self.norm {
                     _ if step == 0 || change == 0.0 => 0.0,
                     Norm::L1 => 1.0_f32.copysign(change),
-                    Norm::L2 | Norm::Linf => change / length,
+                    _ => change / length,
                 };
                 // Not a number would make all of the image none.
                 let g = if g[i].is_finite() { distance - weight[0] * g[i] } else { distance };

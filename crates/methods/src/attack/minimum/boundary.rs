@@ -149,7 +149,7 @@ pub(super) fn toward(norm: Norm, w: &[f32], f: f32, most: f64, d: &mut [f32]) ->
         *d = match norm {
             Norm::Linf if *w == 0.0 => 0.0,
             Norm::Linf => (distance as f32).copysign(*w),
-            Norm::L2 | Norm::L1 => (distance / slope * f64::from(*w)) as f32,
+            _ => (distance / slope * f64::from(*w)) as f32,
         };
     }
     distance * slope

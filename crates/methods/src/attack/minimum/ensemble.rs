@@ -2,9 +2,8 @@
 //! the best on every image, and far less on every network; beside the ensemble one sees what each of them misses.
 
 use super::super::fab::Keep;
-use super::super::gradient::ALL_NORMS;
 use super::super::{Attack, Configured, Entry, HyperParameters, Objective, Search, configure};
-use super::norm_of;
+use super::{ALL_NORMS, norm_of};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
@@ -20,7 +19,7 @@ pub(in crate::attack) const MIN_NORM: Entry = Entry {
 };
 
 /// The attacks that it may consist of.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 12] = [
     "ddn",
     "fmn",
     "deepfool",
@@ -30,6 +29,8 @@ const PARTS: [&str; 10] = [
     "pdpgd",
     "ead",
     "trust-region",
+    "sigma-zero",
+    "vfga",
     "fab-t",
 ];
 
@@ -41,7 +42,7 @@ documented! {
         pub norm: Norm,
         /// Names of the attacks, with spaces or commas in between.
         pub attacks: String,
-        /// Steps of DDN, FMN, ALMA, PDGD and PDPGD, at least 1; the others have their own numbers.
+        /// Steps of DDN, FMN, ALMA, PDGD, PDPGD and sigma-zero, at least 1; the others have their own numbers.
         pub steps: usize,
     }
 }
@@ -53,15 +54,18 @@ impl MinNorm {
             Norm::Linf => "fmn deepfool pdpgd fab-t",
             Norm::L2 => "ddn fmn superdeepfool alma pdgd fab-t",
             Norm::L1 => "fmn alma pdpgd fab-t",
+            Norm::L0 => "sigma-zero fmn vfga",
         };
         Self { norm, attacks: attacks.into(), steps: 1000 }
     }
 
     fn part(&self, name: &str) -> Result<Configured> {
         let given = match name {
-            "ddn" | "fmn" | "alma" | "pdgd" | "pdpgd" => vec![("steps", self.steps.to_string())],
+            "ddn" | "fmn" | "alma" | "pdgd" | "pdpgd" | "sigma-zero" => {
+                vec![("steps", self.steps.to_string())]
+            }
             "fab-t" => vec![("keep", Keep::Closest.to_string())],
-            "deepfool" | "superdeepfool" | "ead" | "trust-region" => vec![],
+            "deepfool" | "superdeepfool" | "ead" | "trust-region" | "vfga" => vec![],
             other => return Err(Error::unknown("attack of min-norm", other, PARTS)),
         };
         let given = given.into_iter().map(|(name, value)| (name.to_owned(), value));

@@ -3,15 +3,16 @@
 //! radius is where the linearised network puts the boundary; afterwards it shrinks and grows by a share.
 //!
 //! The step is of Euclidean length in every norm, as in the paper. On a ball in L1 the projection is the exact one,
-//! from inside the box. Two things are added to the paper. While nothing is found, the radius grows by its share at least:
+//! from inside the box; in L0, where the radius is a number of values, it is that on ball and box together, so that no
+//! value counts that the box stops. Under L0 the radius begins with one value and changes by one at least, as published,
+//! and does not fall to 0. Two things are added to the paper. While nothing is found, the radius grows by its share at least:
 //! where the box stops pixels, the linearised network promises a little less than what is missing every time, and the
 //! boundary is approached and never crossed. And a gradient that vanishes is replaced by a random direction; the published
 //! code stands still there.
 
 use super::super::{Attack, Entry, HyperParameters, Objective, Search};
-use super::{cosine, direction, norm_of, reach};
+use super::{ALL_NORMS, cosine, direction, norm_of, reach};
 use crate::attack::fab::{dual, length};
-use crate::attack::gradient::ALL_NORMS;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
@@ -97,7 +98,8 @@ impl Attack for Fmn {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let (place, n, geometry) = (search.location().clone(), search.len(), self.norm.geometry());
         let mut x = search.clean().clone();
-        let mut eps = Rows::numbers(&place, vec![0.0; n])?;
+        let mut eps =
+            Rows::numbers(&place, vec![if self.norm == Norm::L0 { 1.0 } else { 0.0 }; n])?;
         let mut closest = Rows::numbers(&place, vec![f32::INFINITY; n])?;
         let reach = reach(self.norm, search.clean())?;
         for step in 0..self.steps {
@@ -113,8 +115,13 @@ impl Attack for Fmn {
                 [&at.gradient, search.clean(), &at.losses, &adversarial, &reach],
                 |row, [x, eps, closest], [g, x0, margin, adversarial, reach]| {
                     let distance = geometry.distance(x, x0);
-                    let radius = if adversarial[0] != 0.0 {
+                    let adversarial = adversarial[0] != 0.0;
+                    if adversarial {
                         closest[0] = closest[0].min(distance as f32);
+                    }
+                    let radius = if self.norm == Norm::L0 {
+                        values(eps[0], closest[0], gamma, adversarial)
+                    } else if adversarial {
                         (f64::from(eps[0]) * (1.0 - gamma)).min(f64::from(closest[0]))
                     } else if closest[0].is_finite() {
                         f64::from(eps[0]) * (1.0 + gamma)
@@ -134,6 +141,17 @@ impl Attack for Fmn {
         }
         let logits = search.logits(&x)?;
         search.propose(&x, &logits, ())
+    }
+}
+
+/// The radius in L0, a whole number, after an iterate of the ball of radius `eps`; `closest` is the smallest distance so
+/// far.
+fn values(eps: f32, closest: f32, gamma: f64, adversarial: bool) -> f64 {
+    let eps = f64::from(eps);
+    if adversarial {
+        (eps - 1.0).min((eps * (1.0 - gamma)).floor()).min(f64::from(closest)).max(1.0)
+    } else {
+        (eps + 1.0).max((eps * (1.0 + gamma)).floor())
     }
 }
 

@@ -13,10 +13,12 @@ mod pdgd;
 mod pdpgd;
 mod pgd_sweep;
 mod primal_dual;
+mod sigma_zero;
 mod superdeepfool;
 #[cfg(test)]
 mod tests;
 mod trust_region;
+mod vfga;
 
 pub(super) use self::alma::ALMA;
 pub use self::alma::Alma;
@@ -36,17 +38,25 @@ pub(super) use self::pdpgd::PDPGD;
 pub use self::pdpgd::Pdpgd;
 pub(super) use self::pgd_sweep::PGD_SWEEP;
 pub use self::pgd_sweep::PgdSweep;
+pub(super) use self::sigma_zero::SIGMA_ZERO;
+pub use self::sigma_zero::SigmaZero;
 pub(super) use self::superdeepfool::SUPERDEEPFOOL;
 pub use self::superdeepfool::SuperDeepFool;
 pub(super) use self::trust_region::TRUST_REGION;
 pub use self::trust_region::TrustRegion;
+pub(super) use self::vfga::VFGA;
+pub use self::vfga::Vfga;
 
+use super::Threats;
 use super::fab::length;
 use super::gradient::ball;
 use crate::error::Result;
 use crate::rng::Draw;
 use crate::rows::{self, Rows, Twin};
 use crate::threat::{Norm, Threat};
+
+/// The norms of attacks that have a form for each.
+const ALL_NORMS: Threats = Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1, Norm::L0]);
 
 /// The norm of the ball that an attack was asked for; its radius is not used.
 fn norm_of(threat: &Threat) -> Norm {

@@ -7,7 +7,7 @@ use super::super::{Attack, Entry, HyperParameters, Objective, Search};
 use super::norm_of;
 use super::primal_dual::descend;
 use crate::attack::fab::length;
-use crate::attack::gradient::ALL_NORMS;
+use crate::attack::gradient::CONVEX;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
@@ -16,7 +16,7 @@ use crate::threat::{Norm, Threat};
 pub(in crate::attack) const PDPGD: Entry = Entry {
     name: "pdpgd",
     about: "smallest perturbation by primal-dual proximal gradient descent (Matyasko and Chau 2021)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Pdpgd::FIELDS],
     build: |parameters, threat| Pdpgd::new(norm_of(threat)).build(parameters),
@@ -128,7 +128,7 @@ impl Pdpgd {
 /// Moves `z` to the point with the least mu ||p|| + ||p - z||^2 / 2.
 fn proximal(norm: Norm, z: &mut [f32], mu: f64) {
     match norm {
-        Norm::L1 => z.iter_mut().for_each(|z| {
+        Norm::L1 | Norm::L0 => z.iter_mut().for_each(|z| {
             *z = ((f64::from(z.abs()) - mu).max(0.0) as f32).copysign(*z);
         }),
         Norm::L2 => {

@@ -33,6 +33,11 @@ pub(super) struct Adam {
 }
 
 impl Adam {
+    /// For step `step`, counted from 0.
+    pub(super) fn new(rate: f64, step: usize) -> Self {
+        Self { rate, unbias: BETA.map(|beta| 1.0 - libm::pow(beta, (step + 1) as f64)) }
+    }
+
     /// Takes one component of a gradient into its two means. Returns the mean of the component and the size by which
     /// it is measured. A component that is no finite number counts as 0.
     pub(super) fn take(&self, g: f64, first: &mut f32, second: &mut f32) -> [f64; 2] {
@@ -66,10 +71,7 @@ pub(super) fn descend(
         let both = weights.iter_mut().zip(margins.iter());
         let both = both.flat_map(|(one, margin)| one.weigh(-f64::from(*margin), share)).collect();
         let both = Rows::new(search.location(), [weights.len(), 2], both)?;
-        let adam = Adam {
-            rate: rates[0] * libm::pow(rates[1] / rates[0], share),
-            unbias: BETA.map(|beta| 1.0 - libm::pow(beta, (step + 1) as f64)),
-        };
+        let adam = Adam::new(rates[0] * libm::pow(rates[1] / rates[0], share), step);
         rows::update(
             Twin::NONE,
             [&mut x, &mut first, &mut second],

@@ -11,7 +11,7 @@ mod bump;
 mod redistribute;
 mod stripes;
 
-use super::gradient::{ALL_NORMS, ball};
+use super::gradient::{CONVEX, ball};
 use super::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
 use crate::loss::Loss;
@@ -23,7 +23,7 @@ use crate::threat::{Norm, Threat};
 pub(super) const SQUARE: Entry = Entry {
     name: "square",
     about: "black-box random search over squares (Andriushchenko et al. 2020, in AutoAttack)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[Square::FIELDS],
     build: |parameters, threat| {
@@ -88,7 +88,7 @@ impl Attack for Square {
             let mut draws = Draws { restart, next: 0 };
             let mut best = match self.norm {
                 Norm::Linf => stripes::start(self, search, &mut draws)?,
-                Norm::L2 | Norm::L1 => redistribute::start(self, search, &mut draws)?,
+                _ => redistribute::start(self, search, &mut draws)?,
             };
             let logits = search.logits(&best)?;
             let mut losses = search.losses(&logits, loss)?;
@@ -100,9 +100,7 @@ impl Attack for Square {
                 }
                 let candidate = match self.norm {
                     Norm::Linf => stripes::change(self, search, &mut draws, query, &best)?,
-                    Norm::L2 | Norm::L1 => {
-                        redistribute::change(self, search, &mut draws, query, &best, &mut shape)?
-                    }
+                    _ => redistribute::change(self, search, &mut draws, query, &best, &mut shape)?,
                 };
                 let logits = search.logits(&candidate)?;
                 let reached = search.losses(&logits, loss)?;

@@ -1,4 +1,4 @@
-//! The smallest move, in one of the three norms, from a point of the box [0, 1] to a hyperplane
+//! The smallest move, in a norm, from a point of the box [0, 1] to a hyperplane
 //! without leaving the box (Croce and Hein, ICML 2020, section 3.1). FAB makes two of them per
 //! iteration. Where the hyperplane does not meet the box, the move goes to the corner nearest to it.
 
@@ -15,7 +15,7 @@ pub(super) fn project(norm: Norm, x: &[f32], w: &[f32], c: f64, d: &mut [f32]) {
     match norm {
         Norm::Linf => linf::project(x, w, c, d),
         Norm::L2 => l2::project(x, w, c, d),
-        Norm::L1 => l1::project(x, w, c, d),
+        Norm::L1 | Norm::L0 => l1::project(x, w, c, d),
     }
 }
 
@@ -29,22 +29,23 @@ fn down(by: f32, slope: f32) -> f32 {
     if slope > 0.0 { -by } else { by }
 }
 
-/// Length of `v` in a norm.
+/// Length of `v` in a norm; in L0 the number of its components that are not 0.
 pub(in crate::attack) fn length(norm: Norm, v: &[f32]) -> f64 {
     match norm {
         Norm::Linf => f64::from(v.iter().fold(0.0_f32, |most, v| most.max(v.abs()))),
         Norm::L2 => sum(v, v, |v, _| [f64::from(v) * f64::from(v)])[0].sqrt(),
         Norm::L1 => sum(v, v, |v, _| [f64::from(v.abs())])[0],
+        Norm::L0 => v.iter().filter(|v| **v != 0.0).count() as f64,
     }
 }
 
 /// The norm in which a gradient has to be measured: of all moves of length 1 in `norm`, the best
-/// gains the gradient's length in this one.
+/// gains the gradient's length in this one. In L0 that is what a change of one value by 1 gains.
 pub(in crate::attack) fn dual(norm: Norm) -> Norm {
     match norm {
         Norm::Linf => Norm::L1,
         Norm::L2 => Norm::L2,
-        Norm::L1 => Norm::Linf,
+        Norm::L1 | Norm::L0 => Norm::Linf,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::attack::Objective;
 use crate::attack::search::active::{Active, words};
 use crate::error::Result;
 use crate::rows::{self, Rows, twin};
-use crate::threat::{TOLERANCE, Threat};
+use crate::threat::Threat;
 
 /// Proposals between two looks, at most: every one costs a wait for the GPU, and every broken image that
 /// goes on costs its passes.
@@ -52,11 +52,8 @@ impl Judge for DeviceJudge {
         let Candidates { x, logits, of, which } = *candidates;
         let Rules { threat, objective, shape: [c, h, w] } = self.rules;
         let (kind, most, patch) = match threat {
-            Threat::Ball { norm, eps } => {
-                let eps = f64::from(eps);
-                (norm.number(), eps + TOLERANCE * eps.max(1.0), [0, 0])
-            }
-            Threat::Patch(patch) => (3, 0.0, [patch.height, patch.width]),
+            Threat::Ball { norm, eps } => (norm.number(), norm.farthest(f64::from(eps)), [0, 0]),
+            Threat::Patch(patch) => (4, 0.0, [patch.height, patch.width]),
         };
         let twin = twin!(
             "judge",

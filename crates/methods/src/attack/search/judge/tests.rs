@@ -33,7 +33,7 @@ struct Round {
 }
 
 impl Round {
-    fn new(round: usize, clean: &[Vec<f32>], classes: usize, patched: bool) -> Self {
+    fn new(round: usize, clean: &[Vec<f32>], classes: usize, few: bool) -> Self {
         // Every second round is for some of the rows, the last first.
         let of: Vec<usize> = match round % 2 {
             0 => (0..IMAGES).collect(),
@@ -43,8 +43,8 @@ impl Round {
         let candidate = |row: &usize| {
             let reach = 0.02 + 0.2 * (row % 3) as f32;
             let mut x = clean[*row].clone();
-            let first = if patched { row % 4 } else { 0 };
-            let count = if patched { 1 + row % 3 } else { WIDTH };
+            let first = if few { row % 4 } else { 0 };
+            let count = if few { 1 + row % 3 } else { WIDTH };
             let noise = draw(*row, 0, WIDTH);
             for (x, t) in x.iter_mut().zip(noise).skip(first).take(count) {
                 *x = (*x + reach * (2.0 * t - 1.0)).clamp(0.0, 1.0);
@@ -101,7 +101,7 @@ fn a_judge_goes_by_the_criterion_the_flags_and_the_threat_model() {
     let place = place();
     let clean: Vec<Vec<f32>> = (0..IMAGES as u64).map(|i| uniform(i, 9, WIDTH)).collect();
     let patch = Threat::Patch(Patch { height: 1, width: 2 });
-    let balls = [(Norm::Linf, 0.25), (Norm::L2, 0.8), (Norm::L1, 3.0)];
+    let balls = [(Norm::Linf, 0.25), (Norm::L2, 0.8), (Norm::L1, 3.0), (Norm::L0, 2.0)];
     let balls = balls.map(|(norm, eps)| Threat::ball(norm, eps));
     for (number, threat) in balls.into_iter().chain([patch]).enumerate() {
         for (objective, classes, targeted) in [
@@ -120,7 +120,7 @@ fn a_judge_goes_by_the_criterion_the_flags_and_the_threat_model() {
                 Active::new(rows(&clean), labels, targets, (0..IMAGES as u64).collect()).unwrap();
             let criteria: Vec<Criterion> = (0..IMAGES).map(|row| active.criterion(row)).collect();
             let rounds: Vec<Round> =
-                (0..ROUNDS).map(|round| Round::new(round, &clean, classes, number == 3)).collect();
+                (0..ROUNDS).map(|round| Round::new(round, &clean, classes, number >= 3)).collect();
             let want = by_the_rules(&rounds, &clean, &criteria, rules);
             let wanted = want.iter().flatten().count();
             assert!((2..IMAGES).contains(&wanted), "{name}: {wanted}");

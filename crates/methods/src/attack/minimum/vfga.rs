@@ -1,0 +1,203 @@
+//! VFGA, the voting folded Gaussian attack (Césaire et al., ICTAI 2021, algorithm 3): one value after the other is changed,
+//! until the image is adversarial. In each step two are in question, the one that promises most if it grows and the one
+//! that promises most if it falls; some random amounts are tried for both, and the best of all trials is kept. A value that
+//! was changed is not touched again.
+//!
+//! The paper ranks values by the gradient of a probability, which is 0 in f32 where the network is certain. The gradient of
+//! its logarithm ranks them alike and is not.
+
+use super::super::{Attack, Entry, HyperParameters, Objective, Search, Threats};
+use crate::attack::ImageState as _;
+use crate::attack::apgd::choose;
+use crate::attack::search::image_state;
+use crate::error::Result;
+use crate::loss::Loss;
+use crate::parameters::{Parameters, documented};
+use crate::rows::{self, Rows, Twin};
+use crate::threat::{Norm, Threat, differs};
+
+pub(in crate::attack) const VFGA: Entry = Entry {
+    name: "vfga",
+    about: "one value after the other by random amounts, until the image is broken (Césaire et al. 2021)",
+    threats: Threats::Balls(&[Norm::L0]),
+    control: false,
+    fields: &[Vfga::FIELDS],
+    build: |parameters, _| Vfga::new().build(parameters),
+};
+
+documented! {
+    /// `vfga`: few changed values, greedily (Césaire et al., ICTAI 2021, algorithm 3).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Vfga {
+        /// Largest number of steps, each of which changes one value; 0 for as many as an image has values.
+        pub steps: usize,
+        /// Random amounts that are tried in a step for each of the two values, at least 1, with a forward pass each.
+        pub samples: usize,
+    }
+}
+
+impl Vfga {
+    /// The paper's ten amounts, and no limit. There is no radius: the search is for the closest image.
+    pub fn new() -> Self {
+        Self { steps: 0, samples: 10 }
+    }
+
+    fn steps_for(&self, values: usize) -> usize {
+        if self.steps == 0 { values } else { self.steps.min(values) }
+    }
+}
+
+impl Default for Vfga {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HyperParameters for Vfga {
+    fn entry(&self) -> &'static Entry {
+        &VFGA
+    }
+
+    fn threat(&self) -> Threat {
+        Threat::ball(Norm::L0, f32::INFINITY)
+    }
+
+    fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.steps = parameters.take("steps", self.steps)?;
+        self.samples = parameters.count("samples", self.samples)?;
+        Ok(Box::new(self))
+    }
+}
+
+/// The images that nothing was found of, as rows of the search.
+struct Course {
+    of: Vec<usize>,
+    clean: Rows,
+    x: Rows,
+}
+
+image_state!(Course { of, clean, x });
+
+impl Attack for Vfga {
+    fn objective(&self) -> Objective {
+        Objective::Minimal
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        vec![Loss::CrossEntropy]
+    }
+
+    fn most_passes(&self, [c, h, w]: [usize; 3], _: usize) -> Option<f64> {
+        Some(self.steps_for(c * h * w) as f64 * (2.0 + 2.0 * self.samples as f64))
+    }
+
+    fn run(&self, search: &mut Search<'_>) -> Result<()> {
+        let clean = search.clean().clone();
+        let mut course = Course { of: (0..search.len()).collect(), x: clean.clone(), clean };
+        for step in 0..self.steps_for(course.x.width()) {
+            let at = search.gradient_of(&course.of, &course.x, Loss::CrossEntropy)?;
+            let inputs = [&course.x, &course.clean, &at.gradient];
+            let places = rows::map_to(Twin::NONE, &[2], inputs, |_, [x, x0, g], places| {
+                let [up, down] = promising(x, x0, g);
+                (places[0], places[1]) = (up as f32, down as f32);
+            })?;
+            let trials = 2 * self.samples;
+            let amounts = rows::map_to(Twin::NONE, &[trials], [&course.x], |row, _, amounts| {
+                search.draw(course.of[row], 0, step as u32).normal(amounts);
+            })?;
+            let broken = self.advance(search, &mut course, &places, &amounts)?;
+            let left: Vec<usize> = (0..broken.len()).filter(|i| !broken[*i]).collect();
+            if left.is_empty() {
+                break;
+            }
+            course.keep(&left)?;
+        }
+        Ok(())
+    }
+}
+
+impl Vfga {
+    /// Tries the amounts and moves every image to its best trial: one that is adversarial before one that is not, then
+    /// the one of the largest loss. Says which images are broken.
+    fn advance(
+        &self,
+        search: &mut Search<'_>,
+        course: &mut Course,
+        places: &Rows,
+        amounts: &Rows,
+    ) -> Result<Vec<bool>> {
+        let place = search.location().clone();
+        let mut best = course.x.clone();
+        let mut reached = vec![(false, f32::NEG_INFINITY); course.of.len()];
+        for trial in 0..2 * self.samples {
+            let upwards = trial < self.samples;
+            let inputs = [&course.x, places, amounts];
+            let x = rows::map(Twin::NONE, inputs, |_, [x, places, amounts], moved| {
+                moved.copy_from_slice(x);
+                let at = places[usize::from(!upwards)] as usize;
+                // The standard deviation is how far the value can go.
+                let room = if upwards { 1.0 - x[at] } else { x[at] };
+                let by = room * amounts[trial].abs();
+                moved[at] = if upwards { (x[at] + by).min(1.0) } else { (x[at] - by).max(0.0) };
+            })?;
+            let logits = search.logits_of(&course.of, &x)?;
+            // Under this objective no row leaves the active set.
+            search.propose_for(&course.of, &x, &logits, ())?;
+            let adversarial = search.have_succeeded(&course.of, &logits)?;
+            let losses = losses_of(search, &course.of, &logits)?;
+            let mut better = vec![0.0; reached.len()];
+            for (i, reached) in reached.iter_mut().enumerate() {
+                let here = (adversarial[i], losses[i]);
+                let first = here.0 && !reached.0;
+                if first || (here.0 == reached.0 && here.1 > reached.1) {
+                    (*reached, better[i]) = (here, 1.0);
+                }
+            }
+            best = choose(&Rows::numbers(&place, better)?, &x, &best)?;
+        }
+        course.x = best;
+        Ok(reached.into_iter().map(|(adversarial, _)| adversarial).collect())
+    }
+}
+
+/// The losses of the active rows `of` with these logits.
+fn losses_of(search: &Search<'_>, of: &[usize], logits: &Rows) -> Result<Vec<f32>> {
+    let (z, classes) = (logits.values()?, logits.width());
+    let mut unused = vec![0.0; classes];
+    let loss = |(i, row): (usize, &usize)| {
+        let target = search.targets().map(|targets| targets[*row] as usize);
+        let label = search.labels()[*row] as usize;
+        Loss::CrossEntropy.of(&z[i * classes..][..classes], label, target, &mut unused)
+    };
+    Ok(of.iter().enumerate().map(loss).collect())
+}
+
+/// The unchanged values of which the loss promises most if the first grows to 1 and if the second falls to 0; the first of
+/// equals, and the first value where all are changed.
+fn promising(x: &[f32], x0: &[f32], g: &[f32]) -> [usize; 2] {
+    let most = |gain: &dyn Fn(usize) -> f64| {
+        let unchanged = (0..x.len()).filter(|i| !differs(x[*i], x0[*i]));
+        let best = unchanged.fold(None, |best: Option<(usize, f64)>, i| match best {
+            Some((_, most)) if gain(i) <= most => best,
+            _ => Some((i, gain(i))),
+        });
+        best.map_or(0, |(i, _)| i)
+    };
+    let up = most(&|i| f64::from(1.0 - x[i]) * f64::from(g[i]));
+    [up, most(&|i| -f64::from(x[i]) * f64::from(g[i]))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_both_directions_the_most_promising_unchanged_value() {
+        let x0 = [0.5, 0.9, 0.0, 0.2];
+        assert_eq!(promising(&x0, &x0, &[1.0, 4.0, -3.0, -3.0]), [0, 3]);
+        // The first was changed.
+        let x = [0.6, 0.9, 0.0, 0.2];
+        assert_eq!(promising(&x, &x0, &[1.0, 4.0, -3.0, -3.0]), [1, 3]);
+        assert_eq!(promising(&x0, &x0, &[0.0; 4]), [0, 0]);
+    }
+}
