@@ -47,6 +47,7 @@ def operators():
             ("kernel-huge", {"kernel_shape": [2**62] * 2}),
             ("kernel-none", {}),
             ("kernel-million", {"kernel_shape": [10**6] * 2, "pads": [10**6] * 4}),
+            ("kernel-tall", {"kernel_shape": [10**6, 1], "pads": [10**6, 0, 10**6, 0]}),
             ("pads-million", {"kernel_shape": [1, 1], **pads}),
             ("stride-zero", {"kernel_shape": [2, 2], "strides": [0, 0]}),
             ("dilated", {"kernel_shape": [2, 2], "dilations": [2**19] * 2, **pads}),
@@ -210,6 +211,12 @@ def folded():
         node("MatMul", "a a", "b"),
         node("MatMul", "b a", "c"),
         constants=[ints("s", [4096, 4096])],
+    )
+    yield "product-of-products", added(
+        node("ConstantOfShape", "s", "p0"),
+        *[node("MatMul", f"p{i} p{i}", f"p{i + 1}") for i in range(300)],
+        node("Identity", "p300", "c"),
+        constants=[ints("s", [700, 700])],
     )
     yield "outer-sum", added(
         node("Add", "a b", "c"),
