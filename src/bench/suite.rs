@@ -194,7 +194,7 @@ impl Suite {
         check_batch(suite.batch).and_then(|()| check_seed(suite.seed)).map_err(|error| {
             let remedy = error.hint().unwrap_or_default();
             let text = error.to_string();
-            let (field, problem) = text.split_once(": ").unwrap_or(("suite", &text));
+            let (field, problem) = text.split_once(": ").unwrap_or(("suite", text.as_str()));
             Error::file(path, field, problem, remedy)
         })?;
         let Sections { model, data, attack, certificate, corruption } =
