@@ -12,6 +12,16 @@ use crate::model::{Classifier as _, FrozenNetwork, predicted};
 use crate::results::{Proportion, format};
 use crate::work::fits;
 
+/// An error about an image, with the data set that it is of.
+fn of_data(error: Error, data: &str) -> Error {
+    match error {
+        Error::Setting { field, problem, remedy } => {
+            Error::setting(format!("{field} of {data}"), problem, remedy)
+        }
+        other => other,
+    }
+}
+
 /// What a network makes of clean images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CleanAccuracy {
@@ -67,7 +77,7 @@ pub fn evaluate(
                 ));
             }
             let classes = predicted(network, &images, &logits)?;
-            batch.check_labels(info)?;
+            batch.check_labels(info).map_err(|error| of_data(error, &data.info().name))?;
             for (label, class) in batch.labels.iter().zip(classes) {
                 *counts.entry(*label).or_default().entry(class).or_default() += 1;
             }

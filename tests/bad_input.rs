@@ -254,7 +254,7 @@ fn suites() {
         ),
         (&with("path", "average = \"sum\"\npath"), "unknown variant `sum`"),
         ("name = ", "line 1"),
-        (head, "suite: has nothing to do"),
+        (head, "suite.toml: suite: has nothing to do"),
         (&format!("{head}[[attack]]\nattack = \"pgd\"\n"), "attack pgd: has no threat model"),
         (&format!("{head}[[attack]]\nattack = \"pgd\"\nnorm = \"L2\"\n"), "attack pgd: has no eps"),
         (
@@ -265,7 +265,7 @@ fn suites() {
             &format!("{head}[[attack]]\nattack = \"fgsm\"\nnorm = \"L2\"\neps = 1\n")
                 .repeat(1)
                 .replace("[[data]]", "[[model]]\npath = \"bundled:digits-pgd\"\n[[data]]"),
-            "model: `digits-pgd` occurs twice",
+            "suite.toml: model: `digits-pgd` occurs twice",
         ),
         (&format!("{head}[[certificate]]\ncertificate = \"cohen\"\nsigma = 0.25\nn = 0\n"), "n"),
         (

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::names::{self, distinguish};
 use super::shard::Shard;
-use super::suite::DataEntry;
+use super::suite::{DataEntry, check_batch, check_seed};
 use super::{Networks, Suite, preflight, session};
 use crate::data::{self, Dataset, Subset, list_digest};
 use crate::device::Precision;
@@ -67,15 +67,12 @@ impl Plan {
     /// # Errors
     /// If a file, a name or a setting cannot be used, or models and data do not fit each other.
     pub fn new(suite: &Suite) -> Result<Self> {
-        let suite = &suite.present()?;
-        if suite.batch == Some(0) {
-            return Err(Error::setting("batch", "0 images at a time", "give at least 1"));
-        }
-        // A whole number of TOML, in which the run is recorded, has 63 bits.
-        if i64::try_from(suite.seed).is_err() {
-            let problem = format!("{} is above {}", suite.seed, i64::MAX);
-            return Err(Error::setting("seed", problem, "give a smaller number"));
-        }
+        Self::of(&suite.present()?).map_err(|error| suite.source.name(error))
+    }
+
+    fn of(suite: &Suite) -> Result<Self> {
+        check_batch(suite.batch)?;
+        check_seed(suite.seed)?;
         if suite.models.is_empty() || suite.data.is_empty() {
             return Err(Error::setting(
                 "suite",

@@ -20,6 +20,9 @@ const TOP: [&str; 9] = [
     "skip_missing",
 ];
 
+/// Those of them that options of the commands stand for too.
+const FROM_COMMAND: [&str; 6] = ["seed", "rng", "batch", "memory", "device", "precision"];
+
 /// What to read when nothing better can be said.
 const EXAMPLES: &str = "see benchmarks/suites/ for complete examples";
 
@@ -67,6 +70,24 @@ impl Source {
             false => format!("line {line}: {head}"),
         };
         Error::file(&self.path, place, text, remedy)
+    }
+
+    /// An error about the whole suite, with the file that it stands in. What the command line may have said instead of
+    /// the file is left as it is.
+    pub(super) fn name(&self, error: Error) -> Error {
+        let elsewhere =
+            |field: &str| FROM_COMMAND.contains(&field.split(':').next().unwrap_or(field));
+        match error {
+            error if self.path.as_os_str().is_empty() => error,
+            Error::Setting { field, problem, remedy } if !elsewhere(&field) => {
+                Error::file(&self.path, field, problem, remedy)
+            }
+            Error::Unknown { kind, .. } if !elsewhere(kind) => {
+                let remedy = error.hint().unwrap_or_default();
+                Error::file(&self.path, kind, error.to_string(), remedy)
+            }
+            error => error,
+        }
     }
 
     /// Refuses an entry with the label of an earlier one that may be for the same model: nobody could tell

@@ -94,6 +94,23 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// Refuses a batch without images.
+pub(super) fn check_batch(batch: Option<usize>) -> Result<()> {
+    match batch {
+        Some(0) => Err(Error::setting("batch", "0 images at a time", "give at least 1")),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a seed that a whole number of TOML, in which the run is recorded, cannot hold: it has 63 bits.
+pub(super) fn check_seed(seed: u64) -> Result<()> {
+    if i64::try_from(seed).is_ok() {
+        return Ok(());
+    }
+    let problem = format!("{seed} is above {}", i64::MAX);
+    Err(Error::setting("seed", problem, "give a smaller number"))
+}
+
 /// A `[[model]]` of a suite.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +190,13 @@ impl Suite {
         let line = |at: usize| source::line(text, at);
         let bad = |error: toml::de::Error| source::misfit(text, path, &error);
         let mut suite: Self = toml::from_str(text).map_err(bad)?;
+        // Found out later too, but then an option of the command may have said it.
+        check_batch(suite.batch).and_then(|()| check_seed(suite.seed)).map_err(|error| {
+            let remedy = error.hint().unwrap_or_default();
+            let text = error.to_string();
+            let (field, problem) = text.split_once(": ").unwrap_or(("suite", text.as_str()));
+            Error::file(path, field, problem, remedy)
+        })?;
         let Sections { model, data, attack, certificate, corruption } =
             toml::from_str(text).map_err(bad)?;
         suite.source = Source::new(path);

@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::hub;
 use crate::model::file::Declared;
 use crate::model::{ModelCard, checkpoint, file, onnx, timm};
-use crate::regular;
 use crate::zoo::{self, Named, Normalisation, Recognised, Value};
 
 #[derive(Debug, clap::Args)]
@@ -164,7 +163,7 @@ impl Args {
         }
         let form = self.onnx.form_of(&self.mean, &self.std, &self.input_shape)?;
         let declared = Declared { name: None, architecture: self.arch.clone(), onnx: form };
-        let bytes = regular::read(path).map_err(Error::io("read", path))?;
+        let bytes = file::whole(path)?;
         let onnx::Opened { tensors, card, .. } = onnx::read(path, &bytes, &declared, &self.stem())?;
         self.write(&tensors, card)
     }

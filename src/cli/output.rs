@@ -5,6 +5,7 @@
 //! Text may hold what a file of somebody else says (a name, a note, a row of a table). No hidden character of it
 //! reaches a terminal (`hidden.rs`).
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
@@ -61,10 +62,25 @@ impl From<Failure> for Error {
 
 /// An error and, on a line of its own, what to do about it.
 pub(super) fn report(error: &Error) {
-    say(format_args!("error: {error}"));
+    say(format_args!("error: {}", brief(&error.to_string())));
     if let Some(hint) = error.hint() {
-        say(format_args!("hint: {hint}"));
+        say(format_args!("hint: {}", brief(&hint)));
     }
+}
+
+/// Longest text of an error, in characters. Names come from files, and a name may have any length.
+const LONGEST: usize = 8000;
+
+/// The text, or if it is longer than anybody reads its beginning and its end.
+fn brief(text: &str) -> Cow<'_, str> {
+    let count = text.chars().count();
+    if count <= LONGEST {
+        return text.into();
+    }
+    let (first, last) = (LONGEST / 2, LONGEST / 4);
+    let begin: String = text.chars().take(first).collect();
+    let end: String = text.chars().skip(count - last).collect();
+    format!("{begin} [... {} characters ...] {end}", count - first - last).into()
 }
 
 /// A line on stderr.

@@ -38,6 +38,11 @@ impl Entry {
     pub(crate) fn read<T: DeserializeOwned>(&self, subject: &str) -> Result<T> {
         let mut table = self.0.clone();
         table.remove("models");
+        // A reader takes a date for its text.
+        if let Some((field, _)) = table.iter().find(|(_, value)| holds_date(value)) {
+            let problem = format!("{field}: a date stands where a text or a number is expected");
+            return Err(Error::setting(subject, problem, "put a text in quotes"));
+        }
         toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| misfit(subject, &e))
     }
 
@@ -45,6 +50,16 @@ impl Entry {
     pub(crate) fn of(entry: &impl Serialize) -> Self {
         // The entries of the kinds are tables of plain values.
         Self(toml::Table::try_from(entry).unwrap_or_default())
+    }
+}
+
+/// Whether a date is in a value.
+fn holds_date(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Datetime(_) => true,
+        toml::Value::Array(values) => values.iter().any(holds_date),
+        toml::Value::Table(table) => table.values().any(holds_date),
+        _ => false,
     }
 }
 

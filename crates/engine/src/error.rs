@@ -146,7 +146,21 @@ impl Error {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Some("choose a folder you may write to, or change its permissions".into())
             }
-            _ => None,
+            Self::Io { source, .. } => Some(match source.kind() {
+                std::io::ErrorKind::NotFound => "give the path of a file that is there; paths start at the current folder".into(),
+                std::io::ErrorKind::NotADirectory => "give a path whose folders are folders".into(),
+                std::io::ErrorKind::IsADirectory => {
+                    "give the path of a file, and not that of a folder".into()
+                }
+                std::io::ErrorKind::AlreadyExists => {
+                    "give another name: something else has this one".into()
+                }
+                std::io::ErrorKind::InvalidData => "give the file of text that is meant, in UTF-8".into(),
+                std::io::ErrorKind::UnexpectedEof => "the file is cut short: get it again".into(),
+                _ => "see whether the file can be read or written by other programs, and whether the disk is full".into(),
+            }),
+            Self::Tensor(_) => Some("see whether the files are whole, and report this as a bug if they are".into()),
+            Self::File { .. } | Self::Setting { .. } | Self::Interrupted => None,
         }
     }
 }
@@ -233,6 +247,21 @@ mod tests {
         let error = Error::unknown("attack", "ä".repeat(1 << 20), ["pgd"]);
         assert_eq!(error.to_string().chars().filter(|c| *c == 'ä').count(), LONGEST / 4);
         assert_eq!(error.hint().as_deref(), Some("known: pgd"));
+    }
+
+    #[test]
+    fn whatever_the_system_refuses_has_a_remedy() {
+        for kind in [
+            std::io::ErrorKind::NotFound,
+            std::io::ErrorKind::IsADirectory,
+            std::io::ErrorKind::NotADirectory,
+            std::io::ErrorKind::AlreadyExists,
+            std::io::ErrorKind::InvalidData,
+            std::io::ErrorKind::UnexpectedEof,
+            std::io::ErrorKind::Other,
+        ] {
+            assert!(Error::io("read", "file")(kind.into()).hint().is_some(), "{kind}");
+        }
     }
 
     #[test]

@@ -53,6 +53,21 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     std::fs::read(path)
 }
 
+/// Reads a file that runs of this program write: a record or a table.
+///
+/// # Errors
+/// As [`read`], or if it has more than 512 MiB, which is a row for each of a million images.
+pub fn record(path: impl AsRef<Path>) -> Result<Vec<u8>> {
+    const MOST: u64 = 512 << 20;
+    let mut bytes = Vec::new();
+    let mut file = open(path)?;
+    if file.metadata()?.len() <= MOST {
+        file.read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    Err(Error::new(ErrorKind::InvalidData, "it has more than 512 MiB"))
+}
+
 /// Reads a file of text that a person writes, which has a size that a person writes.
 ///
 /// # Errors

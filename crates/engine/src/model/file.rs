@@ -11,6 +11,7 @@ use super::{FrozenNetwork, ModelInfo, checkpoint, onnx, timm};
 use crate::digest::{Hash, sha256};
 use crate::error::{Error, Result};
 use crate::hub;
+use crate::nn::Program;
 use crate::onnx::Form;
 use crate::regular;
 use crate::tensor_header;
@@ -42,7 +43,7 @@ pub fn load(path: &Path, declared: &Declared) -> Result<(FrozenNetwork, ModelCar
         timm::expected(path)?;
     }
     let file = hub::local(path)?;
-    let bytes = regular::read(&file).map_err(Error::io("read", &file))?;
+    let bytes = whole(&file)?;
     build(&file, &bytes, declared, path)
 }
 
@@ -56,6 +57,25 @@ pub fn load_bytes(
     declared: &Declared,
 ) -> Result<(FrozenNetwork, ModelCard)> {
     build(path, bytes, declared, path)
+}
+
+/// Files of more bytes are looked at before they are read: what is no network should not fill the memory first.
+const LARGE: u64 = 256 << 20;
+
+/// All bytes of a file of weights. A large one that is none is refused before it fills the memory.
+///
+/// # Errors
+/// If it cannot be read, or is large and its parts do not end where it ends.
+pub fn whole(path: &Path) -> Result<Vec<u8>> {
+    let io = || Error::io("read", path);
+    let file = regular::open(path).map_err(io())?;
+    if file.metadata().map_err(io())?.len() > LARGE {
+        match onnx::is_onnx(path) {
+            true => crate::onnx::probe(path, file)?,
+            false => checkpoint::probe(path)?,
+        }
+    }
+    regular::read(path).map_err(io())
 }
 
 /// The network; `origin` is the path or reference that the user named.
@@ -89,11 +109,14 @@ fn build(
     let program = match (program, &card.graph) {
         (Some(program), _) => Ok(program),
         (None, Some(graph)) => onnx::program(&card, graph, &tensors),
-        (None, None) => {
-            zoo::find(&card.architecture)?.program(&mut Stored::new(tensors), &card.plan()?)
-        }
+        (None, None) => of_the_zoo(&card, tensors),
     };
     Ok((FrozenNetwork::new(info, program.map_err(|error| name_file(error, path))?), card))
+}
+
+/// The program of a card whose architecture is one of the zoo.
+fn of_the_zoo(card: &ModelCard, tensors: BTreeMap<String, Tensor>) -> Result<Program> {
+    zoo::find(&card.architecture)?.program(&mut Stored::new(tensors), &card.plan()?)
 }
 
 /// The card of a file that is no ONNX file, from the file itself or from what is known about its weights, and
@@ -251,6 +274,10 @@ fn count_parameters(tensors: &BTreeMap<String, Tensor>) -> usize {
 pub fn name_file(error: Error, path: &Path) -> Error {
     match error {
         Error::Setting { field, problem, remedy } => Error::file(path, field, problem, remedy),
+        Error::Unknown { kind, .. } => {
+            let remedy = error.hint().unwrap_or_default();
+            Error::file(path, kind, error.to_string(), remedy)
+        }
         other => other,
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::MOST;
 use super::graph::{Input, Kind, Side};
 use crate::error::{Error, Result};
 
@@ -143,6 +144,16 @@ impl Form {
     /// If the sides of the input are not known, or do not fit what the caller says.
     pub(super) fn read(&self, input: &Input) -> Result<Reading> {
         let reading = self.sides(input)?;
+        check_size(&format!("input {}", input.name), reading.image)?;
+        if let Some(Some(images)) = reading.batch.filter(|batch| *batch > Some(MOST_IMAGES)) {
+            return Err(Error::setting(
+                format!("input {}", input.name),
+                format!(
+                    "wants {images} images at a time, more than the {MOST_IMAGES} that are supported"
+                ),
+                "export the network for one image, or for any number of them",
+            ));
+        }
         self.check(reading.image[0])?;
         Ok(reading)
     }
@@ -277,6 +288,7 @@ impl Form {
                 "give them with --input-shape C,H,W",
             ));
         };
+        check_size("--input-shape", image)?;
         let layout = self.layout.unwrap_or(Layout::Nchw);
         let sides = match layout {
             Layout::Nchw => vec![1, c, h, w],
@@ -288,6 +300,22 @@ impl Form {
             None => vec![format!("{field}: states no sides; taken as nchw")],
         };
         Ok(Reading { layout, image, sides, batch: Some(None), doubts })
+    }
+}
+
+/// Most images that a file may want at a time: what depends on their number is computed for all of them.
+const MOST_IMAGES: usize = 1 << 16;
+
+/// Refuses an image without numbers, or with more than any network takes.
+fn check_size(field: &str, image: [usize; 3]) -> Result<()> {
+    let numbers = image.iter().try_fold(1_usize, |n, side| n.checked_mul(*side));
+    match numbers.is_some_and(|n| (1..=MOST).contains(&n)) {
+        true => Ok(()),
+        false => Err(Error::setting(
+            field,
+            format!("{image:?} is no size of an image: it has to have 1 to {MOST} numbers"),
+            "give the channels, the height and the width of an image: --input-shape C,H,W",
+        )),
     }
 }
 

@@ -141,6 +141,12 @@ impl Constant {
         self.len() == 0
     }
 
+    /// Whether it has as many elements as its sides say.
+    pub fn is_whole(&self) -> bool {
+        let count = self.sides.iter().try_fold(1_usize, |n, side| n.checked_mul(*side));
+        count == Some(self.len())
+    }
+
     /// What its elements are.
     pub fn kind(&self) -> Kind {
         match &self.numbers {

@@ -11,7 +11,9 @@ mod read;
 
 pub use form::{Form, Layout};
 pub use graph::Graph;
-pub use read::read;
+pub use read::{probe, read};
+
+use lower::MOST;
 
 use crate::error::Result;
 use crate::nn::Program;

@@ -24,15 +24,11 @@ fn open(spec: &str) -> Result<Box<dyn Dataset>> {
         Some(path) => path,
         None => find_labels(&images)?,
     };
+    // What the headers say is looked at before a file is read to its end.
+    let pixels = read_header::<3>(&images, "images")?;
     let labels = read_header::<1>(&labels, "labels")?;
     let name = images.with_extension("").file_name().unwrap_or_default().to_string_lossy().into();
-    let records = array::pair(
-        name,
-        source::sha256_file(&images)?,
-        read_header::<3>(&images, "images")?,
-        &labels,
-    )?;
-    Ok(Box::new(records))
+    Ok(Box::new(array::pair(name, source::sha256_file(&images)?, pixels, &labels)?))
 }
 
 /// `t10k-images-idx3-ubyte.gz` has its labels in `t10k-labels-idx1-ubyte.gz`; either may have been

@@ -54,6 +54,10 @@ fn damaged(path: &Path) -> impl Fn(zip::result::ZipError) -> Error {
 /// The first array of the archive that has one of `names`.
 pub(super) fn member(path: &Path, names: &[&str]) -> Result<Array> {
     let mut archive = archive(path)?;
+    if archive.has_duplicate_names() {
+        let problem = "two arrays have the same name";
+        return Err(Error::file(path, "archive", problem, "write it with numpy.savez"));
+    }
     let members = members(&archive);
     let found = names.iter().find_map(|name| {
         let is = |same: &dyn Fn(&str) -> bool| {
@@ -76,6 +80,11 @@ pub(super) fn member(path: &Path, names: &[&str]) -> Result<Array> {
     let mut member = archive.by_name(found).map_err(damaged(path))?;
     match (member.compression(), member.data_start()) {
         (CompressionMethod::Stored, Some(start)) => {
+            // Its checksum is looked at behind the last byte; later it is read by pieces.
+            std::io::copy(&mut member, &mut std::io::sink()).map_err(|problem| {
+                let problem = format!("it does not fit its checksum or size: {problem}");
+                Error::file(path, found, problem, "the file is damaged: get it again")
+            })?;
             let end = start.saturating_add(member.size());
             npy::read_header(Source::open(path)?, (start, end), found)
         }
@@ -152,6 +161,12 @@ pub(super) mod tests {
         let images = npy("'|u1'", "(2, 1, 1)", &[0, 51]);
         let labels = npy("'|u1'", "(2,)", &[0, 1]);
         let short = images[..images.len() - 1].to_vec();
+        let mut other = archive(
+            &[("x.npy", images.clone()), ("y.npy", labels.clone())],
+            CompressionMethod::Stored,
+        );
+        let at = other.windows(2).position(|two| two == [0, 51]).unwrap();
+        other[at + 1] = 52;
         let good = archive(
             &[("x.npy", images.clone()), ("y.npy", labels.clone())],
             CompressionMethod::Stored,
@@ -159,6 +174,7 @@ pub(super) mod tests {
         for (bytes, problem) in [
             (good[..good.len() - 30].to_vec(), "archive: "),
             (vec![], "archive: "),
+            (other, "x.npy: it does not fit its checksum"),
             (
                 archive(
                     &[("a.npy", images.clone()), ("y.npy", labels.clone())],

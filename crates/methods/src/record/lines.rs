@@ -37,7 +37,7 @@ impl TableLines {
     /// # Errors
     /// If the file cannot be read, or a complete line does not fit its checksum.
     pub fn read(path: &Path, key: &str) -> Result<Self> {
-        match regular::read(path) {
+        match regular::record(path) {
             Ok(bytes) => Ok(Self::parse(path, key, &bytes)?.0),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(e) => Err(Error::io("read", path)(e)),

@@ -35,7 +35,7 @@ pub(crate) fn delimiter(path: &Path) -> u8 {
 /// If a complete line does not fit its checksum, is not a row, or says what cannot be, or an image
 /// comes twice.
 pub fn read_table<R: Row>(path: &Path, key: &str) -> Result<Table<R>> {
-    let table = match regular::read(path) {
+    let table = match regular::record(path) {
         Ok(bytes) => parse::<R>(path, key, &bytes)?,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             Table { rows: Vec::new(), complete: 0 }
@@ -142,7 +142,7 @@ pub fn table_images(path: &Path, key: &str) -> Result<Vec<(u64, String)>> {
         idx: u64,
         image: String,
     }
-    let bytes = match regular::read(path) {
+    let bytes = match regular::record(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(e) => return Err(Error::io("read", path)(e)),

@@ -21,7 +21,7 @@ pub trait Versioned: DeserializeOwned {
 
 /// Reads the file `path`, which belongs to the job `key`, or to the whole run if that is empty.
 pub(super) fn read<T: Versioned>(path: &Path, key: &str) -> Result<T> {
-    let bytes = regular::read(path).map_err(Error::io("read", path))?;
+    let bytes = regular::record(path).map_err(Error::io("read", path))?;
     let bad = |problem: &str| Error::file(path, T::WHAT, problem, T::REMEDY);
     let text = String::from_utf8(bytes).map_err(|_| bad("the file is not text"))?;
     if let Some(version) = version(&text).filter(|version| *version != FORMAT_VERSION) {

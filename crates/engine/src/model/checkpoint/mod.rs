@@ -134,6 +134,14 @@ pub fn read_set_below(path: &Path, name: Option<&str>, prefix: Option<&str>) -> 
     contents.load(set)
 }
 
+/// Looks at what `path` says about itself, which is little even if the file is large.
+///
+/// # Errors
+/// As [`read`], as far as the numbers do not matter.
+pub fn probe(path: &Path) -> Result<()> {
+    Contents::open(path).map(drop)
+}
+
 /// An open checkpoint: what it holds is known, the numbers are not read yet.
 struct Contents<'p> {
     path: &'p Path,
@@ -202,6 +210,12 @@ impl<'p> Contents<'p> {
         let mut tensors = BTreeMap::new();
         for group in views.chunk_by(|(_, (_, a)), (_, (_, b))| a.storage.key == b.storage.key) {
             let key = &group[0].1.1.storage.key;
+            for (_, (original, view)) in group {
+                // Before any number of it is read.
+                view.elements().map_err(|problem| {
+                    Error::file(self.path, quoted(original), problem, place::DOWNLOAD_AGAIN)
+                })?;
+            }
             let bytes = self.storages.read(key)?;
             for (name, (original, view)) in group {
                 let wrong = |problem: String| {

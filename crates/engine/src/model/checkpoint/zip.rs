@@ -114,6 +114,9 @@ impl Archive {
             std::io::ErrorKind::UnexpectedEof => {
                 place.error("ends before its stated size", DOWNLOAD_AGAIN)
             }
+            std::io::ErrorKind::Unsupported | std::io::ErrorKind::Other => {
+                place.error(format!("cannot be unpacked: {source}"), DOWNLOAD_AGAIN)
+            }
             _ => Error::io("read", &place.path)(source),
         })?;
         if bytes.len() as u64 != size {

@@ -21,7 +21,7 @@ impl<'a> Call<'a> {
     ) -> Result<Self> {
         let call = Self { node, inputs, opset };
         for input in inputs.iter().flatten() {
-            if strides::count(node, &input.sides)? != input.len() {
+            if strides::count_of(node, &input.sides, input.len())? != input.len() {
                 return Err(call.error("an input has not as many elements as its sides say"));
             }
         }

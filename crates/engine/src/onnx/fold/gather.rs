@@ -3,7 +3,7 @@
 use super::super::graph::{Constant, Numbers};
 use super::call::Call;
 use super::elementwise::{larger, smaller};
-use super::strides::{count, select, strides};
+use super::strides::{count, count_of, select, strides};
 use crate::error::Result;
 
 pub(super) fn gather(call: &Call) -> Result<Constant> {
@@ -18,7 +18,7 @@ pub(super) fn gather(call: &Call) -> Result<Constant> {
         (if at == axis { found[index] } else { index }) * steps[at]
     })?;
     let sides = [before, &indices.sides, after].concat();
-    count(call.node, &sides)?;
+    count_of(call.node, &sides, gathered.len())?;
     Ok(Constant { sides, ..gathered })
 }
 

@@ -5,8 +5,8 @@ use super::call::Call;
 use super::strides::{broadcast, count, repeated, transpose};
 use crate::error::Result;
 
-/// Most multiplications of one node: seconds, where a file could ask for days.
-const MOST_MULTIPLICATIONS: u128 = 1 << 32;
+/// Most multiplications of one node: a second, where a file could ask for days.
+const MOST_MULTIPLICATIONS: u128 = 1 << 29;
 
 /// Matrices of the last two sides, broadcast over the others; a row on the left, a column on the right.
 pub(super) fn matmul(call: &Call) -> Result<Constant> {

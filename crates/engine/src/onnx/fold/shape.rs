@@ -2,7 +2,7 @@
 
 use super::super::graph::{Constant, Kind, Numbers};
 use super::call::{Call, constant};
-use super::strides::{self, count, offsets, select, side, strides};
+use super::strides::{self, count, count_of, offsets, select, side, strides};
 use crate::error::Result;
 
 /// Part of the sides from opset 15 on; bounds outside are moved to the nearest end.
@@ -26,7 +26,7 @@ pub(super) fn size(call: &Call) -> Result<Constant> {
 
 /// The elements of `input` under other sides.
 fn under(call: &Call, input: &Constant, sides: Vec<usize>) -> Result<Constant> {
-    if count(call.node, &sides)? != input.len() {
+    if count_of(call.node, &sides, input.len())? != input.len() {
         let (from, to) = (strides::listed(&input.sides), strides::listed(&sides));
         return Err(call.error(format!("the sides {from} do not become {to}")));
     }
@@ -54,7 +54,7 @@ pub(super) fn reshape(call: &Call) -> Result<Constant> {
     }
     if let Some(open) = open {
         // The open side is 1 so far and does not count.
-        let others = count(call.node, &sides)?;
+        let others = count_of(call.node, &sides, input.len())?;
         sides[open] = input
             .len()
             .checked_div(others)
@@ -140,7 +140,7 @@ pub(super) fn concat(call: &Call) -> Result<Constant> {
             return Err(call.error(format!("sides {one} and {other} do not go together")));
         }
         sides[axis] = sides[axis].saturating_add(input.sides[axis]);
-        count(call.node, &sides)?;
+        count_of(call.node, &sides, all.len().saturating_add(input.len()))?;
         rows.push((all.len(), input.sides[axis..].iter().product::<usize>()));
         if !all.append(&input.numbers) {
             return Err(call.wrong_kinds());

@@ -8,22 +8,37 @@ use super::super::graph::{Constant, Node, Numbers};
 use crate::error::Result;
 
 /// Most elements of a constant: weights of the largest image classifiers fit, a lying shape does not.
-pub(super) const MOST_ELEMENTS: usize = 1 << 28;
+pub(in crate::onnx) const MOST_ELEMENTS: usize = 1 << 28;
+/// Most elements of a constant that is computed of smaller ones. A few bytes of a file may ask for any number.
+const MOST_COMPUTED: usize = 1 << 24;
 /// Most sides of a constant.
 pub(super) const MOST_SIDES: usize = 64;
 
 /// The number of elements of a tensor of these sides, before anything is allocated for it. Sides of 0 count as 1
 /// towards the limit: so every product of some of the sides stays below it, too.
 pub(super) fn count(node: &Node, sides: &[usize]) -> Result<usize> {
-    let product = sides.iter().try_fold(1_usize, |product, &side| product.checked_mul(side.max(1)));
-    match product.filter(|&n| n <= MOST_ELEMENTS && sides.len() <= MOST_SIDES) {
+    count_of(node, sides, 0)
+}
+
+/// [`count`] of what is made of `inputs` elements, which are there already: as many are always allowed.
+pub(super) fn count_of(node: &Node, sides: &[usize], inputs: usize) -> Result<usize> {
+    let most = inputs.clamp(MOST_COMPUTED, MOST_ELEMENTS);
+    let product = elements(sides);
+    match product.filter(|&n| n <= most && sides.len() <= MOST_SIDES) {
         Some(_) if sides.contains(&0) => Ok(0),
         Some(elements) => Ok(elements),
         None => Err(node.error(
             format!("a constant of the sides {} is too large", listed(sides)),
-            format!("a constant has at most {MOST_ELEMENTS} elements and {MOST_SIDES} sides"),
+            format!(
+                "a constant that is computed has at most {most} elements and {MOST_SIDES} sides"
+            ),
         )),
     }
+}
+
+/// The product of the sides, of which those of 0 count as 1.
+fn elements(sides: &[usize]) -> Option<usize> {
+    sides.iter().try_fold(1_usize, |product, &side| product.checked_mul(side.max(1)))
 }
 
 /// Sides for a message: `[2, 3]`, or the beginning of a list nobody would read.
@@ -61,6 +76,7 @@ pub(super) fn broadcast<'a>(
     all: impl IntoIterator<Item = &'a [usize]> + Clone,
 ) -> Result<Vec<usize>> {
     let rank = all.clone().into_iter().map(<[usize]>::len).max().unwrap_or(0);
+    let largest = all.clone().into_iter().filter_map(elements).max().unwrap_or(0);
     let mut joint = vec![1; rank];
     for sides in all {
         let missing = rank - sides.len();
@@ -75,7 +91,7 @@ pub(super) fn broadcast<'a>(
             }
         }
     }
-    count(node, &joint)?;
+    count_of(node, &joint, largest)?;
     Ok(joint)
 }
 
@@ -120,7 +136,7 @@ pub(super) fn select(
     sides: Vec<usize>,
     contribution: impl Fn(usize, usize) -> usize,
 ) -> Result<Constant> {
-    count(node, &sides)?;
+    count_of(node, &sides, input.len())?;
     let numbers = input.numbers.pick(offsets(&sides, contribution));
     Ok(Constant { sides, numbers })
 }

@@ -72,6 +72,7 @@ impl Writer {
 
     /// `x` where `mask`, which is repeated to its sides, is not 0, and 0 elsewhere.
     pub(super) fn masked(&mut self, x: &Pixels, mask: &Constant) -> Result<Pixels> {
+        self.hold(x.len())?;
         let mask = spread(mask, &x.sides, &x.order)?;
         let places = mask.iter().enumerate();
         let index = places.map(|(i, kept)| if *kept == 0.0 { NOTHING } else { i as u32 }).collect();

@@ -141,6 +141,7 @@ pub(super) fn conv(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         let product = contract(writer, &x, 1, numbers, outputs, bias)?;
         return Ok(back(product, added));
     }
+    writer.hold(numbers.len())?;
     let x = image(writer, &x)?;
     let conv = Weights { numbers, sides, bias, groups }
         .op()?
@@ -225,6 +226,7 @@ pub(super) fn transposed(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Hel
     let x = image(writer, &x)?;
     // [I, O / groups, kh, kw] to [O, I / groups, kh, kw] with the kernel turned by half.
     let (own, per_input) = (weight.as_floats().unwrap_or_default(), inputs / groups);
+    writer.hold(own.len())?;
     let mut turned = Vec::with_capacity(own.len());
     for output in 0..outputs {
         let (group, output) = (output / per_group, output % per_group);

@@ -22,6 +22,7 @@ pub(super) fn contract(
     bias: Option<Vec<f32>>,
 ) -> Result<Pixels> {
     let inputs = x.sides[axis];
+    writer.hold(weight.len())?;
     let x = writer.along(x, axis)?;
     let bias = match bias {
         Some(bias) => Some(Tensor::from_vec(bias, outputs, &Device::Cpu)?),

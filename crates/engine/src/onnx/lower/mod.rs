@@ -6,6 +6,7 @@
 mod arithmetic;
 mod attention;
 mod broadcast;
+mod budget;
 mod call;
 mod conv;
 mod held;
@@ -23,6 +24,7 @@ mod truth;
 mod walk;
 mod writer;
 
+pub(super) use budget::MOST;
 pub(super) use walk::lower;
 #[cfg(test)]
 pub(super) use walk::operator;

@@ -1,6 +1,7 @@
 //! Operators that move numbers or only rename their places.
 
 use super::arithmetic::{floats, together};
+use super::budget::MOST;
 use super::call::Call;
 use super::held::{Batch, Held, Known, Pixels, in_order};
 use super::reshape::named;
@@ -328,7 +329,7 @@ pub(super) fn pad(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
         call.apart(&x, &[*axis])?;
         let side = x.sides[*axis] as i64;
         let length = side.checked_add(before).and_then(|n| n.checked_add(after));
-        let Some(length) = length.filter(|n| (1..=1 << 28).contains(n)) else {
+        let Some(length) = length.filter(|n| (1..=MOST as i64).contains(n)) else {
             let problem = format!("pads {before} and {after} of {side} places are absurd");
             return Err(call.error(problem, "export the network again"));
         };
@@ -346,7 +347,12 @@ pub(super) fn pad(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>> {
                     Some(at.min(2 * (side - 1) - at) as usize)
                 }
                 "reflect" => Some(0),
-                other => return Err(call.error(format!("mode {other} is unknown"), "")),
+                other => {
+                    return Err(call.error(
+                        format!("mode {other} is unknown"),
+                        "constant, edge, reflect and wrap are supported",
+                    ));
+                }
             });
         }
         x = padded(writer, &x, *axis, places, fill)?;

@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::arithmetic::times;
+use super::budget::fitting;
 use super::call::Call;
 use super::held::{Held, Pixels};
 use super::matrix::contract;
@@ -75,6 +76,7 @@ fn standardised(
         _ => writer.rows(x, axes)?,
     };
     let length: usize = axes.iter().map(|axis| x.sides[*axis]).product();
+    writer.hold(2 * length)?;
     let tensor = |numbers: Vec<f32>| Tensor::from_vec(numbers, length, &Device::Cpu);
     let (weight, bias) = match weights {
         Some((weight, bias)) => (weight.to_vec(), bias.to_vec()),
@@ -214,6 +216,8 @@ pub(super) fn local_response(writer: &mut Writer, call: &Call<'_>) -> Result<Vec
     }
     call.apart(x, &[1])?;
     let channels = x.sides[1];
+    // A weight for each pair of channels.
+    fitting(&[channels, channels])?;
     let (before, after) = ((size - 1) / 2, (size - 1).div_ceil(2));
     let factor = (alpha / size as f64) as f32;
     let band = |to: usize, from: usize| {

@@ -1,5 +1,6 @@
 //! Operators on windows of pixels, and how windows are described in ONNX, which convolutions share.
 
+use super::budget::fitting;
 use super::call::Call;
 use super::held::{Held, Pixels};
 use super::moving::padded;
@@ -222,6 +223,10 @@ pub(super) fn average(writer: &mut Writer, call: &Call<'_>) -> Result<Vec<Held>>
     let x = pixels(call)?;
     let windows = Windows::of_pool(call, &x.sides[2..])?;
     let all = call.node.flag_or("count_include_pad", false)?;
+    fitting(&windows.outputs)?;
+    for (outputs, kernel) in windows.outputs.iter().zip(&windows.kernel) {
+        fitting(&[*outputs, *kernel])?;
+    }
     // How many places of each window count, axis by axis.
     let counts = (0..windows.kernel.len()).map(|i| {
         let (before, side) = (windows.before[i], x.sides[i + 2]);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::broadcast::common;
+use super::budget::too_large;
 use super::call::Call;
 use super::held::{Batch, Held, Known, Pixels, in_order};
 use super::matrix::{self, without};
 use super::walk::sides_of;
-use super::writer::{Writer, batch_after, extended, too_large};
+use super::writer::{Writer, batch_after, extended};
 use crate::error::Result;
 use crate::onnx::graph::{Constant, Numbers};
 

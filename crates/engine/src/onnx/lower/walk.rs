@@ -44,7 +44,8 @@ pub(in crate::onnx) fn lower(graph: &Graph, form: &Form) -> Result<Network> {
         Some(Some(1)) | None => (1, false),
         Some(Some(images)) => (images, true),
     };
-    let mut writer = Writer::new(Shape::of_image([h, w], c), many);
+    let stored = graph.constants.values().map(|constant| constant.len()).sum();
+    let mut writer = Writer::new(Shape::of_image([h, w], c), many, stored);
     writer.fixed = matches!(reading.batch, Some(Some(_)));
     writer.notes.extend(reading.doubts.iter().cloned());
     let image = image(&mut writer, &reading, &form, followed)?;
@@ -174,12 +175,14 @@ fn evaluate(call: &Call<'_>, writer: &mut Writer) -> Result<Vec<Held>> {
     }
     let one: Vec<Option<&Constant>> = known.iter().map(|k| k.map(|k| k.one.as_ref())).collect();
     let outputs = fold::evaluate(node, &one, call.opset)?;
+    writer.computed(call, &outputs)?;
     if known.iter().flatten().all(|known| known.many.is_none()) {
         return Ok(outputs.into_iter().map(Held::from).collect());
     }
     let many: Vec<Option<&Constant>> = known.iter().map(|k| k.map(|k| k.many().as_ref())).collect();
     // Sizes that are written into the graph may fit one image only.
     let many = fold::evaluate(node, &many, call.opset).unwrap_or_else(|_| outputs.clone());
+    writer.computed(call, &many)?;
     let pairs = outputs.into_iter().zip(many).map(|(one, many)| {
         let many = (one != many).then(|| Arc::new(many));
         Held::Known(Known { one: Arc::new(one), many })
@@ -188,7 +191,12 @@ fn evaluate(call: &Call<'_>, writer: &mut Writer) -> Result<Vec<Held>> {
 }
 
 /// The branch of an `If` that its condition, which is known, chooses.
-fn branch(call: &Call<'_>, opset: u64, writer: &mut Writer, names: &Names) -> Result<Vec<Held>> {
+fn branch(
+    call: &Call<'_>,
+    opset: u64,
+    writer: &mut Writer,
+    names: &mut Names,
+) -> Result<Vec<Held>> {
     let node = call.node;
     let Some(Held::Known(condition)) = call.input(0) else {
         return Err(node.error(
@@ -210,10 +218,10 @@ fn branch(call: &Call<'_>, opset: u64, writer: &mut Writer, names: &Names) -> Re
     let Some(Attribute::Graph(graph)) = node.attributes.get(name) else {
         return Err(node.error(format!("has no {name}"), "export the network again"));
     };
-    let mut inner = names.clone();
-    walk(graph, opset, writer, &mut inner)?;
+    // A name occurs once in the whole graph, so those of the branch are no others' names.
+    walk(graph, opset, writer, names)?;
     let output = |name: &String| {
-        inner.get(name).cloned().ok_or_else(|| {
+        names.get(name).cloned().ok_or_else(|| {
             node.error(format!("the branch does not produce {name}"), "export it again")
         })
     };
@@ -228,8 +236,14 @@ fn logits(
     names: &Names,
 ) -> Result<usize> {
     let mut name = output;
+    let mut makers: HashMap<&str, &Node> = HashMap::new();
+    for node in &graph.nodes {
+        for output in &node.outputs {
+            makers.entry(output).or_insert(node);
+        }
+    }
     // What comes before a final softmax: the same classes win, and gradients do not vanish.
-    while let Some(last) = graph.nodes.iter().find(|node| node.outputs.iter().any(|o| o == name)) {
+    while let Some(last) = makers.remove(name) {
         let Some(input) = last.inputs.first() else { break };
         let Some(Held::Pixels(pixels)) = names.get(input) else { break };
         match last.operator.as_str() {
@@ -306,6 +320,15 @@ fn supported(graph: &Graph) -> Result<()> {
     let mut first: Option<&Node> = None;
     while let Some(graph) = graphs.pop() {
         for node in &graph.nodes {
+            // Those of a model file were written by anybody.
+            for attribute in node.attributes.values() {
+                if let Attribute::Constant(constant) = attribute
+                    && !constant.is_whole()
+                {
+                    let problem = "holds a constant whose sides are not those of its numbers";
+                    return Err(node.error(problem, "convert the ONNX file again"));
+                }
+            }
             let name = node.operator.as_str();
             let known = name == "If"
                 || fold::knows(name)
@@ -355,7 +378,7 @@ pub(in crate::onnx) fn operator(
     let length = sides.iter().product();
     let mut outputs = Vec::new();
     for output in &graph.outputs {
-        let mut writer = Writer::new(Shape::of_image([length, 1], 1), 1);
+        let mut writer = Writer::new(Shape::of_image([length, 1], 1), 1, 0);
         let order = in_order(sides.len());
         let image =
             Pixels { value: IMAGE, sides: sides.to_vec(), order, batch: None, kind: Kind::Float };

@@ -6,17 +6,13 @@ use std::collections::BTreeSet;
 use candle_core::{Device, Tensor};
 
 use super::broadcast::{common, spread};
+use super::budget::{Budget, fitting, too_large};
+use super::call::Call;
 use super::held::{Batch, Pixels, in_order};
 use crate::error::{Error, Result};
 use crate::nn::pick::NOTHING;
 use crate::nn::{Affine, Builder, Channels, Flatten, IMAGE, Op, Pick, Scale, Shape, Value, View};
 use crate::onnx::graph::{Constant, Kind};
-
-/// Most numbers of a tensor of one image: 2^25, an eighth of a gigabyte.
-const MOST: usize = 1 << 25;
-
-/// Most numbers of all tensors of one image together: what is read is written down in seconds.
-const MOST_IN_ALL: usize = 1 << 28;
 
 /// For one axis of a tensor and each place on it, where in the source it is read, or `None` for the number that
 /// fills. The places of several axes are added.
@@ -26,8 +22,8 @@ pub(super) type Places = Vec<Option<usize>>;
 #[derive(Debug)]
 pub(super) struct Writer {
     builder: Builder,
-    /// Numbers of one image in all values so far.
-    numbers: usize,
+    /// What was spent of the memory and the time that a file is worth.
+    budget: Budget,
     /// Number of images for which [`Known::many`] is.
     pub(super) many: usize,
     /// Whether the file wants so many images and no other number: sizes in it may count them.
@@ -37,10 +33,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(image: Shape, many: usize) -> Self {
+    /// No steps yet, for a file of `stored` numbers.
+    pub(super) fn new(image: Shape, many: usize, stored: usize) -> Self {
         Self {
             builder: Builder::new(image),
-            numbers: 0,
+            budget: Budget::new(stored),
             many,
             fixed: false,
             notes: BTreeSet::new(),
@@ -54,10 +51,24 @@ impl Writer {
     /// Adds a step.
     pub(super) fn push(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
         let value = self.builder.push(op.into(), inputs)?;
-        let numbers = self.shape(value).len();
-        self.numbers = self.numbers.saturating_add(numbers);
-        too_large(if self.numbers > MOST_IN_ALL { self.numbers } else { numbers })?;
+        self.budget.make(self.shape(value).len())?;
         Ok(value)
+    }
+
+    /// Counts numbers that a step will hold.
+    ///
+    /// # Errors
+    /// If there are more than the file can mean.
+    pub(super) fn hold(&mut self, numbers: usize) -> Result<()> {
+        self.budget.hold(numbers)
+    }
+
+    /// Counts what the node of `call` has computed of constants alone.
+    ///
+    /// # Errors
+    /// If that and what came before it are more than the file can mean.
+    pub(super) fn computed(&mut self, call: &Call<'_>, outputs: &[Constant]) -> Result<()> {
+        self.budget.computed(call, outputs)
     }
 
     pub(super) fn shape(&self, value: Value) -> Shape {
@@ -115,8 +126,8 @@ impl Writer {
 
     /// Numbers of `x` in another arrangement; `axes` from the outermost to the innermost.
     pub(super) fn pick(&mut self, x: &Pixels, axes: &[Places], fill: f64) -> Result<Value> {
-        let total = axes.iter().try_fold(1_usize, |n, axis| n.checked_mul(axis.len()));
-        too_large(total.unwrap_or(usize::MAX))?;
+        let sides: Vec<usize> = axes.iter().map(Vec::len).collect();
+        self.hold(fitting(&sides)?)?;
         let mut index: Vec<u32> = vec![0];
         for places in axes {
             let mut next = Vec::with_capacity(index.len() * places.len());
@@ -130,7 +141,6 @@ impl Writer {
             }
             index = next;
         }
-        let sides: Vec<usize> = axes.iter().map(Vec::len).collect();
         let op = Pick::new(x.len(), shape_of(&sides), index, fill)?;
         self.push(op, &[x.value])
     }
@@ -146,6 +156,7 @@ impl Writer {
         if x.sides == sides {
             return self.arrange(&x, order);
         }
+        fitting(sides)?;
         let strides = x.strides();
         let axes: Vec<Places> = order
             .iter()
@@ -249,11 +260,11 @@ impl Writer {
                 x.order.clone()
             }
         };
+        let length: usize = inner.iter().map(|axis| sides[*axis]).product();
+        self.hold(2 * length)?;
         let spread = |constant: Option<&Constant>, default: f32| -> Result<Tensor> {
             let numbers = match constant {
-                None => {
-                    vec![default; inner.iter().map(|axis| sides[*axis]).product()]
-                }
+                None => vec![default; length],
                 Some(constant) => spread(constant, &sides, &inner)?,
             };
             let length = numbers.len();
@@ -268,6 +279,8 @@ impl Writer {
         let floats = constant.as_floats().ok_or_else(|| {
             Error::setting("constant", "holds integers beside pixels", "cast it to float")
         })?;
+        too_large(floats.len())?;
+        self.hold(3 * floats.len())?;
         let index = vec![NOTHING; floats.len()];
         let length = self.shape(IMAGE).len();
         let zeros = Pick::new(length, Shape::Flat(floats.len()), index, 0.0)?;
@@ -384,18 +397,6 @@ pub(super) fn shape_of(sides: &[usize]) -> Shape {
             Shape::of_image([front.iter().product(), width], channels)
         }
     }
-}
-
-/// Refuses tensors that no memory holds.
-pub(super) fn too_large(numbers: usize) -> Result<()> {
-    if numbers <= MOST {
-        return Ok(());
-    }
-    Err(Error::setting(
-        "activation",
-        format!("has {numbers} numbers for one image, more than the {MOST} that are supported"),
-        "the file asks for more memory than an image classifier needs: check how it was exported",
-    ))
 }
 
 /// Where the batch is after `x` got the sides `sides`, if that is possible; `told` is the axis that grows with the

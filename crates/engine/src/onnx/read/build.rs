@@ -249,6 +249,10 @@ impl<'a> Builder<'a> {
             };
             inputs.push(found.ok_or_else(missing)?.to_owned());
         }
+        if scope.call.is_some() {
+            // A short name in a function may stand for a long one of the caller.
+            self.charge(inputs.iter().map(String::len).sum(), &name)?;
+        }
         let outputs = proto.outputs.iter();
         let mut outputs: Vec<_> =
             outputs.map(|output| scope.find(output).unwrap_or_default().to_owned()).collect();

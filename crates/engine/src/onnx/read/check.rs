@@ -2,7 +2,7 @@
 //! is written in, whether its weights are numbers, and whether it maps one image to something.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -24,8 +24,8 @@ const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 const UNPACKED: u64 = 64 << 20;
 /// How much smaller than the network a larger gzipped file may be. Weights of zeros pack a thousandfold.
 const RATIO: u64 = 100;
-/// The most that one protobuf file may have.
-const LARGEST: u64 = 768 << 20;
+/// The most bytes that a gzipped file may have, packed or unpacked.
+pub(super) const LARGEST: u64 = 768 << 20;
 
 /// First bytes of files that are no networks: what the file is and what to do.
 const OTHERS: [(&[u8], &str, &str); 4] = [
@@ -157,10 +157,15 @@ const WEIGHTED: [&str; 5] = ["Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNo
 /// # Errors
 /// If one is not.
 pub(super) fn weights(path: &Path, graph: &Graph) -> Result<()> {
-    weights_within(path, &mut vec![graph])
+    weights_within(path, &mut vec![graph], &mut HashSet::new())
 }
 
-fn weights_within(path: &Path, graphs: &mut Vec<&Graph>) -> Result<()> {
+/// `seen` are the constants that were looked at: one may be a weight of any number of nodes.
+fn weights_within(
+    path: &Path,
+    graphs: &mut Vec<&Graph>,
+    seen: &mut HashSet<*const Constant>,
+) -> Result<()> {
     let Some(graph) = graphs.last().copied() else { return Ok(()) };
     let made: HashMap<&str, &Constant> = graph
         .nodes
@@ -177,17 +182,20 @@ fn weights_within(path: &Path, graphs: &mut Vec<&Graph>) -> Result<()> {
         if WEIGHTED.contains(&node.operator.as_str()) {
             for name in &node.inputs {
                 let stored = graphs.iter().rev().find_map(|graph| graph.constants.get(name));
-                if let Some(constant) = stored {
-                    weight(path, node, &format!("initializer {name}"), constant)?;
-                } else if let Some(constant) = made.get(name.as_str()) {
-                    weight(path, node, &format!("constant {name}"), constant)?;
+                let (kind, constant) = match (stored, made.get(name.as_str())) {
+                    (Some(constant), _) => ("initializer", &**constant),
+                    (None, Some(constant)) => ("constant", *constant),
+                    (None, None) => continue,
+                };
+                if seen.insert(std::ptr::from_ref(constant)) {
+                    weight(path, node, &format!("{kind} {name}"), constant)?;
                 }
             }
         }
         for attribute in node.attributes.values() {
             if let Attribute::Graph(inner) = attribute {
                 graphs.push(inner);
-                weights_within(path, graphs)?;
+                weights_within(path, graphs, seen)?;
                 graphs.pop();
             }
         }

@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use super::external::{External, Folder};
 use super::wire::{DAMAGED, Message};
 use crate::error::{Error, Result};
+use crate::onnx::fold::strides::MOST_ELEMENTS;
 use crate::onnx::graph::{Constant, Kind, Numbers};
 
 /// Most sides of a tensor.
@@ -202,6 +203,10 @@ impl<'a> Tensor<'a> {
         });
         let product =
             product.ok_or(format!("the product of its dims {:?} overflows", self.dims))?;
+        if product > MOST_ELEMENTS {
+            let sides = &self.dims;
+            return Err(format!("its dims {sides:?} are more than {MOST_ELEMENTS} numbers"));
+        }
         let count = if sides.contains(&0) { 0 } else { product };
         Ok((sides, count))
     }

@@ -168,7 +168,11 @@ impl<'a> Builder<'a> {
         self.charge(size, node)
     }
 
-    fn charge(&mut self, bytes: usize, node: &str) -> Result<()> {
+    /// Counts bytes of a node that is written out.
+    ///
+    /// # Errors
+    /// If all calls together take too many.
+    pub(super) fn charge(&mut self, bytes: usize, node: &str) -> Result<()> {
         self.functions.spent = self.functions.spent.saturating_add(bytes);
         if self.functions.spent > BUDGET {
             let problem =

@@ -9,11 +9,14 @@ mod external;
 mod functions;
 mod model;
 mod order;
+mod probe;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use std::path::Path;
+
+pub use probe::probe;
 
 use super::graph::Graph;
 use crate::error::{Error, Result};

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr)]
 
 mod batches;
+mod budgets;
 mod counts;
 mod operators;
 mod oracle;

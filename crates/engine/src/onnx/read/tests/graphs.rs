@@ -301,6 +301,19 @@ fn functions_do_not_fill_the_memory() {
 }
 
 #[test]
+fn a_long_name_is_not_copied_into_every_node_of_a_function() {
+    let long = "n".repeat(1 << 20);
+    let nodes: Vec<_> = (0..64).map(|i| node("Neg", "", &["a"], &[&format!("b{i}")])).collect();
+    let net = Net::with(|net| {
+        net.functions = vec![function("Act", &["a"], &["b63"], &nodes)];
+        net.nodes.push(node("Neg", "neg", &["y"], &[&long]));
+        net.nodes.push(call("Act", "act", &[&long], &["z"]));
+        net.outputs = vec!["z"];
+    });
+    refused(net.read(), &["functions written out would take more than"]);
+}
+
+#[test]
 fn a_single_operator_may_have_any_inputs() {
     let net = Net::with(|net| {
         net.initializers.clear();
