@@ -2,7 +2,8 @@
 
 use super::Standing;
 use super::board::Board;
-use crate::results::{Cell, Field, Head, Line, Marks, Sheet, format};
+use crate::results::{Cell, Field, Head, Line, Marks, Sheet, distinct, format};
+use crate::work::{ClassShare, ThreatColumn, WorstCase};
 
 /// More classes than this are not listed one by one.
 const MOST: usize = 20;
@@ -10,16 +11,29 @@ const MOST: usize = 20;
 /// So many of them are, those that are broken most.
 const WEAKEST: usize = 10;
 
-/// A row per class, a column per network with a finished worst case; `None` without one, or of one class.
-pub(super) fn sheet(board: &Board) -> Option<Sheet> {
-    let finished = |standing: &&Standing| standing.worst.as_ref().is_some_and(|w| w.comparable());
-    let all: Vec<&Standing> = board.standings.iter().filter(finished).collect();
-    let of = |standing: &Standing, label: u32| {
-        let classes = &standing.worst.as_ref()?.classes;
-        classes.iter().find(|class| class.label == label).copied()
+/// A table for each threat model, at its largest budget.
+pub(super) fn sheets(board: &Board) -> Vec<Sheet> {
+    let untargeted = || board.threats.iter().filter(|column| !column.targeted());
+    let threats = distinct(untargeted().map(|column| &*column.threat));
+    let largest = threats.into_iter().filter_map(|threat| {
+        let own = untargeted().filter(|column| column.threat == threat);
+        sheet(board, own.last()?)
+    });
+    let below = |(number, sheet): (usize, Sheet)| Sheet { below: number > 0, ..sheet };
+    largest.enumerate().map(below).collect()
+}
+
+/// A row per class, a column per network with a finished worst case under this threat; `None` without one, or of one
+/// class.
+fn sheet(board: &Board, threat: &ThreatColumn) -> Option<Sheet> {
+    let worst = |standing: &Standing| standing.threat(threat).filter(|w| w.comparable()).cloned();
+    let all: Vec<(&Standing, WorstCase)> =
+        board.standings.iter().filter_map(|s| Some((s, worst(s)?))).collect();
+    let of = |worst: &WorstCase, label: u32| -> Option<ClassShare> {
+        worst.classes.iter().find(|class| class.label == label).copied()
     };
-    let first = *all.first()?;
-    let mut labels: Vec<u32> = first.worst.as_ref()?.classes.iter().map(|c| c.label).collect();
+    let (leader, first) = all.first()?;
+    let mut labels: Vec<u32> = first.classes.iter().map(|class| class.label).collect();
     let classes = labels.len();
     if classes < 2 {
         return None;
@@ -29,12 +43,12 @@ pub(super) fn sheet(board: &Board) -> Option<Sheet> {
         let rate = |label: &u32| of(first, *label).map_or(1.0, |class| class.robust.rate);
         labels.sort_by(|a, b| rate(a).total_cmp(&rate(b)));
         labels.truncate(WEAKEST);
-        let network = &first.entrant.model.name;
+        let network = &leader.entrant.model.name;
         which =
             format!(" Of {classes} classes the {WEAKEST} of which {network} leaves the fewest.");
     }
     let line = |label: &u32| {
-        let field = |standing: &&Standing| match of(standing, *label) {
+        let field = |(_, worst): &(&Standing, WorstCase)| match of(worst, *label) {
             None => Cell::Absent.into(),
             Some(class) => Field::from(Cell::Value(class.robust, Marks::default()))
                 .noted(format::percent(&class.clean)),
@@ -44,9 +58,9 @@ pub(super) fn sheet(board: &Board) -> Option<Sheet> {
         Line::of(head.into_iter().chain(all.iter().map(field)).collect())
     };
     let mut columns = vec![Head::text("class"), Head::number("images")];
-    columns.extend(all.iter().map(|standing| Head::number(&*standing.entrant.model.name)));
+    columns.extend(all.iter().map(|(standing, _)| Head::number(&*standing.entrant.model.name)));
     Some(Sheet {
-        title: "Robust accuracy by class".into(),
+        title: format!("Robust accuracy by class, {}", threat.title),
         page_only: true,
         columns,
         lines: labels.iter().map(line).collect(),

@@ -13,7 +13,7 @@ pub(super) const MOST: usize = 12;
 pub(super) fn sheets(board: &Board) -> Vec<Sheet> {
     let entrants = board.entrants();
     let kinds = KINDS.iter().flat_map(|kind| kind.sheets(&entrants));
-    let classes = classes::sheet(board);
+    let classes = classes::sheets(board);
     kinds.chain(classes).chain(bracket::sheet(board)).chain(costs(board)).collect()
 }
 

@@ -34,8 +34,8 @@ pub use attack::{
     Unfinished, WorstCase, attack_rows, seen_after,
 };
 pub(crate) use attack::{
-    Attacked, Evidence, Trial, attack_columns, attack_jobs, counts, goal, keep, threat_columns,
-    worst_case,
+    Attacked, ClassShare, Evidence, Trial, attack_columns, attack_jobs, counts, goal, keep,
+    threat_columns, worst_case,
 };
 pub use bound::{BoundEntry, BoundResult, VerifiedAccuracy};
 pub use corruption::{

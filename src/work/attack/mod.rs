@@ -36,7 +36,7 @@ pub use result::{AttackResult, Budget};
 pub use row::AttackRow;
 pub use spared::Spared;
 pub use worst_case::{Beyond, Unfinished, WorstCase};
-pub(crate) use worst_case::{Trial, worst_case};
+pub(crate) use worst_case::{ClassShare, Trial, worst_case};
 
 use super::entrant::Entrant;
 use super::entry::Entry;

@@ -6,7 +6,7 @@
 //! search for the closest image: the distance that it reports is where the last step ended, and only the ball that it is
 //! in says something.
 
-use super::super::gradient::ALL_NORMS;
+use super::super::gradient::CONVEX;
 use super::super::{Attack, Entry, HyperParameters, Objective, Search};
 use super::boundary::Course;
 use super::norm_of;
@@ -20,7 +20,7 @@ use crate::threat::{Norm, Threat};
 pub(in crate::attack) const PGD_SWEEP: Entry = Entry {
     name: "pgd-sweep",
     about: "PGD in ever larger balls, each from where the last one ended (Madry et al. 2018)",
-    threats: ALL_NORMS,
+    threats: CONVEX,
     control: false,
     fields: &[PgdSweep::FIELDS],
     build: |parameters, threat| PgdSweep::new(norm_of(threat)).build(parameters),
@@ -50,7 +50,7 @@ impl PgdSweep {
         let (radii, steps, alpha) = match norm {
             Norm::Linf => ("1/255 2/255 4/255 8/255 16/255", 40, 1.0 / 30.0),
             Norm::L2 => ("0.25 0.5 1 2", 100, 1.0 / 40.0),
-            Norm::L1 => ("3 6 12 24", 100, 1.0 / 40.0),
+            Norm::L1 | Norm::L0 => ("3 6 12 24", 100, 1.0 / 40.0),
         };
         Self { norm, radii: radii.into(), steps, alpha, loss: Loss::CrossEntropy }
     }
