@@ -54,7 +54,6 @@ fn settings() {
         (&["--eps=-0.1"], "eps: `-0.1` is not a number above 0", "8/255"),
         (&["--eps", "NaN"], "eps: `NaN` is not a number above 0", ""),
         (&["--norm", "L3"], "unknown norm `L3`", "Linf, L2, L1, L0"),
-        (&["--attack", "fmn", "--norm", "L0"], "eps: 0.1 is not a whole number", "such as 8"),
         (
             &["--norm", "L0", "--eps", "8"],
             "attack pgd: does not work under the threat model L0",

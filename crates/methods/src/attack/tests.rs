@@ -169,7 +169,7 @@ pub(crate) fn cases() -> Vec<Case> {
                     Norm::L0 => 8.0,
                 };
                 let l0 = entry.name == "min-norm" && *norm == Norm::L0;
-                let few = vec![("attacks", "fmn vfga"), ("steps", "15")];
+                let few = vec![("attacks", "fmn sigma-zero"), ("steps", "15")];
                 let given = if l0 { few } else { given.clone() };
                 (entry.name, given, Threat::ball(*norm, eps))
             })),
