@@ -249,15 +249,16 @@ fn html_is_one_well_formed_file() {
                 && html.contains(&standing.entrant.model.sha256)
         );
     }
-    // Two security curves, the certified curve, and attack and proof in L2.
-    assert_eq!(html.matches("<figure>").count(), 4);
+    // Two security curves, the distances of CW, the passes of the longest attack of three threats, the certified curve,
+    // and attack and proof in L2.
+    assert_eq!(html.matches("<figure>").count(), 8);
     for outside in ["<script ", "<link", "src=", "@import"] {
         assert!(!html.contains(outside), "{outside}");
     }
     assert_eq!(html.matches("http").count(), html.matches("http://www.w3.org/2000/svg").count());
     assert_eq!(html.matches("url(").count(), html.matches("url(#figure-").count());
-    for id in ["figure-1", "figure-2", "figure-3", "figure-4"] {
-        assert_eq!(html.matches(&format!("id=\"{id}\"")).count(), 1);
+    for number in 1..=8 {
+        assert_eq!(html.matches(&format!("id=\"figure-{number}\"")).count(), 1, "{number}");
     }
     assert_eq!(html, Html.export(&leaderboard).unwrap());
 }

@@ -186,7 +186,7 @@ impl Attack for Stages {
             tracing::trace!(image = id, excess, worst, outlook, "descended");
         }
         // Descents in the L1 ball are shorter than they would have to be to end alike.
-        let share = if self.norm == Norm::L1 { 0.3 } else { 1.0 };
+        let share = if self.norm == Norm::L1 { 0.5 } else { 1.0 };
         for (part, within) in self.parts.iter().zip(THOROUGH) {
             let near: Vec<usize> = (0..search.len())
                 .filter(|row| standings[search.places()[*row]].is_open(share * within))
