@@ -186,11 +186,19 @@ fn told(error: &clap::Error) -> u8 {
     }
 }
 
+/// More threads than any machine has processors would only be a mistake that takes all memory.
+const MOST_THREADS: usize = 4096;
+
 fn dispatch(cli: Cli) -> Ended {
     if let Some(threads) = cli.threads {
         let failed = |e: String| Error::setting("threads", e, "give a number of at least 1");
         if threads == 0 {
             return Err(failed("0 threads compute nothing".into()).into());
+        }
+        if threads > MOST_THREADS {
+            let problem = format!("{threads} are more than the {MOST_THREADS} that are supported");
+            let remedy = "give as many as the machine has processors";
+            return Err(Error::setting("threads", problem, remedy).into());
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

@@ -11,6 +11,7 @@ use crate::bench::{
 };
 use crate::device::{Device, Precision};
 use crate::error::Error;
+use crate::record::RunRecord;
 use crate::report::{Exporter as _, Leaderboard, Summary, Terminal, write_all};
 use crate::results::format;
 use crate::rng::Randomness;
@@ -111,6 +112,8 @@ fn run_part(suite: Suite, common: &Common, shard: Option<Shard>, rows_of: &[Path
     let suite = settled(suite, common);
     let mut plan = Plan::new(&suite)?;
     (plan.shard, plan.rows_of) = (shard, rows_of.to_vec());
+    // A folder that is no run is told before anything begins, and by a dry run too.
+    rows_of.iter().try_for_each(|run| RunRecord::read(run).map(drop))?;
     if common.dry_run {
         if let Some(shard) = shard {
             say(format_args!("of each of these jobs only share {shard} is computed"));

@@ -16,8 +16,8 @@ pub(super) fn sheets(board: &Board) -> Vec<Sheet> {
     let untargeted = || board.threats.iter().filter(|column| !column.targeted());
     let threats = distinct(untargeted().map(|column| &*column.threat));
     let largest = threats.into_iter().filter_map(|threat| {
-        let own = untargeted().filter(|column| column.threat == threat);
-        sheet(board, own.last()?)
+        let mut own = untargeted().filter(|column| column.threat == threat);
+        sheet(board, own.next_back()?)
     });
     let below = |(number, sheet): (usize, Sheet)| Sheet { below: number > 0, ..sheet };
     largest.enumerate().map(below).collect()

@@ -249,6 +249,8 @@ pub(super) fn expand(call: &Call) -> Result<Constant> {
     let wanted = call.ints(1)?.iter().map(|&wish| side(call.node, wish));
     let wanted = wanted.collect::<Result<Vec<_>>>()?;
     let sides = strides::broadcast(call.node, [input.sides.as_slice(), wanted.as_slice()])?;
+    // Of what is wanted nothing is there yet.
+    count_of(call.node, &sides, input.len())?;
     let numbers = input.numbers.pick(strides::repeated(&input.sides, &sides));
     Ok(Constant { sides, numbers })
 }
