@@ -4,6 +4,7 @@ compared are the images that both tables have.
 
     python scripts/beside.py results/fast
     python scripts/beside.py results/fast --reference TABLE.csv    # an `autoattack` table of the one network there
+    python scripts/beside.py results/fast --images IMAGES.csv      # a row for every image too
 """
 
 import argparse
@@ -31,6 +32,7 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("run", type=Path)
     arguments.add_argument("--reference", type=Path)
+    arguments.add_argument("--images", type=Path)
     given = arguments.parse_args()
     print(
         "| network | job | images | autoattack robust | fast robust | fast alone | autoattack alone "
@@ -38,6 +40,7 @@ def main():
     )
     sums = [0] * 7
     networks = {}
+    images = [["network", "threat", "idx", "label", "clean", "autoattack", "fast", "passes_autoattack", "passes_fast", "reference"]]
     for path in sorted(given.run.glob("jobs/*/fast*.csv")):
         if ".pending" in path.name:
             continue
@@ -46,6 +49,10 @@ def main():
             continue
         fast, full = table(path), table(other)
         both = sorted(fast.keys() & full.keys())
+        for idx in both:
+            row, dear = fast[idx], full[idx]
+            said = [idx, row["label"], row["clean"], dear["by"], row["by"], passes(dear), passes(row), row["reference"]]
+            images.append([path.parent.name, path.stem.removeprefix("fast-"), *said])
         # What `fast` found by itself, and what by the attack that it stands in for.
         own = lambda row: row["found"] == "1" and (row["reference"] == "0" or row["by"] == "clean")
         asked = [i for i in both if fast[i]["reference"] != "0" and fast[i]["by"] != "clean"]
@@ -73,6 +80,9 @@ def main():
             f"| 1/{dear / alone:.1f} | 1/{dear / with_control:.1f} | {len(asked)} | {broken} |"
         )
         add(networks, sums, path, [len(both), *robust, len(won), len(lost), dear, alone])
+    if given.images:
+        with open(given.images, "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(images)
     several = {name: row for name, (jobs, row) in networks.items() if jobs > 1}
     for name, row in [*several.items(), ("all", sums)]:
         if row[0]:
