@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::JobRecord;
 use crate::results::Region;
 use crate::work::AttackRow;
 
@@ -21,11 +20,10 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Of the images that `job` broke at its largest budget; `None` if it broke none, or has too many classes.
-    pub(super) fn of(job: &JobRecord, rows: &[AttackRow]) -> Option<Self> {
-        let region = Region::new(&job.work.threat, job.work.eps.last().copied());
+    /// Of the images with an adversarial image in `region`; `None` if there are none, or too many classes.
+    pub(super) fn of(region: &Region, rows: &[AttackRow]) -> Option<Self> {
         let correct = || rows.iter().filter(|row| row.clean_correct());
-        let broken: Vec<&AttackRow> = correct().filter(|row| row.breaks(&region)).collect();
+        let broken: Vec<&AttackRow> = correct().filter(|row| row.breaks(region)).collect();
         let seen = broken.iter().map(|row| row.prediction);
         let classes: BTreeSet<u32> = correct().map(|row| row.label).chain(seen).collect();
         if broken.is_empty() || classes.len() > MOST {

@@ -73,6 +73,29 @@ fn the_closest_the_median_and_the_hardest_are_chosen() {
 }
 
 #[test]
+fn broken_images_are_counted_by_what_they_are_taken_for() {
+    let other = |idx: u64, label: u32, to: u32, distance: Option<f64>| {
+        let prediction = if distance.is_some() { to } else { label };
+        AttackRow { label, clean: label, prediction, ..row(idx, distance, 10) }
+    };
+    let rows = [
+        row(0, Some(0.1), 10),
+        row(1, Some(0.3), 10),
+        other(2, 5, 7, Some(0.1)),
+        other(3, 7, 5, None),
+        // Of a misclassified image nothing is broken.
+        AttackRow { clean: 8, prediction: 8, ..row(4, Some(0.0), 0) },
+    ];
+    let within = |eps| Confusion::of(&crate::results::Region::new("Linf", Some(eps)), &rows);
+    let confusion = within(0.2).unwrap();
+    assert_eq!(confusion.classes, [3, 5, 7]);
+    assert_eq!(confusion.counts, [[0, 1, 0], [0, 0, 1], [0, 0, 0]]);
+    assert_eq!(confusion.attacked, [2, 1, 1]);
+    assert_eq!(confusion.lines()[0], (3, 2, 1, vec![String::new(), "1".into(), String::new()]));
+    assert_eq!(within(0.05), None);
+}
+
+#[test]
 fn a_picture_is_its_image_pixel_for_pixel() {
     for (channels, side, by) in [(3, 5, 22), (1, 112, 1), (1, 200, 1), (4, 8, 14)] {
         let pixels: Vec<f32> =

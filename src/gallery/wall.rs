@@ -47,13 +47,14 @@ impl Site<'_> {
             let ranks = chosen.iter().map(|(_, rank)| *rank);
             exhibits = self.exhibits(ranks.zip(shown), &clean.rows()?, &adversarial.rows()?)?;
         }
+        let largest = Region::new(&job.work.threat, job.work.eps.last().copied());
         Ok(Wall {
             job: job.id.clone(),
             threat: goal::title(&job.work.threat, None, job.work.fact("goal")),
             broken: broken(job, rows),
             attacked: rows.iter().filter(|row| row.clean_correct()).count(),
             unsaved: rows.len() - there.len(),
-            confusion: Confusion::of(job, rows),
+            confusion: Confusion::of(&largest, rows),
             exhibits,
         })
     }

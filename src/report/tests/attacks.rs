@@ -98,3 +98,27 @@ fn a_job_of_the_reference_attack_is_more_of_the_control() {
     assert_eq!(board("plus", 0.1), (4, 1, 0, 0));
     assert_eq!(board("standard", 0.2), (4, 1, 0, 0));
 }
+
+#[test]
+fn classes_are_told_apart_at_the_largest_budget_of_a_threat() {
+    let row = |idx: u64, label: u32, distance: Option<f64>| {
+        let row = attack_row(idx, true, distance);
+        let prediction = if row.found == 1 { label + 1 } else { label };
+        AttackRow { label, clean: label, prediction, ..row }
+    };
+    let rows = [row(0, 3, Some(0.2)), row(1, 3, None), row(2, 5, None), row(3, 5, None)];
+    let run = Fixture::new("run", 4).model("net", "aa", "");
+    let folder = tempfile::tempdir().unwrap();
+    run.attack("net", attack("cw", "Linf", &[0.1, 0.2]), &rows).write(folder.path());
+    let board = Leaderboard::from_runs(&[folder.path().to_owned()]).unwrap();
+    let standing = &board.boards[0].standings[0];
+    let of = |at: usize| {
+        let classes = &standing.threats[at].worst.classes;
+        classes.iter().map(|c| (c.label, c.robust.count, c.clean.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(0), [(3, 2, 2), (5, 2, 2)]);
+    assert_eq!(of(1), [(3, 1, 2), (5, 2, 2)]);
+    let page = crate::report::Exporter::export(&crate::report::Html, &board).unwrap();
+    assert_eq!(page.matches("Robust accuracy by class, Linf 0.2").count(), 1);
+    assert!(!page.contains("by class, Linf 0.1"));
+}
