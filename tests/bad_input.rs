@@ -131,7 +131,7 @@ fn a_build_without_the_hub_says_what_to_download() {
 fn saved(sandbox: &Sandbox, name: &str, change: impl FnOnce(&mut BTreeMap<String, Tensor>)) {
     let architecture = zoo::find("digits-mlp").unwrap();
     let mut fresh = zoo::Fresh::new(0);
-    architecture.program(&mut fresh, &architecture.plan()).unwrap();
+    architecture.program(&mut fresh, &architecture.settings()).unwrap();
     let mut tensors: BTreeMap<String, Tensor> =
         fresh.variables.iter().map(|(k, v)| (k.clone(), v.as_tensor().clone())).collect();
     change(&mut tensors);

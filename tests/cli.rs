@@ -126,7 +126,7 @@ fn an_ensemble_runs_like_a_network_and_memory_changes_nothing() {
 /// says about them.
 fn converted(sandbox: &Sandbox, family: &str, sizes: &[(&str, &str)], more: &[&str]) -> String {
     let architecture = zoo::find(family).unwrap();
-    let mut plan = architecture.plan();
+    let mut plan = architecture.settings();
     for (name, value) in sizes {
         plan.parameters.insert((*name).into(), value.parse().unwrap());
     }

@@ -124,9 +124,9 @@ fn precisions(program: &Program) -> [(Program, String); 2] {
 
 fn network(architecture: &str) -> FrozenNetwork {
     let architecture = zoo::find(architecture).unwrap();
-    let plan = architecture.plan();
-    let program = architecture.program(&mut zoo::Fresh::new(0), &plan).unwrap();
-    let info = ModelInfo::new(architecture.name, plan.input_shape, plan.classes);
+    let settings = architecture.settings();
+    let program = architecture.program(&mut zoo::Fresh::new(0), &settings).unwrap();
+    let info = ModelInfo::new(architecture.name, settings.input_shape, settings.classes);
     FrozenNetwork::new(info, program)
 }
 

@@ -20,7 +20,7 @@ fn main() {
     let named = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let architecture = zoo::find(named.as_deref().unwrap_or("wrn-28-10")).unwrap();
     let mut fresh = zoo::Fresh::new(0);
-    architecture.program(&mut fresh, &architecture.plan()).unwrap();
+    architecture.program(&mut fresh, &architecture.settings()).unwrap();
     let tensors: BTreeMap<String, Tensor> =
         fresh.variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
     let folder = tempfile::tempdir().unwrap();

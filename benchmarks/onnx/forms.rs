@@ -14,7 +14,7 @@ use std::time::Instant;
 use epsball::loss::Loss;
 use epsball::model::file::{Declared, load};
 use epsball::model::{Classifier, FrozenNetwork};
-use epsball::onnx::Form;
+use epsball::onnx::OnnxForm;
 use epsball::rng::Stream;
 use epsball::rows::{Location, Rows};
 use epsball::zoo;
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     // The normalisation that is part of the architecture stands before the exported network too.
     let architecture = rest.first().map(|name| zoo::find(name)).transpose()?;
     let (mean, std) = architecture.and_then(|a| a.normalisation).unwrap_or_default();
-    let onnx = Form { mean: mean.to_vec(), std: std.to_vec(), ..Form::default() };
+    let onnx = OnnxForm { mean: mean.to_vec(), std: std.to_vec(), ..OnnxForm::default() };
     let exported = Declared { onnx, ..Declared::default() };
     let weights = Declared { architecture: rest.first().cloned(), ..Declared::default() };
     let networks = [open(first, &exported)?, open(second, &weights)?];

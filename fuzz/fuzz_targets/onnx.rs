@@ -12,6 +12,6 @@ fuzz_target!(|bytes: &[u8]| {
     let beside = shared::file("onnx/w.bin", &[0x3f; 64]);
     // The file itself is not looked for.
     if let Ok(graph) = onnx::read(&beside.with_file_name("net.onnx"), bytes) {
-        let _ = graph.network(&onnx::Form::default());
+        let _ = graph.network(&onnx::OnnxForm::default());
     }
 });

@@ -3,7 +3,7 @@
 use epsball::bench::{self, ModelEntry};
 use epsball::device::{Device, Precision};
 use epsball::model::{Average, Classifier, FrozenNetwork, ModelInfo};
-use epsball::onnx::Form;
+use epsball::onnx::OnnxForm;
 use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 
@@ -24,14 +24,14 @@ pub(crate) struct Network {
 
 enum Which {
     Engine(Box<FrozenNetwork>),
-    Python(PythonNetwork),
+    Python(Box<PythonNetwork>),
 }
 
 impl Network {
     pub(crate) fn classifier(&self) -> &dyn Classifier {
         match &self.which {
             Which::Engine(network) => network.as_ref(),
-            Which::Python(network) => network,
+            Which::Python(network) => network.as_ref(),
         }
     }
 
@@ -82,11 +82,11 @@ impl Network {
             precision.parse().map_err(|e| refuse("precision", e, "write f32"))?;
         let average: Option<Average> =
             average.map(|text| text.parse().map_err(raise)).transpose()?;
-        let onnx: Form = match onnx {
+        let onnx: OnnxForm = match onnx {
             Some(text) => serde_json::from_str(text).map_err(|e| {
                 refuse("onnx", e.to_string(), "give layout, range, mean, std or shape")
             })?,
-            None => Form::default(),
+            None => OnnxForm::default(),
         };
         let path = if files.len() == 1 { files.remove(0) } else { String::new() };
         let entry = ModelEntry {
@@ -128,7 +128,7 @@ impl Network {
         info.sha256 = identity.into();
         info.randomised = randomised;
         info.optimises_in_forward = optimises_in_forward;
-        let which = Which::Python(PythonNetwork::new(info, object, batch));
+        let which = Which::Python(Box::new(PythonNetwork::new(info, object, batch)));
         Self { which, device: device.to_owned(), precision: Precision::F32 }
     }
 

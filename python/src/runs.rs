@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use epsball::bench::{Elsewhere, keep_elsewhere};
 use epsball::record::Finding;
 use epsball::rng::Randomness;
-use epsball::work::{AttackEntry, Kept, Number, OneOrMany};
+use epsball::work::{AttackEntry, AttackedImages, Number, OneOrMany};
 use numpy::PyReadonlyArray4;
 use pyo3::prelude::*;
 
@@ -69,7 +69,7 @@ pub(crate) fn save_attack(
     let (device, precision) = network.place();
     let place = (device.to_owned(), precision);
     wait::aside(py, |_| {
-        let kept = Kept {
+        let kept = AttackedImages {
             rows: &rows,
             images: pixels.as_deref(),
             shape,

@@ -11,10 +11,10 @@ use crate::data::list_digest;
 use crate::device::Precision;
 use crate::error::Result;
 use crate::model::ModelInfo;
-use crate::onnx::Form;
+use crate::onnx::OnnxForm;
 use crate::record::{DataRecord, FORMAT_VERSION, ModelRecord, RunRecord};
 use crate::rng::Randomness;
-use crate::work::{AttackEntry, Kept, attack_jobs, keep};
+use crate::work::{AttackEntry, AttackedImages, attack_jobs, keep};
 
 /// How the path of a network begins that lives in a program and is in no file.
 pub(super) const IN_MEMORY: &str = "python:";
@@ -38,7 +38,7 @@ pub struct Elsewhere<'a> {
     /// Source of its random numbers, and for [`Randomness::Torch`] the images of a batch.
     pub rng: (Randomness, usize),
     /// What it left.
-    pub kept: Kept<'a>,
+    pub kept: AttackedImages<'a>,
 }
 
 /// Adds the attack to the run in `folder`, which is made if it is not there.
@@ -63,7 +63,7 @@ pub fn keep_elsewhere(folder: &Path, found: &Elsewhere<'_>) -> Result<()> {
         ],
         average: None,
         arch: None,
-        onnx: Form::default(),
+        onnx: OnnxForm::default(),
         architecture: model.architecture.clone(),
         sha256: model.sha256.clone(),
         identity: model.identity.clone(),

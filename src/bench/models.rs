@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
 use crate::model::onnx::is_onnx;
 use crate::model::{Classifier as _, FrozenNetwork, ensemble};
-use crate::onnx::Form;
+use crate::onnx::OnnxForm;
 use crate::ops::bf16::Unit;
 use crate::published;
 use crate::record::ModelRecord;
@@ -88,9 +88,9 @@ pub(super) fn warn_of_slow(device: &Device, precision: Precision) {
 }
 
 /// What an image is for the ONNX networks of an entry. One that is declared to return probabilities returns them.
-fn form(entry: &ModelEntry) -> Form {
+fn form(entry: &ModelEntry) -> OnnxForm {
     let probabilities = entry.probabilities && entry.files().all(|file| is_onnx(Path::new(file)));
-    Form { keep_softmax: entry.onnx.keep_softmax || probabilities, ..entry.onnx.clone() }
+    OnnxForm { keep_softmax: entry.onnx.keep_softmax || probabilities, ..entry.onnx.clone() }
 }
 
 /// A file's network and where it says that it comes from.

@@ -16,7 +16,7 @@ use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, RunRecord, SessionRecord, Work};
 use crate::rng::Randomness;
 use crate::work::{
-    self, BATCH, Chance, Entry, Place, Resolved, Subject, Task, Terms, fits, read_entry,
+    self, BATCH, Chance, Entry, JobContext, JobRequest, Resolved, Subject, Task, fits, read_entry,
 };
 
 /// A resolved suite.
@@ -139,8 +139,8 @@ impl Plan {
         for data in &plan.record.data {
             names::check("data", &data.name)?;
         }
-        refuse_twins("model", plan.record.models.iter().map(|m| &m.name))?;
-        refuse_twins("data", plan.record.data.iter().map(|d| &d.name))?;
+        refuse_duplicates("model", plan.record.models.iter().map(|m| &m.name))?;
+        refuse_duplicates("data", plan.record.data.iter().map(|d| &d.name))?;
         for entry in &suite.models {
             let names = || plan.record.data.iter().map(|d| &d.name);
             if let Some(unknown) = entry.data.as_ref().filter(|d| !names().any(|name| name == *d)) {
@@ -211,14 +211,14 @@ impl Plan {
         }
     }
 
-    /// What decides how job number `job` is cut.
-    pub(super) fn terms<'a>(
+    /// What is asked of job number `job`.
+    pub(super) fn request<'a>(
         &self,
         job: usize,
         record: &'a JobRecord,
         folder: &'a Path,
-    ) -> Terms<'a> {
-        Terms {
+    ) -> JobRequest<'a> {
+        JobRequest {
             record,
             folder,
             batch: self.batch,
@@ -227,24 +227,21 @@ impl Plan {
         }
     }
 
-    /// Where job number `job`, of `network`, is done, as it is recorded in the run folder.
-    pub(super) fn place<'a>(
+    /// What job number `job`, of `network`, runs with, as it is recorded in the run folder.
+    pub(super) fn context<'a>(
         &'a self,
         job: usize,
         network: &'a FrozenNetwork,
         record: &'a JobRecord,
         folder: &'a Path,
         stop: &'a (dyn Fn() -> bool + Sync),
-    ) -> Place<'a> {
+    ) -> JobContext<'a> {
         let PlannedJob { data, .. } = self.jobs[job];
-        Place {
-            record,
+        JobContext {
+            job: self.request(job, record, folder),
             network,
             data: self.data[data].as_ref(),
             images: &self.images[data],
-            folder,
-            batch: self.batch,
-            save_adversarial: self.save_adversarial,
             part: None,
             stop,
         }
@@ -371,7 +368,7 @@ fn data_record(entry: &DataEntry, data: &dyn Dataset) -> DataRecord {
     }
 }
 
-fn refuse_twins<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
+fn refuse_duplicates<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {

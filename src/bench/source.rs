@@ -92,7 +92,7 @@ impl Source {
 
     /// Refuses an entry with the label of an earlier one that may be for the same model: nobody could tell
     /// their columns apart.
-    pub(super) fn twins<'a>(
+    pub(super) fn refuse_duplicate<'a>(
         &self,
         section: &str,
         entry: &Entry,
@@ -104,8 +104,9 @@ impl Source {
             let models = other.models().unwrap_or_default();
             own.is_empty() || models.is_empty() || own.iter().any(|name| models.contains(name))
         };
-        let twin = earlier.find(|(_, other)| other.text("label") == Some(label) && meets(other));
-        let Some((number, other)) = twin else { return Ok(()) };
+        let duplicate =
+            earlier.find(|(_, other)| other.text("label") == Some(label) && meets(other));
+        let Some((number, other)) = duplicate else { return Ok(()) };
         let name = |entry: &Entry| entry.text(section).unwrap_or(section).to_owned();
         let line = self.lines.get(section).and_then(|lines| lines.get(number));
         let line = line.map_or(String::new(), |line| format!(" in line {line}"));

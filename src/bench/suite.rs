@@ -13,7 +13,7 @@ use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
-use crate::onnx::Form;
+use crate::onnx::OnnxForm;
 use crate::regular;
 use crate::rng::Randomness;
 use crate::work::{Entry, Number, read_entry};
@@ -133,8 +133,8 @@ pub struct ModelEntry {
     pub arch: Option<String>,
     /// What an image is for an ONNX network: `{ layout = "nhwc", range = 255, mean = [..], std = [..], shape =
     /// [3, 32, 32], output = "logits" }`, as far as the file does not say it.
-    #[serde(default, skip_serializing_if = "Form::is_default")]
-    pub onnx: Form,
+    #[serde(default, skip_serializing_if = "OnnxForm::is_default")]
+    pub onnx: OnnxForm,
     /// The network returns probabilities and is to be attacked as it is.
     #[serde(default)]
     pub probabilities: bool,
@@ -210,8 +210,9 @@ impl Suite {
             for (number, entry) in entries.iter().enumerate() {
                 let read = read_entry(section, entry.get_ref()).map(|_| ());
                 let earlier = entries.iter().take(number).map(Spanned::get_ref).enumerate();
-                let read =
-                    read.and_then(|()| suite.source.twins(section, entry.get_ref(), earlier));
+                let read = read.and_then(|()| {
+                    suite.source.refuse_duplicate(section, entry.get_ref(), earlier)
+                });
                 read.map_err(|error| suite.source.locate(section, number, error))?;
             }
         }

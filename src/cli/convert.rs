@@ -92,11 +92,11 @@ pub(super) fn run(args: &Args) -> Ended {
     if let Some(described) = described {
         say(format_args!("{}", described.advice()));
     }
-    let Recognised { architecture, plan, .. } = found;
+    let Recognised { architecture, settings, .. } = found;
     set.tensors
         .retain(|name, _| !(architecture.unused)(name) && !name.ends_with("num_batches_tracked"));
 
-    let card = ModelCard::of_plan(args.stem(), architecture, plan);
+    let card = ModelCard::of_settings(args.stem(), architecture, settings);
     args.write(&set.tensors, card)
 }
 
@@ -206,11 +206,11 @@ impl Args {
                     "write for example --parameter activated_shortcut=true",
                 ));
             };
-            found.plan.parameters.insert(name.trim().into(), value.trim().parse::<Value>()?);
+            found.settings.parameters.insert(name.trim().into(), value.trim().parse::<Value>()?);
             found.doubts.retain(|doubt| doubt.about != name.trim());
         }
         if !self.mean.is_empty() {
-            let channels = found.plan.input_shape[0];
+            let channels = found.settings.input_shape[0];
             let right =
                 |values: &[f64]| values.len() == channels && values.iter().all(|v| v.is_finite());
             if !right(&self.mean) || !right(&self.std) || self.std.iter().any(|s| *s <= 0.0) {
@@ -221,12 +221,12 @@ impl Args {
                 ));
             }
             let (mean, std) = (self.mean.clone(), self.std.clone());
-            found.plan.normalisation = Some(Normalisation { mean, std });
+            found.settings.normalisation = Some(Normalisation { mean, std });
             found.doubts.retain(|doubt| doubt.about != "normalisation");
         }
         match *self.input_shape.as_slice() {
             [] => {}
-            [c, h, w] => found.plan.input_shape = [c, h, w],
+            [c, h, w] => found.settings.input_shape = [c, h, w],
             _ => {
                 return Err(Error::setting(
                     "--input-shape",

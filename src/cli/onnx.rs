@@ -1,7 +1,7 @@
 //! What a command says about an ONNX network.
 
 use crate::error::{Error, Result};
-use crate::onnx::{Form, Layout};
+use crate::onnx::{Layout, OnnxForm};
 
 /// Where these options stand in help. Each names it: a heading for a whole command goes on behind its options.
 const HEADING: &str = "ONNX networks";
@@ -38,12 +38,12 @@ pub(super) struct Pixels {
 
 impl Onnx {
     /// All that is said of the network.
-    pub(super) fn form(&self, pixels: &Pixels) -> Result<Form> {
+    pub(super) fn form(&self, pixels: &Pixels) -> Result<OnnxForm> {
         self.form_of(&pixels.mean, &pixels.std, &pixels.input_shape)
     }
 
     /// All that is said, with `mean`, `std` and `shape` from other arguments.
-    pub(super) fn form_of(&self, mean: &[f64], std: &[f64], shape: &[usize]) -> Result<Form> {
+    pub(super) fn form_of(&self, mean: &[f64], std: &[f64], shape: &[usize]) -> Result<OnnxForm> {
         let range = match self.range.as_deref() {
             None => None,
             Some("0..1" | "1") => Some(1.0),
@@ -60,7 +60,7 @@ impl Onnx {
                 Error::setting("--input-shape", problem, "write C,H,W: 3,32,32")
             })?),
         };
-        Ok(Form {
+        Ok(OnnxForm {
             layout: self.input_layout,
             shape,
             range,

@@ -91,9 +91,9 @@ pub(super) fn run(args: &Args) -> Ended {
         device: args.device.resolve()?,
     };
     target::check(&args.output, &[])?;
-    let mut plan = architecture.plan();
-    plan.input_shape = data.info().shape;
-    plan.classes = data.info().classes.unwrap_or(plan.classes);
+    let mut settings = architecture.settings();
+    settings.input_shape = data.info().shape;
+    settings.classes = data.info().classes.unwrap_or(settings.classes);
     interrupt::listen();
     let bar = ProgressBar::new(args.epochs as u64);
     if let Ok(style) = ProgressStyle::with_template("epoch {pos}/{len} {wide_bar} {msg}  eta {eta}")
@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args) -> Ended {
         bar.set_style(style);
     }
     let mut last = None;
-    let trained = train(architecture, &plan, data.as_ref(), &recipe, |epoch| {
+    let trained = train(architecture, &settings, data.as_ref(), &recipe, |epoch| {
         if interrupt::requested() {
             return Err(Error::Interrupted);
         }
@@ -130,8 +130,8 @@ pub(super) fn run(args: &Args) -> Ended {
     let stem =
         args.output.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     let mut card = ModelCard::new(stem, architecture);
-    card.input_shape = plan.input_shape;
-    card.classes = plan.classes;
+    card.input_shape = settings.input_shape;
+    card.classes = settings.classes;
     card.source = format!("trained with epsball {}", env!("CARGO_PKG_VERSION"));
     card.training = args.command(&recipe);
     card.licence = "MIT OR Apache-2.0".into();

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::bracket::brackets;
+use super::model_result::{ModelResult, rank};
 use super::parts::Part;
-use super::standing::{Standing, rank};
 use crate::record::DataRecord;
 use crate::results::{ImageSet, distinct};
 use crate::work::{
@@ -32,7 +32,7 @@ pub struct Board {
     /// Columns of other kinds of work beside the ranking, kind by kind.
     pub columns: Vec<KindColumn>,
     /// The networks, best first; those without a comparable worst case follow unranked.
-    pub standings: Vec<Standing>,
+    pub standings: Vec<ModelResult>,
 }
 
 /// A job that has not finished.
@@ -64,11 +64,11 @@ impl Board {
         let columns: Vec<KindColumn> =
             KINDS.iter().flat_map(|kind| kind.columns(&of_kind(kind.name()))).collect();
         let standing = |subject| {
-            let mut standing = Standing::new(subject, &attacks, &threats);
+            let mut standing = ModelResult::new(subject, &attacks, &threats);
             standing.brackets = brackets(&standing, &threats, &columns);
             standing
         };
-        let mut standings: Vec<Standing> = subjects.iter().map(standing).collect();
+        let mut standings: Vec<ModelResult> = subjects.iter().map(standing).collect();
         let outcomes = standings.iter().flat_map(|standing| &standing.entrant.outcomes);
         let largest = outcomes.map(|outcome| outcome.result.images()).max().unwrap_or(0);
         let images = part.images.as_ref().map_or(largest, |images| images.count);

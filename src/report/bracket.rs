@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::board::Board;
-use super::standing::Standing;
+use super::model_result::ModelResult;
 use crate::results::{Cell, Field, Head, Line, Proportion, Sheet, format};
 use crate::work::{KindColumn, ThreatColumn};
 
@@ -26,7 +26,7 @@ pub struct Bracket {
 /// The brackets of a network: threats and budgets at which it was attacked and verified, all jobs finished
 /// and over the same images.
 pub(super) fn brackets(
-    standing: &Standing,
+    standing: &ModelResult,
     threats: &[ThreatColumn],
     columns: &[KindColumn],
 ) -> Vec<Bracket> {
@@ -59,7 +59,7 @@ pub(super) fn sheet(board: &Board) -> Option<Sheet> {
             Field::text(format::count(bracket.undecided as f64)),
         ])
     };
-    let of = |standing: &Standing| {
+    let of = |standing: &ModelResult| {
         let name = &standing.entrant.model.name;
         standing.brackets.iter().map(|bracket| line(name, bracket)).collect::<Vec<_>>()
     };

@@ -1,6 +1,6 @@
 //! Robust accuracy class by class: the mean over all images hides that one class is far easier to break than another.
 
-use super::Standing;
+use super::ModelResult;
 use super::board::Board;
 use crate::results::{Cell, Field, Head, Line, Marks, Sheet, distinct, format};
 use crate::work::{ClassShare, ThreatColumn, WorstCase};
@@ -26,9 +26,10 @@ pub(super) fn sheets(board: &Board) -> Vec<Sheet> {
 /// A row per class, a column per network with a finished worst case under this threat; `None` without one, or of one
 /// class.
 fn sheet(board: &Board, threat: &ThreatColumn) -> Option<Sheet> {
-    let finished = |standing| Some((standing, Standing::threat(standing, threat)?));
+    let finished = |standing| Some((standing, ModelResult::threat(standing, threat)?));
     let all = board.standings.iter().filter_map(finished);
-    let all: Vec<(&Standing, &WorstCase)> = all.filter(|(_, worst)| worst.comparable()).collect();
+    let all: Vec<(&ModelResult, &WorstCase)> =
+        all.filter(|(_, worst)| worst.comparable()).collect();
     let of = |worst: &WorstCase, label: u32| -> Option<ClassShare> {
         worst.classes.iter().find(|class| class.label == label).copied()
     };
@@ -48,7 +49,7 @@ fn sheet(board: &Board, threat: &ThreatColumn) -> Option<Sheet> {
             format!(" Of {classes} classes the {WEAKEST} of which {network} leaves the fewest.");
     }
     let line = |label: &u32| {
-        let field = |(_, worst): &(&Standing, &WorstCase)| match of(worst, *label) {
+        let field = |(_, worst): &(&ModelResult, &WorstCase)| match of(worst, *label) {
             None => Cell::Absent.into(),
             Some(class) => Field::from(Cell::Value(class.robust, Marks::default()))
                 .noted(format::percent(&class.clean)),

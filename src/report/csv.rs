@@ -6,8 +6,8 @@
 use super::Exporter;
 use super::board::{Board, Running};
 use super::leaderboard::Leaderboard;
+use super::model_result::ModelResult;
 use super::published::Ranking;
-use super::standing::Standing;
 use crate::error::{Error, Result};
 use crate::results::{Cell, format::number};
 use crate::work::KINDS;
@@ -48,7 +48,7 @@ impl Exporter for Csv {
 }
 
 /// One network: title and value of each column.
-fn row(board: &Board, standing: &Standing) -> Vec<(String, String)> {
+fn row(board: &Board, standing: &ModelResult) -> Vec<(String, String)> {
     let mut row: Vec<(String, String)> = Vec::new();
     let mut put = |title: &str, value: String| row.push((text(title), value));
     let share = |cell: &Cell| cell.value().map_or(String::new(), |p| number(p.rate));

@@ -1,7 +1,7 @@
 //! The leaderboard as columns of text, which the terminal, Markdown and HTML print each in its way.
 
 use super::board::Board;
-use super::standing::Standing;
+use super::model_result::ModelResult;
 use crate::results::{Cell, Field, format, mark_best};
 use crate::work::KindColumn;
 
@@ -77,7 +77,7 @@ pub(super) fn beside(a: &KindColumn, b: &KindColumn) -> bool {
 }
 
 /// Name of a network, with a mark if a safety check fired.
-fn name(standing: &Standing) -> Field {
+fn name(standing: &ModelResult) -> Field {
     let warn = !standing.findings().is_empty();
     let mark = if warn { MARK } else { "" };
     Field { warn, ..Field::text(format!("{}{mark}", standing.entrant.model.name)) }

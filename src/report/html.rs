@@ -7,9 +7,9 @@ use super::board::Board;
 use super::gather::RunInfo;
 use super::grid::{self, Kind, beside};
 use super::leaderboard::Leaderboard;
+use super::model_result::ModelResult;
 use super::published::{HEADER, Line};
 use super::sections::{self, passes, sheets};
-use super::standing::Standing;
 use super::{Exporter, figure, legend, warnings};
 use crate::error::{Error, Result};
 use crate::record::{DataRecord, ModelRecord};
@@ -71,7 +71,7 @@ struct Section<'a> {
     groups: Vec<Group>,
     /// Over the columns of other kinds of work.
     others: Vec<Group>,
-    standings: Vec<Row>,
+    standings: Vec<HtmlRow>,
     has_attacks: bool,
     has_worst_case: bool,
     sheets: Vec<Sheet>,
@@ -88,7 +88,7 @@ struct Group {
 }
 
 /// One network in the leaderboard.
-struct Row {
+struct HtmlRow {
     rank: Field,
     model: String,
     about: String,
@@ -175,16 +175,16 @@ fn others(board: &Board) -> Vec<Group> {
 }
 
 /// The leaderboard, from the columns that all formats share.
-fn standings(board: &Board) -> Vec<Row> {
+fn standings(board: &Board) -> Vec<HtmlRow> {
     let columns = grid::columns(board, None);
     let field = |kind: Kind, row: usize| {
         columns.iter().find(|c| c.kind == kind).map(|column| column.fields[row].clone())
     };
-    let row = |(at, standing): (usize, &Standing)| {
+    let row = |(at, standing): (usize, &ModelResult)| {
         let model = &standing.entrant.model;
         let threats = columns.iter().filter(|c| matches!(c.kind, Kind::Threat(_)));
         let others = columns.iter().filter(|c| matches!(c.kind, Kind::Other(_)));
-        Row {
+        HtmlRow {
             rank: field(Kind::Rank, at).unwrap_or_default(),
             model: field(Kind::Model, at).map_or(String::new(), |f| f.text),
             about: format!(

@@ -32,7 +32,7 @@ fn costs(board: &Board) -> Option<Sheet> {
     let all = || board.standings.iter().flat_map(|standing| &standing.entrant.outcomes);
     let labels = distinct(all().filter(|o| o.result.cost().is_some()).map(|o| o.result.label()));
     let line = |label: &str| {
-        let of = |standing: &super::Standing| {
+        let of = |standing: &super::ModelResult| {
             let mut own = standing.entrant.outcomes.iter();
             let own = own.find(|o| o.result.label() == label && o.result.progress().0 > 0);
             field(own.and_then(|outcome| outcome.result.cost()))

@@ -38,7 +38,7 @@ impl<'a> Subject<'a> {
         let of = |wanted: fn(&&Attacked<'a>) -> bool| finished().filter(wanted);
         let none = |wanted| of(wanted).next().is_none();
         let kinds: [fn(&&Attacked<'a>) -> bool; 3] =
-            [|attack| attack.counts(), |attack| !attack.control(), |_| true];
+            [|attack| attack.counts(), |attack| !attack.is_control(), |_| true];
         let kind = kinds.into_iter().find(|kind| !none(*kind));
         kind.map(|kind| common(of(kind).map(Attacked::covered))).unwrap_or_default()
     }

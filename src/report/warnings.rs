@@ -3,7 +3,7 @@
 
 use super::board::{Board, Running};
 use super::leaderboard::Leaderboard;
-use super::standing::Standing;
+use super::model_result::ModelResult;
 use crate::record::Finding;
 use crate::results::{ImageSet, distinct, format};
 use crate::work::{Unfinished, WorstCase};
@@ -38,7 +38,7 @@ fn enumeration(names: &[String]) -> String {
     }
 }
 
-fn alarm(standing: &Standing) -> Option<String> {
+fn alarm(standing: &ModelResult) -> Option<String> {
     let first = standing.contradictions.first()?;
     let more = match standing.contradictions.len() {
         1 => String::new(),
@@ -48,7 +48,7 @@ fn alarm(standing: &Standing) -> Option<String> {
     Some(format!("ALARM: {name}: {first}{more}. One of them is wrong: please report it."))
 }
 
-fn disagreement(standing: &Standing) -> Option<String> {
+fn disagreement(standing: &ModelResult) -> Option<String> {
     const SHOWN: usize = 5;
     let images = &standing.disagreements;
     let mut list: Vec<String> = images.iter().take(SHOWN).map(u64::to_string).collect();
@@ -67,12 +67,12 @@ fn disagreement(standing: &Standing) -> Option<String> {
     ))
 }
 
-fn only_answer(standing: &Standing) -> Option<String> {
+fn only_answer(standing: &ModelResult) -> Option<String> {
     let class = standing.only_answer?;
     Some(format!("{} answers class {class} for every image.", standing.entrant.model.name))
 }
 
-fn running(standing: &Standing, unfinished: &[Running<'_>]) -> Option<String> {
+fn running(standing: &ModelResult, unfinished: &[Running<'_>]) -> Option<String> {
     let name = standing.entrant.model.name.as_str();
     let own = unfinished.iter().filter(|job| job.model == name);
     let jobs: Vec<String> =
@@ -81,7 +81,7 @@ fn running(standing: &Standing, unfinished: &[Running<'_>]) -> Option<String> {
 }
 
 /// Attacks that are unfinished while a number stands there without them.
-fn incomplete(standing: &Standing) -> Option<String> {
+fn incomplete(standing: &ModelResult) -> Option<String> {
     let shown = worst_cases(standing).filter(|(_, worst)| worst.robust.is_some());
     let attacks: Vec<String> = distinct(shown.flat_map(|(_, worst)| &worst.unfinished))
         .into_iter()
@@ -96,7 +96,7 @@ fn incomplete(standing: &Standing) -> Option<String> {
     })
 }
 
-fn missing(standing: &Standing) -> Option<String> {
+fn missing(standing: &ModelResult) -> Option<String> {
     let missing = &standing.worst.as_ref()?.missing;
     (!missing.is_empty()).then(|| {
         format!(
@@ -107,7 +107,7 @@ fn missing(standing: &Standing) -> Option<String> {
     })
 }
 
-fn nothing_common(standing: &Standing) -> Option<String> {
+fn nothing_common(standing: &ModelResult) -> Option<String> {
     let worst = standing.worst.as_ref()?;
     (worst.attacks.len() > 1 && worst.images.is_none()).then(|| {
         format!(
@@ -118,7 +118,7 @@ fn nothing_common(standing: &Standing) -> Option<String> {
     })
 }
 
-fn checks(standing: &Standing) -> Vec<String> {
+fn checks(standing: &ModelResult) -> Vec<String> {
     let mut checks: Vec<(&Finding, Vec<String>)> = Vec::new();
     for (finding, titles) in standing.findings() {
         let seen = format!("{} ({})", finding.seen, titles.join(", "));
@@ -134,7 +134,7 @@ fn checks(standing: &Standing) -> Vec<String> {
 }
 
 /// What is known about images that not all attacks of a column have looked at.
-fn beyond(standing: &Standing) -> Vec<String> {
+fn beyond(standing: &ModelResult) -> Vec<String> {
     let line = |(title, worst): (&str, &WorstCase)| {
         let beyond = worst.beyond.as_ref()?;
         let (attacks, verb) = match &beyond.attacks[..] {
@@ -152,7 +152,7 @@ fn beyond(standing: &Standing) -> Vec<String> {
 }
 
 /// Numbers over other images than those of the row.
-fn elsewhere(board: &Board, standing: &Standing) -> Vec<String> {
+fn elsewhere(board: &Board, standing: &ModelResult) -> Vec<String> {
     let mut groups: Vec<(ImageSet, Vec<&str>)> = Vec::new();
     let mut put = |title, images: &Option<ImageSet>| {
         let Some(images) = images.as_ref().filter(|set| standing.entrant.elsewhere(set)) else {
@@ -201,7 +201,7 @@ fn left_out(board: &Board) -> Vec<String> {
 }
 
 /// The worst cases of a network, each with where it stands, to go behind `robust`.
-fn worst_cases(standing: &Standing) -> impl Iterator<Item = (String, &WorstCase)> {
+fn worst_cases(standing: &ModelResult) -> impl Iterator<Item = (String, &WorstCase)> {
     let threats = standing.threats.iter().map(|t| (format!("at {}", t.title), &t.worst));
     threats.chain(standing.worst.iter().map(|worst| ("in the worst case".to_owned(), worst)))
 }

@@ -30,8 +30,8 @@ mod smoothing;
 mod task;
 
 pub use attack::{
-    AttackColumn, AttackEntry, AttackResult, AttackRow, Beyond, Budget, Kept, Spared, ThreatColumn,
-    Unfinished, WorstCase, attack_rows, seen_after,
+    AttackColumn, AttackEntry, AttackResult, AttackRow, AttackedImages, Beyond, Budget, Spared,
+    ThreatColumn, Unfinished, WorstCase, attack_rows, seen_after,
 };
 pub(crate) use attack::{
     Attacked, ClassShare, Evidence, Trial, attack_columns, attack_jobs, counts, goal, keep,
@@ -62,7 +62,7 @@ pub use smoothing::{
     Bin, CertifiedAccuracy, CountsRecord, Envelope, EnvelopePoint, ImageCounts, ProbabilityBounds,
     Quantile, SmoothingEntry, SmoothingResult,
 };
-pub use task::{Part, Place, Progress, Resolved, Silent, Task, Terms};
+pub use task::{JobContext, JobRequest, Part, Progress, Resolved, Silent, Task};
 
 use crate::error::{Error, Result, nearest};
 use crate::record::Work;

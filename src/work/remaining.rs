@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::journal::Journal;
-use super::task::{Part, Place, Progress};
+use super::task::{JobContext, JobRequest, Part, Progress};
 use crate::data::{Batch, Dataset, ahead};
 use crate::error::{Error, Result};
 use crate::record::{JobRecord, Row};
@@ -36,8 +36,10 @@ pub(super) struct Remaining<'a, R> {
 
 impl<'a, R: Row> Remaining<'a, R> {
     /// Opens the table of a job, whose rows are of images that are in the data set as they were.
-    pub(super) fn open(place: &Place<'a>) -> Result<Self> {
-        let Place { record, data, images, folder, batch, part, .. } = *place;
+    pub(super) fn open(context: &JobContext<'a>) -> Result<Self> {
+        let JobContext {
+            job: JobRequest { record, folder, batch, .. }, data, images, part, ..
+        } = *context;
         let path = folder.join(&record.file);
         let (journal, rows) = Journal::open::<R>(&path, &record.key)?;
         let positions: HashMap<u64, usize> =

@@ -10,11 +10,11 @@ use crate::record::{Finding, JobRecord, Work};
 
 /// What a job does. Its settings are decided, and its record says them.
 pub trait Task: Send + Sync {
-    /// Does what is left of the job at `place`.
+    /// Does what is left of the job.
     ///
     /// # Errors
     /// If the network, the data or a file fails; [`Error::Interrupted`] if the caller asked to stop.
-    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()>;
+    fn run(&self, context: &JobContext<'_>, progress: &mut dyn Progress) -> Result<()>;
 
     /// Safety checks belong to the job: their record lies beside its table.
     fn checked(&self) -> bool {
@@ -23,8 +23,8 @@ pub trait Task: Send + Sync {
 
     /// How many images, at least, are worth a part of their own; `None` if the job cannot be cut, because rows
     /// depend on other images of the job, or are not about its images.
-    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
-        let _ = terms;
+    fn portion(&self, job: &JobRequest<'_>) -> Option<usize> {
+        let _ = job;
         None
     }
 
@@ -62,8 +62,10 @@ pub struct Resolved {
     pub(crate) rows: Option<Vec<u64>>,
 }
 
-/// What decides how a job is cut. It is known without the network, which may have to be read first.
-pub struct Terms<'a> {
+/// What is asked of a job. It is known without the network, which may have to be read first, and decides how the
+/// job is cut.
+#[derive(Clone, Copy)]
+pub struct JobRequest<'a> {
     /// The record of the job.
     pub record: &'a JobRecord,
     /// The run folder.
@@ -76,22 +78,16 @@ pub struct Terms<'a> {
     pub save_adversarial: bool,
 }
 
-/// Where a job is done.
-pub struct Place<'a> {
-    /// The record of the job.
-    pub record: &'a JobRecord,
+/// What a job runs with.
+pub struct JobContext<'a> {
+    /// What is asked of it.
+    pub job: JobRequest<'a>,
     /// The network.
     pub network: &'a FrozenNetwork,
     /// The images.
     pub data: &'a dyn Dataset,
     /// Index and digest of each of them.
     pub images: &'a [(u64, String)],
-    /// The run folder.
-    pub folder: &'a Path,
-    /// Images at a time, if the user decided.
-    pub batch: Option<usize>,
-    /// Attacks leave their adversarial images beside their tables.
-    pub save_adversarial: bool,
     /// The images that this call is about; all if there is none.
     pub part: Option<Part<'a>>,
     /// Whether to stop.

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use epsball::device::Precision;
 use epsball::model::Classifier;
 use epsball::model::file::{Declared, load};
-use epsball::onnx::{Form, Layout};
+use epsball::onnx::{Layout, OnnxForm};
 use epsball::rows::Rows;
 use serde::Deserialize;
 
@@ -58,11 +58,11 @@ fn families_of_onnx_files_meet_recorded_logits_and_gradients() {
         };
         let (x, gradient) = (planes(x), planes(gradient));
         let sides = x.dims();
-        let onnx = Form {
+        let onnx = OnnxForm {
             layout: Some(if nhwc { Layout::Nhwc } else { Layout::Nchw }),
             shape: Some([sides[1], sides[2], sides[3]]),
             output: (entry.outputs.len() > 1).then(|| "logits".into()),
-            ..Form::default()
+            ..OnnxForm::default()
         };
         let path = oracle(&format!("onnx/{}", entry.file));
         let network = match load(&path, &Declared { onnx, ..Declared::default() }) {

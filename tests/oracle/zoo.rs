@@ -90,11 +90,11 @@ fn network(case: &Case, entry: &serde_json::Value) -> (FrozenNetwork, BTreeMap<S
     assert_eq!(found.len(), 1, "{name}: {found:?}");
     let mut found = found.remove(0);
     assert_eq!(found.architecture.name, *architecture, "{name}");
-    let plan = &mut found.plan;
+    let settings = &mut found.settings;
     let shape = numbers(&entry["input_size"]).unwrap();
-    plan.input_shape = [shape[0] as usize, shape[1] as usize, shape[2] as usize];
+    settings.input_shape = [shape[0] as usize, shape[1] as usize, shape[2] as usize];
     for (parameter, value) in *told {
-        assert!(plan.parameters.insert((*parameter).into(), value.clone()).is_some(), "{name}");
+        assert!(settings.parameters.insert((*parameter).into(), value.clone()).is_some(), "{name}");
     }
     // Constants that the file holds have to be found there; others are told.
     let normalisation = &entry["normalization"];
@@ -105,10 +105,10 @@ fn network(case: &Case, entry: &serde_json::Value) -> (FrozenNetwork, BTreeMap<S
         let (stored, told) = (stored.unwrap(), constants.unwrap());
         assert!(close(&stored.mean, &told.mean) && close(&stored.std, &told.std), "{name}");
     } else {
-        plan.normalisation = constants;
+        settings.normalisation = constants;
     }
-    let program = found.architecture.program(&mut Stored::new(tensors), plan).unwrap();
-    let info = ModelInfo::new(*name, plan.input_shape, plan.classes);
+    let program = found.architecture.program(&mut Stored::new(tensors), settings).unwrap();
+    let info = ModelInfo::new(*name, settings.input_shape, settings.classes);
     (placed(FrozenNetwork::new(info, program)), recorded)
 }
 

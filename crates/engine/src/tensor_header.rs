@@ -3,7 +3,7 @@
 
 use safetensors::tensor::Metadata;
 
-use crate::pickle::place::quoted;
+use crate::pickle::file_part::quoted;
 
 /// The longest header that the format allows, in bytes.
 pub const LONGEST: u64 = 100_000_000;

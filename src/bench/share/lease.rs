@@ -277,7 +277,7 @@ impl Lease {
     }
 
     /// The same, after a look at the files.
-    pub(super) fn look(&self) -> bool {
+    pub(super) fn is_taken(&self) -> bool {
         self.held.is_lost() || !self.held.is_own()
     }
 }

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::model::FrozenNetwork;
 use crate::persist;
 use crate::record::{JobRecord, RunRecord, TableLines};
-use crate::work::{Part, Place, Progress, Silent};
+use crate::work::{JobContext, Part, Progress, Silent};
 
 /// This process among those that run a plan in a folder.
 pub(super) struct Crew<'a> {
@@ -89,8 +89,8 @@ impl<'a> Crew<'a> {
     }
 
     fn portion(&self, number: usize, record: &JobRecord) -> Option<usize> {
-        let terms = self.plan.terms(number, record, self.folder);
-        self.plan.jobs[number].task.portion(&terms)
+        let request = self.plan.request(number, record, self.folder);
+        self.plan.jobs[number].task.portion(&request)
     }
 
     /// The network of a job, which may have to be read: only for who computes.
@@ -112,9 +112,9 @@ impl<'a> Crew<'a> {
             let folder = Folder::of(self.folder, &job.record)?;
             let Some(lease) = self.leases.take(&folder.table())? else { return Ok(Tried::Busy) };
             match self.turn(&lease, &folder, job, progress) {
-                Err(_) if !(self.stop)() && lease.look() => return Ok(Tried::Busy),
+                Err(_) if !(self.stop)() && lease.is_taken() => return Ok(Tried::Busy),
                 Err(error) => return Err(error),
-                Ok(Turn::Whole) if lease.look() => return Ok(Tried::Busy),
+                Ok(Turn::Whole) if lease.is_taken() => return Ok(Tried::Busy),
                 Ok(Turn::Whole) => {
                     self.marks.add(&job.record)?;
                     folder.remove();
@@ -148,7 +148,7 @@ impl<'a> Crew<'a> {
         }
         let mut progress = Telling::new(told, progress);
         let stop = || (self.stop)() || lease.is_lost();
-        let still = || !lease.look();
+        let still = || !lease.is_taken();
         let images = self.images(*number);
         let Some(portion) = self.portion(*number, record) else {
             // Rows of another folder.
@@ -157,8 +157,8 @@ impl<'a> Crew<'a> {
                 TableLines::append(&path, &record.key, rows, &still)?;
             }
             let network = self.network(*number)?;
-            let place = self.plan.place(*number, &network, record, self.folder, &stop);
-            return task.run(&place, &mut progress).map(|()| Turn::Whole);
+            let context = self.plan.context(*number, &network, record, self.folder, &stop);
+            return task.run(&context, &mut progress).map(|()| Turn::Whole);
         };
         let pieces = cut(images, portion, self.plan.shard);
         let digests = digests(images);
@@ -189,8 +189,8 @@ impl<'a> Crew<'a> {
             let stop = || stop() || own.is_lost();
             let part = Some(Part { images: &left, apart: false });
             let network = self.network(*number)?;
-            let place = self.plan.place(*number, &network, record, self.folder, &stop);
-            match task.run(&Place { part, ..place }, &mut progress) {
+            let context = self.plan.context(*number, &network, record, self.folder, &stop);
+            match task.run(&JobContext { part, ..context }, &mut progress) {
                 // The piece was taken by another process.
                 Err(Error::Interrupted) if !(self.stop)() && !lease.is_lost() => {}
                 ended => ended?,
@@ -207,8 +207,8 @@ impl<'a> Crew<'a> {
             persist::replace(&path, &sorted.bytes())?;
         }
         let network = self.network(*number)?;
-        let place = self.plan.place(*number, &network, record, self.folder, &stop);
-        task.run(&place, &mut progress).map(|()| Turn::Whole)
+        let context = self.plan.context(*number, &network, record, self.folder, &stop);
+        task.run(&context, &mut progress).map(|()| Turn::Whole)
     }
 
     /// Computes one piece of a job whose table another process has.
@@ -256,14 +256,14 @@ impl<'a> Crew<'a> {
             let stop = || (self.stop)() || lease.is_lost();
             let part = Some(Part { images: &images, apart: true });
             let network = self.network(job.number)?;
-            let place = self.plan.place(job.number, &network, &record, self.folder, &stop);
-            task.run(&Place { part, ..place }, &mut Silent)?;
+            let context = self.plan.context(job.number, &network, &record, self.folder, &stop);
+            task.run(&JobContext { part, ..context }, &mut Silent)?;
             folder.publish(&own)
         })();
         match ended {
             Ok(()) => progress.helped(record, images.len()),
             // The piece was taken by another process, or the job is finished without it.
-            Err(_) if !(self.stop)() && lease.look() => {}
+            Err(_) if !(self.stop)() && lease.is_taken() => {}
             Err(error) => return Err(error),
         }
         Ok(Tried::Moved)

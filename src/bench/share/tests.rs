@@ -40,7 +40,7 @@ fn one_holds_a_lease_until_it_gives_it_back() {
     assert!(two.take(&name).unwrap().is_none());
     assert!(one.take(&name).unwrap().is_none());
     assert!(two.take(&folder.path().join("other")).unwrap().is_some());
-    assert!(!lease.is_lost() && !lease.look());
+    assert!(!lease.is_lost() && !lease.is_taken());
     drop(lease);
     let lease = two.take(&name).unwrap().unwrap();
     assert_eq!(lease.before, Before::Gone);
@@ -55,7 +55,7 @@ fn a_lease_goes_through_many_hands() {
     for number in 1..=20 {
         let lease = leases.take(&name).unwrap().unwrap();
         assert!(folder.path().join(format!("piece.lease.{number}")).exists());
-        assert!(!lease.look());
+        assert!(!lease.is_taken());
         assert!(leases.take(&name).unwrap().is_none());
     }
 }
@@ -121,7 +121,7 @@ fn a_holder_notices_its_successor_and_does_not_disturb_it() {
     write(&name, 2, "held", 0, ELSEWHERE);
     let successor = folder.path().join("piece.lease.2");
     let before = std::fs::read(&successor).unwrap();
-    assert!(lease.look());
+    assert!(lease.is_taken());
     assert!(lease.is_lost());
     drop(lease);
     assert_eq!(std::fs::read(&successor).unwrap(), before);
@@ -130,7 +130,7 @@ fn a_holder_notices_its_successor_and_does_not_disturb_it() {
     std::fs::remove_file(folder.path().join("other.lease.1")).unwrap();
     write(&folder.path().join("other"), 1, "held", 0, ELSEWHERE);
     let before = std::fs::read(folder.path().join("other.lease.1")).unwrap();
-    assert!(lease.look());
+    assert!(lease.is_taken());
     drop(lease);
     assert_eq!(std::fs::read(folder.path().join("other.lease.1")).unwrap(), before);
 }

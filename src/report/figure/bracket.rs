@@ -2,7 +2,7 @@
 //! network.
 
 use super::super::board::Board;
-use super::super::standing::Standing;
+use super::super::model_result::ModelResult;
 use crate::results::{Figure, Look, Series, marked, steps};
 use crate::work::LowerBound;
 
@@ -41,7 +41,7 @@ fn bracket(board: &Board, norm: &str) -> Option<Figure> {
 }
 
 /// Robust accuracy at the budgets of the board, clean accuracy at 0; `None` without a budget.
-fn above(board: &Board, standing: &Standing, norm: &str, look: Look) -> Option<Series> {
+fn above(board: &Board, standing: &ModelResult, norm: &str, look: Look) -> Option<Series> {
     let mut shares = vec![(0.0, *standing.clean_cell().value()?)];
     shares.extend(board.threats.iter().filter(|c| c.threat == norm && !c.targeted()).filter_map(
         |column| {
@@ -56,7 +56,7 @@ fn above(board: &Board, standing: &Standing, norm: &str, look: Look) -> Option<S
 
 /// Label, images and curve of the proofs of the largest mean radius in the norm: those about the network
 /// itself, or else those about the smoothed one.
-fn below<'a>(standing: &'a Standing, norm: &str) -> Option<(&'a str, usize, LowerBound<'a>)> {
+fn below<'a>(standing: &'a ModelResult, norm: &str) -> Option<(&'a str, usize, LowerBound<'a>)> {
     let finished = standing.entrant.outcomes.iter().filter(|outcome| outcome.finished());
     let bounds = finished.filter_map(|outcome| {
         let result = outcome.result.as_ref();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::board::Board;
 use super::leaderboard::Leaderboard;
-use super::standing::Standing;
+use super::model_result::ModelResult;
 use crate::error::{Error, Result};
 use crate::published::{self, Entry, SOURCE, Subject, Table};
 use crate::results::{Proportion, format};
@@ -23,12 +23,12 @@ pub struct Ranking {
     /// Threat model in words.
     pub threat: String,
     /// Published and measured networks, best first; then those that are not ranked.
-    pub places: Vec<Place>,
+    pub places: Vec<RankedNetwork>,
 }
 
 /// A network in a ranking. Rates are in [0, 1].
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Place {
+pub struct RankedNetwork {
     /// From 1; `None` for a measured network that AutoAttack did not attack as those of the table.
     pub rank: Option<usize>,
     /// Name of the network.
@@ -137,7 +137,7 @@ impl Leaderboard {
 /// is compared with any data.
 fn ranking(table: &Table, boards: &[Board], named: bool) -> Option<Ranking> {
     let Subject::Ball(norm) = table.subject else { return None };
-    let mut places: Vec<Place> = Vec::new();
+    let mut places: Vec<RankedNetwork> = Vec::new();
     for board in boards {
         let fits = named || table.is_on(&board.data.name);
         places.extend(board.standings.iter().filter_map(|standing| {
@@ -155,7 +155,7 @@ fn ranking(table: &Table, boards: &[Board], named: bool) -> Option<Ranking> {
     }
     places.extend(table.entries.iter().filter_map(|entry| {
         let unreliable = entry.unreliable == "yes";
-        Some(Place {
+        Some(RankedNetwork {
             rank: None,
             name: entry.name.clone(),
             origin: Origin::Published { unreliable, paper: entry.paper.clone() },
@@ -186,9 +186,9 @@ fn measured(
     table: &Table,
     norm: &str,
     board: &Board,
-    standing: &Standing,
+    standing: &ModelResult,
     entry: Option<&Entry>,
-) -> Option<Place> {
+) -> Option<RankedNetwork> {
     let radius = entry.and_then(Entry::radius).or_else(|| table.usual_radius())?;
     // Radii may have passed through f32.
     let same = |eps: Option<f64>| eps.is_some_and(|eps| (eps - radius).abs() <= 1e-6 * radius);
@@ -202,7 +202,7 @@ fn measured(
         .find_map(|a| a.budgets.iter().find(|budget| same(budget.eps))?.robust);
     let minus = |measured: f64, percent: f64| measured - percent / 100.0;
     let published = entry.and_then(|entry| entry.autoattack);
-    Some(Place {
+    Some(RankedNetwork {
         rank: None,
         name: standing.entrant.model.name.clone(),
         architecture: standing.entrant.model.architecture.clone(),
@@ -223,7 +223,7 @@ fn measured(
 impl Ranking {
     /// Every place as text.
     pub(super) fn lines(&self) -> Vec<Line> {
-        self.places.iter().map(Place::line).collect()
+        self.places.iter().map(RankedNetwork::line).collect()
     }
 
     /// Only the first three places, and the measured ones with two neighbours each; `None` is a gap.
@@ -294,7 +294,7 @@ impl Ranking {
     }
 }
 
-impl Place {
+impl RankedNetwork {
     /// What belongs to a measured place.
     pub fn measured(&self) -> Option<&Measured> {
         match &self.origin {

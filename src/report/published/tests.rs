@@ -31,7 +31,7 @@ fn board() -> Leaderboard {
     Leaderboard::from_runs(&[folder.path().into()]).unwrap()
 }
 
-fn place<'a>(ranking: &'a Ranking, name: &str) -> &'a Place {
+fn place<'a>(ranking: &'a Ranking, name: &str) -> &'a RankedNetwork {
     ranking.places.iter().find(|p| p.name == name && p.measured().is_some()).unwrap()
 }
 

@@ -72,7 +72,7 @@ fn counts(p: Option<Proportion>) -> (usize, usize) {
     p.map(|p| (p.count, p.total)).unwrap()
 }
 
-fn standing<'a>(leaderboard: &'a Leaderboard, name: &str) -> &'a Standing {
+fn standing<'a>(leaderboard: &'a Leaderboard, name: &str) -> &'a ModelResult {
     leaderboard.boards[0].standings.iter().find(|s| s.entrant.model.name == name).unwrap()
 }
 

@@ -8,7 +8,7 @@ use super::Foreign;
 use super::file::{Entry, File, Numbers};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::pickle::place::quoted;
+use crate::pickle::file_part::quoted;
 
 /// Names that adversarial images usually have, where a file holds other images too.
 const USUAL: [&str; 10] = [

@@ -40,7 +40,7 @@ impl<'a> Attacked<'a> {
     }
 
     /// A control, which is in no worst case.
-    pub(crate) fn control(&self) -> bool {
+    pub(crate) fn is_control(&self) -> bool {
         self.method.work.is("control")
     }
 

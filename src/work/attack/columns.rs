@@ -82,7 +82,7 @@ pub(crate) fn attack_columns(
                 threat: attack.threat().to_owned(),
                 eps,
                 goal: attack.goal().to_owned(),
-                control: attack.control(),
+                control: attack.is_control(),
             });
         }
     }

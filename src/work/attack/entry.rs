@@ -139,7 +139,7 @@ fn single(
         };
         let facts = [
             ("minimal", minimal.to_string()),
-            ("control", configured.control.to_string()),
+            ("control", configured.is_control.to_string()),
             ("goal", goal.to_string()),
         ];
         let work = Work {

@@ -13,7 +13,7 @@ use crate::record::{Finding, JobRecord};
 use crate::work::journal::Journal;
 
 /// What an attack left of its images, for `keep`.
-pub struct Kept<'a> {
+pub struct AttackedImages<'a> {
     /// A row per image.
     pub rows: &'a [AttackRow],
     /// The adversarial images, row by row and without gaps; `None` if they are not to be kept.
@@ -32,7 +32,7 @@ pub struct Kept<'a> {
 ///
 /// # Errors
 /// If a file cannot be written, or the table has a row of another image, or one that says something else.
-pub(crate) fn keep(folder: &Path, job: &JobRecord, kept: &Kept<'_>) -> Result<()> {
+pub(crate) fn keep(folder: &Path, job: &JobRecord, kept: &AttackedImages<'_>) -> Result<()> {
     let path = folder.join(&job.file);
     let (mut journal, mut rows) = Journal::open::<AttackRow>(&path, &job.key)?;
     let known: HashMap<u64, &AttackRow> = rows.iter().map(|row| (row.idx, row)).collect();

@@ -29,7 +29,7 @@ pub(crate) use columns::{attack_columns, threat_columns};
 pub use entry::AttackEntry;
 pub(crate) use entry::attack_jobs;
 pub(crate) use evidence::Evidence;
-pub use keep::Kept;
+pub use keep::AttackedImages;
 pub(crate) use keep::keep;
 pub use outcomes::attack_rows;
 pub use result::{AttackResult, Budget};

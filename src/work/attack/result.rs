@@ -89,7 +89,7 @@ impl AttackResult {
             threat: work.threat.clone(),
             goal: of.goal().to_owned(),
             minimal,
-            control: of.control(),
+            control: of.is_control(),
             parameters: work.parameters.clone(),
             checks: of.checks.clone(),
             images,

@@ -16,7 +16,7 @@ use crate::model::Classifier;
 use crate::record::Finding;
 use crate::rng::Randomness;
 use crate::work::remaining::{BATCH, Remaining};
-use crate::work::task::{Part, Place, Progress, Task, Terms};
+use crate::work::task::{JobContext, JobRequest, Part, Progress, Task};
 
 /// Images at a time of an ensemble: enough to fill two threads' caches, few enough that little work
 /// is lost when a run is killed in the middle of one.
@@ -33,8 +33,8 @@ pub(super) struct AttackTask {
 }
 
 impl Task for AttackTask {
-    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
-        Remaining::open(place)?.run((&self.attack, &self.request), place, progress)
+    fn run(&self, context: &JobContext<'_>, progress: &mut dyn Progress) -> Result<()> {
+        Remaining::open(context)?.run((&self.attack, &self.request), context, progress)
     }
 
     fn checked(&self) -> bool {
@@ -47,12 +47,12 @@ impl Task for AttackTask {
 
     /// A control is drawn from all images, PyTorch's numbers are for whole batches, and adversarial images are
     /// in the order of the rows.
-    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
+    fn portion(&self, job: &JobRequest<'_>) -> Option<usize> {
         let together = self.attack.search.reference().is_some()
             || self.request.randomness == Randomness::Torch
-            || terms.save_adversarial
-            || AdversarialImages::are_kept(&terms.folder.join(&terms.record.file));
-        let given = terms.batch.or(terms.usual);
+            || job.save_adversarial
+            || AdversarialImages::are_kept(&job.folder.join(&job.record.file));
+        let given = job.batch.or(job.usual);
         let alone = if self.attack.search.parts().is_empty() { BATCH } else { ENSEMBLE_BATCH };
         (!together).then(|| given.unwrap_or(alone))
     }
@@ -81,10 +81,10 @@ impl Remaining<'_, AttackRow> {
     fn run(
         mut self,
         (configured, request): (&Configured, &Request),
-        place: &Place<'_>,
+        context: &JobContext<'_>,
         progress: &mut dyn Progress,
     ) -> Result<()> {
-        let (model, stop): (&dyn Classifier, _) = (place.network, place.stop);
+        let (model, stop): (&dyn Classifier, _) = (context.network, context.stop);
         let reference = configured.search.reference();
         let (path, data) = (self.path.clone(), self.data);
         let mut pending = match reference {
@@ -104,12 +104,12 @@ impl Remaining<'_, AttackRow> {
         };
         let known = checks.iter().flat_map(JobChecks::findings);
         known.for_each(|finding| progress.finding(self.record, finding));
-        let mut images = match place.save_adversarial {
+        let mut images = match context.job.save_adversarial {
             true => AdversarialImages::open(&path, self.record, data.info().shape, &self.rows)?,
             false => None,
         };
         if let Some(images) = &mut images {
-            self.compute_again((configured, request), place, batch, images)?;
+            self.compute_again((configured, request), context, batch, images)?;
         }
         let mut left = self.images();
         left.retain(|at| !waiting.contains(&data.id(*at)));
@@ -133,16 +133,16 @@ impl Remaining<'_, AttackRow> {
                     outcomes.into_iter().zip(rows).partition(|(_, row)| waits(row));
                 pending.append(wait.into_iter().map(|(_, row)| row).collect())?;
                 let (outcomes, rows): (Vec<_>, Vec<_>) = settled.into_iter().unzip();
-                job.settle(&outcomes, rows, images.as_mut())?;
+                job.write(&outcomes, rows, images.as_mut())?;
             } else {
-                job.settle(&outcomes, rows, images.as_mut())?;
+                job.write(&outcomes, rows, images.as_mut())?;
             }
             progress.images(batch.len());
             Ok(())
         })?;
         if let (Some(reference), Some(pending)) = (reference, pending) {
             let findings =
-                self.end_pending((reference, request), place, pending, images.as_mut())?;
+                self.end_pending((reference, request), context, pending, images.as_mut())?;
             let new = checks.as_mut().map_or_else(|| Ok(Vec::new()), |checks| checks.add(findings));
             new?.iter().for_each(|finding| progress.finding(self.record, finding));
         }
@@ -163,7 +163,7 @@ impl Remaining<'_, AttackRow> {
     fn compute_again(
         &mut self,
         (configured, request): (&Configured, &Request),
-        place: &Place<'_>,
+        context: &JobContext<'_>,
         batch: usize,
         images: &mut AdversarialImages,
     ) -> Result<()> {
@@ -179,7 +179,7 @@ impl Remaining<'_, AttackRow> {
                 _ => configured,
             };
             self.attack_all(positions, batch, &mut |job, batch| {
-                let outcomes = attack_until(asked, place.network, batch, request, place.stop)?;
+                let outcomes = attack_until(asked, context.network, batch, request, context.stop)?;
                 images.append(&outcomes, &job.rows)
             })?;
         }
@@ -202,7 +202,7 @@ impl Remaining<'_, AttackRow> {
     }
 
     /// Puts rows into the table, and before them the images of their outcomes beside it.
-    fn settle(
+    fn write(
         &mut self,
         outcomes: &[Outcome],
         rows: Vec<AttackRow>,
@@ -220,11 +220,11 @@ impl Remaining<'_, AttackRow> {
     fn end_pending(
         &mut self,
         (reference, request): (&Reference, &Request),
-        place: &Place<'_>,
+        context: &JobContext<'_>,
         pending: Pending,
         mut images: Option<&mut AdversarialImages>,
     ) -> Result<Vec<Finding>> {
-        let model: &dyn Classifier = place.network;
+        let model: &dyn Classifier = context.network;
         let batch = self.images_at_once(model, &reference.attack, request);
         let waiting: HashMap<u64, &AttackRow> =
             pending.rows.iter().map(|row| (row.idx, row)).collect();
@@ -235,14 +235,14 @@ impl Remaining<'_, AttackRow> {
                 let waited = batch.ids.iter().filter_map(|idx| waiting.get(idx).copied());
                 let started = Instant::now();
                 let outcomes = match asked {
-                    true => attack_until(&reference.attack, model, batch, request, place.stop)?,
+                    true => attack_until(&reference.attack, model, batch, request, context.stop)?,
                     false => control::as_left(batch, waited.clone())?,
                 };
                 let seconds = started.elapsed().as_secs_f64() / batch.len() as f64;
                 let threat = &reference.attack.threat;
                 let rows = attack_rows(threat, batch, &outcomes, seconds)?;
                 let rows = rows.into_iter().zip(waited).map(|(row, before)| row.after(before));
-                job.settle(&outcomes, rows.collect(), images.as_deref_mut())
+                job.write(&outcomes, rows.collect(), images.as_deref_mut())
             })
         };
         let mut others = control::drawn(reference, request, &self.rows, &pending.rows);

@@ -6,21 +6,21 @@ use crate::error::Result;
 use crate::model::FrozenNetwork;
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining};
-use crate::work::task::{Place, Progress, Task, Terms};
+use crate::work::task::{JobContext, JobRequest, Progress, Task};
 
 /// Bounds with their settings.
 pub(super) struct BoundTask(pub(super) Bounds);
 
 impl Task for BoundTask {
-    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
-        let (network, stop) = (place.network, place.stop);
-        Remaining::open(place)?.image_by_image(progress, |batch, on_row| {
+    fn run(&self, context: &JobContext<'_>, progress: &mut dyn Progress) -> Result<()> {
+        let (network, stop) = (context.network, context.stop);
+        Remaining::open(context)?.image_by_image(progress, |batch, on_row| {
             bound_batch(network, batch, &self.0, stop, on_row)
         })
     }
 
-    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
-        Some(terms.batch.unwrap_or(CERTIFIED_PORTION))
+    fn portion(&self, job: &JobRequest<'_>) -> Option<usize> {
+        Some(job.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

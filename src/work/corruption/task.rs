@@ -12,14 +12,15 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier, FrozenNetwork, predicted};
 use crate::work::journal::Journal;
 use crate::work::remaining::BATCH;
-use crate::work::task::{Place, Progress, Task};
+use crate::work::task::{JobContext, JobRequest, Progress, Task};
 
 /// The corruptions of an entry.
 pub(super) struct CorruptionTask(pub(super) CorruptionEntry);
 
 impl Task for CorruptionTask {
-    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
-        let Place { record, network, folder, batch, stop, .. } = *place;
+    fn run(&self, context: &JobContext<'_>, progress: &mut dyn Progress) -> Result<()> {
+        let JobContext { job: JobRequest { record, folder, batch, .. }, network, stop, .. } =
+            *context;
         let table = folder.join(&record.file);
         let (mut journal, rows) = Journal::open::<CorruptionRow>(&table, &record.key)?;
         let corruptions = self.0.corruptions();

@@ -6,21 +6,21 @@ use crate::error::Result;
 use crate::model::FrozenNetwork;
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining, SAMPLES_PER_PASS};
-use crate::work::task::{Place, Progress, Task, Terms};
+use crate::work::task::{JobContext, JobRequest, Progress, Task};
 
 /// A certificate against patches with its settings.
 pub(super) struct PatchTask(pub(super) Box<dyn PatchCertificate>);
 
 impl Task for PatchTask {
-    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
-        let (network, stop) = (place.network, place.stop);
-        Remaining::open(place)?.image_by_image(progress, |batch, on_row| {
+    fn run(&self, context: &JobContext<'_>, progress: &mut dyn Progress) -> Result<()> {
+        let (network, stop) = (context.network, context.stop);
+        Remaining::open(context)?.image_by_image(progress, |batch, on_row| {
             certify_patches(network, batch, &*self.0, SAMPLES_PER_PASS, stop, on_row)
         })
     }
 
-    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
-        Some(terms.batch.unwrap_or(CERTIFIED_PORTION))
+    fn portion(&self, job: &JobRequest<'_>) -> Option<usize> {
+        Some(job.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

@@ -7,27 +7,27 @@ use crate::error::Result;
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining, SAMPLES_PER_PASS};
-use crate::work::task::{Place, Progress, Task, Terms};
+use crate::work::task::{JobContext, JobRequest, Progress, Task};
 
 /// CERTIFY with its settings.
 pub(super) struct SmoothingTask(pub(super) Smoothing);
 
 impl Task for SmoothingTask {
-    fn run(&self, place: &Place<'_>, progress: &mut dyn Progress) -> Result<()> {
-        let (network, stop) = (place.network, place.stop);
-        let work = Remaining::open(place)?;
+    fn run(&self, context: &JobContext<'_>, progress: &mut dyn Progress) -> Result<()> {
+        let (network, stop) = (context.network, context.stop);
+        let work = Remaining::open(context)?;
         let done = work.rows.iter().map(CertificateRow::idx);
         let classes = network.info().classes;
-        let mut counts = JobCounts::open(&work.path, &place.record.key, classes, done)?;
+        let mut counts = JobCounts::open(&work.path, &context.job.record.key, classes, done)?;
         work.image_by_image(progress, |batch, on_row| {
             let counts = &mut counts;
             certify_batch(network, batch, &self.0, SAMPLES_PER_PASS, counts, stop, on_row)
         })?;
-        counts.finish(place.part.is_none_or(|part| part.apart))
+        counts.finish(context.part.is_none_or(|part| part.apart))
     }
 
-    fn portion(&self, terms: &Terms<'_>) -> Option<usize> {
-        Some(terms.batch.unwrap_or(CERTIFIED_PORTION))
+    fn portion(&self, job: &JobRequest<'_>) -> Option<usize> {
+        Some(job.batch.unwrap_or(CERTIFIED_PORTION))
     }
 
     fn again(

@@ -1,4 +1,4 @@
-//! Convolutions by cuDNN: forward and backward-data on NHWC tensors, each by its [`Plan`], which is made
+//! Convolutions by cuDNN: forward and backward-data on NHWC tensors, each by its [`ConvolutionPlan`], which is made
 //! once for every shape and number of images.
 #![allow(unsafe_code)]
 
@@ -16,7 +16,7 @@ use half::bf16;
 
 use super::gpu::{Address, Gpu, Memory};
 use super::graph::is_recording;
-use super::plan::{Key, Plan};
+use super::plan::{ConvolutionPlan, Key};
 use crate::device::Precision;
 use crate::error::Result;
 
@@ -46,7 +46,7 @@ struct Activations([sys::cudnnActivationDescriptor_t; 2]);
 
 #[derive(Default)]
 struct State {
-    plans: HashMap<Key, Option<Plan>>,
+    plans: HashMap<Key, Option<ConvolutionPlan>>,
     workspace: Option<Memory>,
     /// How often the workspace has moved or plans were thrown away, which graphs may hold.
     changes: u64,
@@ -204,9 +204,9 @@ impl Dnn {
         &self,
         gpu: &Gpu,
         key: Key,
-        plans: &'a mut HashMap<Key, Option<Plan>>,
+        plans: &'a mut HashMap<Key, Option<ConvolutionPlan>>,
         changes: &mut u64,
-    ) -> Result<&'a mut Option<Plan>> {
+    ) -> Result<&'a mut Option<ConvolutionPlan>> {
         if is_recording() && !plans.contains_key(&key) {
             return Err(gpu.fails("record a convolution", "cuDNN has not run it yet"));
         }
@@ -216,19 +216,19 @@ impl Dnn {
         }
         Ok(match plans.entry(key) {
             Entry::Occupied(plan) => plan.into_mut(),
-            Entry::Vacant(place) => {
-                place.insert(Plan::new(self.handle, &key, gpu.memory()).unwrap_or_else(|error| {
+            Entry::Vacant(place) => place.insert(
+                ConvolutionPlan::new(self.handle, &key, gpu.memory()).unwrap_or_else(|error| {
                     tracing::debug!(%error, ?key, "cuDNN plans nothing");
                     None
-                }))
-            }
+                }),
+            ),
         })
     }
 
     /// Runs a plan on `[x, weight, bias, y, workspace]`.
     fn run_with_bias(
         &self,
-        plan: &Plan,
+        plan: &ConvolutionPlan,
         activation: sys::cudnnActivationDescriptor_t,
         [x, weight, bias, y, workspace]: [Address; 5],
     ) -> Result<(), CudnnError> {
@@ -263,7 +263,7 @@ impl Dnn {
     /// Runs a plan on `[x, weight, y, workspace]`.
     fn run(
         &self,
-        plan: &Plan,
+        plan: &ConvolutionPlan,
         key: &Key,
         [x, weight, y, workspace]: [Address; 4],
     ) -> Result<(), CudnnError> {

@@ -26,16 +26,16 @@ const SHARE: f64 = 0.8;
 pub(super) struct Engine {
     pub(super) gpu: Arc<Gpu>,
     /// In f32, in which results are judged.
-    pub(super) exact: Form,
+    pub(super) exact: PrecisionVariant,
     /// In bf16, if searches are in that.
-    pub(super) half: Option<Form>,
+    pub(super) half: Option<PrecisionVariant>,
     memory: Option<Memory>,
     /// Which forward pass the memory has the state of.
     pub(super) held: Option<Part>,
 }
 
 /// The network with its images in f32 or in bf16.
-pub(super) struct Form {
+pub(super) struct PrecisionVariant {
     pub(super) runner: Runner,
     /// Images of a part, at most, without and with a pullback.
     pub(super) most: [usize; 2],
@@ -108,7 +108,7 @@ impl Engine {
                 let each = bytes_per_image(&runner, shape, pullback) + beside;
                 bucket_within(((free / each as f64) as usize).clamp(1, MOST_IMAGES))
             });
-            Form { runner, most }
+            PrecisionVariant { runner, most }
         };
         let (exact, half) = (form(exact), half.map(form));
         let engine = Engine { gpu, exact, half, memory: None, held: None };
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// The network for `precision`.
-    pub(super) fn form(&self, precision: Precision) -> &Form {
+    pub(super) fn form(&self, precision: Precision) -> &PrecisionVariant {
         match (precision, &self.half) {
             (Precision::Bf16, Some(half)) => half,
             _ => &self.exact,
@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// The same, to be changed.
-    fn form_mut(&mut self, precision: Precision) -> &mut Form {
+    fn form_mut(&mut self, precision: Precision) -> &mut PrecisionVariant {
         match (precision, &mut self.half) {
             (Precision::Bf16, Some(half)) => half,
             _ => &mut self.exact,

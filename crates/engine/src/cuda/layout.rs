@@ -114,7 +114,7 @@ impl Layout {
                 tenants.push(Tenant { words: words(value), from, to });
             }
         }
-        let (places, words) = settle(&tenants);
+        let (places, words) = arrange(&tenants);
         let part = |from: usize, count: usize| {
             places.get(from..from + count).map_or_else(Vec::new, <[Offset]>::to_vec)
         };
@@ -129,7 +129,7 @@ impl Layout {
 
 /// A place for every tenant, and how many words there are in all: the largest first, each as far in front
 /// as those allow that are there at the same time.
-fn settle(tenants: &[Tenant]) -> (Vec<Offset>, usize) {
+fn arrange(tenants: &[Tenant]) -> (Vec<Offset>, usize) {
     let round = |words: usize| words.div_ceil(ALIGNMENT) * ALIGNMENT;
     let mut order: Vec<usize> = (0..tenants.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(tenants[*i].words));
@@ -169,7 +169,7 @@ mod tests {
             let from = i * 7 % 40;
             tenants.push(Tenant { words: 1 + i * 37 % 200, from, to: from + i % 9 });
         }
-        let (places, words) = settle(&tenants);
+        let (places, words) = arrange(&tenants);
         for (i, a) in tenants.iter().enumerate() {
             assert!(places[i] + a.words <= words && places[i] % ALIGNMENT == 0);
             for (j, b) in tenants.iter().enumerate().skip(i + 1) {

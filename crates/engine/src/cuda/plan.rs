@@ -36,7 +36,7 @@ pub(super) struct Key {
 }
 
 /// Descriptors and the algorithm.
-pub(super) struct Plan {
+pub(super) struct ConvolutionPlan {
     pub(super) input: sys::cudnnTensorDescriptor_t,
     pub(super) output: sys::cudnnTensorDescriptor_t,
     pub(super) bias: sys::cudnnTensorDescriptor_t,
@@ -69,7 +69,7 @@ const _: () = assert!(
         && size_of::<Performance>() == size_of::<sys::cudnnConvolutionBwdDataAlgoPerf_t>()
 );
 
-impl Plan {
+impl ConvolutionPlan {
     /// Descriptors, and the first algorithm that will do; `None` if there is none. `memory` is that of the GPU,
     /// in bytes.
     pub(super) fn new(
@@ -203,7 +203,7 @@ impl Plan {
     }
 }
 
-impl Drop for Plan {
+impl Drop for ConvolutionPlan {
     fn drop(&mut self) {
         // SAFETY: made by `plan`, destroyed once. What they return cannot be acted upon.
         unsafe {

@@ -23,11 +23,11 @@ pub(super) struct Store {
     context: Arc<CudaContext>,
     /// Bytes of the largest block that is kept, and of all that are.
     limits: [usize; 2],
-    kept: Mutex<Kept>,
+    kept: Mutex<FreeBlocks>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct FreeBlocks {
     /// By size.
     blocks: HashMap<usize, Vec<Address>>,
     bytes: usize,
@@ -111,7 +111,7 @@ impl Store {
         }
         let full = self.with(|kept| {
             let full = kept.bytes + size > most;
-            let old = if full { std::mem::take(kept) } else { Kept::default() };
+            let old = if full { std::mem::take(kept) } else { FreeBlocks::default() };
             kept.blocks.entry(size).or_default().push(address);
             kept.bytes += size;
             old
@@ -137,7 +137,7 @@ impl Store {
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut FreeBlocks) -> T) -> T {
         work(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::onnx::{Form, Graph};
-use crate::zoo::{self, Architecture, Normalisation, Parameters, Plan};
+use crate::onnx::{Graph, OnnxForm};
+use crate::zoo::{self, Architecture, NetworkSettings, Normalisation, Parameters};
 
 /// Version of the card's format.
 pub const CARD_VERSION: u32 = 1;
@@ -39,8 +39,8 @@ pub struct ModelCard {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Graph>,
     /// What an image is for that graph.
-    #[serde(default, skip_serializing_if = "Form::is_default")]
-    pub onnx: Form,
+    #[serde(default, skip_serializing_if = "OnnxForm::is_default")]
+    pub onnx: OnnxForm,
     /// Where the weights come from: a paper, a page, the file that was converted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
@@ -64,7 +64,7 @@ pub struct ModelCard {
 impl ModelCard {
     /// A card with nothing but the architecture's defaults.
     pub fn new(name: impl Into<String>, architecture: &Architecture) -> Self {
-        Self::of_plan(name, architecture, architecture.plan())
+        Self::of_settings(name, architecture, architecture.settings())
     }
 
     /// A card that says nothing but two names.
@@ -79,7 +79,7 @@ impl ModelCard {
             mean: Vec::new(),
             std: Vec::new(),
             graph: None,
-            onnx: Form::default(),
+            onnx: OnnxForm::default(),
             source: String::new(),
             training: String::new(),
             licence: String::new(),
@@ -90,14 +90,18 @@ impl ModelCard {
     }
 
     /// A card for an architecture with everything its builder was told.
-    pub fn of_plan(name: impl Into<String>, architecture: &Architecture, plan: Plan) -> Self {
+    pub fn of_settings(
+        name: impl Into<String>,
+        architecture: &Architecture,
+        settings: NetworkSettings,
+    ) -> Self {
         let defaults = architecture.parameters();
         let differs = |(name, value): &(String, _)| defaults.get(name) != Some(value);
-        let (mean, std) = plan.normalisation.map_or_else(Default::default, |n| (n.mean, n.std));
+        let (mean, std) = settings.normalisation.map_or_else(Default::default, |n| (n.mean, n.std));
         Self {
-            input_shape: plan.input_shape,
-            classes: plan.classes,
-            parameters: plan.parameters.into_iter().filter(differs).collect(),
+            input_shape: settings.input_shape,
+            classes: settings.classes,
+            parameters: settings.parameters.into_iter().filter(differs).collect(),
             mean,
             std,
             ..Self::bare(name, architecture.name)
@@ -108,11 +112,16 @@ impl ModelCard {
     ///
     /// # Errors
     /// If there is no such architecture.
-    pub fn plan(&self) -> Result<Plan> {
+    pub fn settings(&self) -> Result<NetworkSettings> {
         let mut parameters = zoo::find(&self.architecture)?.parameters();
         parameters.extend(self.parameters.clone());
         let normalisation = (!self.mean.is_empty())
             .then(|| Normalisation { mean: self.mean.clone(), std: self.std.clone() });
-        Ok(Plan { input_shape: self.input_shape, classes: self.classes, normalisation, parameters })
+        Ok(NetworkSettings {
+            input_shape: self.input_shape,
+            classes: self.classes,
+            normalisation,
+            parameters,
+        })
     }
 }

@@ -12,7 +12,7 @@ use crate::digest::{Hash, sha256};
 use crate::error::{Error, Result};
 use crate::hub;
 use crate::nn::Program;
-use crate::onnx::Form;
+use crate::onnx::OnnxForm;
 use crate::regular;
 use crate::tensor_header;
 use crate::zoo::{self, Named, Recognised, Stored};
@@ -28,7 +28,7 @@ pub struct Declared {
     /// Architecture, needed for plain weights: `NAME[:PARAMETER=VALUE]...`, see [`zoo::Named`].
     pub architecture: Option<String>,
     /// What an image is for an ONNX network.
-    pub onnx: Form,
+    pub onnx: OnnxForm,
 }
 
 /// Reads a model file or an ONNX file: the network and the card that describes it. It may be one of the Hugging
@@ -116,7 +116,7 @@ fn build(
 
 /// The program of a card whose architecture is one of the zoo.
 fn of_the_zoo(card: &ModelCard, tensors: BTreeMap<String, Tensor>) -> Result<Program> {
-    zoo::find(&card.architecture)?.program(&mut Stored::new(tensors), &card.plan()?)
+    zoo::find(&card.architecture)?.program(&mut Stored::new(tensors), &card.settings()?)
 }
 
 /// The card of a file that is no ONNX file, from the file itself or from what is known about its weights, and
@@ -178,7 +178,7 @@ fn card_of(path: &Path, origin: &Path, found: Recognised) -> ModelCard {
     for doubt in &found.doubts {
         tracing::warn!("{}: {}", path.display(), doubt.text);
     }
-    ModelCard::of_plan(hub::stem(origin), found.architecture, found.plan)
+    ModelCard::of_settings(hub::stem(origin), found.architecture, found.settings)
 }
 
 /// Writes weights with their card, replacing the file at once when it is complete.

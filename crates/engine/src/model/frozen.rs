@@ -12,7 +12,7 @@ use crate::cuda;
 use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::nn::{Kept, Layer, Program, Shape};
+use crate::nn::{Layer, Program, SavedSteps, Shape};
 use crate::ops::layout::{nchw_to_nhwc, nhwc_to_nchw};
 use crate::ops::with_slice;
 use crate::rows::{Location, Rows};
@@ -266,7 +266,7 @@ impl Classifier for FrozenNetwork {
         }
         let (chunks, pixels, program) = (self.chunks(images)?, images.values()?, self.searched());
         let room = self.memory / rayon::current_num_threads() / self.kept_per_image()?.max(1);
-        let (logits, kept): (Vec<Vec<f32>>, Vec<Option<Kept>>) = chunks
+        let (logits, kept): (Vec<Vec<f32>>, Vec<Option<SavedSteps>>) = chunks
             .par_iter()
             .map(|chunk| {
                 let x = self.read(&pixels, *chunk)?;

@@ -12,7 +12,7 @@ use super::file::{Declared, name_file};
 use crate::error::{Error, Result};
 use crate::nn::Program;
 use crate::onnx::graph::{Attribute, Constant, Graph, Numbers};
-use crate::onnx::{self, Form};
+use crate::onnx::{self, OnnxForm};
 
 /// What the architecture of a network is called that is of none of the zoo.
 const ARCHITECTURE: &str = "onnx";
@@ -176,9 +176,9 @@ fn constant(tensor: &Tensor) -> Result<Constant> {
 ///
 /// # Errors
 /// If something is said that the card does not say.
-pub fn only_onnx(form: &Form, card: Option<&ModelCard>) -> Result<()> {
-    let own = card.map_or_else(Form::default, |card| card.onnx.clone());
-    if *form == Form::default() || *form == own {
+pub fn only_onnx(form: &OnnxForm, card: Option<&ModelCard>) -> Result<()> {
+    let own = card.map_or_else(OnnxForm::default, |card| card.onnx.clone());
+    if *form == OnnxForm::default() || *form == own {
         return Ok(());
     }
     Err(Error::setting(

@@ -66,13 +66,13 @@ mod tests {
     /// ResNet-20 with weights of its own.
     fn network() -> FrozenNetwork {
         let architecture = zoo::find("cifar-resnet20-a").unwrap();
-        let plan = architecture.plan();
-        let program = architecture.program(&mut zoo::Fresh::new(3), &plan).unwrap();
+        let settings = architecture.settings();
+        let program = architecture.program(&mut zoo::Fresh::new(3), &settings).unwrap();
         let info = ModelInfo {
             name: "resnet".into(),
             architecture: architecture.name.into(),
-            input_shape: plan.input_shape,
-            classes: plan.classes,
+            input_shape: settings.input_shape,
+            classes: settings.classes,
             parameters: 0,
             sha256: String::new(),
             identity: String::new(),

@@ -202,12 +202,12 @@ impl Description {
                 "name a repository whose network has classes, or the architecture with --arch",
             ));
         };
-        let plan = &mut found.plan;
-        plan.parameters.extend(self.named.parameters.clone());
-        plan.input_shape = self.settings.input_size.unwrap_or(plan.input_shape);
+        let settings = &mut found.settings;
+        settings.parameters.extend(self.named.parameters.clone());
+        settings.input_shape = self.settings.input_size.unwrap_or(settings.input_shape);
         let Settings { mean, std, .. } = &self.settings;
         if stored.is_none() && !(mean.is_empty() && std.is_empty()) {
-            let channels = plan.input_shape[0];
+            let channels = settings.input_shape[0];
             let right = |values: &[f64], least: f64| {
                 values.len() == channels && values.iter().all(|v| v.is_finite() && *v > least)
             };
@@ -216,7 +216,7 @@ impl Description {
                     format!("mean {mean:?} and std {std:?} are no numbers for {channels} channels");
                 return Err(damaged(&self.place, problem));
             }
-            plan.normalisation = Some(Normalisation { mean: mean.clone(), std: std.clone() });
+            settings.normalisation = Some(Normalisation { mean: mean.clone(), std: std.clone() });
             found.doubts.retain(|doubt| doubt.about != "normalisation");
         }
         // timm's name of the architecture settles the rest.

@@ -18,7 +18,7 @@ pub use layer::{
     sigmoid, silu, softmax, stack, sum,
 };
 pub use operation::*;
-pub use program::{Builder, IMAGE, Kept, Program, Step, Value};
+pub use program::{Builder, IMAGE, Program, SavedSteps, Step, Value};
 pub use shape::Shape;
 
 #[cfg(test)]

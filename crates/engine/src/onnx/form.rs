@@ -47,7 +47,7 @@ impl std::fmt::Display for Layout {
 /// What the caller says about the input and the output of an ONNX network; what is not said is read from the file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Form {
+pub struct OnnxForm {
     /// Where the channels are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
@@ -86,7 +86,7 @@ pub(super) struct Reading {
     pub(super) doubts: Vec<String>,
 }
 
-impl Form {
+impl OnnxForm {
     /// Whether nothing is said.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
@@ -346,7 +346,7 @@ fn seen(image: &[Option<usize>]) -> Option<Layout> {
     }
 }
 
-impl std::fmt::Display for Form {
+impl std::fmt::Display for OnnxForm {
     /// `nhwc, pixels 0..255, mean [..], std [..], output logits`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let layout = self.layout.map(|layout| layout.to_string());

@@ -9,7 +9,7 @@ pub mod graph;
 mod lower;
 mod read;
 
-pub use form::{Form, Layout};
+pub use form::{Layout, OnnxForm};
 pub use graph::Graph;
 pub use read::{probe, read};
 
@@ -26,7 +26,7 @@ pub struct Network {
     /// `[C, H, W]` of an image.
     pub image: [usize; 3],
     /// What an image is for the graph, guesses included.
-    pub form: Form,
+    pub form: OnnxForm,
     /// What was guessed or left out, a sentence each.
     pub notes: Vec<String>,
 }
@@ -37,7 +37,7 @@ impl Graph {
     /// # Errors
     /// If the graph has an operator that is not known, mixes the images of a batch, or contradicts itself; the
     /// error names the node.
-    pub fn network(&self, form: &Form) -> Result<Network> {
+    pub fn network(&self, form: &OnnxForm) -> Result<Network> {
         lower::lower(self, form)
     }
 }

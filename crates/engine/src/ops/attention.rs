@@ -93,7 +93,7 @@ impl Axis {
 
 /// Everything about attention but its input.
 #[derive(Debug, Clone, Copy)]
-pub struct Form<'a> {
+pub struct AttentionShape<'a> {
     /// Number of heads, which share out the channels.
     pub heads: usize,
     /// Who attends to whom.
@@ -107,7 +107,7 @@ pub struct Form<'a> {
 ///
 /// # Errors
 /// If a tensor is not on the CPU.
-pub fn forward(qkv: &Tensor, form: Form<'_>) -> Result<Tensor> {
+pub fn forward(qkv: &Tensor, form: AttentionShape<'_>) -> Result<Tensor> {
     for_real!(qkv, forward_cpu(qkv, form))
 }
 
@@ -115,7 +115,7 @@ pub fn forward(qkv: &Tensor, form: Form<'_>) -> Result<Tensor> {
 ///
 /// # Errors
 /// If a tensor is not on the CPU.
-pub fn pullback(g: &Tensor, qkv: &Tensor, form: Form<'_>) -> Result<Tensor> {
+pub fn pullback(g: &Tensor, qkv: &Tensor, form: AttentionShape<'_>) -> Result<Tensor> {
     for_real!(qkv, pullback_cpu(g, qkv, form))
 }
 
@@ -176,10 +176,10 @@ impl<T: Multiply> Head<'_, T> {
 fn for_each_head<T: Multiply>(
     qkv: &[T],
     channels: usize,
-    form: Form<'_>,
+    form: AttentionShape<'_>,
     mut visit: impl FnMut(usize, usize, Head<'_, T>),
 ) -> Result<()> {
-    let Form { heads, groups, bias } = form;
+    let AttentionShape { heads, groups, bias } = form;
     let bias = match bias {
         Some(bias) => bias.flatten_all()?.to_vec1::<T>()?,
         None => Vec::new(),
@@ -202,7 +202,7 @@ fn for_each_head<T: Multiply>(
     Ok(())
 }
 
-fn forward_cpu<T: Multiply>(qkv: &Tensor, form: Form<'_>) -> Result<Tensor> {
+fn forward_cpu<T: Multiply>(qkv: &Tensor, form: AttentionShape<'_>) -> Result<Tensor> {
     let (n, height, width, all) = qkv.dims4()?;
     let (channels, groups) = (all / 3, form.groups);
     let (length, queries, outputs) = (groups.length, groups.queries, groups.outputs());
@@ -229,7 +229,7 @@ fn forward_cpu<T: Multiply>(qkv: &Tensor, form: Form<'_>) -> Result<Tensor> {
     Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
 }
 
-fn pullback_cpu<T: Multiply>(g: &Tensor, qkv: &Tensor, form: Form<'_>) -> Result<Tensor> {
+fn pullback_cpu<T: Multiply>(g: &Tensor, qkv: &Tensor, form: AttentionShape<'_>) -> Result<Tensor> {
     let channels = qkv.dim(3)? / 3;
     let groups = form.groups;
     let (length, queries, outputs) = (groups.length, groups.queries, groups.outputs());

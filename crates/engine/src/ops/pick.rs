@@ -8,7 +8,7 @@ use crate::ops::{Real, for_real, with_slice};
 
 /// Where the numbers of an image come from.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct GatherPlan {
     from: usize,
     to: usize,
     runs: Vec<Run>,
@@ -31,7 +31,7 @@ enum Source {
     Repeat(usize),
 }
 
-impl Plan {
+impl GatherPlan {
     /// Of an image of `from` numbers: for each number of the output the place it is read from, or `None`
     /// for the constant. `None` if a place is beyond the image.
     pub fn new(from: usize, index: impl IntoIterator<Item = Option<usize>>) -> Option<Self> {
@@ -71,7 +71,7 @@ impl Run {
 ///
 /// # Errors
 /// If the shapes do not fit or the tensor is not on the CPU.
-pub fn forward(x: &Tensor, plan: &Plan, fill: f64, dims: &[usize]) -> Result<Tensor> {
+pub fn forward(x: &Tensor, plan: &GatherPlan, fill: f64, dims: &[usize]) -> Result<Tensor> {
     for_real!(x, forward_cpu(x, plan, fill, dims))
 }
 
@@ -80,11 +80,16 @@ pub fn forward(x: &Tensor, plan: &Plan, fill: f64, dims: &[usize]) -> Result<Ten
 ///
 /// # Errors
 /// If the shapes do not fit or the tensor is not on the CPU.
-pub fn pullback(g: &Tensor, plan: &Plan, dims: &[usize]) -> Result<Tensor> {
+pub fn pullback(g: &Tensor, plan: &GatherPlan, dims: &[usize]) -> Result<Tensor> {
     for_real!(g, pullback_cpu(g, plan, dims))
 }
 
-fn forward_cpu<T: Real>(x: &Tensor, plan: &Plan, fill: f64, dims: &[usize]) -> Result<Tensor> {
+fn forward_cpu<T: Real>(
+    x: &Tensor,
+    plan: &GatherPlan,
+    fill: f64,
+    dims: &[usize],
+) -> Result<Tensor> {
     let fill = T::from_f64(fill);
     let out = with_slice::<T, _>(x, |x| {
         let mut out = Vec::with_capacity(x.len() / plan.from.max(1) * plan.to);
@@ -103,7 +108,7 @@ fn forward_cpu<T: Real>(x: &Tensor, plan: &Plan, fill: f64, dims: &[usize]) -> R
     Ok(Tensor::from_vec(out, dims, &Device::Cpu)?)
 }
 
-fn pullback_cpu<T: Real>(g: &Tensor, plan: &Plan, dims: &[usize]) -> Result<Tensor> {
+fn pullback_cpu<T: Real>(g: &Tensor, plan: &GatherPlan, dims: &[usize]) -> Result<Tensor> {
     let out = with_slice::<T, _>(g, |g| {
         let mut out = vec![T::zero(); g.len() / plan.to.max(1) * plan.from];
         let images = out.chunks_exact_mut(plan.from.max(1));
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn runs_repetitions_and_constants_are_found_and_read() {
         let index = [1, 2, 3, 9, 9, 0, 0, 0, 3, 2, 2, 3].map(|i| (i < 9).then_some(i));
-        let plan = Plan::new(4, index).unwrap();
+        let plan = GatherPlan::new(4, index).unwrap();
         let sources = plan.runs.iter().map(|run| (run.source, run.count));
         let [from, repeat] = [Source::From, Source::Repeat];
         let want = [
@@ -153,6 +158,6 @@ mod tests {
         let gx = pullback(&g, &plan, &[2, 4]).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(gx[0], [21.0, 1.0, 23.0, 24.0]);
         assert_eq!(gx[1], [57.0, 13.0, 59.0, 60.0]);
-        assert_eq!(Plan::new(4, [Some(4)]), None);
+        assert_eq!(GatherPlan::new(4, [Some(4)]), None);
     }
 }

@@ -167,7 +167,7 @@ impl WithSimd for Product<'_> {
         for first_row in (0..self.rows.starts.len()).step_by(block) {
             for first in (0..self.weights.padded).step_by(panel) {
                 let vectors = panel.min(self.weights.padded - first) / lanes;
-                let at = Place { first, first_row, block };
+                let at = PanelStart { first, first_row, block };
                 // As many rows at a time as leave registers for the weights and one broadcast.
                 match (S::REGISTER_COUNT >= 32, vectors) {
                     (true, 4) => self.panel::<S, 4, 6>(simd, at),
@@ -184,7 +184,7 @@ impl WithSimd for Product<'_> {
 
 /// A block of rows and the first column of a panel.
 #[derive(Clone, Copy)]
-struct Place {
+struct PanelStart {
     first: usize,
     first_row: usize,
     block: usize,
@@ -204,7 +204,7 @@ impl Rows<'_> {
 impl Product<'_> {
     /// The columns `first..first + VECTORS * lanes` of a block of rows.
     #[inline(always)]
-    fn panel<S: Simd, const VECTORS: usize, const ROWS: usize>(&mut self, simd: S, at: Place) {
+    fn panel<S: Simd, const VECTORS: usize, const ROWS: usize>(&mut self, simd: S, at: PanelStart) {
         simd.vectorize(Panel::<S, VECTORS, ROWS> { product: self, simd, at });
     }
 }
@@ -212,7 +212,7 @@ impl Product<'_> {
 struct Panel<'p, 'a, S, const VECTORS: usize, const ROWS: usize> {
     product: &'p mut Product<'a>,
     simd: S,
-    at: Place,
+    at: PanelStart,
 }
 
 impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
@@ -225,7 +225,7 @@ impl<S: Simd, const VECTORS: usize, const ROWS: usize> NullaryFnOnce
     #[allow(clippy::needless_range_loop)] // loops over registers
     fn call(self) {
         let Self { product: Product { rows, weights, finish, out, stride }, simd, at } = self;
-        let Place { first, first_row, block } = at;
+        let PanelStart { first, first_row, block } = at;
         let lanes = S::F32_LANES;
         let (panel, _) = S::as_simd_f32s(
             &weights.panels[first * weights.depth..][..VECTORS * lanes * weights.depth],

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::dtype::DType;
-use super::place::quoted;
+use super::file_part::quoted;
 use super::tensor::View;
 use super::value::{Heap, Object, Value};
 

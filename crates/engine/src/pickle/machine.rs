@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::rc::Rc;
 
+use super::file_part::DOWNLOAD_AGAIN;
 use super::global;
-use super::place::DOWNLOAD_AGAIN;
 use super::source::Source;
 use super::tensor::Storage;
 use super::value::{Array, Heap, Object, Value};

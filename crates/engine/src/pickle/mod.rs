@@ -3,9 +3,9 @@
 //! pickles; both readers build on this room.
 
 pub(crate) mod dtype;
+pub mod file_part;
 mod global;
 mod machine;
-pub mod place;
 pub mod source;
 pub(crate) mod tensor;
 pub mod value;

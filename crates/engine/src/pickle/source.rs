@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use super::place::{DOWNLOAD_AGAIN, Place, quoted};
+use super::file_part::{DOWNLOAD_AGAIN, FilePart, quoted};
 use crate::error::{Error, Result};
 
 /// A reader that knows how far it may go.
@@ -11,7 +11,7 @@ pub struct Source<R> {
     reader: R,
     position: u64,
     end: u64,
-    pub(crate) place: Place,
+    pub(crate) place: FilePart,
 }
 
 impl<R: Read> Source<R> {
@@ -19,7 +19,7 @@ impl<R: Read> Source<R> {
     const LINE: usize = 1000;
 
     /// The `length` bytes of `reader`; `place` is what errors say they are.
-    pub fn new(reader: R, length: u64, place: Place) -> Self {
+    pub fn new(reader: R, length: u64, place: FilePart) -> Self {
         Self { reader, position: 0, end: length, place }
     }
 

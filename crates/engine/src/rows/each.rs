@@ -1,10 +1,10 @@
-//! Closures on the rows of several batches, and their twins.
+//! Closures on the rows of several batches, and their kernels.
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Data, Location, Rows, Twin};
+use super::{Data, Kernel, Location, Rows};
 use crate::cuda::Array;
 use crate::error::{Error, Result};
 
@@ -17,11 +17,11 @@ const PARALLEL_FROM: usize = 1 << 14;
 /// # Errors
 /// If the device fails.
 pub fn map<const K: usize>(
-    twin: Twin,
+    kernel: Kernel,
     inputs: [&Rows; K],
     make: impl Fn(usize, [&[f32]; K], &mut [f32]) + Sync,
 ) -> Result<Rows> {
-    map_to(twin, &inputs[0].shape[1..], inputs, make)
+    map_to(kernel, &inputs[0].shape[1..], inputs, make)
 }
 
 /// As [`map`], with rows of this shape, as many as the first input has that is neither left out nor for all.
@@ -29,7 +29,7 @@ pub fn map<const K: usize>(
 /// # Errors
 /// If the device fails.
 pub fn map_to<const K: usize>(
-    twin: Twin,
+    kernel: Kernel,
     shape: &[usize],
     inputs: [&Rows; K],
     make: impl Fn(usize, [&[f32]; K], &mut [f32]) + Sync,
@@ -38,7 +38,7 @@ pub fn map_to<const K: usize>(
     let rows = rows.map_or(0, Rows::len);
     let shape = [&[rows], shape].concat();
     let mut out = Rows::blank(&inputs[0].location(), shape)?;
-    update(twin, [&mut out], inputs, |row, [out], inputs| make(row, inputs, out))?;
+    update(kernel, [&mut out], inputs, |row, [out], inputs| make(row, inputs, out))?;
     Ok(out)
 }
 
@@ -48,15 +48,15 @@ pub fn map_to<const K: usize>(
 /// # Errors
 /// If the batches have not as many rows, or the device fails.
 pub fn update<const M: usize, const K: usize>(
-    twin: Twin,
+    kernel: Kernel,
     outputs: [&mut Rows; M],
     inputs: [&Rows; K],
     change: impl Fn(usize, [&mut [f32]; M], [&[f32]; K]) + Sync,
 ) -> Result<()> {
     let (rows, place) = (outputs[0].len(), outputs[0].location());
-    check_lengths(&twin, rows, &outputs, &inputs)?;
-    if place.is_gpu() && twin.kernel.is_some() {
-        return launch(twin, rows, outputs, &inputs);
+    check_lengths(&kernel, rows, &outputs, &inputs)?;
+    if place.is_gpu() && kernel.name.is_some() {
+        return launch(kernel, rows, outputs, &inputs);
     }
     let inputs: Vec<(Arc<Vec<f32>>, usize, bool)> = inputs
         .iter()
@@ -102,31 +102,36 @@ pub fn update<const M: usize, const K: usize>(
 
 /// Refuses batches of other lengths: rows of one that was not shrunk with the others would be those of other
 /// images.
-fn check_lengths(twin: &Twin, rows: usize, outputs: &[&mut Rows], inputs: &[&Rows]) -> Result<()> {
+fn check_lengths(
+    kernel: &Kernel,
+    rows: usize,
+    outputs: &[&mut Rows],
+    inputs: &[&Rows],
+) -> Result<()> {
     let written = outputs.iter().map(|batch| &**batch).find(|batch| batch.len() != rows);
     let fits = |batch: &Rows| batch.given().is_none_or(|one| one.for_all || one.len() == rows);
     let read = inputs.iter().copied().find(|batch| !fits(batch));
     match written.or(read) {
         None => Ok(()),
         Some(other) => Err(Error::setting(
-            format!("rows of {}", twin.kernel.unwrap_or("a step")),
+            format!("rows of {}", kernel.name.unwrap_or("a step")),
             format!("a batch has {} rows, the others {rows}", other.len()),
             "shrink all batches of the active images together",
         )),
     }
 }
 
-/// Starts the kernel of `twin` with a block for each of `rows` rows, as many as it pleases in the others.
+/// Launches one thread block per row of the `rows` rows. The other buffers may have any number of rows.
 ///
 /// # Errors
 /// If the device fails.
 pub fn launch<const M: usize>(
-    twin: Twin,
+    kernel: Kernel,
     rows: usize,
     outputs: [&mut Rows; M],
     inputs: &[&Rows],
 ) -> Result<()> {
-    let (Some(kernel), width) = (twin.kernel, outputs[0].width()) else { return Ok(()) };
+    let (Some(name), width) = (kernel.name, outputs[0].width()) else { return Ok(()) };
     let mut written: Vec<&Array> = Vec::with_capacity(M);
     for rows in outputs {
         if let Data::Gpu(array) = &mut rows.data {
@@ -136,5 +141,5 @@ pub fn launch<const M: usize>(
     let read: Vec<Option<&Array>> =
         inputs.iter().map(|rows| rows.given().and_then(Rows::array)).collect();
     let Some(home) = written.first().map(|array| array.gpu()) else { return Ok(()) };
-    home.launch(kernel, [rows, width], (&written, &read), &twin.arguments)
+    home.launch(name, [rows, width], (&written, &read), &kernel.arguments)
 }

@@ -1,6 +1,6 @@
 //! Batches where the network is: a row of numbers for each image, in the computer's memory or on a GPU.
 //! What attacks do between two passes is written once, as a closure on rows; beside it stands the name of
-//! its twin, the kernel of `kernels/attack/` that does the same on a GPU ([`Twin`]).
+//! its kernel of `kernels/attack/`, which does the same on a GPU ([`Kernel`]).
 
 mod each;
 #[cfg(test)]
@@ -48,30 +48,30 @@ enum Data {
 /// The kernel that does on a GPU what a closure does on the CPU. Its arguments are the rows that it
 /// writes, those that it reads, how many numbers a row of the first has, and these numbers.
 #[derive(Debug, Clone)]
-pub struct Twin {
-    kernel: Option<&'static str>,
+pub struct Kernel {
+    name: Option<&'static str>,
     arguments: Vec<Argument>,
 }
 
-impl Twin {
-    /// There is none: batches of a GPU are fetched, changed here and sent back. For what happens once.
-    pub const NONE: Self = Self { kernel: None, arguments: Vec::new() };
+impl Kernel {
+    /// No GPU kernel: the batches are copied to the host, processed there and copied back. Too slow for inner loops.
+    pub const NONE: Self = Self { name: None, arguments: Vec::new() };
 
     /// The kernel `name`.
     pub fn new(name: &'static str, arguments: Vec<Argument>) -> Self {
-        Self { kernel: Some(name), arguments }
+        Self { name: Some(name), arguments }
     }
 }
 
-/// `twin!("kernel", number, ...)`: see [`Twin`].
+/// `kernel!("kernel", number, ...)`: see [`Kernel`].
 #[macro_export]
-macro_rules! twin {
+macro_rules! kernel {
     ($name:literal $(, $argument:expr)* $(,)?) => {
-        $crate::rows::Twin::new($name, vec![$($crate::rows::Argument::from($argument)),*])
+        $crate::rows::Kernel::new($name, vec![$($crate::rows::Argument::from($argument)),*])
     };
 }
 #[doc(inline)]
-pub use crate::twin;
+pub use crate::kernel;
 
 impl Rows {
     /// The numbers of a batch of this shape, at `place`.

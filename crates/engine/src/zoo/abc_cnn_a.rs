@@ -3,7 +3,7 @@
 
 use super::lenet::pair;
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, flatten, relu};
 
@@ -49,9 +49,9 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("7.weight", 0)?, parameters).of_images(shape))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let ([first, second], hidden) = (pair(plan, "channels")?, plan.number("hidden")?);
-    let [inputs, height, width] = plan.input_shape;
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let ([first, second], hidden) = (pair(settings, "channels")?, settings.number("hidden")?);
+    let [inputs, height, width] = settings.input_shape;
     let features = second * (height / 4) * (width / 4);
     Ok(vec![
         w.conv_bias("0", first, inputs, KERNEL)?.stride(2).padding(1).layer(),
@@ -61,6 +61,6 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         flatten(),
         w.linear("5", hidden, features)?,
         relu(),
-        w.linear("7", plan.classes, hidden)?,
+        w.linear("7", settings.classes, hidden)?,
     ])
 }

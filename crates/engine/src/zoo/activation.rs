@@ -2,7 +2,7 @@
 //! trace in a checkpoint: recognition assumes the usual one, and says so.
 
 use super::parameters::{choice, word};
-use super::{Measured, Plan, Value};
+use super::{Measured, NetworkSettings, Value};
 use crate::error::Result;
 use crate::nn::{Function, Layer, Pointwise, gelu, relu, sigmoid, silu};
 
@@ -28,8 +28,8 @@ pub(super) const fn by_default(name: &'static str) -> (&'static str, Value) {
 }
 
 /// What makes the activations of this network.
-pub(super) fn of(plan: &Plan) -> Result<Make> {
-    choice(&plan.parameters, NAME, &ALL)
+pub(super) fn of(settings: &NetworkSettings) -> Result<Make> {
+    choice(&settings.parameters, NAME, &ALL)
 }
 
 /// `tanh(x)`.

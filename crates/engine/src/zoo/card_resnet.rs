@@ -4,7 +4,7 @@
 
 use super::parameters::list;
 use super::residual::{self, Stages};
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, global_avg_pool, relu, seq, sum};
 
@@ -40,18 +40,18 @@ fn measure_lrr(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("fc.weight", 0)?, parameters))
 }
 
-fn build_lrr(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let width = plan.number("width")?;
+fn build_lrr(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let width = settings.number("width")?;
     let mut layers = vec![
-        w.conv("conv1", width, plan.input_shape[0], 3)?.padding(1).layer(),
+        w.conv("conv1", width, settings.input_shape[0], 3)?.padding(1).layer(),
         w.batch_norm("bn1", width)?,
         relu(),
     ];
-    let blocks = plan.numbers("blocks")?;
+    let blocks = settings.numbers("blocks")?;
     let stages = Stages { blocks, width, bottleneck: None, groups: 1, shortcut: "downsample" };
     let (stages, features) = stages.build(w)?;
     layers.extend(stages);
-    layers.extend([global_avg_pool(), w.linear("fc", plan.classes, features)?]);
+    layers.extend([global_avg_pool(), w.linear("fc", settings.classes, features)?]);
     Ok(layers)
 }
 
@@ -64,11 +64,11 @@ fn measure_wide(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("fc.weight", 0)?, parameters))
 }
 
-fn build_wide(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let width = plan.number("width")?;
-    let mut layers = vec![w.conv("conv1", width, plan.input_shape[0], 3)?.padding(1).layer()];
+fn build_wide(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let width = settings.number("width")?;
+    let mut layers = vec![w.conv("conv1", width, settings.input_shape[0], 3)?.padding(1).layer()];
     let mut inputs = width;
-    for (stage, blocks) in plan.numbers("blocks")?.iter().enumerate() {
+    for (stage, blocks) in settings.numbers("blocks")?.iter().enumerate() {
         let outputs = width << stage;
         for index in 0..*blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
@@ -78,7 +78,7 @@ fn build_wide(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         }
     }
     layers.extend([w.batch_norm_fixed("bn1", inputs)?, relu(), global_avg_pool()]);
-    layers.push(w.pointwise("fc", plan.classes, inputs, false)?);
+    layers.push(w.pointwise("fc", settings.classes, inputs, false)?);
     Ok(layers)
 }
 

@@ -1,7 +1,7 @@
 //! The ResNets for CIFAR of He et al. (CVPR 2016, section 4.2): 6n + 2 layers, widths 16, 32, 64,
 //! shortcuts of option A (every second pixel, zero channels around), so a shortcut has no weights.
 
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, residual};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights, residual};
 use crate::error::{Error, Result};
 use crate::nn::{Layer, PadChannels, Subsample, global_avg_pool, relu, seq, sum};
 
@@ -37,8 +37,8 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("linear.weight", 0)?, parameters))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (depth, width) = (plan.number("depth")?, plan.number("width")?);
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let (depth, width) = (settings.number("depth")?, settings.number("width")?);
     let blocks = match depth.checked_sub(2) {
         Some(n) if n > 0 && n % 6 == 0 => n / 6,
         _ => {
@@ -48,7 +48,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         }
     };
     let mut layers = vec![
-        w.conv("conv1", width, plan.input_shape[0], 3)?.padding(1).layer(),
+        w.conv("conv1", width, settings.input_shape[0], 3)?.padding(1).layer(),
         w.batch_norm("bn1", width)?,
         relu(),
     ];
@@ -62,7 +62,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
             inputs = outputs;
         }
     }
-    layers.extend([global_avg_pool(), w.linear("linear", plan.classes, inputs)?]);
+    layers.extend([global_avg_pool(), w.linear("linear", settings.classes, inputs)?]);
     Ok(layers)
 }
 

@@ -4,7 +4,7 @@
 use super::constants::IMAGENET;
 use super::parameters::list;
 use super::transformer::{FINE, conv_stem, mlp, residual};
-use super::{Architecture, Keys, Measured, Plan, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Weights};
 use crate::error::{Error, Result};
 use crate::nn::{Conv2d, Layer, global_avg_pool};
 
@@ -18,7 +18,7 @@ pub(super) const CONVNEXT: Architecture = Architecture {
     normalisation: Some(IMAGENET),
     parameters: &[("blocks", list(&[3, 3, 9, 3])), ("widths", list(&[96, 192, 384, 768]))],
     measure: Some(|keys| measure(keys, &TIMM)),
-    build: |w, plan| build(w, plan, &TIMM),
+    build: |w, settings| build(w, settings, &TIMM),
     ..Architecture::FIXED
 };
 
@@ -28,7 +28,7 @@ pub(super) const TORCHVISION_CONVNEXT: Architecture = Architecture {
     family: "torchvision-convnext",
     about: "ConvNeXt for ImageNet under the names of torchvision",
     measure: Some(|keys| measure(keys, &TORCHVISION)),
-    build: |w, plan| build(w, plan, &TORCHVISION),
+    build: |w, settings| build(w, settings, &TORCHVISION),
     ..CONVNEXT
 };
 
@@ -111,29 +111,29 @@ fn measure_convstem(keys: &Keys<'_>) -> Option<Measured> {
     Some(measured)
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan, names: &Names) -> Result<Vec<Layer>> {
-    let width = plan.numbers("widths")?[0];
-    let patches = w.conv_bias(names.stem[0], width, plan.input_shape[0], 4)?.stride(4).layer();
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings, names: &Names) -> Result<Vec<Layer>> {
+    let width = settings.numbers("widths")?[0];
+    let patches = w.conv_bias(names.stem[0], width, settings.input_shape[0], 4)?.stride(4).layer();
     let norm = w.layer_norm(names.stem[1], width, FINE)?;
-    body(w, plan, names, vec![patches, norm])
+    body(w, settings, names, vec![patches, norm])
 }
 
-fn build_convstem(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
+fn build_convstem(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
     // Two steps make the images smaller; what follows them does not.
-    let steps = plan.numbers("stem")?.iter().enumerate();
+    let steps = settings.numbers("stem")?.iter().enumerate();
     let stem = steps.map(|(place, width)| (*width, if place < 2 { 2 } else { 1 }));
-    let layers = conv_stem(&mut w.at("stem.stem"), plan.input_shape[0], stem)?;
-    body(w, plan, &TIMM, layers)
+    let layers = conv_stem(&mut w.at("stem.stem"), settings.input_shape[0], stem)?;
+    body(w, settings, &TIMM, layers)
 }
 
 /// All behind the stem.
 fn body(
     w: &mut Weights<'_>,
-    plan: &Plan,
+    settings: &NetworkSettings,
     names: &Names,
     mut layers: Vec<Layer>,
 ) -> Result<Vec<Layer>> {
-    let (blocks, widths) = (plan.numbers("blocks")?, plan.numbers("widths")?);
+    let (blocks, widths) = (settings.numbers("blocks")?, settings.numbers("widths")?);
     if blocks.len() != widths.len() {
         return Err(Error::setting(
             "parameter widths",
@@ -155,7 +155,7 @@ fn body(
     }
     let width = widths[widths.len() - 1];
     let norm = w.layer_norm(names.head[0], width, FINE)?;
-    layers.extend([global_avg_pool(), norm, w.linear(names.head[1], plan.classes, width)?]);
+    layers.extend([global_avg_pool(), norm, w.linear(names.head[1], settings.classes, width)?]);
     Ok(layers)
 }
 

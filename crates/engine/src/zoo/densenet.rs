@@ -4,7 +4,7 @@
 
 use super::constants::IMAGENET;
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, PadPixels, avg_pool, concat, global_avg_pool, max_pool, relu, seq};
 
@@ -106,37 +106,42 @@ fn measure_body(keys: &Keys<'_>, names: &Names, stem: &str, head: &str) -> Optio
     Some(Measured::new(keys.size(head, 0)?, parameters))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let stem = plan.number("stem")?;
-    let names = if plan.flag("old_names")? { OLD } else { TORCHVISION };
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let stem = settings.number("stem")?;
+    let names = if settings.flag("old_names")? { OLD } else { TORCHVISION };
     let mut layers = vec![
-        w.conv("features.conv0", stem, plan.input_shape[0], 7)?.stride(2).padding(3).layer(),
+        w.conv("features.conv0", stem, settings.input_shape[0], 7)?.stride(2).padding(3).layer(),
         w.batch_norm("features.norm0", stem)?,
         relu(),
         // The pool's padding: after a ReLU zeros win over nothing.
         PadPixels::all(1).layer(),
         max_pool(3, 2),
     ];
-    let features = body(w, plan, &names, &mut layers)?;
+    let features = body(w, settings, &names, &mut layers)?;
     layers.extend([w.batch_norm("features.norm5", features)?, relu(), global_avg_pool()]);
-    layers.push(w.linear("classifier", plan.classes, features)?);
+    layers.push(w.linear("classifier", settings.classes, features)?);
     Ok(layers)
 }
 
-fn build_cifar(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let stem = w.conv("conv1", plan.number("stem")?, plan.input_shape[0], 3)?;
+fn build_cifar(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let stem = w.conv("conv1", settings.number("stem")?, settings.input_shape[0], 3)?;
     let mut layers = vec![stem.padding(1).layer()];
-    let features = body(w, plan, &CIFAR, &mut layers)?;
+    let features = body(w, settings, &CIFAR, &mut layers)?;
     layers.extend([w.batch_norm("bn", features)?, relu(), global_avg_pool()]);
-    layers.push(w.linear("linear", plan.classes, features)?);
+    layers.push(w.linear("linear", settings.classes, features)?);
     Ok(layers)
 }
 
 /// All blocks, and the channels that they end in.
-fn body(w: &mut Weights<'_>, plan: &Plan, names: &Names, layers: &mut Vec<Layer>) -> Result<usize> {
-    let (growth, middle) = (plan.number("growth")?, plan.number("bottleneck_width")?);
-    let blocks = plan.numbers("blocks")?;
-    let mut channels = plan.number("stem")?;
+fn body(
+    w: &mut Weights<'_>,
+    settings: &NetworkSettings,
+    names: &Names,
+    layers: &mut Vec<Layer>,
+) -> Result<usize> {
+    let (growth, middle) = (settings.number("growth")?, settings.number("bottleneck_width")?);
+    let blocks = settings.numbers("blocks")?;
+    let mut channels = settings.number("stem")?;
     for (block, count) in blocks.iter().enumerate() {
         for index in 0..*count {
             let mut at = w.at((names.layer)(block, index));

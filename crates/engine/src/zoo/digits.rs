@@ -1,7 +1,7 @@
 //! The two small networks of the bundled digits (1 x 8 x 8): small enough for a full benchmark in
 //! seconds on a laptop, deep enough to be attacked in earnest.
 
-use super::{Architecture, Plan, Weights};
+use super::{Architecture, NetworkSettings, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, flatten, relu};
 
@@ -29,8 +29,8 @@ pub(super) const MLP: Architecture = Architecture {
     ..Architecture::FIXED
 };
 
-fn cnn(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let [c, height, width] = plan.input_shape;
+fn cnn(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let [c, height, width] = settings.input_shape;
     let halved = height.div_ceil(2) * width.div_ceil(2);
     Ok(vec![
         w.conv_bias("conv1", 16, c, 3)?.padding(1).layer(),
@@ -42,18 +42,18 @@ fn cnn(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         flatten(),
         w.linear("fc1", 64, 32 * halved)?,
         relu(),
-        w.linear("fc2", plan.classes, 64)?,
+        w.linear("fc2", settings.classes, 64)?,
     ])
 }
 
-fn mlp(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let inputs = plan.input_shape.iter().product();
+fn mlp(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let inputs = settings.input_shape.iter().product();
     Ok(vec![
         flatten(),
         w.linear("fc1", 128, inputs)?,
         relu(),
         w.linear("fc2", 128, 128)?,
         relu(),
-        w.linear("fc3", plan.classes, 128)?,
+        w.linear("fc3", settings.classes, 128)?,
     ])
 }

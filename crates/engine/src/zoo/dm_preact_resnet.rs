@@ -4,7 +4,7 @@
 use super::constants::CIFAR10;
 use super::dm_wide_resnet::same_padding;
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights, activation};
 use crate::error::Result;
 use crate::nn::{Layer, global_avg_pool, seq, sum};
 
@@ -31,11 +31,11 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("logits.weight", 0)?, parameters).assume_activation("silu"))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (width, act) = (plan.number("width")?, activation::of(plan)?);
-    let mut layers = vec![w.conv("conv_2d", width, plan.input_shape[0], 3)?.padding(1).layer()];
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let (width, act) = (settings.number("width")?, activation::of(settings)?);
+    let mut layers = vec![w.conv("conv_2d", width, settings.input_shape[0], 3)?.padding(1).layer()];
     let mut inputs = width;
-    for (stage, blocks) in plan.numbers("blocks")?.iter().enumerate() {
+    for (stage, blocks) in settings.numbers("blocks")?.iter().enumerate() {
         let outputs = width << stage;
         for index in 0..*blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
@@ -45,7 +45,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         }
     }
     layers.extend([w.batch_norm("batchnorm", inputs)?, act(), global_avg_pool()]);
-    layers.push(w.linear("logits", plan.classes, inputs)?);
+    layers.push(w.linear("logits", settings.classes, inputs)?);
     Ok(layers)
 }
 

@@ -5,7 +5,7 @@
 
 use super::constants::CIFAR10;
 use super::wide_resnet::blocks_per_stage;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights, activation};
 use crate::error::Result;
 use crate::nn::{Conv2d, Layer, MeanSparse, gate, global_avg_pool, relu, seq, sigmoid, sum};
 use crate::ops::conv2d::Padding;
@@ -79,17 +79,17 @@ pub(super) fn measure_stages(keys: &Keys<'_>) -> Option<(Vec<usize>, Vec<usize>)
         .filter(|(blocks, _): &(Vec<usize>, _)| !blocks.is_empty() && !blocks.contains(&0))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (blocks, width) = (blocks_per_stage(plan)?, STEM * plan.number("widen_factor")?);
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let (blocks, width) = (blocks_per_stage(settings)?, STEM * settings.number("widen_factor")?);
     let body = Body {
         stem: STEM,
         blocks: &[blocks; 3],
         widths: &[width, 2 * width, 4 * width],
-        mean_sparse: plan.flag("mean_sparse")?,
+        mean_sparse: settings.flag("mean_sparse")?,
         squeeze: false,
-        activation: activation::of(plan)?,
+        activation: activation::of(settings)?,
     };
-    body.build(w, plan)
+    body.build(w, settings)
 }
 
 /// A whole network of this form.
@@ -109,9 +109,13 @@ pub(super) struct Body<'a> {
 }
 
 impl Body<'_> {
-    pub(super) fn build(&self, w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
+    pub(super) fn build(
+        &self,
+        w: &mut Weights<'_>,
+        settings: &NetworkSettings,
+    ) -> Result<Vec<Layer>> {
         let mut layers =
-            vec![w.conv("init_conv", self.stem, plan.input_shape[0], 3)?.padding(1).layer()];
+            vec![w.conv("init_conv", self.stem, settings.input_shape[0], 3)?.padding(1).layer()];
         let mut inputs = self.stem;
         for (stage, (blocks, width)) in self.blocks.iter().zip(self.widths).enumerate() {
             for index in 0..*blocks {
@@ -122,7 +126,7 @@ impl Body<'_> {
             }
         }
         layers.extend(self.activate(w, "batchnorm", "meansparse_end", inputs)?);
-        layers.extend([global_avg_pool(), w.linear("logits", plan.classes, inputs)?]);
+        layers.extend([global_avg_pool(), w.linear("logits", settings.classes, inputs)?]);
         Ok(layers)
     }
 

@@ -3,7 +3,7 @@
 //! original had tanh and trained averages.
 
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights, activation};
 use crate::error::{Error, Result};
 use crate::nn::{Layer, avg_pool, flatten, max_pool};
 
@@ -73,13 +73,14 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(measured.doubt("average_pool", text).assume_activation("relu"))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let act = activation::of(plan)?;
-    let pool = if plan.flag("average_pool")? { avg_pool(2, 2) } else { max_pool(2, 2) };
-    let padding = if plan.flag("padded")? { PADDING } else { 0 };
-    let ([first, second], [hidden, more]) = (pair(plan, "channels")?, pair(plan, "hidden")?);
-    let names = NAMES[usize::from(plan.flag("sequential_names")?)];
-    let [channels, height, width] = plan.input_shape;
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let act = activation::of(settings)?;
+    let pool = if settings.flag("average_pool")? { avg_pool(2, 2) } else { max_pool(2, 2) };
+    let padding = if settings.flag("padded")? { PADDING } else { 0 };
+    let ([first, second], [hidden, more]) =
+        (pair(settings, "channels")?, pair(settings, "hidden")?);
+    let names = NAMES[usize::from(settings.flag("sequential_names")?)];
+    let [channels, height, width] = settings.input_shape;
     let left = |side: usize| {
         let halved = (side + 2 * padding).saturating_sub(KERNEL - 1) / 2;
         halved.saturating_sub(KERNEL - 1) / 2
@@ -96,13 +97,13 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         act(),
         w.linear(names[3], more, hidden)?,
         act(),
-        w.linear(names[4], plan.classes, more)?,
+        w.linear(names[4], settings.classes, more)?,
     ])
 }
 
 /// The two numbers of the list `name`.
-pub(super) fn pair(plan: &Plan, name: &str) -> Result<[usize; 2]> {
-    match plan.numbers(name)? {
+pub(super) fn pair(settings: &NetworkSettings, name: &str) -> Result<[usize; 2]> {
+    match settings.numbers(name)? {
         [first, second] => Ok([*first, *second]),
         other => Err(Error::setting(
             format!("parameter {name}"),

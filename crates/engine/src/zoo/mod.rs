@@ -84,12 +84,12 @@ pub struct Architecture {
     /// Whether published files hold a tensor of this name that the network never uses.
     pub unused: fn(&str) -> bool,
     /// Builds the layers after the normalisation.
-    pub build: fn(&mut Weights<'_>, &Plan) -> Result<Vec<Layer>>,
+    pub build: fn(&mut Weights<'_>, &NetworkSettings) -> Result<Vec<Layer>>,
 }
 
 /// What the builder of an architecture is told.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct NetworkSettings {
     /// `[C, H, W]` of one image.
     pub input_shape: [usize; 3],
     /// Number of classes.
@@ -100,7 +100,7 @@ pub struct Plan {
     pub parameters: Parameters,
 }
 
-impl Plan {
+impl NetworkSettings {
     fn number(&self, name: &str) -> Result<usize> {
         parameters::number(&self.parameters, name)
     }
@@ -204,9 +204,9 @@ impl Architecture {
         build: |_, _| Ok(Vec::new()),
     };
 
-    /// The plan of the published checkpoint.
-    pub fn plan(&self) -> Plan {
-        Plan {
+    /// The settings of the published checkpoint.
+    pub fn settings(&self) -> NetworkSettings {
+        NetworkSettings {
             input_shape: self.input_shape,
             classes: self.classes,
             normalisation: self.normalisation.map(Normalisation::from),
@@ -219,39 +219,45 @@ impl Architecture {
         self.parameters.iter().map(|(name, value)| ((*name).to_string(), value.clone())).collect()
     }
 
-    /// The network, with its normalisation as the first step. All shapes are checked against the plan.
+    /// The network, with its normalisation as the first step. All shapes are checked against the settings.
     ///
     /// # Errors
     /// If weights are missing, left over, of another shape or not finite (all of them listed), if a
     /// parameter is missing or out of bounds, or if the input size does not fit.
-    pub fn program(&self, source: &mut dyn Source, plan: &Plan) -> Result<Program> {
+    pub fn program(&self, source: &mut dyn Source, settings: &NetworkSettings) -> Result<Program> {
         let named = |name: &String| self.parameters.iter().any(|(known, _)| known == name);
-        if let Some(name) = plan.parameters.keys().find(|name| !named(name)) {
+        if let Some(name) = settings.parameters.keys().find(|name| !named(name)) {
             let known = self.parameters.iter().map(|(name, _)| *name);
             return Err(Error::unknown("parameter", name, known));
         }
-        let sizes = plan.input_shape.iter().all(|side| (1..=LARGEST).contains(side));
-        if !sizes || !(1..=CLASSES).contains(&plan.classes) {
+        let sizes = settings.input_shape.iter().all(|side| (1..=LARGEST).contains(side));
+        if !sizes || !(1..=CLASSES).contains(&settings.classes) {
             return Err(Error::setting(
                 "input shape",
-                format!("no network takes {:?} and has {} classes", plan.input_shape, plan.classes),
+                format!(
+                    "no network takes {:?} and has {} classes",
+                    settings.input_shape, settings.classes
+                ),
                 "correct them in the model file or convert the checkpoint again",
             ));
         }
         let mut weights = Weights::new(source);
         let mut layers = Vec::new();
-        if let Some(normalisation) = &plan.normalisation {
+        if let Some(normalisation) = &settings.normalisation {
             layers.push(weights.normalise(normalisation)?);
         }
-        layers.extend((self.build)(&mut weights, plan)?);
+        layers.extend((self.build)(&mut weights, settings)?);
         weights.finish(self)?;
-        let [c, h, w] = plan.input_shape;
+        let [c, h, w] = settings.input_shape;
         let program = Program::new(&seq(layers), Shape::of_image([h, w], c))?;
         let output = program.output_shape();
-        if output != Shape::Flat(plan.classes) {
+        if output != Shape::Flat(settings.classes) {
             return Err(Error::setting(
                 "classes",
-                format!("{} ends in {output} values, not in {} logits", self.name, plan.classes),
+                format!(
+                    "{} ends in {output} values, not in {} logits",
+                    self.name, settings.classes
+                ),
                 "check the number of classes and the input shape of the model file",
             ));
         }

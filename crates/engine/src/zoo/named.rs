@@ -74,14 +74,14 @@ impl Named {
         let found = architecture.recognise(tensors, normalisation);
         let mut found = found.unwrap_or_else(|| Recognised {
             architecture,
-            plan: architecture.plan(),
+            settings: architecture.settings(),
             doubts: Vec::new(),
         });
         for (name, value) in &self.parameters {
-            found.plan.parameters.insert(name.clone(), value.clone());
+            found.settings.parameters.insert(name.clone(), value.clone());
             found.doubts.retain(|doubt| doubt.about != name);
         }
-        found.plan.input_shape = self.input_shape.unwrap_or(found.plan.input_shape);
+        found.settings.input_shape = self.input_shape.unwrap_or(found.settings.input_shape);
         found
     }
 }
@@ -114,11 +114,11 @@ mod tests {
     fn what_the_user_says_is_no_longer_in_doubt() {
         let named: Named = "lenet:activation=tanh".parse().unwrap();
         let mut fresh = super::super::Fresh::new(0);
-        named.architecture.program(&mut fresh, &named.architecture.plan()).unwrap();
+        named.architecture.program(&mut fresh, &named.architecture.settings()).unwrap();
         let tensors =
             fresh.variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
         let found = named.recognise(&tensors, None);
-        assert_eq!(found.plan.parameters["activation"], "tanh".into());
+        assert_eq!(found.settings.parameters["activation"], "tanh".into());
         let about: Vec<&str> = found.doubts.iter().map(|doubt| doubt.about).collect();
         assert_eq!(about, ["padded", "average_pool", "normalisation"]);
     }

@@ -4,7 +4,7 @@
 //! the first from the second, nor the activation, which Pang et al. (ICLR 2021) varied.
 
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights, activation};
 use crate::error::Result;
 use crate::nn::{Layer, global_avg_pool, seq, sum};
 
@@ -67,12 +67,12 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(measured.doubt("activated_shortcut", text))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let width = plan.number("width")?;
-    let (activated, act) = (plan.flag("activated_shortcut")?, activation::of(plan)?);
-    let mut layers = vec![w.conv("conv1", width, plan.input_shape[0], 3)?.padding(1).layer()];
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let width = settings.number("width")?;
+    let (activated, act) = (settings.flag("activated_shortcut")?, activation::of(settings)?);
+    let mut layers = vec![w.conv("conv1", width, settings.input_shape[0], 3)?.padding(1).layer()];
     let mut inputs = width;
-    for (stage, blocks) in plan.numbers("blocks")?.iter().enumerate() {
+    for (stage, blocks) in settings.numbers("blocks")?.iter().enumerate() {
         let outputs = width << stage;
         for index in 0..*blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
@@ -81,10 +81,10 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
             inputs = outputs;
         }
     }
-    if plan.flag("norm_before_head")? {
+    if settings.flag("norm_before_head")? {
         layers.extend([w.batch_norm("bn", inputs)?, act()]);
     }
-    layers.extend([global_avg_pool(), w.linear("linear", plan.classes, inputs)?]);
+    layers.extend([global_avg_pool(), w.linear("linear", settings.classes, inputs)?]);
     Ok(layers)
 }
 

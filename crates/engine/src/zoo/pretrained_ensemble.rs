@@ -5,7 +5,7 @@
 use super::constants::IMAGENET;
 use super::parameters::list;
 use super::residual::EXPANSION;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, global_avg_pool, mean, relu, seq, softmax, sum};
 
@@ -37,10 +37,10 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("models.0.linear.weight", 0)?, parameters))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let each = (0..plan.number("members")?)
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let each = (0..settings.number("members")?)
         .map(|i| {
-            let mut layers = member(&mut w.at(format_args!("models.{i}")), plan)?;
+            let mut layers = member(&mut w.at(format_args!("models.{i}")), settings)?;
             layers.push(softmax());
             Ok(seq(layers))
         })
@@ -48,15 +48,15 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
     Ok(vec![mean(each)])
 }
 
-fn member(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let width = plan.number("width")?;
+fn member(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let width = settings.number("width")?;
     let mut layers = vec![
-        w.conv("conv1", width, plan.input_shape[0], 3)?.padding(1).layer(),
+        w.conv("conv1", width, settings.input_shape[0], 3)?.padding(1).layer(),
         w.batch_norm("bn1", width)?,
         relu(),
     ];
     let mut inputs = width;
-    for (stage, blocks) in plan.numbers("blocks")?.iter().enumerate() {
+    for (stage, blocks) in settings.numbers("blocks")?.iter().enumerate() {
         let middle = width << stage;
         for index in 0..*blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
@@ -65,7 +65,7 @@ fn member(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
             inputs = EXPANSION * middle;
         }
     }
-    layers.extend([global_avg_pool(), w.linear("linear", plan.classes, inputs)?]);
+    layers.extend([global_avg_pool(), w.linear("linear", settings.classes, inputs)?]);
     Ok(layers)
 }
 

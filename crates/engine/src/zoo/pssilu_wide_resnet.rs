@@ -4,7 +4,7 @@
 
 use candle_core::DType;
 
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, wide_resnet};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights, wide_resnet};
 use crate::error::Result;
 use crate::nn::{Layer, PsSilu, global_avg_pool};
 
@@ -28,10 +28,10 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("fc.weight", 0)?, parameters))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (mut layers, features) = wide_resnet::stages(w, plan, &activation)?;
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let (mut layers, features) = wide_resnet::stages(w, settings, &activation)?;
     layers.extend([w.batch_norm("bn1", features)?, activation(w)?, global_avg_pool()]);
-    layers.push(w.linear("fc", plan.classes, features)?);
+    layers.push(w.linear("fc", settings.classes, features)?);
     Ok(layers)
 }
 

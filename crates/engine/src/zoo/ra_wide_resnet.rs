@@ -4,7 +4,7 @@
 use super::constants::CIFAR10;
 use super::dm_wide_resnet::{Body, DM_WIDE_RESNET, measure_stages};
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights, activation};
 use crate::error::Result;
 use crate::nn::Layer;
 
@@ -42,14 +42,14 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("logits.weight", 0)?, parameters).assume_activation("silu"))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
     let body = Body {
-        stem: plan.number("stem")?,
-        blocks: plan.numbers("blocks")?,
-        widths: plan.numbers("widths")?,
-        mean_sparse: plan.flag("mean_sparse")?,
+        stem: settings.number("stem")?,
+        blocks: settings.numbers("blocks")?,
+        widths: settings.numbers("widths")?,
+        mean_sparse: settings.flag("mean_sparse")?,
         squeeze: true,
-        activation: activation::of(plan)?,
+        activation: activation::of(settings)?,
     };
-    body.build(w, plan)
+    body.build(w, settings)
 }

@@ -9,7 +9,7 @@ use candle_core::{DType, Tensor};
 
 use super::constants::for_classes;
 use super::parameters::{Parameters, Value};
-use super::{ALL, Architecture, Normalisation, Plan, Stored};
+use super::{ALL, Architecture, NetworkSettings, Normalisation, Stored};
 use crate::error::Result;
 use crate::nn::Program;
 
@@ -19,7 +19,7 @@ pub struct Recognised {
     /// The architecture.
     pub architecture: &'static Architecture,
     /// Its parameters and everything else its builder needs.
-    pub plan: Plan,
+    pub settings: NetworkSettings,
     /// What names and shapes do not tell and was assumed; empty if nothing was.
     pub doubts: Vec<Doubt>,
 }
@@ -166,7 +166,7 @@ impl Recognised {
     /// # Errors
     /// As [`Architecture::program`].
     pub fn program(&self, tensors: &BTreeMap<String, Tensor>) -> Result<Program> {
-        self.architecture.program(&mut Stored::new(tensors.clone()), &self.plan)
+        self.architecture.program(&mut Stored::new(tensors.clone()), &self.settings)
     }
 }
 
@@ -179,10 +179,10 @@ impl Architecture {
         normalisation: Option<&Normalisation>,
     ) -> Option<Recognised> {
         let Some(measure) = self.measure else {
-            let mut plan = self.plan();
-            plan.normalisation = normalisation.cloned().or(plan.normalisation);
-            let architecture = find_in_family(self.family, &plan.parameters, None)?;
-            return Some(Recognised { architecture, plan, doubts: Vec::new() });
+            let mut settings = self.settings();
+            settings.normalisation = normalisation.cloned().or(settings.normalisation);
+            let architecture = find_in_family(self.family, &settings.parameters, None)?;
+            return Some(Recognised { architecture, settings, doubts: Vec::new() });
         };
         let Measured { mut parameters, classes, input_shape, mut doubts } =
             measure(&Keys(tensors))?;
@@ -207,13 +207,13 @@ impl Architecture {
             let text = format!("the file holds no input normalisation; {assumed}");
             doubts.push(Doubt { about: "normalisation", text });
         }
-        let plan = Plan {
+        let settings = NetworkSettings {
             input_shape,
             classes,
             normalisation: normalisation.cloned().or(usual),
             parameters,
         };
-        Some(Recognised { architecture, plan, doubts })
+        Some(Recognised { architecture, settings, doubts })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::parameters::list;
 use super::residual::{self, Stages};
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, global_avg_pool, relu};
 
@@ -51,22 +51,22 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("linear.weight", 0)?, parameters))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let width = plan.number("width")?;
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let width = settings.number("width")?;
     let mut layers = vec![
-        w.conv("conv1", width, plan.input_shape[0], 3)?.padding(1).layer(),
+        w.conv("conv1", width, settings.input_shape[0], 3)?.padding(1).layer(),
         w.batch_norm("bn1", width)?,
         relu(),
     ];
     let stages = Stages {
-        blocks: plan.numbers("blocks")?,
+        blocks: settings.numbers("blocks")?,
         width,
-        bottleneck: plan.flag("bottleneck")?.then_some(width),
+        bottleneck: settings.flag("bottleneck")?.then_some(width),
         groups: 1,
         shortcut: "shortcut",
     };
     let (stages, features) = stages.build(w)?;
     layers.extend(stages);
-    layers.extend([global_avg_pool(), w.linear("linear", plan.classes, features)?]);
+    layers.extend([global_avg_pool(), w.linear("linear", settings.classes, features)?]);
     Ok(layers)
 }

@@ -3,7 +3,7 @@
 use super::constants::IMAGENET;
 use super::parameters::list;
 use super::residual::{self, Stages};
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, PadPixels, global_avg_pool, max_pool, relu};
 
@@ -88,26 +88,26 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("fc.weight", 0)?, parameters))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let width = plan.number("width")?;
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let width = settings.number("width")?;
     let mut layers = vec![
-        w.conv("conv1", width, plan.input_shape[0], 7)?.stride(2).padding(3).layer(),
+        w.conv("conv1", width, settings.input_shape[0], 7)?.stride(2).padding(3).layer(),
         w.batch_norm("bn1", width)?,
         relu(),
         // The pool's padding: after a ReLU zeros win over nothing.
         PadPixels::all(1).layer(),
         max_pool(3, 2),
     ];
-    let middle = plan.number("bottleneck_width")?;
+    let middle = settings.number("bottleneck_width")?;
     let stages = Stages {
-        blocks: plan.numbers("blocks")?,
+        blocks: settings.numbers("blocks")?,
         width,
-        bottleneck: plan.flag("bottleneck")?.then_some(middle),
-        groups: plan.number("groups")?,
+        bottleneck: settings.flag("bottleneck")?.then_some(middle),
+        groups: settings.number("groups")?,
         shortcut: "downsample",
     };
     let (stages, features) = stages.build(w)?;
     layers.extend(stages);
-    layers.extend([global_avg_pool(), w.linear("fc", plan.classes, features)?]);
+    layers.extend([global_avg_pool(), w.linear("fc", settings.classes, features)?]);
     Ok(layers)
 }

@@ -3,7 +3,7 @@
 
 use super::constants::CIFAR10_MEAN_STD;
 use super::residual::{self, Stages};
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, global_avg_pool, relu};
 
@@ -31,15 +31,15 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("fc.weight", 0)?, parameters))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let depth = plan.number("depth")?;
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let depth = settings.number("depth")?;
     let Some(blocks) = depth.checked_sub(2).filter(|n| *n > 0 && n % 6 == 0).map(|n| n / 6) else {
         let problem = format!("is {depth}, such a ResNet has 6n + 2 layers");
         let remedy = "give a depth such as 20, 56 or 110";
         return Err(crate::Error::setting("parameter depth", problem, remedy));
     };
     let mut layers = vec![
-        w.conv("conv1", WIDTH, plan.input_shape[0], 3)?.padding(1).layer(),
+        w.conv("conv1", WIDTH, settings.input_shape[0], 3)?.padding(1).layer(),
         w.batch_norm("bn1", WIDTH)?,
         relu(),
     ];
@@ -52,6 +52,6 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
     };
     let (stages, features) = stages.build(w)?;
     layers.extend(stages);
-    layers.extend([global_avg_pool(), w.linear("fc", plan.classes, features)?]);
+    layers.extend([global_avg_pool(), w.linear("fc", settings.classes, features)?]);
     Ok(layers)
 }

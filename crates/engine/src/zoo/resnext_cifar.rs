@@ -2,7 +2,7 @@
 //! under the names in which the networks of AugMix are published.
 
 use super::residual::EXPANSION;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, global_avg_pool, relu, seq, sum};
 
@@ -38,15 +38,15 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(keys.size("classifier.weight", 0)?, parameters))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let depth = plan.number("depth")?;
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let depth = settings.number("depth")?;
     let Some(blocks) = depth.checked_sub(2).filter(|n| *n > 0 && n % 9 == 0).map(|n| n / 9) else {
         let problem = format!("is {depth}, such a ResNeXt has 9n + 2 layers");
         return Err(crate::Error::setting("parameter depth", problem, "give a depth such as 29"));
     };
-    let (width, middle) = (plan.number("width")?, plan.number("bottleneck_width")?);
+    let (width, middle) = (settings.number("width")?, settings.number("bottleneck_width")?);
     let mut layers = vec![
-        w.conv("conv_1_3x3", width, plan.input_shape[0], 3)?.padding(1).layer(),
+        w.conv("conv_1_3x3", width, settings.input_shape[0], 3)?.padding(1).layer(),
         w.batch_norm("bn_1", width)?,
         relu(),
     ];
@@ -57,11 +57,11 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let mut at = w.at(format_args!("stage_{}.{index}", stage + 1));
             let channels = [inputs, middle << stage, outputs];
-            layers.extend([block(&mut at, channels, stride, plan.number("groups")?)?, relu()]);
+            layers.extend([block(&mut at, channels, stride, settings.number("groups")?)?, relu()]);
             inputs = outputs;
         }
     }
-    layers.extend([global_avg_pool(), w.linear("classifier", plan.classes, inputs)?]);
+    layers.extend([global_avg_pool(), w.linear("classifier", settings.classes, inputs)?]);
     Ok(layers)
 }
 

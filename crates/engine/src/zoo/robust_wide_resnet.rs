@@ -4,7 +4,9 @@
 
 use super::constants::CIFAR10;
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation, wide_resnet};
+use super::{
+    Architecture, Keys, Measured, NetworkSettings, Value, Weights, activation, wide_resnet,
+};
 use crate::error::Result;
 use crate::nn::{Layer, global_avg_pool, relu};
 
@@ -19,10 +21,10 @@ pub(super) const WRN_34_R: Architecture = Architecture {
         ("widths", list(&[320, 640, 512])),
     ],
     measure: Some(|keys| measure(keys, "bn1.weight")),
-    build: |w, plan| {
-        let (mut layers, features) = stages(w, plan, "convShortcut", relu)?;
+    build: |w, settings| {
+        let (mut layers, features) = stages(w, settings, "convShortcut", relu)?;
         layers.extend([w.batch_norm("bn1", features)?, relu(), global_avg_pool()]);
-        layers.push(w.linear("fc", plan.classes, features)?);
+        layers.push(w.linear("fc", settings.classes, features)?);
         Ok(layers)
     },
     ..Architecture::FIXED
@@ -41,11 +43,11 @@ pub(super) const WRN_A4: Architecture = Architecture {
         activation::by_default("silu"),
     ],
     measure: Some(|keys| Some(measure(keys, "norm1.weight")?.assume_activation("silu"))),
-    build: |w, plan| {
-        let act = activation::of(plan)?;
-        let (mut layers, features) = stages(w, plan, "shortcut.0", act)?;
+    build: |w, settings| {
+        let act = activation::of(settings)?;
+        let (mut layers, features) = stages(w, settings, "shortcut.0", act)?;
         layers.extend([w.batch_norm("norm1", features)?, act(), global_avg_pool()]);
-        layers.push(w.linear("fc", plan.classes, features)?);
+        layers.push(w.linear("fc", settings.classes, features)?);
         Ok(layers)
     },
     ..Architecture::FIXED
@@ -71,13 +73,14 @@ fn measure(keys: &Keys<'_>, last_norm: &str) -> Option<Measured> {
 /// Everything up to the last norm, and the channels there.
 fn stages(
     w: &mut Weights<'_>,
-    plan: &Plan,
+    settings: &NetworkSettings,
     shortcut: &str,
     act: fn() -> Layer,
 ) -> Result<(Vec<Layer>, usize)> {
-    let mut inputs = plan.number("stem")?;
-    let mut layers = vec![w.conv("stem_conv", inputs, plan.input_shape[0], 3)?.padding(1).layer()];
-    let (blocks, widths) = (plan.numbers("blocks")?, plan.numbers("widths")?);
+    let mut inputs = settings.number("stem")?;
+    let mut layers =
+        vec![w.conv("stem_conv", inputs, settings.input_shape[0], 3)?.padding(1).layer()];
+    let (blocks, widths) = (settings.numbers("blocks")?, settings.numbers("widths")?);
     for (stage, (blocks, outputs)) in blocks.iter().zip(widths).enumerate() {
         for index in 0..*blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };

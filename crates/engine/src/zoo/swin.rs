@@ -4,7 +4,7 @@
 use super::constants::IMAGENET;
 use super::parameters::list;
 use super::transformer::{FINE, attention, mlp, residual};
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::{Error, Result};
 use crate::nn::{Attention, Layer, PatchMerge, global_avg_pool};
 
@@ -74,7 +74,7 @@ pub(super) const TORCHVISION_SWIN: Architecture = Architecture {
         ("window", Value::Number(7)),
     ],
     measure: Some(|keys| measure(keys, &TORCHVISION)),
-    build: |w, plan| build(w, plan, &TORCHVISION, COARSE),
+    build: |w, settings| build(w, settings, &TORCHVISION, COARSE),
     ..SWIN
 };
 
@@ -153,13 +153,18 @@ fn measure(keys: &Keys<'_>, names: &Names) -> Option<Measured> {
     Some(Measured::new(classes, parameters).of_images([channels?, side, side]))
 }
 
-fn build_timm(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let names = if plan.flag("old_names")? { OLD } else { TIMM };
-    build(w, plan, &names, if plan.flag("fine_epsilon")? { FINE } else { COARSE })
+fn build_timm(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let names = if settings.flag("old_names")? { OLD } else { TIMM };
+    build(w, settings, &names, if settings.flag("fine_epsilon")? { FINE } else { COARSE })
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan, names: &Names, eps: f64) -> Result<Vec<Layer>> {
-    let (blocks, heads) = (plan.numbers("blocks")?, plan.numbers("heads")?);
+fn build(
+    w: &mut Weights<'_>,
+    settings: &NetworkSettings,
+    names: &Names,
+    eps: f64,
+) -> Result<Vec<Layer>> {
+    let (blocks, heads) = (settings.numbers("blocks")?, settings.numbers("heads")?);
     if blocks.len() != heads.len() {
         return Err(Error::setting(
             "parameter heads",
@@ -167,8 +172,8 @@ fn build(w: &mut Weights<'_>, plan: &Plan, names: &Names, eps: f64) -> Result<Ve
             "give as many numbers of heads as numbers of blocks",
         ));
     }
-    let [inputs, height, across] = plan.input_shape;
-    let mut width = plan.number("width")?;
+    let [inputs, height, across] = settings.input_shape;
+    let mut width = settings.number("width")?;
     let embed = w.conv_bias(names.embed[0], width, inputs, PATCH)?.stride(PATCH).layer();
     let mut layers = vec![embed, w.layer_norm(names.embed[1], width, eps)?];
     for (stage, (blocks, heads)) in blocks.iter().zip(heads).enumerate() {
@@ -181,7 +186,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan, names: &Names, eps: f64) -> Result<Ve
         }
         // A window is never larger than the image.
         let side = height.min(across) / (PATCH << stage);
-        let window = plan.number("window")?.min(side.max(1));
+        let window = settings.number("window")?.min(side.max(1));
         for index in 0..*blocks {
             let mut at = w.at(format_args!("{}{index}", (names.blocks)(stage)));
             let shift = if index % 2 == 1 { window / 2 } else { 0 };
@@ -198,6 +203,6 @@ fn build(w: &mut Weights<'_>, plan: &Plan, names: &Names, eps: f64) -> Result<Ve
         }
     }
     let norm = w.layer_norm("norm", width, eps)?;
-    layers.extend([norm, global_avg_pool(), w.linear(names.head, plan.classes, width)?]);
+    layers.extend([norm, global_avg_pool(), w.linear(names.head, settings.classes, width)?]);
     Ok(layers)
 }

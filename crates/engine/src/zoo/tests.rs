@@ -167,19 +167,19 @@ const UNTOLD: [&str; 6] =
     ["per_image_standardisation", "heads", "patch", "fine_epsilon", "activation", "average_pool"];
 
 /// 8 x 8 images and 3 classes, no normalisation.
-fn small((name, parameters): (&str, &[(&str, &str)])) -> (&'static Architecture, Plan) {
+fn small((name, parameters): (&str, &[(&str, &str)])) -> (&'static Architecture, NetworkSettings) {
     let architecture = find(name).unwrap();
-    let mut plan = architecture.plan();
-    plan.input_shape = [3, 16, 16];
-    plan.classes = 3;
-    plan.normalisation = None;
+    let mut settings = architecture.settings();
+    settings.input_shape = [3, 16, 16];
+    settings.classes = 3;
+    settings.normalisation = None;
     for (name, value) in parameters {
-        assert!(plan.parameters.insert((*name).into(), value.parse().unwrap()).is_some());
+        assert!(settings.parameters.insert((*name).into(), value.parse().unwrap()).is_some());
     }
     if name.ends_with("-18") {
-        plan.parameters.insert("width".into(), Value::Number(3));
+        settings.parameters.insert("width".into(), Value::Number(3));
     }
-    (architecture, plan)
+    (architecture, settings)
 }
 
 fn values(t: &Tensor) -> Vec<f64> {
@@ -195,8 +195,8 @@ fn normal(shape: &[usize], draw: u32) -> Tensor {
 #[test]
 fn small_networks_have_the_gradient_of_their_reference() {
     for case in SMALL {
-        let (architecture, plan) = small(*case);
-        let program = architecture.program(&mut Random::default(), &plan).unwrap();
+        let (architecture, settings) = small(*case);
+        let program = architecture.program(&mut Random::default(), &settings).unwrap();
         let x = normal(&[2, 3, 16, 16], 0);
         let (logits, kept) = program.save(&nchw_to_nhwc(&x).unwrap()).unwrap();
         let want = values(&program.reference(&x).unwrap());
@@ -221,21 +221,24 @@ fn small_networks_have_the_gradient_of_their_reference() {
 #[test]
 fn names_and_shapes_lead_back_to_the_architecture() {
     for case in SMALL {
-        let (architecture, mut plan) = small(*case);
+        let (architecture, mut settings) = small(*case);
         let mut random = Random::default();
-        architecture.program(&mut random, &plan).unwrap();
+        architecture.program(&mut random, &settings).unwrap();
         let found = recognise(&random.0, None);
         let [one] = found.as_slice() else { panic!("{case:?}: {found:?}") };
         assert_eq!(one.architecture.family, architecture.family, "{case:?}");
         for about in UNTOLD {
             let doubted = one.doubts.iter().any(|doubt| doubt.about == about);
             if doubted || about == "per_image_standardisation" {
-                let assumed = one.plan.parameters.get(about).cloned();
-                plan.parameters.entry(about.into()).and_modify(|v| v.clone_from(&assumed.unwrap()));
+                let assumed = one.settings.parameters.get(about).cloned();
+                settings
+                    .parameters
+                    .entry(about.into())
+                    .and_modify(|v| v.clone_from(&assumed.unwrap()));
             }
         }
-        assert_eq!(one.plan.parameters, plan.parameters, "{case:?}");
-        assert_eq!(one.plan.classes, 3);
+        assert_eq!(one.settings.parameters, settings.parameters, "{case:?}");
+        assert_eq!(one.settings.classes, 3);
         assert!(!one.doubts.is_empty(), "{case:?}: the normalisation is never sure");
     }
 }
@@ -248,11 +251,11 @@ fn who_names_a_form_is_believed_where_the_tensors_do_not_tell() {
     let tensors = random.0.into_iter().filter(|(name, _)| !name.starts_with("bn.")).collect();
     let about = |found: &Recognised| found.doubts.iter().map(|d| d.about).collect::<Vec<_>>();
     let found = find("preact-resnet-18").unwrap().recognise(&tensors, None).unwrap();
-    assert_eq!(found.plan.parameters["activated_shortcut"], Value::Flag(false));
+    assert_eq!(found.settings.parameters["activated_shortcut"], Value::Flag(false));
     assert_eq!(about(&found), ["activated_shortcut", "normalisation"]);
     let found = v2.recognise(&tensors, None).unwrap();
-    assert_eq!(found.plan.parameters["activated_shortcut"], Value::Flag(true));
-    assert_eq!(found.plan.parameters["norm_before_head"], Value::Flag(false));
+    assert_eq!(found.settings.parameters["activated_shortcut"], Value::Flag(true));
+    assert_eq!(found.settings.parameters["norm_before_head"], Value::Flag(false));
     assert_eq!(about(&found), ["normalisation"]);
 }
 
@@ -290,18 +293,18 @@ fn published_sizes_have_the_published_numbers_of_weights() {
     ] {
         let architecture = find(name).unwrap();
         let mut counted = Counted::default();
-        architecture.program(&mut counted, &architecture.plan()).unwrap();
+        architecture.program(&mut counted, &architecture.settings()).unwrap();
         assert_eq!(counted.0, weights, "{name}");
     }
 }
 
 /// What the tensors of a small network are recognised as.
-fn recognised(name: &str, change: impl Fn(&mut Plan)) -> Recognised {
+fn recognised(name: &str, change: impl Fn(&mut NetworkSettings)) -> Recognised {
     let architecture = find(name).unwrap();
-    let mut plan = architecture.plan();
-    change(&mut plan);
+    let mut settings = architecture.settings();
+    change(&mut settings);
     let mut random = Random::default();
-    architecture.program(&mut random, &plan).unwrap();
+    architecture.program(&mut random, &settings).unwrap();
     let mut found = recognise(&random.0, None);
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
@@ -316,20 +319,20 @@ fn the_size_of_the_images_is_measured_where_layers_depend_on_it() {
         ("cifar-cnn-a", [3, 32, 32]),
         ("cifar-vgg", [3, 64, 64]),
     ] {
-        let found = recognised(name, |plan| {
-            plan.input_shape = shape;
-            plan.normalisation = None;
+        let found = recognised(name, |settings| {
+            settings.input_shape = shape;
+            settings.normalisation = None;
         });
-        assert_eq!((found.architecture.name, found.plan.input_shape), (name, shape));
-        assert_eq!(found.plan.normalisation.is_some(), name == "cifar-cnn-a");
+        assert_eq!((found.architecture.name, found.settings.input_shape), (name, shape));
+        assert_eq!(found.settings.normalisation.is_some(), name == "cifar-cnn-a");
     }
     for shape in [[1, 28, 28], [3, 32, 32]] {
-        let found = recognised("lenet", |plan| {
-            plan.input_shape = shape;
-            plan.parameters.insert("padded".into(), false.into());
+        let found = recognised("lenet", |settings| {
+            settings.input_shape = shape;
+            settings.parameters.insert("padded".into(), false.into());
         });
         assert_eq!(
-            (found.plan.input_shape, &found.plan.parameters["padded"]),
+            (found.settings.input_shape, &found.settings.parameters["padded"]),
             (shape, &false.into())
         );
         assert_eq!(found.doubts.iter().any(|doubt| doubt.about == "padded"), shape[0] == 3);
@@ -339,9 +342,9 @@ fn the_size_of_the_images_is_measured_where_layers_depend_on_it() {
 #[test]
 fn an_activation_that_does_not_exist_is_refused() {
     let architecture = find("dm-wide-resnet").unwrap();
-    let mut plan = architecture.plan();
-    plan.parameters.insert("activation".into(), "swish".into());
-    let error = architecture.program(&mut Counted::default(), &plan).unwrap_err().to_string();
+    let mut settings = architecture.settings();
+    settings.parameters.insert("activation".into(), "swish".into());
+    let error = architecture.program(&mut Counted::default(), &settings).unwrap_err().to_string();
     assert_eq!(
         error,
         "parameter activation: is swish, has to be one of relu, silu, gelu, tanh, sigmoid, softplus"
@@ -380,9 +383,10 @@ fn parameters_that_cannot_be_are_refused() {
         ("widen_factor", Value::Flag(true), "has to be a number"),
         ("width", Value::Number(64), "unknown parameter `width`"),
     ] {
-        let mut plan = architecture.plan();
-        plan.parameters.insert(name.into(), value);
-        let error = architecture.program(&mut Counted::default(), &plan).unwrap_err().to_string();
+        let mut settings = architecture.settings();
+        settings.parameters.insert(name.into(), value);
+        let error =
+            architecture.program(&mut Counted::default(), &settings).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -396,15 +400,16 @@ fn sizes_of_a_damaged_file_are_refused() {
         ([3, 32, 32], 0),
         ([3, 32, 32], 1 << 40),
     ] {
-        let plan = Plan { input_shape: shape, classes, ..architecture.plan() };
-        let error = architecture.program(&mut Counted::default(), &plan).unwrap_err().to_string();
+        let settings = NetworkSettings { input_shape: shape, classes, ..architecture.settings() };
+        let error =
+            architecture.program(&mut Counted::default(), &settings).unwrap_err().to_string();
         assert!(error.contains("input shape: no network takes"), "{error}");
     }
     // 2^28 blocks, of which a file holds none.
     let architecture = find("pretrained-ensemble").unwrap();
-    let mut plan = architecture.plan();
-    plan.parameters.insert("members".into(), Value::Number(1 << 13));
-    plan.parameters.insert("blocks".into(), vec![1 << 13; 4].into());
-    let error = architecture.program(&mut Stored::new(BTreeMap::new()), &plan).unwrap_err();
+    let mut settings = architecture.settings();
+    settings.parameters.insert("members".into(), Value::Number(1 << 13));
+    settings.parameters.insert("blocks".into(), vec![1 << 13; 4].into());
+    let error = architecture.program(&mut Stored::new(BTreeMap::new()), &settings).unwrap_err();
     assert!(error.to_string().contains("more than 16384 tensors are missing"), "{error}");
 }

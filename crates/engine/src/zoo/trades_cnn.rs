@@ -1,7 +1,7 @@
 //! The MNIST network of TRADES (Zhang et al., ICML 2019, appendix): the one whose robust accuracy
 //! many attack papers report.
 
-use super::{Architecture, Plan, Weights};
+use super::{Architecture, NetworkSettings, Weights};
 use crate::error::Result;
 use crate::nn::{Layer, flatten, max_pool, relu};
 
@@ -18,10 +18,10 @@ pub(super) const SMALL_CNN: Architecture = Architecture {
     ..Architecture::FIXED
 };
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
     let mut features = w.at("feature_extractor");
     let mut layers = vec![
-        features.conv_bias("conv1", 32, plan.input_shape[0], 3)?.layer(),
+        features.conv_bias("conv1", 32, settings.input_shape[0], 3)?.layer(),
         relu(),
         features.conv_bias("conv2", 32, 32, 3)?.layer(),
         relu(),
@@ -39,7 +39,7 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         relu(),
         classifier.linear("fc2", 200, 200)?,
         relu(),
-        classifier.linear("fc3", plan.classes, 200)?,
+        classifier.linear("fc3", settings.classes, 200)?,
     ]);
     Ok(layers)
 }

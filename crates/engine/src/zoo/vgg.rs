@@ -4,7 +4,7 @@
 
 use super::constants::IMAGENET;
 use super::parameters::list;
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::{Error, Result};
 use crate::nn::{Layer, flatten, max_pool, relu};
 
@@ -19,10 +19,12 @@ pub(super) const CIFAR_VGG: Architecture = Architecture {
         ("batch_norm", Value::Flag(true)),
     ],
     measure: Some(measure_cifar),
-    build: |w, plan| {
-        let (mut layers, features) = stages(w, plan)?;
-        layers
-            .extend([flatten(), w.linear("classifier", plan.classes, features.iter().product())?]);
+    build: |w, settings| {
+        let (mut layers, features) = stages(w, settings)?;
+        layers.extend([
+            flatten(),
+            w.linear("classifier", settings.classes, features.iter().product())?,
+        ]);
         Ok(layers)
     },
     ..Architecture::FIXED
@@ -131,8 +133,8 @@ fn names(of_timm: bool) -> [&'static str; 3] {
 }
 
 /// All convolutions, and the shape `[C, H, W]` of what they make of an image.
-fn stages(w: &mut Weights<'_>, plan: &Plan) -> Result<(Vec<Layer>, [usize; 3])> {
-    let (blocks, widths) = (plan.numbers("blocks")?, plan.numbers("widths")?);
+fn stages(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<(Vec<Layer>, [usize; 3])> {
+    let (blocks, widths) = (settings.numbers("blocks")?, settings.numbers("widths")?);
     if blocks.len() != widths.len() {
         return Err(Error::setting(
             "parameter widths",
@@ -140,8 +142,8 @@ fn stages(w: &mut Weights<'_>, plan: &Plan) -> Result<(Vec<Layer>, [usize; 3])> 
             "give as many numbers of channels as numbers of blocks",
         ));
     }
-    let batch_norm = plan.flag("batch_norm")?;
-    let [mut inputs, height, across] = plan.input_shape;
+    let batch_norm = settings.flag("batch_norm")?;
+    let [mut inputs, height, across] = settings.input_shape;
     let (mut layers, mut place) = (Vec::new(), 0);
     for (blocks, width) in blocks.iter().zip(widths) {
         for _ in 0..*blocks {
@@ -162,9 +164,9 @@ fn stages(w: &mut Weights<'_>, plan: &Plan) -> Result<(Vec<Layer>, [usize; 3])> 
     Ok((layers, [inputs, left(height), left(across)]))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (hidden, timm_names) = (plan.number("hidden")?, plan.flag("timm_names")?);
-    let (mut layers, features) = stages(w, plan)?;
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let (hidden, timm_names) = (settings.number("hidden")?, settings.flag("timm_names")?);
+    let (mut layers, features) = stages(w, settings)?;
     let [first, second, head] = names(timm_names);
     layers.push(flatten());
     if timm_names {
@@ -174,6 +176,6 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
         layers.extend([w.linear(first, hidden, features.iter().product())?, relu()]);
         layers.extend([w.linear(second, hidden, hidden)?, relu()]);
     }
-    layers.push(w.linear(head, plan.classes, hidden)?);
+    layers.push(w.linear(head, settings.classes, hidden)?);
     Ok(layers)
 }

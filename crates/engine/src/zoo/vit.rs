@@ -3,7 +3,7 @@
 
 use super::constants::IMAGENET;
 use super::transformer::{FINE, attention, conv_stem, mlp, residual};
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::Result;
 use crate::nn::{Attention, ClassToken, Layer, Position, Tokens, flatten};
 
@@ -22,7 +22,7 @@ pub(super) const VIT: Architecture = Architecture {
         ("patch", Value::Number(16)),
     ],
     measure: Some(|keys| measure(keys, &TIMM)),
-    build: |w, plan| build(w, plan, &TIMM),
+    build: |w, settings| build(w, settings, &TIMM),
     ..Architecture::FIXED
 };
 
@@ -49,7 +49,7 @@ pub(super) const TORCHVISION_VIT: Architecture = Architecture {
     family: "torchvision-vit",
     about: "vision transformer for ImageNet under the names of torchvision",
     measure: Some(|keys| measure(keys, &TORCHVISION)),
-    build: |w, plan| build(w, plan, &TORCHVISION),
+    build: |w, settings| build(w, settings, &TORCHVISION),
     ..VIT
 };
 
@@ -177,36 +177,36 @@ fn measure_body(
     Some(measured.doubt("heads", text))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan, names: &Names) -> Result<Vec<Layer>> {
-    let (width, patch) = (plan.number("width")?, plan.number("patch")?);
-    let patches = w.conv_bias(names.patch, width, plan.input_shape[0], patch)?.stride(patch);
-    body(w, plan, names, vec![patches.layer()], patch)
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings, names: &Names) -> Result<Vec<Layer>> {
+    let (width, patch) = (settings.number("width")?, settings.number("patch")?);
+    let patches = w.conv_bias(names.patch, width, settings.input_shape[0], patch)?.stride(patch);
+    body(w, settings, names, vec![patches.layer()], patch)
 }
 
-fn build_convstem(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (stem, width) = (plan.number("stem")?, plan.number("width")?);
+fn build_convstem(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let (stem, width) = (settings.number("stem")?, settings.number("width")?);
     let mut at = w.at("patch_embed.proj.stem");
     let widths = [stem, 2 * stem, 4 * stem, 8 * stem];
-    let mut layers = conv_stem(&mut at, plan.input_shape[0], widths.map(|width| (width, 2)))?;
+    let mut layers = conv_stem(&mut at, settings.input_shape[0], widths.map(|width| (width, 2)))?;
     layers.push(at.conv_bias("12", width, 8 * stem, 1)?.layer());
-    body(w, plan, &TIMM, layers, STEM_PATCH)
+    body(w, settings, &TIMM, layers, STEM_PATCH)
 }
 
 /// All behind the embedding of patches of `patch` x `patch` pixels.
 fn body(
     w: &mut Weights<'_>,
-    plan: &Plan,
+    settings: &NetworkSettings,
     names: &Names,
     mut layers: Vec<Layer>,
     patch: usize,
 ) -> Result<Vec<Layer>> {
-    let (width, heads) = (plan.number("width")?, plan.number("heads")?);
-    let [_, height, across] = plan.input_shape;
+    let (width, heads) = (settings.number("width")?, settings.number("heads")?);
+    let [_, height, across] = settings.input_shape;
     let tokens = 1 + (height / patch).saturating_mul(across / patch);
     let class = w.tensor(names.class, &[1, 1, width])?.squeeze(0)?.squeeze(0)?;
     let position = w.tensor(names.position, &[1, tokens, width])?.squeeze(0)?.unsqueeze(1)?;
     layers.extend([ClassToken::new(class).layer(), Position::new(position).layer()]);
-    for index in 0..plan.number("depth")? {
+    for index in 0..settings.number("depth")? {
         let mut at = w.at(format_args!("{}{index}", names.block));
         let mut branch = vec![at.layer_norm(names.norms[0], width, FINE)?];
         let heads = Attention::new(heads).layer();
@@ -217,6 +217,6 @@ fn body(
         layers.push(residual(branch));
     }
     layers.extend([Tokens::first().layer(), w.layer_norm(names.norm, width, FINE)?, flatten()]);
-    layers.push(w.linear(names.head, plan.classes, width)?);
+    layers.push(w.linear(names.head, settings.classes, width)?);
     Ok(layers)
 }

@@ -3,7 +3,7 @@
 //! reads the activated input, an identity the raw one. Pang et al. (ICLR 2021) trained it with other activations
 //! than ReLU.
 
-use super::{Architecture, Keys, Measured, Plan, Value, Weights, activation};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights, activation};
 use crate::error::Result;
 use crate::nn::{Layer, Linear, Standardise, UnitLength, global_avg_pool, seq, sum};
 
@@ -85,18 +85,18 @@ pub(super) fn measure_sizes(keys: &Keys<'_>) -> Option<(usize, usize)> {
 /// Channels of the stem.
 const STEM: usize = 16;
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let act = activation::of(plan)?;
-    let (mut layers, features) = stages(w, plan, &|_| Ok(act()))?;
-    if plan.flag("per_image_standardisation")? {
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let act = activation::of(settings)?;
+    let (mut layers, features) = stages(w, settings, &|_| Ok(act()))?;
+    if settings.flag("per_image_standardisation")? {
         layers.insert(0, Standardise.layer());
     }
     layers.extend([w.batch_norm("bn1", features)?, act(), global_avg_pool()]);
-    if plan.flag("cosine_head")? {
-        let rows = UnitLength.of_rows(&w.tensor("fc.weight", &[plan.classes, features])?)?;
+    if settings.flag("cosine_head")? {
+        let rows = UnitLength.of_rows(&w.tensor("fc.weight", &[settings.classes, features])?)?;
         layers.extend([UnitLength.layer(), Linear::new(rows, None).layer()]);
     } else {
-        layers.push(w.linear("fc", plan.classes, features)?);
+        layers.push(w.linear("fc", settings.classes, features)?);
     }
     Ok(layers)
 }
@@ -105,11 +105,11 @@ fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
 /// may have weights.
 pub(super) fn stages(
     w: &mut Weights<'_>,
-    plan: &Plan,
+    settings: &NetworkSettings,
     activation: Activation<'_>,
 ) -> Result<(Vec<Layer>, usize)> {
-    let (blocks, width) = (blocks_per_stage(plan)?, STEM * plan.number("widen_factor")?);
-    let mut layers = vec![w.conv("conv1", STEM, plan.input_shape[0], 3)?.padding(1).layer()];
+    let (blocks, width) = (blocks_per_stage(settings)?, STEM * settings.number("widen_factor")?);
+    let mut layers = vec![w.conv("conv1", STEM, settings.input_shape[0], 3)?.padding(1).layer()];
     let mut inputs = STEM;
     for stage in 0..3 {
         let outputs = width << stage;
@@ -125,8 +125,8 @@ pub(super) fn stages(
 }
 
 /// n of a depth of 6n + 4.
-pub(super) fn blocks_per_stage(plan: &Plan) -> Result<usize> {
-    let depth = plan.number("depth")?;
+pub(super) fn blocks_per_stage(settings: &NetworkSettings) -> Result<usize> {
+    let depth = settings.number("depth")?;
     match depth.checked_sub(4) {
         Some(n) if n > 0 && n % 6 == 0 => Ok(n / 6),
         _ => Err(crate::Error::setting(

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::constants::CIFAR10;
 use super::transformer::{FINE, mlp, residual};
-use super::{Architecture, Keys, Measured, Plan, Value, Weights};
+use super::{Architecture, Keys, Measured, NetworkSettings, Value, Weights};
 use crate::error::{Error, Result};
 use crate::nn::{
     Attention, ClassToken, Conv2d, CovarianceAttention, Layer, Position, Tokens, concat, flatten,
@@ -114,34 +114,34 @@ fn measure(keys: &Keys<'_>) -> Option<Measured> {
     Some(Measured::new(classes, parameters).doubt("patch", text))
 }
 
-fn build(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let (width, heads) = (plan.number("width")?, plan.number("heads")?);
-    let mut layers = patches(&mut w.at("patch_embed.proj"), plan)?;
-    layers.push(positions(&mut w.at("pos_embed.token_projection"), plan)?);
-    for index in 0..plan.number("depth")? {
+fn build(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let (width, heads) = (settings.number("width")?, settings.number("heads")?);
+    let mut layers = patches(&mut w.at("patch_embed.proj"), settings)?;
+    layers.push(positions(&mut w.at("pos_embed.token_projection"), settings)?);
+    for index in 0..settings.number("depth")? {
         layers.extend(block(&mut w.at(format_args!("blocks.{index}")), width, heads)?);
     }
     let class = w.tensor("cls_token", &[1, 1, width])?.squeeze(0)?.squeeze(0)?;
     layers.push(ClassToken::new(class).layer());
-    for index in 0..plan.number("class_depth")? {
+    for index in 0..settings.number("class_depth")? {
         let mut at = w.at(format_args!("cls_attn_blocks.{index}"));
         layers.extend(class_block(&mut at, width, heads)?);
     }
     layers.extend([Tokens::first().layer(), w.layer_norm("norm", width, FINE)?, flatten()]);
-    layers.push(w.linear("head", plan.classes, width)?);
+    layers.push(w.linear("head", settings.classes, width)?);
     Ok(layers)
 }
 
 /// Four convolutions that double the channels. For patches of 16 pixels each halves the image; for
 /// smaller ones the first ones do not.
-fn patches(w: &mut Weights<'_>, plan: &Plan) -> Result<Vec<Layer>> {
-    let patch = plan.number("patch")?;
+fn patches(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Vec<Layer>> {
+    let patch = settings.number("patch")?;
     let (Some(halving), true) = (patch.checked_ilog2(), patch.is_power_of_two()) else {
         return Err(patch_size(patch));
     };
     let whole = STEM.checked_sub(halving as usize).ok_or_else(|| patch_size(patch))?;
-    let (mut layers, mut inputs) = (Vec::new(), plan.input_shape[0]);
-    let width = plan.number("width")?;
+    let (mut layers, mut inputs) = (Vec::new(), settings.input_shape[0]);
+    let width = settings.number("width")?;
     if width >> (STEM - 1) == 0 {
         let problem = format!("is {width}, the first of {STEM} convolutions has an eighth of it");
         return Err(Error::setting("parameter width", problem, "give a width such as 384"));
@@ -166,11 +166,11 @@ fn patch_size(patch: usize) -> Error {
 }
 
 /// Sine and cosine waves along both axes, projected to the channels by a trained 1 x 1 convolution.
-fn positions(w: &mut Weights<'_>, plan: &Plan) -> Result<Layer> {
-    let (width, patch) = (plan.number("width")?, plan.number("patch")?);
+fn positions(w: &mut Weights<'_>, settings: &NetworkSettings) -> Result<Layer> {
+    let (width, patch) = (settings.number("width")?, settings.number("patch")?);
     let weight = w.tensor("weight", &[width, 2 * WAVES, 1, 1])?;
     let bias = w.tensor("bias", &[width])?;
-    let [_, height, across] = plan.input_shape.map(|side| side.div_ceil(patch));
+    let [_, height, across] = settings.input_shape.map(|side| side.div_ceil(patch));
     let values = height.checked_mul(across).and_then(|pixels| pixels.checked_mul(width));
     if values.is_none_or(|values| values > MOST_POSITIONS) {
         let problem = format!("{height} x {across} patches of {width} channels are too many");

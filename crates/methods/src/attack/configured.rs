@@ -38,8 +38,8 @@ pub trait HyperParameters: Sized {
 pub struct Configured {
     /// Its name. The random numbers of a run belong to it too: two attacks of one name draw the same.
     pub name: &'static str,
-    /// See [`Entry::control`].
-    pub control: bool,
+    /// See [`Entry::is_control`].
+    pub is_control: bool,
     /// The threat model it works under.
     pub threat: Threat,
     /// Every parameter by its name, as it will be printed.
@@ -65,7 +65,7 @@ impl Configured {
     pub fn new(name: &'static str, threat: Threat, search: impl Attack + 'static) -> Result<Self> {
         let search = Box::new(search);
         check(&threat)?;
-        Ok(Self { name, control: false, threat, parameters: BTreeMap::new(), search })
+        Ok(Self { name, is_control: false, threat, parameters: BTreeMap::new(), search })
     }
 
     fn build(
@@ -79,7 +79,7 @@ impl Configured {
         let mut parameters = Parameters::new(entry.name, given);
         let search = build(&mut parameters)?;
         let parameters = parameters.finish()?;
-        Ok(Self { name: entry.name, control: entry.control, threat, parameters, search })
+        Ok(Self { name: entry.name, is_control: entry.is_control, threat, parameters, search })
     }
 }
 

@@ -1,9 +1,9 @@
 //! What counts as a success: the one place that says it for the judges of a search, for votes, for the
-//! driver and for rows of results. Its twin on a GPU is `meets` in `kernels/attack/criterion.cuh`.
+//! driver and for rows of results. Its kernel on a GPU is `meets` in `kernels/attack/criterion.cuh`.
 
 use crate::error::Result;
 use crate::loss::argmax;
-use crate::rows::{Rows, map_to, twin};
+use crate::rows::{Rows, kernel, map_to};
 
 /// What the attacker wants a network to say of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl Criterion {
     /// # Errors
     /// If the batches have not as many rows, or the device fails.
     pub(crate) fn met_by_rows(logits: &Rows, labels: &Rows, targets: &Rows) -> Result<Rows> {
-        let twin = twin!("succeeded", logits.width());
-        map_to(twin, &[], [logits, labels, targets], |_, [z, label, target], flag| {
+        let kernel = kernel!("succeeded", logits.width());
+        map_to(kernel, &[], [logits, labels, targets], |_, [z, label, target], flag| {
             let target = target.first().map(|target| *target as u32);
             let criterion = Self::new(label[0] as u32, target);
             flag[0] = f32::from(u8::from(criterion.met_by_logits(z)));

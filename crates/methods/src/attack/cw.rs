@@ -1,6 +1,6 @@
 //! The L2 attack of Carlini and Wagner (IEEE S&P 2017, sections V and VI): minimise
 //! |x' - x|^2 + c f(x') over w with x' = (tanh w + 1) / 2, with a binary search over c. Every image
-//! has its own c, its own abort and its own best; nothing in its course depends on the batch.
+//! has its own c, its own abort and its own best; nothing in its state depends on the batch.
 //!
 //! One departure from the published code, which starts saturated pixels at |w| = 7.25: there tanh is
 //! so flat that hundreds of steps pass before a black pixel moves, and short runs end far too long
@@ -13,14 +13,14 @@ use super::{Attack, Entry, Evaluation, HyperParameters, ImageState, Objective, S
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin, twin};
+use crate::rows::{self, Kernel, Rows, kernel};
 use crate::threat::{Norm, Threat};
 
 pub(super) const CW_L2: Entry = Entry {
     name: "cw-l2",
     about: "smallest L2 perturbation by penalty and binary search (Carlini and Wagner 2017)",
     threats: Threats::Balls(&[Norm::L2]),
-    control: false,
+    is_control: false,
     fields: &[CarliniWagner::FIELDS],
     build: |parameters, _| CarliniWagner::new().build(parameters),
 };
@@ -97,7 +97,7 @@ const UNBOUNDED: f64 = 1e10;
 
 /// 1 where the margin, `[N]`, is a success with this confidence.
 pub(super) fn confident(margins: &Rows, confidence: f32) -> Result<Rows> {
-    rows::map(twin!("cw_confident", confidence), [margins], |_, [margin], flag| {
+    rows::map(kernel!("cw_confident", confidence), [margins], |_, [margin], flag| {
         flag[0] = f32::from(u8::from(margin[0] > 0.0 && margin[0] >= confidence));
     })
 }
@@ -146,7 +146,7 @@ impl Constant {
 }
 
 /// The images that are still moving in one step of the binary search, with Adam's state.
-struct Course {
+struct RunState {
     /// Active rows of the search these belong to.
     of: Vec<usize>,
     clean: Rows,
@@ -161,9 +161,9 @@ struct Course {
     smallest: Rows,
 }
 
-image_state!(Course { of, clean, w, first, second, c, succeeded, smallest });
+image_state!(RunState { of, clean, w, first, second, c, succeeded, smallest });
 
-impl Course {
+impl RunState {
     fn new(search: &Search<'_>, start: &Rows, constants: &[Constant]) -> Result<Self> {
         let (n, place) = (search.len(), search.location());
         let zeros = Rows::new(place, start.shape(), vec![0.0; n * start.width()])?;
@@ -204,7 +204,7 @@ impl Attack for CarliniWagner {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let start = rows::map(Twin::NONE, [search.clean()], |_, [x], w| {
+        let start = rows::map(Kernel::NONE, [search.clean()], |_, [x], w| {
             for (w, x) in w.iter_mut().zip(x) {
                 *w = libm::atanhf(
                     (2.0 * *x - 1.0).clamp(2.0 * self.margin - 1.0, 1.0 - 2.0 * self.margin),
@@ -232,51 +232,57 @@ impl CarliniWagner {
         start: &Rows,
         constants: &mut [Constant],
     ) -> Result<()> {
-        let mut course = Course::new(search, start, constants)?;
+        let mut state = RunState::new(search, start, constants)?;
         let check_every = self.max_iterations.div_ceil(10);
         for iteration in 1..=self.max_iterations {
-            let x = rows::map(twin!("cw_image"), [&course.w], |_, [w], x| {
+            let x = rows::map(kernel!("cw_image"), [&state.w], |_, [w], x| {
                 for (x, w) in x.iter_mut().zip(w) {
                     *x = 0.5 * (libm::tanhf(*w) + 1.0);
                 }
             })?;
-            let at = search.gradient_of(&course.of, &x, Loss::Margin)?;
+            let at = search.gradient_of(&state.of, &x, Loss::Margin)?;
             let confident = confident(&at.losses, self.confidence)?;
             // Under this objective no row leaves the active set.
-            search.propose_where(&course.of, &confident, &x, &at.logits, ())?;
-            self.step(&mut course, &x, &at, iteration)?;
+            search.propose_where(&state.of, &confident, &x, &at.logits, ())?;
+            self.step(&mut state, &x, &at, iteration)?;
 
             if self.abort_early && iteration % check_every == 0 {
-                course.report(constants)?;
-                // By the smallest objective so far: Adam's course swings, and the objective of the
+                state.report(constants)?;
+                // By the smallest objective so far: Adam's state swings, and the objective of the
                 // moment would stop images that still come closer.
                 let moving = |i: &usize| {
-                    let k = &mut constants[course.of[*i]];
+                    let k = &mut constants[state.of[*i]];
                     let improves = k.smallest <= 0.9999 * k.checked;
                     k.checked = k.smallest;
                     improves
                 };
-                let keep: Vec<usize> = (0..course.of.len()).filter(moving).collect();
+                let keep: Vec<usize> = (0..state.of.len()).filter(moving).collect();
                 if keep.is_empty() {
                     return Ok(());
                 }
-                if keep.len() < course.of.len() {
-                    course.keep(&keep)?;
+                if keep.len() < state.of.len() {
+                    state.keep(&keep)?;
                 }
             }
         }
-        course.report(constants)
+        state.report(constants)
     }
 
     /// One step of Adam (Kingma and Ba 2015, algorithm 1) on w, and what the point it leaves was worth.
-    fn step(&self, course: &mut Course, x: &Rows, at: &Evaluation, iteration: usize) -> Result<()> {
+    fn step(
+        &self,
+        state: &mut RunState,
+        x: &Rows,
+        at: &Evaluation,
+        iteration: usize,
+    ) -> Result<()> {
         const BETA: [f32; 2] = [0.9, 0.999];
         let unbias = BETA.map(|beta| 1.0 - beta.powi(iteration as i32));
         let Self { confidence, learning_rate, .. } = *self;
-        let twin = twin!("cw_step", confidence, learning_rate, unbias[0], unbias[1]);
-        let Course { clean, w, first, second, c, succeeded, smallest, .. } = course;
+        let kernel = kernel!("cw_step", confidence, learning_rate, unbias[0], unbias[1]);
+        let RunState { clean, w, first, second, c, succeeded, smallest, .. } = state;
         rows::update(
-            twin,
+            kernel,
             [w, first, second, succeeded, smallest],
             [x, &at.gradient, clean, &at.losses, c],
             |_, [w, first, second, succeeded, smallest], [x, gradient, x0, margin, c]| {

@@ -224,7 +224,7 @@ fn attack_together(
     )?;
     if !search.is_empty() {
         attack.search.run(&mut search)?;
-        search.settle()?;
+        search.finish()?;
     }
 
     let (width, approximates) = (images.width(), model.usage().approximates);

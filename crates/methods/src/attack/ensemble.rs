@@ -15,7 +15,7 @@ pub(super) const AUTOATTACK: Entry = Entry {
     name: "autoattack",
     about: "apgd-ce, apgd-t, fab-t, square, each on what the others left (Croce and Hein 2020)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[AutoAttack::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -27,7 +27,7 @@ pub(super) const ENSEMBLE: Entry = Entry {
     name: "ensemble",
     about: "the attacks in `attacks`, in order, each on what the others left",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Ensemble::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);

@@ -5,7 +5,7 @@ use super::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Twin, twin};
+use crate::rows::{self, Kernel, kernel};
 use crate::threat::{Norm, Threat};
 
 /// The norms whose balls are convex.
@@ -15,7 +15,7 @@ pub(super) const FGSM: Entry = Entry {
     name: "fgsm",
     about: "one gradient step of length eps (Goodfellow et al. 2015)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Fgsm::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -27,7 +27,7 @@ pub(super) const BIM: Entry = Entry {
     name: "bim",
     about: "gradient steps from the clean image (Kurakin et al. 2017)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Bim::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -39,7 +39,7 @@ pub(super) const PGD: Entry = Entry {
     name: "pgd",
     about: "projected gradient steps with random starts (Madry et al. 2018)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Pgd::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -263,7 +263,7 @@ impl Attack for Pgd {
         for restart in 0..self.restarts as u32 {
             let mut x = search.clean().clone();
             if self.random_start {
-                x = rows::map(Twin::NONE, [&x], |row, [x0], x| {
+                x = rows::map(Kernel::NONE, [&x], |row, [x0], x| {
                     geometry.random(search.draw(row, restart, 0), x0, self.eps, x);
                     geometry.project(x, x0, self.eps);
                 })?;
@@ -277,12 +277,16 @@ impl Attack for Pgd {
                     }
                 }
                 // x <- Proj(x + alpha * direction(g))
-                let twin = twin!("pgd_step", self.norm.number(), self.alpha, self.eps);
-                x = rows::map(twin, [&x, &at.gradient, search.clean()], |_, [x, g, x0], next| {
-                    next.copy_from_slice(x);
-                    geometry.ascend(next, g, self.alpha);
-                    geometry.project(next, x0, self.eps);
-                })?;
+                let kernel = kernel!("pgd_step", self.norm.number(), self.alpha, self.eps);
+                x = rows::map(
+                    kernel,
+                    [&x, &at.gradient, search.clean()],
+                    |_, [x, g, x0], next| {
+                        next.copy_from_slice(x);
+                        geometry.ascend(next, g, self.alpha);
+                        geometry.project(next, x0, self.eps);
+                    },
+                )?;
             }
             let logits = search.logits(&x)?;
             search.propose(&x, &logits, ())?;

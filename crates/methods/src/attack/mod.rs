@@ -147,8 +147,8 @@ pub struct Entry {
     pub about: &'static str,
     /// The threat models it works under.
     pub threats: Threats,
-    /// A baseline that no search went into: shown on a board, not part of the worst case.
-    pub control: bool,
+    /// A control, which no search goes into: shown on a board, not part of the worst case.
+    pub is_control: bool,
     fields: &'static [&'static [Documented]],
     build: fn(&mut Parameters, &Threat) -> Result<Box<dyn Attack>>,
 }

@@ -4,7 +4,7 @@
 use super::{Request, Search};
 use crate::error::Result;
 use crate::rng::{Draw, Randomness, Stream, Torch};
-use crate::rows::{Argument, Rows, Twin, map_to};
+use crate::rows::{Argument, Kernel, Rows, map_to};
 
 /// The sources of one call of one attack on one batch.
 pub(super) struct Noise {
@@ -130,7 +130,7 @@ impl Search<'_> {
     ) -> Result<Rows> {
         let [key0, key1] = self.key(restart);
         let arguments = [draw, key0, key1].map(Argument::from).to_vec();
-        map_to(Twin::new(kernel, arguments), shape, [self.id_words()], |row, _, out| {
+        map_to(Kernel::new(kernel, arguments), shape, [self.id_words()], |row, _, out| {
             image_draw(self.draw(row, restart, draw), out);
         })
     }

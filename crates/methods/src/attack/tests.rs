@@ -66,7 +66,7 @@ pub(super) fn linear_classes(margins: &[f32]) -> (FrozenNetwork, Vec<Vec<f32>>) 
 pub(crate) fn random_network(n: usize, quantised: bool) -> (FrozenNetwork, Batch) {
     let architecture = zoo::find("digits-cnn").unwrap();
     let mut fresh = zoo::Fresh::new(3);
-    let program = architecture.program(&mut fresh, &architecture.plan()).unwrap();
+    let program = architecture.program(&mut fresh, &architecture.settings()).unwrap();
     // Without biases and with larger weights the images fall into several classes.
     for (name, variable) in &fresh.variables {
         let factor = if name.ends_with("bias") { 0.0 } else { 2.5 };

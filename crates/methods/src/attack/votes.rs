@@ -9,7 +9,7 @@ use super::tests::{info, linear, run};
 use crate::data::Batch;
 use crate::error::Result;
 use crate::model::{Classifier, FrozenNetwork, ModelInfo, Pull, VOTES, predicted};
-use crate::rows::{Rows, Twin, map};
+use crate::rows::{Kernel, Rows, map};
 use crate::threat::{Norm, Threat};
 
 const SHAPE: [usize; 3] = [1, 2, 2];
@@ -35,7 +35,7 @@ impl Moody {
         if !self.moods[forward % self.moods.len()] {
             return Ok(logits);
         }
-        map(Twin::NONE, [&logits], |_, [z], out| {
+        map(Kernel::NONE, [&logits], |_, [z], out| {
             for (out, z) in out.iter_mut().zip(z) {
                 *out = -z;
             }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::{self, Forget, Keeper, Plan};
+use super::engine::{self, Forget, Keeper, SamplingPlan};
 use super::{ABSTAIN, Sampler, Smoothing, cohen, format_time};
 use crate::certify::CertificateRow;
 use crate::data::Batch;
@@ -87,7 +87,7 @@ pub fn certify_batch(
     let shape = model.info().input_shape;
     let (noise, dimension) = (settings.noise(shape)?, shape.iter().product());
     let rule = settings.rule(shape)?;
-    let plan = Plan {
+    let plan = SamplingPlan {
         selection: (Stream::new(seed, "smoothing-select"), n0),
         votes: Stream::new(seed, "smoothing-estimate"),
         next: &|tally| {
@@ -142,7 +142,7 @@ pub fn predict_batch(
     check(model, batch)?;
     let votes = Stream::new(settings.seed, "smoothing-predict");
     let next = |tally: &engine::Tally| Some(settings.n).filter(|n| tally.drawn() < *n);
-    let plan = Plan { selection: (votes, 0), votes, next: &next };
+    let plan = SamplingPlan { selection: (votes, 0), votes, next: &next };
     let noise = settings.noise(model.info().input_shape)?;
     let sampler = Sampler::new(model, noise.as_ref(), batch_size)?;
     engine::sample_batch(sampler, batch, &plan, &mut Forget, stop, &mut |image, tally| {

@@ -77,7 +77,7 @@ impl Keeper for Forget {
 }
 
 /// What is sampled of every image.
-pub(super) struct Plan<'p> {
+pub(super) struct SamplingPlan<'p> {
     /// Noise and number of the samples that select the class.
     pub(super) selection: (Stream, u64),
     /// Noise of the others. The two counts must be independent: the class was chosen by looking at the
@@ -93,7 +93,7 @@ pub(super) struct Plan<'p> {
 pub(super) fn sample_batch(
     sampler: Sampler<'_>,
     batch: &Batch,
-    plan: &Plan<'_>,
+    plan: &SamplingPlan<'_>,
     keeper: &mut dyn Keeper,
     stop: &dyn Fn() -> bool,
     done: &mut dyn FnMut(usize, Tally) -> Result<()>,
@@ -130,7 +130,7 @@ pub(super) fn sample_batch(
 }
 
 struct Engine<'a, 'p> {
-    plan: &'p Plan<'p>,
+    plan: &'p SamplingPlan<'p>,
     sampler: Sampler<'a>,
     /// Images under way and decided ones behind them, in order.
     active: VecDeque<Active<'a>>,
@@ -287,7 +287,7 @@ mod tests {
         finished: &mut Vec<Tally>,
     ) -> Result<()> {
         let sampler = Sampler::new(network, &NOISE, batch_size)?;
-        let plan = Plan {
+        let plan = SamplingPlan {
             selection: (Stream::new(5, "smoothing-select"), 30),
             votes: Stream::new(5, "smoothing-estimate"),
             next: &next,

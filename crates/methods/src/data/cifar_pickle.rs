@@ -5,7 +5,7 @@ use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::pickle::place::Place;
+use crate::pickle::file_part::FilePart;
 use crate::pickle::source::Source;
 use crate::pickle::value::{Heap, Object, Value};
 use crate::regular;
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path, labels: &str, classes: usize) -> Result<(Vec<u8>
     let error = |field: &str, problem: &str| Error::file(path, field, problem, AGAIN);
     let file = regular::open(path).map_err(Error::io("read", path))?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
-    let mut source = Source::new(BufReader::new(file), length, Place::new(path, "pickle"));
+    let mut source = Source::new(BufReader::new(file), length, FilePart::new(path, "pickle"));
     let (heap, batch) = crate::pickle::read(&mut source).map_err(|error| match error {
         // The remedies of the room are for checkpoints.
         Error::File { path, field, problem, .. } => Error::file(path, field, problem, AGAIN),

@@ -150,7 +150,10 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
 
     /// The image with 8 bits per channel, if `fits` takes it. That is asked before anything is decoded: memory is
     /// taken on the word of the header.
-    fn image(self, fits: impl FnOnce(&Place<'_>, Size) -> Result<()>) -> Result<DynamicImage> {
+    fn image(
+        self,
+        fits: impl FnOnce(&ImageSource<'_>, Size) -> Result<()>,
+    ) -> Result<DynamicImage> {
         let place = self.place();
         if self.reader.format() != Some(ImageFormat::Jpeg) {
             let decoder = self.reader.into_decoder().map_err(|problem| place.damaged(&problem))?;
@@ -168,18 +171,18 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
         jpeg::decode(&bytes).map_err(damaged)
     }
 
-    fn place(&self) -> Place<'a> {
-        Place { path: self.path, row: self.row }
+    fn place(&self) -> ImageSource<'a> {
+        ImageSource { path: self.path, row: self.row }
     }
 }
 
 /// What errors name.
-struct Place<'a> {
+struct ImageSource<'a> {
     path: &'a Path,
     row: Option<usize>,
 }
 
-impl Place<'_> {
+impl ImageSource<'_> {
     fn error(&self, field: &str, problem: impl Into<String>, remedy: &str) -> Error {
         let field = match self.row {
             None => field.to_owned(),

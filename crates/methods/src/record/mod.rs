@@ -24,7 +24,7 @@ pub use toml_file::{Versioned, read_if_there, write as write_toml};
 pub use work::Work;
 
 use crate::error::{Error, Result};
-use crate::onnx::Form;
+use crate::onnx::OnnxForm;
 
 /// More values than any image has.
 const PIXELS: usize = 1 << 32;
@@ -94,8 +94,8 @@ pub struct ModelRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
     /// What an image is for an ONNX network, as the session said it.
-    #[serde(default, skip_serializing_if = "Form::is_default")]
-    pub onnx: Form,
+    #[serde(default, skip_serializing_if = "OnnxForm::is_default")]
+    pub onnx: OnnxForm,
     /// Architecture, as in the zoo, or `onnx`.
     pub architecture: String,
     /// SHA-256 of the weight file.

@@ -11,7 +11,7 @@ use crate::model::Classifier;
 use crate::nn::Program;
 use crate::parameters::fits_f32;
 use crate::rng::Stream;
-use crate::rows::{self, Location, Rows, Twin, twin};
+use crate::rows::{self, Kernel, Location, Rows, kernel};
 use crate::threat::Norm;
 
 /// A training objective.
@@ -119,7 +119,7 @@ impl Method {
             Self::Standard => Ok(batch.images.clone()),
             Self::Gaussian { sigma } => {
                 let clean = batch.rows()?;
-                let noisy = rows::map(Twin::NONE, [&clean], |row, [clean], x| {
+                let noisy = rows::map(Kernel::NONE, [&clean], |row, [clean], x| {
                     stream.draw(batch.ids[row], 0).normal(x);
                     for (x, clean) in x.iter_mut().zip(clean) {
                         *x = clean + *sigma as f32 * *x;
@@ -175,14 +175,14 @@ impl Inner {
         let geometry = self.norm.geometry();
         let alpha = 2.5 * self.eps / self.steps as f32;
         let clean = batch.rows()?.at(place)?;
-        let mut x = rows::map(Twin::NONE, [&clean], |row, [x0], x| {
+        let mut x = rows::map(Kernel::NONE, [&clean], |row, [x0], x| {
             geometry.random(stream.draw(batch.ids[row], 0), x0, self.eps, x);
             geometry.project(x, x0, self.eps);
         })?;
         for _ in 0..self.steps {
             let g = gradient(&x)?;
-            let twin = twin!("pgd_step", self.norm.number(), alpha, self.eps);
-            x = rows::map(twin, [&x, &g, &clean], |_, [x, g, x0], next| {
+            let kernel = kernel!("pgd_step", self.norm.number(), alpha, self.eps);
+            x = rows::map(kernel, [&x, &g, &clean], |_, [x, g, x0], next| {
                 next.copy_from_slice(x);
                 geometry.ascend(next, g, alpha);
                 geometry.project(next, x0, self.eps);
@@ -201,7 +201,7 @@ fn divergence_slope(logits: &Rows, clean: &Rows) -> Result<Rows> {
         let total: f32 = out.iter().sum();
         out.iter_mut().for_each(|out| *out /= total);
     };
-    rows::map(twin!("divergence_slope"), [logits, clean], |_, [z, clean], slope| {
+    rows::map(kernel!("divergence_slope"), [logits, clean], |_, [z, clean], slope| {
         softmax(z, slope);
         let mut p = vec![0.0; clean.len()];
         softmax(clean, &mut p);

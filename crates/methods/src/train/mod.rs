@@ -15,7 +15,7 @@ use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
 use crate::model::{FrozenNetwork, ModelInfo};
 use crate::rng::Stream;
-use crate::zoo::{Architecture, Fresh, Plan};
+use crate::zoo::{Architecture, Fresh, NetworkSettings};
 
 /// How to train.
 #[derive(Debug, Clone)]
@@ -53,21 +53,25 @@ pub struct Epoch {
 /// If the data do not fit the architecture, a setting cannot be used, or `after` says so.
 pub fn train(
     architecture: &Architecture,
-    plan: &Plan,
+    settings: &NetworkSettings,
     data: &dyn Dataset,
     recipe: &Recipe,
     mut after: impl FnMut(&Epoch) -> Result<()>,
 ) -> Result<Fresh> {
-    if data.info().shape != plan.input_shape {
+    if data.info().shape != settings.input_shape {
         return Err(Error::setting(
             "data",
-            format!("images are {:?}, the network takes {:?}", data.info().shape, plan.input_shape),
+            format!(
+                "images are {:?}, the network takes {:?}",
+                data.info().shape,
+                settings.input_shape
+            ),
             "choose a data set of the network's input shape",
         ));
     }
-    recipe.method.fits(plan.input_shape)?;
+    recipe.method.fits(settings.input_shape)?;
     let mut weights = Fresh::new(recipe.seed);
-    let program = architecture.program(&mut weights, plan)?;
+    let program = architecture.program(&mut weights, settings)?;
     let variables = weights.variables.values().cloned().collect();
     let mut optimiser = AdamW::new(
         variables,
@@ -90,8 +94,8 @@ pub fn train(
             let labels = Tensor::new(batch.labels.as_slice(), batch.images.device())?;
             // A new program packs the current weights for the frozen engine.
             let mut frozen = FrozenNetwork::new(
-                info(architecture, plan),
-                architecture.program(&mut weights, plan)?,
+                info(architecture, settings),
+                architecture.program(&mut weights, settings)?,
             );
             // The GPU stays open from step to step.
             match &before {
@@ -125,8 +129,8 @@ fn shuffled(len: usize, seed: u64, epoch: usize) -> Vec<usize> {
     order
 }
 
-fn info(architecture: &Architecture, plan: &Plan) -> ModelInfo {
-    let mut info = ModelInfo::new("training", plan.input_shape, plan.classes);
+fn info(architecture: &Architecture, settings: &NetworkSettings) -> ModelInfo {
+    let mut info = ModelInfo::new("training", settings.input_shape, settings.classes);
     info.architecture = architecture.name.into();
     info
 }
@@ -167,7 +171,7 @@ mod tests {
                 losses.push(epoch.loss);
                 Ok(())
             };
-            train(architecture, &architecture.plan(), &digits, &recipe, after).unwrap();
+            train(architecture, &architecture.settings(), &digits, &recipe, after).unwrap();
             assert!(losses[3] < 0.8 * losses[0], "{method}: {losses:?}");
         }
     }

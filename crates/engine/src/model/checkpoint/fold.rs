@@ -12,10 +12,10 @@ use crate::error::Result;
 /// Where the parts of one weight are.
 struct Parts {
     weight: String,
-    form: Form,
+    form: Reparametrisation,
 }
 
-enum Form {
+enum Reparametrisation {
     /// Lengths and directions.
     Weight { length: String, direction: String },
     /// A matrix, and the vectors that its largest singular value is computed with.
@@ -32,11 +32,11 @@ pub(super) fn reparametrisations(tensors: &mut BTreeMap<String, Tensor>) -> Resu
     let mut folded = [0, 0];
     for Parts { weight, form } in all {
         let (made, kind, names) = match &form {
-            Form::Weight { length, direction } => {
+            Reparametrisation::Weight { length, direction } => {
                 let made = weight_norm(&tensors[length], &tensors[direction])?;
                 (made, 0, vec![length, direction])
             }
-            Form::Spectral { matrix, left, right } => {
+            Reparametrisation::Spectral { matrix, left, right } => {
                 let made = spectral_norm(&tensors[matrix], &tensors[left], &tensors[right])?;
                 (made, 1, vec![matrix, left, right])
             }
@@ -69,11 +69,14 @@ fn named_parts(name: &str, tensors: &BTreeMap<String, Tensor>) -> Option<Parts> 
         return None;
     }
     if let Some(weight) = name.strip_suffix("_g") {
-        let form = Form::Weight { length: name.into(), direction: there(format!("{weight}_v"))? };
+        let form = Reparametrisation::Weight {
+            length: name.into(),
+            direction: there(format!("{weight}_v"))?,
+        };
         return Some(Parts { weight: weight.into(), form });
     }
     if let Some(weight) = name.strip_suffix("_orig") {
-        let form = Form::Spectral {
+        let form = Reparametrisation::Spectral {
             matrix: name.into(),
             left: there(format!("{weight}_u"))?,
             right: there(format!("{weight}_v"))?,
@@ -83,11 +86,11 @@ fn named_parts(name: &str, tensors: &BTreeMap<String, Tensor>) -> Option<Parts> 
     let (layer, rest) = name.split_once("parametrizations.")?;
     if let Some(own) = rest.strip_suffix(".original0") {
         let direction = there(format!("{layer}parametrizations.{own}.original1"))?;
-        let form = Form::Weight { length: name.into(), direction };
+        let form = Reparametrisation::Weight { length: name.into(), direction };
         return Some(Parts { weight: format!("{layer}{own}"), form });
     }
     let own = rest.strip_suffix(".original")?;
-    let form = Form::Spectral {
+    let form = Reparametrisation::Spectral {
         matrix: name.into(),
         left: there(format!("{layer}parametrizations.{own}.0._u"))?,
         right: there(format!("{layer}parametrizations.{own}.0._v"))?,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::Storages;
 use crate::error::{Error, Result};
 use crate::pickle;
-use crate::pickle::place::{DOWNLOAD_AGAIN, Place, quoted};
+use crate::pickle::file_part::{DOWNLOAD_AGAIN, FilePart, quoted};
 use crate::pickle::source::Source;
 use crate::pickle::tensor::Storage;
 use crate::pickle::value::{Heap, Object, Value};
@@ -34,7 +34,7 @@ impl Stream {
     /// # Errors
     /// If the file is no such stream, ends early, or a pickle is refused.
     pub(super) fn open(path: &Path, file: File, length: u64) -> Result<(Self, Heap, Value)> {
-        let place = |part: &str| Place::new(path, part);
+        let place = |part: &str| FilePart::new(path, part);
         let mut source = Source::new(BufReader::new(file), length, place("magic number"));
         let (heap, magic) = pickle::read(&mut source)?;
         if !matches!(heap.get(magic), Some(Object::Long(number)) if *number == MAGIC) {
@@ -90,7 +90,7 @@ impl Stream {
 
 /// The storages that the object refers to. The count and the number format of each are written with
 /// every reference and have to agree, since the stream itself does not repeat the format.
-fn declared<'h>(heap: &'h Heap, place: &Place) -> Result<HashMap<&'h str, &'h Storage>> {
+fn declared<'h>(heap: &'h Heap, place: &FilePart) -> Result<HashMap<&'h str, &'h Storage>> {
     let mut declared: HashMap<&str, &Storage> = HashMap::new();
     for storage in heap.storages() {
         if let Some(other) = declared.insert(&storage.key, storage)
@@ -110,7 +110,7 @@ fn locate(
     at: u64,
     length: u64,
     storage: &Storage,
-    place: &Place,
+    place: &FilePart,
 ) -> Result<(u64, u64)> {
     let start = at.checked_add(8);
     let end = start.zip(storage.bytes()).and_then(|(start, bytes)| start.checked_add(bytes));
@@ -135,7 +135,7 @@ fn locate(
 
 impl Storages for Stream {
     fn read(&mut self, key: &str) -> Result<Vec<u8>> {
-        let place = Place::new(&self.path, self.field(key));
+        let place = FilePart::new(&self.path, self.field(key));
         let Some((start, length)) = self.blocks.get(key) else {
             return Err(place.error("is not in the file", DOWNLOAD_AGAIN));
         };

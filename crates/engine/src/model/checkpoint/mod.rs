@@ -31,7 +31,7 @@ use candle_core::{DType, Tensor};
 use self::recognise::{Format, HEAD};
 use self::sets::Candidate;
 use crate::error::{Error, Result};
-use crate::pickle::place::{self, Place, quoted};
+use crate::pickle::file_part::{self, FilePart, quoted};
 use crate::pickle::value;
 use crate::regular;
 
@@ -169,7 +169,7 @@ impl<'p> Contents<'p> {
         file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(io())?;
         file.rewind().map_err(io())?;
 
-        let place = Place::new(path, "file");
+        let place = FilePart::new(path, "file");
         let (format, storages, sets): (_, Box<dyn Storages>, _) =
             match recognise::recognise(&head, &place)? {
                 Format::Zip => {
@@ -213,7 +213,7 @@ impl<'p> Contents<'p> {
             for (_, (original, view)) in group {
                 // Before any number of it is read.
                 view.elements().map_err(|problem| {
-                    Error::file(self.path, quoted(original), problem, place::DOWNLOAD_AGAIN)
+                    Error::file(self.path, quoted(original), problem, file_part::DOWNLOAD_AGAIN)
                 })?;
             }
             let bytes = self.storages.read(key)?;
@@ -223,7 +223,7 @@ impl<'p> Contents<'p> {
                     let storage = self.storages.field(key);
                     let field =
                         if tensor == storage { tensor } else { format!("{tensor}, {storage}") };
-                    Error::file(self.path, field, problem, place::DOWNLOAD_AGAIN)
+                    Error::file(self.path, field, problem, file_part::DOWNLOAD_AGAIN)
                 };
                 if view.storage.bytes().is_none_or(|needed| needed > bytes.len() as u64) {
                     return Err(wrong(format!(

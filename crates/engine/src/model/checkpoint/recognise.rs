@@ -2,7 +2,7 @@
 //! that end up under the name of a checkpoint without being one get a message of their own.
 
 use crate::error::Error;
-use crate::pickle::place::{DOWNLOAD_AGAIN, Place};
+use crate::pickle::file_part::{DOWNLOAD_AGAIN, FilePart};
 use crate::tensor_header;
 
 /// The formats that can be read.
@@ -41,7 +41,7 @@ const OTHERS: [(&[u8], &str, &str); 6] = [
 ///
 /// # Errors
 /// If it is none of them.
-pub(super) fn recognise(head: &[u8], place: &Place) -> Result<Format, Error> {
+pub(super) fn recognise(head: &[u8], place: &FilePart) -> Result<Format, Error> {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     match head {
         [] => return Err(place.error("the file is empty", DOWNLOAD_AGAIN)),
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn outcome(head: &[u8]) -> String {
-        match recognise(head, &Place::new("x.pt".as_ref(), "file")) {
+        match recognise(head, &FilePart::new("x.pt".as_ref(), "file")) {
             Ok(format) => format!("{format:?}"),
             Err(error) => error.to_string(),
         }

@@ -14,7 +14,7 @@ use super::Storages;
 use super::sets::Candidate;
 use crate::error::{Error, Result};
 use crate::pickle::dtype::DType;
-use crate::pickle::place::{DOWNLOAD_AGAIN, Place, quoted};
+use crate::pickle::file_part::{DOWNLOAD_AGAIN, FilePart, quoted};
 use crate::pickle::tensor::{Storage, View};
 use crate::tensor_header;
 
@@ -32,7 +32,7 @@ impl Tensors {
     /// # Errors
     /// If the header is damaged, the file ends early, or a number format cannot be read.
     pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<(Self, Candidate)> {
-        let place = Place::new(path, "header");
+        let place = FilePart::new(path, "header");
         let io = || Error::io("read", path);
         let mut size = [0; 8];
         file.read_exact(&mut size).map_err(io())?;
@@ -58,7 +58,7 @@ impl Tensors {
             let Some(info) = metadata.info(&name) else { continue };
             let Some(dtype) = dtype(info.dtype) else {
                 let problem = format!("numbers of format {} cannot be read", info.dtype);
-                return Err(Place::new(path, quoted(&name))
+                return Err(FilePart::new(path, quoted(&name))
                     .error(problem, "convert the weights to float32 and save them again"));
             };
             let (from, to) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
@@ -79,7 +79,9 @@ impl Tensors {
 impl Storages for Tensors {
     fn read(&mut self, key: &str) -> Result<Vec<u8>> {
         let Some((start, length)) = self.blocks.get(key) else {
-            return Err(Place::new(&self.path, self.field(key)).error("is missing", DOWNLOAD_AGAIN));
+            return Err(
+                FilePart::new(&self.path, self.field(key)).error("is missing", DOWNLOAD_AGAIN)
+            );
         };
         // `open` has compared the positions with the length of the file.
         let mut bytes = vec![0; usize::try_from(*length).unwrap_or(0)];

@@ -13,7 +13,7 @@ use ::zip::result::ZipError;
 use super::Storages;
 use crate::error::{Error, Result};
 use crate::pickle;
-use crate::pickle::place::{DOWNLOAD_AGAIN, Place, quoted};
+use crate::pickle::file_part::{DOWNLOAD_AGAIN, FilePart, quoted};
 use crate::pickle::source::Source;
 use crate::pickle::value::{Heap, Value};
 
@@ -37,7 +37,7 @@ impl Archive {
     /// # Errors
     /// If it is no complete zip archive, is not one of `torch.save`, or expands too much.
     pub(super) fn open(path: &Path, file: File, length: u64) -> Result<Self> {
-        let place = Place::new(path, "zip directory");
+        let place = FilePart::new(path, "zip directory");
         let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| match error {
             ZipError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
                 Error::io("read", path)(source)
@@ -90,8 +90,8 @@ impl Archive {
         pickle::read(&mut Source::new(bytes.as_slice(), length, self.place("data.pkl")))
     }
 
-    fn place(&self, record: &str) -> Place {
-        Place::new(&self.path, format!("record {record}"))
+    fn place(&self, record: &str) -> FilePart {
+        FilePart::new(&self.path, format!("record {record}"))
     }
 
     /// All bytes of a record.
@@ -138,7 +138,7 @@ impl Storages for Archive {
 }
 
 /// The folder that holds `data.pkl`.
-fn root(place: &Place, records: &HashMap<String, usize>) -> Result<String> {
+fn root(place: &FilePart, records: &HashMap<String, usize>) -> Result<String> {
     let mut roots = records
         .keys()
         .filter_map(|name| name.strip_suffix("data.pkl"))
@@ -158,6 +158,6 @@ fn root(place: &Place, records: &HashMap<String, usize>) -> Result<String> {
     Ok(root.to_owned())
 }
 
-fn damaged(place: &Place, error: &ZipError) -> Error {
+fn damaged(place: &FilePart, error: &ZipError) -> Error {
     place.error(format!("cannot be unpacked: {error}"), DOWNLOAD_AGAIN)
 }

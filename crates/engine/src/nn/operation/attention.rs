@@ -11,7 +11,7 @@ use super::on_gpu::{numbers, slots};
 use super::{Constants, Keeps, Kernels, Launch, OnGpu, Saved, Slot, Unary, absent, foreign};
 use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
-use crate::ops::attention::{self, APART, Form, Groups};
+use crate::ops::attention::{self, APART, AttentionShape, Groups};
 
 /// Largest number of biases of a layer: published networks have a tenth of it.
 const MOST_BIASES: usize = 1 << 24;
@@ -110,14 +110,14 @@ impl Attention {
         }
     }
 
-    fn form<'a>(&'a self, groups: &'a Groups) -> Result<Form<'a>> {
+    fn form<'a>(&'a self, groups: &'a Groups) -> Result<AttentionShape<'a>> {
         let bias = match &self.scope {
             Scope::Windows { size, table, .. } => {
                 Some(fill(&self.bias, || self.of_pairs(table, *size))?)
             }
             _ => None,
         };
-        Ok(Form { heads: self.heads, groups, bias })
+        Ok(AttentionShape { heads: self.heads, groups, bias })
     }
 }
 

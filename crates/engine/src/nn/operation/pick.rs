@@ -9,7 +9,7 @@ use super::view::{from_nhwc, to_nhwc};
 use super::{AffineForm, Kernels, OnGpu, Saved, Unary};
 use crate::error::Result;
 use crate::nn::shape::{Shape, misfit};
-use crate::ops::pick::{self, Plan};
+use crate::ops::pick::{self, GatherPlan};
 
 /// In an index: the constant.
 pub const NOTHING: u32 = u32::MAX;
@@ -20,7 +20,7 @@ pub struct Pick {
     from: usize,
     to: Shape,
     index: Arc<[u32]>,
-    plan: Arc<Plan>,
+    plan: Arc<GatherPlan>,
     fill: f64,
 }
 
@@ -38,7 +38,7 @@ impl Pick {
             return Err(misfit("pick", format!("of {from} numbers as {to} is too large")));
         }
         let place = |i: &u32| (*i != NOTHING).then_some(*i as usize);
-        let Some(plan) = Plan::new(from, index.iter().map(place)) else {
+        let Some(plan) = GatherPlan::new(from, index.iter().map(place)) else {
             return Err(misfit("pick", format!("reads beyond the {from} numbers that there are")));
         };
         Ok(Self { from, to, index: index.into(), plan: Arc::new(plan), fill })

@@ -12,9 +12,9 @@ use crate::nn::shape::misfit;
 
 /// What the pullbacks of a program's steps need of one forward pass.
 #[derive(Debug)]
-pub struct Kept(Vec<Saved>);
+pub struct SavedSteps(Vec<Saved>);
 
-impl Kept {
+impl SavedSteps {
     /// The memory it takes.
     pub fn bytes(&self) -> usize {
         self.0.iter().map(Saved::bytes).sum()
@@ -35,7 +35,7 @@ impl Program {
     ///
     /// # Errors
     /// As [`Program::forward`].
-    pub fn save(&self, images: &Tensor) -> Result<(Tensor, Kept)> {
+    pub fn save(&self, images: &Tensor) -> Result<(Tensor, SavedSteps)> {
         self.check(images)?;
         let mut kept = Vec::with_capacity(self.steps.len());
         let output = self.evaluate(images, |step, inputs| {
@@ -43,14 +43,14 @@ impl Program {
             kept.push(saved);
             Ok(y)
         })?;
-        Ok((output, Kept(kept)))
+        Ok((output, SavedSteps(kept)))
     }
 
     /// Maps a cotangent of the output to that of the images, as often as wanted.
     ///
     /// # Errors
     /// If `kept` is another program's or the device fails.
-    pub fn pullback(&self, kept: &Kept, g: &Tensor) -> Result<Tensor> {
+    pub fn pullback(&self, kept: &SavedSteps, g: &Tensor) -> Result<Tensor> {
         self.pull(kept.0.iter().collect(), g)
     }
 
@@ -58,7 +58,7 @@ impl Program {
     ///
     /// # Errors
     /// As [`Program::pullback`].
-    pub fn pullback_once(&self, kept: Kept, g: &Tensor) -> Result<Tensor> {
+    pub fn pullback_once(&self, kept: SavedSteps, g: &Tensor) -> Result<Tensor> {
         self.pull(kept.0, g)
     }
 

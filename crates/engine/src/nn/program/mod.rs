@@ -10,7 +10,7 @@ mod rewrite;
 
 use std::sync::Arc;
 
-pub use evaluate::Kept;
+pub use evaluate::SavedSteps;
 
 use super::layer::Layer;
 use super::operation::{Normalise, Op};

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::nn::{IMAGE, Normalise, Scale, Shape};
 use crate::onnx::Network;
 use crate::onnx::fold;
-use crate::onnx::form::{Form, Layout, Reading};
+use crate::onnx::form::{Layout, OnnxForm, Reading};
 use crate::onnx::graph::{Attribute, Constant, Graph, Kind, Node, Numbers};
 
 /// Names and what they stand for.
@@ -25,7 +25,7 @@ type Names = HashMap<String, Held>;
 ///
 /// # Errors
 /// If the graph has an operator that is not known, mixes images, or contradicts itself.
-pub(in crate::onnx) fn lower(graph: &Graph, form: &Form) -> Result<Network> {
+pub(in crate::onnx) fn lower(graph: &Graph, form: &OnnxForm) -> Result<Network> {
     supported(graph)?;
     let [input] = &graph.inputs[..] else {
         return Err(Error::setting(
@@ -57,7 +57,12 @@ pub(in crate::onnx) fn lower(graph: &Graph, form: &Form) -> Result<Network> {
 }
 
 /// The image as the network wants it.
-fn image(writer: &mut Writer, reading: &Reading, form: &Form, followed: bool) -> Result<Pixels> {
+fn image(
+    writer: &mut Writer,
+    reading: &Reading,
+    form: &OnnxForm,
+    followed: bool,
+) -> Result<Pixels> {
     let mut value = IMAGE;
     if let Some(range) = form.range.filter(|range| *range != 1.0) {
         value = writer.push(Scale(range), &[value])?;
@@ -91,7 +96,7 @@ fn image(writer: &mut Writer, reading: &Reading, form: &Form, followed: bool) ->
 }
 
 /// The name of the output that holds the logits.
-fn chosen<'a>(graph: &'a Graph, form: &Form) -> Result<&'a str> {
+fn chosen<'a>(graph: &'a Graph, form: &OnnxForm) -> Result<&'a str> {
     if let Some(name) = &form.output {
         return match graph.outputs.iter().find(|output| *output == name) {
             Some(output) => Ok(output),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use crate::onnx::graph::{Attribute, Constant, Graph, Input, Kind, Node, Side};
-use crate::onnx::{Form, Layout, Network};
+use crate::onnx::{Layout, Network, OnnxForm};
 
 /// Nodes as text: `Slice x starts -> y`, with their attributes.
 pub(super) type Nodes<'a> = &'a [(&'a str, &'a [(&'a str, Attribute)])];
@@ -54,7 +54,7 @@ pub(super) fn network(
     let inputs = vec![Input { name: "x".into(), kind: Kind::Float, sides }];
     let promised = Vec::new();
     let graph = Graph { opset: 18, inputs, outputs: vec![output], promised, nodes, constants };
-    graph.network(&Form { layout: Some(Layout::Nchw), ..Form::default() })
+    graph.network(&OnnxForm { layout: Some(Layout::Nchw), ..OnnxForm::default() })
 }
 
 pub(super) fn any() -> Option<Side> {

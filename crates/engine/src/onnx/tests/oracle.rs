@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
 use crate::nn::Program;
-use crate::onnx::{Form, Layout, Network, read};
+use crate::onnx::{Layout, Network, OnnxForm, read};
 
 #[derive(Deserialize)]
 struct Index {
@@ -63,7 +63,7 @@ fn index() -> Index {
     serde_json::from_slice(&std::fs::read(oracle("index.json")).unwrap()).unwrap()
 }
 
-fn open(file: &str, form: &Form) -> crate::Result<Network> {
+fn open(file: &str, form: &OnnxForm) -> crate::Result<Network> {
     let path = oracle(file);
     read(&path, &std::fs::read(&path).unwrap())?.network(form)
 }
@@ -191,7 +191,7 @@ fn networks_that_others_trained() {
                 }
             };
             let layout = layout(&x.dims()[1..]);
-            let form = Form { layout: Some(layout), ..Form::default() };
+            let form = OnnxForm { layout: Some(layout), ..OnnxForm::default() };
             let network = match open(&entry.file, &form) {
                 Ok(network) => network,
                 Err(error) => {
@@ -234,12 +234,12 @@ fn networks_that_were_exported() {
         for (i, output) in entry.outputs.iter().enumerate() {
             let name = |key: &str| if i == 0 { key.into() } else { format!("{key}.{i}") };
             let (several, output) = (entry.outputs.len() > 1, output.name.clone());
-            let form = Form {
+            let form = OnnxForm {
                 layout: Some(layout),
                 output: several.then_some(output),
                 shape: (x.rank() == 4 && layout == Layout::Nchw)
                     .then(|| [x.dims()[1], x.dims()[2], x.dims()[3]]),
-                ..Form::default()
+                ..OnnxForm::default()
             };
             let network = match open(&entry.file, &form) {
                 Ok(network) => network,
@@ -302,7 +302,7 @@ const REFUSALS: [(&str, &[&str]); 22] = [
 fn hostile_files() {
     let mut failed = Vec::new();
     for entry in index().hostile.iter().filter(|entry| wanted(&entry.file)) {
-        let outcome = open(&entry.file, &Form::default());
+        let outcome = open(&entry.file, &OnnxForm::default());
         let said = match &outcome {
             Ok(network) => format!("accepted, {:?}", network.notes),
             Err(error) => format!("{error}; {}", error.hint().unwrap_or_default()),

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use candle_core::{Device, Tensor};
 
-use super::{Form, Geometry, Packed, check_channels, foreign_weights, with_summands};
+use super::{Geometry, Method, Packed, check_channels, foreign_weights, with_summands};
 use crate::error::Result;
 use crate::ops::product::{Finish, Rows, Weights, product, product_into};
 use crate::ops::{activation, elementwise, fresh, scratch, with_slice};
@@ -98,7 +98,7 @@ pub fn pullback(
 
 fn only(packed: &Packed) -> Result<&Weights> {
     match &packed.0 {
-        Form::Direct(weights) if weights.len() == 1 => Ok(&weights[0]),
+        Method::Direct(weights) if weights.len() == 1 => Ok(&weights[0]),
         _ => Err(foreign_weights()),
     }
 }

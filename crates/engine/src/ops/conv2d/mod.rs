@@ -124,10 +124,10 @@ impl Geometry {
 
 /// Weights, packed for one direction.
 #[derive(Debug, Clone)]
-pub struct Packed(Form);
+pub struct Packed(Method);
 
 #[derive(Debug, Clone)]
-enum Form {
+enum Method {
     /// A convolution by minimal filtering.
     Winograd(Vec<Weights>),
     /// A convolution by the definition, a factor per group.
@@ -143,13 +143,13 @@ enum Form {
 }
 
 /// The form and the packed weights of a convolution.
-fn pack(geo: &Geometry, at: impl Fn(usize, usize, usize, usize) -> f32) -> Form {
+fn pack(geo: &Geometry, at: impl Fn(usize, usize, usize, usize) -> f32) -> Method {
     if depthwise::is(geo) {
-        Form::Depthwise(depthwise::pack(geo, at))
+        Method::Depthwise(depthwise::pack(geo, at))
     } else if geo.filters_minimally() {
-        Form::Winograd(winograd::pack(geo, |tap, i, o| at(0, tap, i, o)))
+        Method::Winograd(winograd::pack(geo, |tap, i, o| at(0, tap, i, o)))
     } else {
-        Form::Direct(direct::pack(geo, at))
+        Method::Direct(direct::pack(geo, at))
     }
 }
 
@@ -167,12 +167,12 @@ fn reader<T: Real>(w: &[T], geo: &Geometry) -> impl Fn(usize, usize, usize, usiz
 pub fn pack_forward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Result<Packed> {
     Ok(Packed(match weight.dtype() {
         DType::F64 => {
-            with_slice::<f64, _>(weight, |w| Ok(Form::Plain(plain::pack(geo, reader(w, geo)))))?
+            with_slice::<f64, _>(weight, |w| Ok(Method::Plain(plain::pack(geo, reader(w, geo)))))?
         }
         _ => with_slice::<f32, _>(weight, |w| {
             let at = reader(w, geo);
             Ok(match unit {
-                Some(unit) if geo.rounds() => Form::Rounded(rounded::pack(geo, unit, at)),
+                Some(unit) if geo.rounds() => Method::Rounded(rounded::pack(geo, unit, at)),
                 _ => pack(geo, at),
             })
         })?,
@@ -185,7 +185,7 @@ pub fn pack_forward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Resu
 /// If the tensor is not on the CPU or of another type.
 pub fn pack_backward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Result<Packed> {
     if weight.dtype() == DType::F64 {
-        let pack = |w: &[f64]| Ok(Form::Plain(plain::pack_pullback(geo, reader(w, geo))));
+        let pack = |w: &[f64]| Ok(Method::Plain(plain::pack_pullback(geo, reader(w, geo))));
         return Ok(Packed(with_slice::<f64, _>(weight, pack)?));
     }
     Ok(Packed(with_slice::<f32, _>(weight, |w| {
@@ -193,15 +193,15 @@ pub fn pack_backward(weight: &Tensor, geo: &Geometry, unit: Option<Unit>) -> Res
         if let Some(unit) = unit
             && geo.rounds()
         {
-            return Ok(Form::Rounded(rounded::pack_pullback(geo, unit, at)));
+            return Ok(Method::Rounded(rounded::pack_pullback(geo, unit, at)));
         }
         Ok(match geo.turned() {
             Some(turned) if geo.pullback_is_convolution() => {
                 let last = geo.kernel[0] * geo.kernel[1] - 1;
                 pack(&turned, |group, tap, o, i| at(group, last - tap, i, o))
             }
-            _ if depthwise::is(geo) => Form::Depthwise(depthwise::pack(geo, at)),
-            _ => Form::Scatter(direct::pack_scatter(geo, at)),
+            _ if depthwise::is(geo) => Method::Depthwise(depthwise::pack(geo, at)),
+            _ => Method::Scatter(direct::pack_scatter(geo, at)),
         })
     })?))
 }
@@ -236,7 +236,7 @@ pub fn forward(x: &Tensor, packed: &Packed, end: End<'_>, geo: &Geometry) -> Res
     let view = View { height, width, out_height, out_width };
     let shape = (n, out_height, out_width, geo.outputs);
     let len = n * view.pixels() * geo.outputs;
-    if let Form::Plain(weights) = &packed.0 {
+    if let Method::Plain(weights) = &packed.0 {
         let bias = bias.map(Tensor::to_vec1::<f64>).transpose()?;
         let mut out = vec![0.0; len];
         with_slice::<f64, _>(x, |x| {
@@ -252,7 +252,7 @@ pub fn forward(x: &Tensor, packed: &Packed, end: End<'_>, geo: &Geometry) -> Res
         };
     }
     let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
-    if let Form::Rounded(correlations) = &packed.0 {
+    if let Method::Rounded(correlations) = &packed.0 {
         let finish = Finish { bias: bias.as_deref(), onto: None, relu };
         return match onto {
             Some(_) => Err(foreign_weights()),
@@ -289,7 +289,7 @@ pub fn pullback(
     let view = View { height, width, out_height, out_width };
     let shape = (n, height, width, geo.inputs);
     let len = n * height * width * geo.inputs;
-    if let Form::Plain(weights) = &packed.0 {
+    if let Method::Plain(weights) = &packed.0 {
         let mut grad = vec![0.0; len];
         with_slice::<f64, _>(g, |g| {
             plain::pullback(g, weights, geo, view, &mut grad);
@@ -298,7 +298,7 @@ pub fn pullback(
         let grad = Tensor::from_vec(grad, shape, &Device::Cpu)?;
         return onto.map_or_else(|| Ok(grad.clone()), |onto| elementwise::add(&grad, onto));
     }
-    if let Form::Rounded(correlations) = &packed.0 {
+    if let Method::Rounded(correlations) = &packed.0 {
         let view = view.turned();
         let grad = rounded::apply(g, correlations, Finish::default(), view, narrow)?;
         return onto.map_or_else(|| Ok(grad.clone()), |onto| elementwise::add(&grad, onto));
@@ -315,10 +315,10 @@ pub fn pullback(
                 _ => vec![0.0; len],
             };
             match &packed.0 {
-                Form::Scatter(weights) => {
+                Method::Scatter(weights) => {
                     scratch::with(|s| direct::scatter(g, weights, geo, view, s, &mut grad));
                 }
-                Form::Depthwise(weights) => depthwise::scatter(g, weights, geo, view, &mut grad),
+                Method::Depthwise(weights) => depthwise::scatter(g, weights, geo, view, &mut grad),
                 _ => return Err(foreign_weights()),
             }
             for (grad, onto) in grad.iter_mut().zip(onto.unwrap_or_default()) {
@@ -356,16 +356,16 @@ fn convolve(
     out: &mut [MaybeUninit<f32>],
 ) -> Result<()> {
     match &packed.0 {
-        Form::Winograd(weights) => {
+        Method::Winograd(weights) => {
             scratch::with(|s| winograd::convolve(x, weights, finish, geo, view, s, out));
         }
-        Form::Direct(weights) => {
+        Method::Direct(weights) => {
             scratch::with(|s| direct::convolve(x, weights, finish, geo, view, s, out));
         }
-        Form::Depthwise(weights) => {
+        Method::Depthwise(weights) => {
             scratch::with(|s| depthwise::convolve(x, weights, finish, geo, view, s, out));
         }
-        Form::Rounded(_) | Form::Scatter(_) | Form::Plain(_) => return Err(foreign_weights()),
+        Method::Rounded(_) | Method::Scatter(_) | Method::Plain(_) => return Err(foreign_weights()),
     }
     Ok(())
 }

@@ -75,12 +75,12 @@ fn cases() -> Vec<(Geometry, [usize; 2], &'static str, &'static str)> {
 
 fn form(packed: &Packed) -> &'static str {
     match packed.0 {
-        Form::Winograd(_) => "winograd",
-        Form::Direct(_) => "direct",
-        Form::Depthwise(_) => "depthwise",
-        Form::Scatter(_) => "scatter",
-        Form::Rounded(_) => "rounded",
-        Form::Plain(_) => "plain",
+        Method::Winograd(_) => "winograd",
+        Method::Direct(_) => "direct",
+        Method::Depthwise(_) => "depthwise",
+        Method::Scatter(_) => "scatter",
+        Method::Rounded(_) => "rounded",
+        Method::Plain(_) => "plain",
     }
 }
 

@@ -98,20 +98,20 @@ fn small_networks_give_the_logits_and_gradients_of_pytorch() {
             .collect();
         let mut found = recognise(&tensors, None);
         assert_eq!(found.len(), 1, "{name}: {found:?}");
-        let Recognised { architecture: one, mut plan, doubts } = found.remove(0);
+        let Recognised { architecture: one, mut settings, doubts } = found.remove(0);
         assert_eq!(one.name, architecture, "{name}");
         for (about, value) in golden.told {
             assert!(doubts.iter().any(|doubt| doubt.about == about), "{name}: {about}");
-            plan.parameters.insert(about, value);
+            settings.parameters.insert(about, value);
         }
-        plan.input_shape = golden.input_shape;
-        plan.normalisation = None;
-        let program = one.program(&mut Exact(tensors), &plan).unwrap();
+        settings.input_shape = golden.input_shape;
+        settings.normalisation = None;
+        let program = one.program(&mut Exact(tensors), &settings).unwrap();
 
         let [c, h, w] = golden.input_shape;
         let x = nchw_to_nhwc(&made("x", &[2, c, h, w], |u| u)).unwrap();
         let (logits, kept) = program.save(&x).unwrap();
-        let cotangent = made("c", &[2, plan.classes], |u| 2.0 * u - 1.0);
+        let cotangent = made("c", &[2, settings.classes], |u| 2.0 * u - 1.0);
         let gradient = nhwc_to_nchw(&program.pullback(&kept, &cotangent).unwrap()).unwrap();
         let gradient = values(&gradient);
         let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();

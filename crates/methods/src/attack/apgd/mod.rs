@@ -6,9 +6,9 @@
 //! A broken image leaves at once, here as everywhere. The published code lets it run on, which
 //! changes neither the other images nor what is broken.
 
-mod control;
 mod run;
 mod step;
+mod step_schedule;
 
 use std::sync::Once;
 
@@ -20,14 +20,14 @@ use super::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
 use crate::loss::{Loss, descending};
 use crate::parameters::{Documented, Parameters, documented};
-use crate::rows::{self, Rows, Twin, twin};
+use crate::rows::{self, Kernel, Rows, kernel};
 use crate::threat::{Norm, Threat};
 
 pub(super) const APGD_CE: Entry = Entry {
     name: "apgd-ce",
     about: "Auto-PGD on the cross-entropy (Croce and Hein 2020, 2021)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Apgd::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -39,7 +39,7 @@ pub(super) const APGD_DLR: Entry = Entry {
     name: "apgd-dlr",
     about: "Auto-PGD on the difference of logits ratio (Croce and Hein 2020, 2021)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Apgd::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -51,7 +51,7 @@ pub(super) const APGD_T: Entry = Entry {
     name: "apgd-t",
     about: "Auto-PGD towards the classes with the largest logits (Croce and Hein 2020, 2021)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[TARGETS, Apgd::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -278,8 +278,10 @@ impl Restarts {
             Norm::Linf => search.uniform_batch(number, 0, &shape)?,
             _ => search.normal_batch(number, 0, &shape)?,
         };
-        let twin = twin!("apgd_start", norm.number(), eps);
-        rows::map(twin, [search.clean(), &noise], |_, [x0, t], x| step::start(norm, x0, t, eps, x))
+        let kernel = kernel!("apgd_start", norm.number(), eps);
+        rows::map(kernel, [search.clean(), &noise], |_, [x0, t], x| {
+            step::start(norm, x0, t, eps, x)
+        })
     }
 
     /// Three runs in balls of 3, 2 and 1 times the radius, each from the best point of the one
@@ -294,7 +296,7 @@ impl Restarts {
         let shape = search.shape();
         let noise = search.normal_batch(number, 0, &shape)?;
         let mut reached = Rows::none(search.location())?;
-        let mut x = rows::map(Twin::NONE, [search.clean(), &noise], |_, [x0, t], x| {
+        let mut x = rows::map(Kernel::NONE, [search.clean(), &noise], |_, [x0, t], x| {
             x.iter_mut().zip(x0).zip(t).for_each(|((x, x0), t)| *x = x0 + t);
             step::pull_l1(x0, &step::difference(x, x0), 3.0 * self.task.eps, x);
         })?;
@@ -303,10 +305,14 @@ impl Restarts {
         let stages = [(3.0, long), (2.0, long), (1.0, n_iter.saturating_sub(2 * long))];
         for (factor, n_iter) in stages {
             let eps = factor * self.task.eps;
-            x = rows::map(twin!("apgd_pull_l1", eps), [search.clean(), &x], |_, [x0, x], out| {
-                out.copy_from_slice(x);
-                step::pull_l1(x0, &step::difference(x, x0), eps, out);
-            })?;
+            x = rows::map(
+                kernel!("apgd_pull_l1", eps),
+                [search.clean(), &x],
+                |_, [x0, x], out| {
+                    out.copy_from_slice(x);
+                    step::pull_l1(x0, &step::difference(x, x0), eps, out);
+                },
+            )?;
             // The published run draws a random start even when it is given another one.
             search.skip_normal_batch(&shape);
             let task = Task { eps, n_iter, judged: factor == 1.0, ..self.task };

@@ -1,13 +1,13 @@
 //! One run of APGD: from a start, `n_iter` steps that remember the best point and go back to it at
 //! checkpoints. The state holds one row per active image and follows the active set.
 
-use super::control::{Checkpoints, Control, Halving, Sparse};
 use super::step::{self, Point};
+use super::step_schedule::{Checkpoints, Halving, Sparse, StepSchedule};
 use crate::attack::search::image_state;
 use crate::attack::{Evaluation, Search};
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::rows::{self, Rows, Twin, twin};
+use crate::rows::{self, Kernel, Rows, kernel};
 use crate::threat::Norm;
 
 /// What one run is asked to do.
@@ -46,8 +46,8 @@ pub(super) struct Run {
     pub(super) loss_best: Rows,
     /// Loss of each row after each iteration; 0 where the run has not been yet.
     losses: Rows,
-    controls: Vec<Control>,
-    /// What the controls say of the next step: its length, and the share of elements it changes.
+    schedules: Vec<StepSchedule>,
+    /// What the schedules say of the next step: its length, and the share of elements it changes.
     lengths: Rows,
     shares: Rows,
 }
@@ -61,7 +61,7 @@ image_state!(Run {
     gradient_best,
     loss_best,
     losses,
-    controls,
+    schedules,
     lengths,
     shares;
     task,
@@ -80,15 +80,17 @@ impl Run {
     ) -> Result<Self> {
         let (elements, n) = (x.width(), x.len());
         let place = search.location().clone();
-        let controls: Vec<Control> = match (task.norm, random) {
-            (Norm::Linf | Norm::L2, _) => vec![Control::Halving(Halving::new(task.eps, 0.0)); n],
+        let schedules: Vec<StepSchedule> = match (task.norm, random) {
+            (Norm::Linf | Norm::L2, _) => {
+                vec![StepSchedule::Halving(Halving::new(task.eps, 0.0)); n]
+            }
             (Norm::L1 | Norm::L0, true) => {
-                vec![Control::Sparse(Sparse::new(task.eps, elements)); n]
+                vec![StepSchedule::Sparse(Sparse::new(task.eps, elements)); n]
             }
             (Norm::L1 | Norm::L0, false) => {
                 let resume = |changed: usize| Sparse::resume(task.eps, elements, changed);
                 let changed = changed(&x, search.clean())?;
-                changed.into_iter().map(resume).map(Control::Sparse).collect()
+                changed.into_iter().map(resume).map(StepSchedule::Sparse).collect()
             }
         };
         let mut run = Self {
@@ -102,7 +104,7 @@ impl Run {
             gradient_best: x.clone(),
             loss_best: Rows::numbers(&place, vec![f32::NEG_INFINITY; n])?,
             losses: Rows::new(&place, [n, task.n_iter], vec![0.0; n * task.n_iter])?,
-            controls,
+            schedules,
             lengths: Rows::none(&place)?,
             shares: Rows::none(&place)?,
             x,
@@ -111,18 +113,18 @@ impl Run {
         run.loss_best = run.evaluate(search)?;
         run.gradient_best = run.gradient.clone();
         if task.norm != Norm::L1 {
-            let control = |loss: &f32| Control::Halving(Halving::new(task.eps, *loss));
-            run.controls = run.loss_best.values()?.iter().map(control).collect();
+            let schedule = |loss: &f32| StepSchedule::Halving(Halving::new(task.eps, *loss));
+            run.schedules = run.loss_best.values()?.iter().map(schedule).collect();
         }
         Ok(run)
     }
 
-    /// Takes over what the controls say.
+    /// Takes over what the schedules say.
     fn follow_controls(&mut self) -> Result<()> {
         let place = self.x.location();
-        let of = |say: fn(&Control) -> f32| self.controls.iter().map(say).collect();
-        self.lengths = Rows::numbers(&place, of(Control::step_size))?;
-        self.shares = Rows::numbers(&place, of(Control::share))?;
+        let of = |say: fn(&StepSchedule) -> f32| self.schedules.iter().map(say).collect();
+        self.lengths = Rows::numbers(&place, of(StepSchedule::step_size))?;
+        self.shares = Rows::numbers(&place, of(StepSchedule::share))?;
         Ok(())
     }
 
@@ -140,7 +142,7 @@ impl Run {
         let inputs =
             [&self.x, &self.x_old, &self.gradient, search.clean(), &self.lengths, &self.shares];
         let next = rows::map(
-            twin!("apgd_step", norm.number(), eps, a),
+            kernel!("apgd_step", norm.number(), eps, a),
             inputs,
             |_, [x, x_old, gradient, x0, length, share], next| {
                 let point = Point { x0, x, x_old, gradient };
@@ -156,7 +158,7 @@ impl Run {
         let losses = self.evaluate(search)?;
         let iteration = self.iteration;
         rows::update(
-            twin!("apgd_record", n_iter, iteration),
+            kernel!("apgd_record", n_iter, iteration),
             [&mut self.x_best, &mut self.gradient_best, &mut self.loss_best, &mut self.losses],
             [&self.x, &self.gradient, &losses],
             |_, [x_best, gradient_best, loss_best, losses], [x, gradient, loss]| {
@@ -178,7 +180,7 @@ impl Run {
     /// A checkpoint, `passed` iterations after the last one.
     fn take_stock(&mut self, search: &mut Search<'_>, passed: usize) -> Result<()> {
         let Task { norm, rho, n_iter, .. } = self.task;
-        search.look(&mut *self)?;
+        search.sync(&mut *self)?;
         if search.is_empty() {
             return Ok(());
         }
@@ -188,13 +190,13 @@ impl Run {
         };
         let (best, losses) = (self.loss_best.values()?, self.losses.values()?);
         let elements = self.x.width();
-        let back = (self.controls.iter_mut().enumerate())
-            .map(|(row, control)| match control {
-                Control::Halving(c) => {
+        let back = (self.schedules.iter_mut().enumerate())
+            .map(|(row, schedule)| match schedule {
+                StepSchedule::Halving(c) => {
                     let losses = &losses[row * n_iter..][..n_iter];
                     c.check(self.iteration, passed, rho, losses, best[row])
                 }
-                Control::Sparse(c) => c.check(changed[row], elements),
+                StepSchedule::Sparse(c) => c.check(changed[row], elements),
             })
             .map(|back| f32::from(u8::from(back)))
             .collect();
@@ -213,7 +215,7 @@ impl Run {
             at = search.gradient_toward(&self.x, self.task.loss, self.targets.as_ref())?;
             let factor = if i + 1 == n { (1.0 / n as f64) as f32 } else { 1.0 };
             at.gradient =
-                rows::map(twin!("add_rows", factor), [&sum, &at.gradient], |_, [a, b], mean| {
+                rows::map(kernel!("add_rows", factor), [&sum, &at.gradient], |_, [a, b], mean| {
                     for ((mean, a), b) in mean.iter_mut().zip(a).zip(b) {
                         *mean = (a + b) * factor;
                     }
@@ -227,7 +229,7 @@ impl Run {
             search.propose(&columns.0.x.clone(), &columns.2.clone(), columns)?;
             if self.task.norm == Norm::L1 {
                 // What the proposal broke is not to be proposed again.
-                search.look((&mut *self, &mut losses, &mut logits))?;
+                search.sync((&mut *self, &mut losses, &mut logits))?;
                 self.propose_tidy(search, &logits, &mut losses)?;
             }
         }
@@ -248,7 +250,7 @@ impl Run {
             return Ok(());
         }
         let (x, clean) = (self.x.select(&outside)?, search.clean().select(&outside)?);
-        let x = rows::map(Twin::NONE, [&x, &clean], |_, [x, x0], out| {
+        let x = rows::map(Kernel::NONE, [&x, &clean], |_, [x, x0], out| {
             out.copy_from_slice(x);
             step::tidy_l1(x0, self.task.eps, out);
         })?;
@@ -259,7 +261,7 @@ impl Run {
 
 /// The rows of `yes` where `which` is not 0, of `no` elsewhere.
 pub(in crate::attack) fn choose(which: &Rows, yes: &Rows, no: &Rows) -> Result<Rows> {
-    rows::map(twin!("choose"), [yes, no, which], |_, [yes, no, which], out| {
+    rows::map(kernel!("choose"), [yes, no, which], |_, [yes, no, which], out| {
         out.copy_from_slice(if which[0] == 0.0 { no } else { yes });
     })
 }
@@ -269,6 +271,6 @@ fn changed(x: &Rows, clean: &Rows) -> Result<Vec<usize>> {
     let count = |_, [x, x0]: [&[f32]; 2], count: &mut [f32]| {
         count[0] = x.iter().zip(x0).filter(|(x, x0)| x != x0).count() as f32;
     };
-    let counts = rows::map_to(twin!("changed_elements", x.width()), &[], [x, clean], count)?;
+    let counts = rows::map_to(kernel!("changed_elements", x.width()), &[], [x, clean], count)?;
     Ok(counts.values()?.iter().map(|count| *count as usize).collect())
 }

@@ -57,7 +57,7 @@ fn single_runs_end_where_the_published_ones_do() {
         let x = apgd.start(&mut search, 0).unwrap();
         let mut run = Run::start(&mut search, apgd.task, None, x, true).unwrap();
         run.finish(&mut search).unwrap();
-        search.settle().unwrap();
+        search.finish().unwrap();
 
         let want = |what: &str| &file[&format!("{norm}.apgd_ce.single.{what}")];
         let survives: Vec<u8> = want("acc").to_vec1().unwrap();
@@ -105,7 +105,7 @@ fn rounding_does_not_cost_an_l1_point() {
     let apgd = Apgd { use_largereps: false, ..Apgd::ce(Norm::L1, 1.6) }.restarts();
     let theirs = Rows::of_tensor(&file["L1.apgd_ce.adv"]).unwrap();
     let theirs = theirs.at(search.location()).unwrap();
-    let outside = rows::map(Twin::NONE, [&theirs, search.clean()], |_, [x, x0], out| {
+    let outside = rows::map(Kernel::NONE, [&theirs, search.clean()], |_, [x, x0], out| {
         let distance = Norm::L1.geometry().distance(x, x0);
         let factor = if distance > 0.0 { 1.6 * (1.0 + 3e-6) / distance } else { 0.0 };
         for ((out, x), x0) in out.iter_mut().zip(x).zip(x0) {
@@ -113,13 +113,13 @@ fn rounding_does_not_cost_an_l1_point() {
         }
     })
     .unwrap();
-    let far = rows::map_to(Twin::NONE, &[], [&outside, search.clean()], |_, [x, x0], far| {
+    let far = rows::map_to(Kernel::NONE, &[], [&outside, search.clean()], |_, [x, x0], far| {
         far[0] = f32::from(u8::from(!threat.allows(x, x0, [3, 16, 16])));
     });
     let far: f32 = far.unwrap().values().unwrap().iter().sum();
     assert!(far >= 4.0, "{far} are outside");
     let _ = Run::start(&mut search, apgd.task, None, outside, false).unwrap();
-    search.settle().unwrap();
+    search.finish().unwrap();
     let found: Vec<_> = search.found.iter().flatten().collect();
     assert!(found.len() >= 8, "{} of 8 found", found.len());
     assert!(found.iter().all(|found| found.distance <= 1.6 + 2e-6));

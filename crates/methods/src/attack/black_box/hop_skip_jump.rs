@@ -4,7 +4,7 @@
 //! of their number. Unlike there, under Linf the first bisection is over balls too and not over the line to the noise.
 //! A targeted search begins only where some noise is of the target class.
 
-use super::{Answer, Course, ask, clean};
+use super::{Answer, QuerySequence, ask, clean};
 use crate::attack::gradient::ball;
 use crate::attack::{Attack, Entry, HyperParameters, Objective, Search, Threats};
 use crate::error::Result;
@@ -16,7 +16,7 @@ pub(in crate::attack) const HOP_SKIP_JUMP: Entry = Entry {
     name: "hop-skip-jump",
     about: "black box, classes only: smallest perturbation along the boundary (Chen et al. 2020)",
     threats: Threats::Balls(&[Norm::Linf, Norm::L2]),
-    control: false,
+    is_control: false,
     fields: &[HopSkipJump::FIELDS],
     build: |parameters, threat| HopSkipJump::new(ball(threat).0).build(parameters),
 };
@@ -71,7 +71,7 @@ impl Attack for HopSkipJump {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let course = |x0: Vec<f32>| Jump {
+        let sequence = |x0: Vec<f32>| Jump {
             attack: self.clone(),
             x: x0.clone(),
             distance: 0.0,
@@ -80,8 +80,8 @@ impl Attack for HopSkipJump {
             drawn: 0,
             state: State::Start,
         };
-        let courses = clean(search)?.into_iter().map(course).collect();
-        ask(search, courses, self.queries)
+        let sequences = clean(search)?.into_iter().map(sequence).collect();
+        ask(search, sequences, self.queries)
     }
 }
 
@@ -101,7 +101,7 @@ const HALVINGS: u32 = 40;
 /// The image's random numbers, by the number of the draw.
 type Random<'a> = &'a dyn Fn(u32) -> Draw;
 
-/// The course of an image.
+/// The sequence of an image.
 #[derive(Clone)]
 struct Jump {
     attack: HopSkipJump,
@@ -307,7 +307,7 @@ impl Jump {
     }
 }
 
-impl Course for Jump {
+impl QuerySequence for Jump {
     fn next(
         &mut self,
         answer: Option<&Answer<'_>>,

@@ -1,4 +1,4 @@
-//! Attacks that see answers and no gradients. Such an attack is a course of questions about each image by itself, of
+//! Attacks that see answers and no gradients. Such an attack is a sequence of questions about each image by itself, of
 //! which the next one depends on the answers so far; here all images ask one question at a time, so that a budget of
 //! queries is one for every image, bisections and starts included.
 
@@ -35,8 +35,8 @@ impl Answer<'_> {
     }
 }
 
-/// The course of questions about one image.
-trait Course: Clone {
+/// The sequence of questions about one image.
+trait QuerySequence: Clone {
     /// The next image to ask about, given the answer to the last one; `None` if there is nothing left to ask. `draw`
     /// gives the image's random numbers, by the number of the draw.
     fn next(&mut self, answer: Option<&Answer<'_>>, draw: &dyn Fn(u32) -> Draw)
@@ -44,10 +44,14 @@ trait Course: Clone {
 }
 
 /// Asks the questions of every active image, `queries` of each at most; every image that is asked about is a candidate.
-fn ask<C: Course>(search: &mut Search<'_>, mut courses: Vec<C>, queries: usize) -> Result<()> {
-    let mut questions: Vec<Option<Vec<f32>>> = Vec::with_capacity(courses.len());
-    for (row, course) in courses.iter_mut().enumerate() {
-        questions.push(course.next(None, &|number| search.draw(row, 0, number)));
+fn ask<C: QuerySequence>(
+    search: &mut Search<'_>,
+    mut sequences: Vec<C>,
+    queries: usize,
+) -> Result<()> {
+    let mut questions: Vec<Option<Vec<f32>>> = Vec::with_capacity(sequences.len());
+    for (row, sequence) in sequences.iter_mut().enumerate() {
+        questions.push(sequence.next(None, &|number| search.draw(row, 0, number)));
     }
     let [channels, height, width] = search.shape();
     for _ in 0..queries {
@@ -67,9 +71,9 @@ fn ask<C: Course>(search: &mut Search<'_>, mut courses: Vec<C>, queries: usize) 
                 success: search.active.criterion(*row).met_by_logits(z),
             };
             let draw = |number| search.draw(*row, 0, number);
-            questions[*row] = courses[*row].next(Some(&answer), &draw);
+            questions[*row] = sequences[*row].next(Some(&answer), &draw);
         }
-        search.propose_for(&of, &x, &logits, (&mut courses, &mut questions))?;
+        search.propose_for(&of, &x, &logits, (&mut sequences, &mut questions))?;
         if search.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! NES (Ilyas et al., ICML 2018, section 3): projected gradient steps whose gradient is estimated from the margins at
 //! random points around the image, in pairs of opposite ones.
 
-use super::{Answer, Course, ask, clean};
+use super::{Answer, QuerySequence, ask, clean};
 use crate::attack::gradient::{CONVEX, ball};
 use crate::attack::{Attack, Entry, HyperParameters, Search};
 use crate::error::Result;
@@ -13,7 +13,7 @@ pub(in crate::attack) const NES: Entry = Entry {
     name: "nes",
     about: "black box: gradients estimated from pairs of random points (Ilyas et al. 2018)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Nes::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -75,7 +75,7 @@ impl Attack for Nes {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let course = |x0: Vec<f32>| Descent {
+        let sequence = |x0: Vec<f32>| Descent {
             nes: self.clone(),
             x: x0.clone(),
             gradient: vec![0.0; x0.len()],
@@ -83,12 +83,12 @@ impl Attack for Nes {
             step: 0,
             asked: Asked::Nothing,
         };
-        let courses = clean(search)?.into_iter().map(course).collect();
-        ask(search, courses, self.queries)
+        let sequences = clean(search)?.into_iter().map(sequence).collect();
+        ask(search, sequences, self.queries)
     }
 }
 
-/// The course of an image.
+/// The sequence of an image.
 #[derive(Clone)]
 struct Descent {
     nes: Nes,
@@ -125,7 +125,7 @@ impl Descent {
     }
 }
 
-impl Course for Descent {
+impl QuerySequence for Descent {
     fn next(
         &mut self,
         answer: Option<&Answer<'_>>,

@@ -2,7 +2,7 @@
 //! vector of signs; the signs are turned block by block, in ever smaller blocks, and a turn that stays adversarial at
 //! the radius brings the radius down by bisection.
 
-use super::{Answer, Course, ask, clean};
+use super::{Answer, QuerySequence, ask, clean};
 use crate::attack::gradient::ball;
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
@@ -14,7 +14,7 @@ pub(in crate::attack) const RAYS: Entry = Entry {
     name: "rays",
     about: "black box, classes only: signs turned block by block along a ray (Chen and Gu 2020)",
     threats: Threats::Balls(&[Norm::Linf]),
-    control: false,
+    is_control: false,
     fields: &[Rays::FIELDS],
     build: |parameters, threat| Rays::new(ball(threat).1).build(parameters),
 };
@@ -62,13 +62,13 @@ impl Attack for Rays {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let courses = clean(search)?.into_iter().map(|x0| self.course(x0)).collect();
-        ask(search, courses, self.queries)
+        let sequences = clean(search)?.into_iter().map(|x0| self.sequence(x0)).collect();
+        ask(search, sequences, self.queries)
     }
 }
 
 impl Rays {
-    fn course(&self, x0: Vec<f32>) -> Ray {
+    fn sequence(&self, x0: Vec<f32>) -> Ray {
         let n = x0.len();
         Ray {
             // The paper's radius is the Euclidean length of the perturbation before the box.
@@ -83,7 +83,7 @@ impl Rays {
     }
 }
 
-/// The course of an image.
+/// The sequence of an image.
 #[derive(Clone)]
 struct Ray {
     x0: Vec<f32>,
@@ -168,7 +168,7 @@ impl Ray {
     }
 }
 
-impl Course for Ray {
+impl QuerySequence for Ray {
     fn next(&mut self, answer: Option<&Answer<'_>>, _: &dyn Fn(u32) -> Draw) -> Option<Vec<f32>> {
         let success = answer.is_some_and(|answer| answer.success);
         match std::mem::replace(&mut self.state, State::Done) {

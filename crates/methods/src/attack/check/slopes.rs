@@ -6,7 +6,7 @@ use crate::attack::apgd::random_start;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::rng::Stream;
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 /// What a gradient is like.
@@ -105,12 +105,12 @@ fn start(subject: &Subject<'_>, clean: &Rows, ids: &[u64]) -> Result<Rows> {
         return Ok(clean.clone());
     }
     let stream = Stream::new(subject.seed, "check zero-gradients");
-    let noise = rows::map(Twin::NONE, [clean], |row, _, out| {
+    let noise = rows::map(Kernel::NONE, [clean], |row, _, out| {
         let draw = stream.draw(ids[row], 0);
         match norm {
             Norm::Linf => draw.uniform(out),
             _ => draw.normal(out),
         }
     })?;
-    rows::map(Twin::NONE, [clean, &noise], |_, [x0, t], x| random_start(norm, x0, t, eps, x))
+    rows::map(Kernel::NONE, [clean, &noise], |_, [x0, t], x| random_start(norm, x0, t, eps, x))
 }

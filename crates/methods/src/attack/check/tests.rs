@@ -10,7 +10,7 @@ use crate::attack::tests::{info, linear, random_network};
 use crate::attack::{Goal, Targets, Threats, configure};
 use crate::model::{FrozenNetwork, ModelInfo, Pull};
 use crate::nn::{Linear, flatten, seq};
-use crate::rows::{Rows, Twin, map};
+use crate::rows::{Kernel, Rows, map};
 use crate::threat::{Norm, Patch};
 
 const EPS: f32 = 1e-3;
@@ -54,7 +54,7 @@ impl Classifier for Fake {
         let (logits, pull) = self.inner.linearise(images)?;
         let images = images.clone();
         let bent = move |cotangent: &Rows| {
-            map(Twin::NONE, [&pull(cotangent)?, &images], |_, [g, x], out| {
+            map(Kernel::NONE, [&pull(cotangent)?, &images], |_, [g, x], out| {
                 let by = (self.slope)(x);
                 out.iter_mut().zip(g).for_each(|(out, g)| *out = by * g);
             })

@@ -11,7 +11,7 @@ use crate::threat::{Norm, Patch};
 
 /// What an attack says of itself, but for the search.
 fn spelled(attack: &Configured) -> (&'static str, bool, Threat, BTreeMap<String, String>) {
-    (attack.name, attack.control, attack.threat, attack.parameters.clone())
+    (attack.name, attack.is_control, attack.threat, attack.parameters.clone())
 }
 
 /// Every attack of the list that `threat` is for, by type and with its defaults.

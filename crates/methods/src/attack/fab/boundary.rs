@@ -5,7 +5,7 @@ use super::projection::{dual, length};
 use crate::attack::apgd::choose;
 use crate::attack::{Linearisation, Search};
 use crate::error::Result;
-use crate::rows::{self, Rows, twin};
+use crate::rows::{self, Rows, kernel};
 use crate::threat::Norm;
 
 /// For every row, the hyperplane w . z = w . x - df.
@@ -28,7 +28,7 @@ pub(super) fn with_class(
     let mut df = Rows::blank(&place, [n])?;
     let labels = search.label_rows();
     rows::update(
-        twin!("difference"),
+        kernel!("difference"),
         [&mut cotangent, &mut df],
         [&at.logits, class, labels],
         |_, [g, df], [z, class, label]| {
@@ -50,7 +50,7 @@ const SMALL: f32 = 1e-6;
 
 /// Hyperplanes of small weights are written with larger ones: of logits times 1e-20 no element would move.
 fn enlarge(w: &mut Rows, df: &mut Rows) -> Result<()> {
-    rows::update(twin!("fab_enlarge"), [w, df], [], |_, [w, df], []| {
+    rows::update(kernel!("fab_enlarge"), [w, df], [], |_, [w, df], []| {
         let largest = w.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
         if largest > 0.0 && largest < SMALL {
             let by = 1.0 / f64::from(largest);
@@ -73,8 +73,8 @@ pub(super) fn nearest(
         Rows::classes(search.location(), &search.labels().iter().map(class).collect::<Vec<_>>())
     };
     let distances = |boundary: &Boundary| {
-        let twin = twin!("fab_distance", boundary.w.width(), dual(norm).number());
-        rows::map_to(twin, &[], [&boundary.w, &boundary.df], |_, [w, df], distance| {
+        let kernel = kernel!("fab_distance", boundary.w.width(), dual(norm).number());
+        rows::map_to(kernel, &[], [&boundary.w, &boundary.df], |_, [w, df], distance| {
             let length = length(dual(norm), w);
             distance[0] = (f64::from(df[0].abs()) / (1e-12 + length)) as f32;
         })
@@ -87,7 +87,7 @@ pub(super) fn nearest(
         let next = with_class(search, at, &class)?;
         let distance = distances(&next)?;
         let nearer =
-            rows::map(twin!("less"), [&distance, &least], |_, [distance, least], nearer| {
+            rows::map(kernel!("less"), [&distance, &least], |_, [distance, least], nearer| {
                 nearer[0] = f32::from(u8::from(distance[0] < least[0]));
             })?;
         best.w = choose(&nearer, &next.w, &best.w)?;

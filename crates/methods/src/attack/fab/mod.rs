@@ -4,12 +4,12 @@
 //! takes the nearest hyperplane, `fab-t` runs once towards each of the likeliest wrong classes.
 
 mod boundary;
-mod course;
 mod projection;
+mod run_state;
 mod start;
 
-use self::course::Course;
 pub(super) use self::projection::{dual, length};
+use self::run_state::RunState;
 use super::apgd::other_classes;
 use super::gradient::{CONVEX, ball};
 use super::search::image_state;
@@ -24,7 +24,7 @@ pub(super) const FAB: Entry = Entry {
     name: "fab",
     about: "smallest perturbation by projections on linearised boundaries (Croce and Hein 2020)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Fab::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -36,7 +36,7 @@ pub(super) const FAB_T: Entry = Entry {
     name: "fab-t",
     about: "FAB towards one likely class after the other (Croce and Hein 2020, in AutoAttack)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Fab::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -203,7 +203,7 @@ impl Attack for Fab {
             } else {
                 start::random(search, self.norm, run as u32, &images.closest, self.eps)?
             };
-            Course::new(self, search, &mut images, rank, x)?.run(search)?;
+            RunState::new(self, search, &mut images, rank, x)?.run(search)?;
             if search.is_empty() {
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 
 use crate::attack::Search;
 use crate::error::Result;
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::Norm;
 
 /// A point in a random direction from every clean image, half of its radius away and clipped to the
@@ -24,7 +24,7 @@ pub(super) fn random(
     let geometry = norm.geometry();
     let zeros = vec![0.0_f32; shape.iter().product()];
     let inputs = [search.clean(), &noise, closest];
-    rows::map(Twin::NONE, inputs, |_, [x0, noise, closest], x| {
+    rows::map(Kernel::NONE, inputs, |_, [x0, noise, closest], x| {
         let radius = closest[0].min(eps);
         let direction = |t: &f32| if norm == Norm::Linf { 2.0 * t - 1.0 } else { *t };
         let t: Vec<f32> = noise.iter().map(direction).collect();

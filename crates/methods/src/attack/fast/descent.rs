@@ -8,7 +8,7 @@ use crate::attack::Search;
 use crate::attack::apgd::descend_l1;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::rows::{self, Rows, Twin, twin};
+use crate::rows::{self, Kernel, Rows, kernel};
 use crate::threat::Norm;
 
 /// Where a run begins.
@@ -92,7 +92,7 @@ impl Descent {
                 }
             };
             let losses = search.losses(&logits, Loss::Margin)?;
-            most = rows::map(twin!("larger"), [&most, &losses], |_, [most, loss], larger| {
+            most = rows::map(kernel!("larger"), [&most, &losses], |_, [most, loss], larger| {
                 larger[0] = most[0].max(loss[0]);
             })?;
             let candidates = x.clone();
@@ -102,14 +102,14 @@ impl Descent {
                 break;
             }
             let alpha = self.step_size(step);
-            let twin = twin!("pgd_step", self.norm.number(), alpha, self.eps);
-            x = rows::map(twin, [&x, &gradient, search.clean()], |_, [x, g, x0], next| {
+            let kernel = kernel!("pgd_step", self.norm.number(), alpha, self.eps);
+            x = rows::map(kernel, [&x, &gradient, search.clean()], |_, [x, g, x0], next| {
                 next.copy_from_slice(x);
                 geometry.ascend(next, g, alpha);
                 geometry.project(next, x0, self.eps);
             })?;
         }
-        search.look(&mut most)?;
+        search.sync(&mut most)?;
         Ok(most)
     }
 
@@ -127,7 +127,7 @@ impl Descent {
             (Start::Corner, Norm::Linf) => {
                 let shape = search.shape();
                 let noise = search.uniform_batch(number, 0, &shape)?;
-                rows::map(Twin::NONE, [search.clean(), &noise], |_, [x0, noise], x| {
+                rows::map(Kernel::NONE, [search.clean(), &noise], |_, [x0, noise], x| {
                     for ((x, x0), noise) in x.iter_mut().zip(x0).zip(noise) {
                         *x = x0 + if *noise < 0.5 { -eps } else { eps };
                     }
@@ -135,7 +135,7 @@ impl Descent {
                 })
             }
             (Start::Corner, _) => Ok(search.clean().clone()),
-            (Start::Inside, _) => rows::map(Twin::NONE, [search.clean()], |row, [x0], x| {
+            (Start::Inside, _) => rows::map(Kernel::NONE, [search.clean()], |row, [x0], x| {
                 geometry.random(search.draw(row, number, 0), x0, eps, x);
                 geometry.project(x, x0, eps);
             }),
@@ -154,7 +154,7 @@ impl Descent {
         let noise = search.uniform_batch(number, 1, &[classes + 1])?;
         let none = Rows::none(search.location())?;
         let inputs = [&noise, search.label_rows(), targets.unwrap_or(&none)];
-        rows::map_to(Twin::NONE, &[classes], inputs, |_, [noise, label, target], w| {
+        rows::map_to(Kernel::NONE, &[classes], inputs, |_, [noise, label, target], w| {
             for (w, noise) in w.iter_mut().zip(noise) {
                 *w = 2.0 * noise - 1.0;
             }

@@ -2,7 +2,7 @@
 //! image that resists; most of them are far from the boundary of the ball, which a few steps show. So every
 //! image gets a few short descents of the margin, and only those that they brought near get more: longer
 //! rounds, and at last the attacks of AutoAttack themselves. How near an image is follows from its own margins
-//! ([`Standing::outlook`]), so its result depends on no other image.
+//! ([`ImageProgress::outlook`]), so its result depends on no other image.
 //!
 //! The pieces are those of A3 (Liu et al., CVPR 2022: random directions first, effort where it counts) and MALT
 //! (Melamed et al. 2024: which class to aim at); the schedule is ours. What it may miss is measured: see
@@ -31,7 +31,7 @@ pub(super) const FAST: Entry = Entry {
     name: "fast",
     about: "AutoAttack's parts on the images that short descents of the margin bring near, with a control",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Fast::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -107,7 +107,7 @@ struct Stages {
 
 /// What is known of an image.
 #[derive(Debug, Clone, Default)]
-struct Standing {
+struct ImageProgress {
     /// Margin of the label on the clean image: its logit minus the largest other one.
     clean: f32,
     /// The smallest margin that was reached in the ball.
@@ -120,7 +120,7 @@ struct Standing {
     classes: Vec<u32>,
 }
 
-impl Standing {
+impl ImageProgress {
     /// By how much the ball is too small to break the image, as a share of its radius, if the margin falls
     /// evenly on the way out: exact for a linear network. An image whose margin did not move counts as near.
     fn excess(&self) -> f32 {
@@ -165,31 +165,31 @@ impl Attack for Stages {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let mut standings =
-            vec![Standing { best: f32::INFINITY, ..Standing::default() }; search.len()];
+        let mut progress_of =
+            vec![ImageProgress { best: f32::INFINITY, ..ImageProgress::default() }; search.len()];
         let first = if self.norm == Norm::L1 { 1 } else { 0 };
         for (number, round) in (0..).zip(ROUNDS) {
             if number == 1 {
-                self.rank(search, &mut standings)?;
+                self.rank(search, &mut progress_of)?;
             }
             if number == first + 1 {
-                for standing in &mut standings {
-                    standing.first = standing.excess();
-                    standing.worst = standing.first;
+                for progress in &mut progress_of {
+                    progress.first = progress.excess();
+                    progress.worst = progress.first;
                 }
             }
-            self.round(search, &mut standings, number, round)?;
+            self.round(search, &mut progress_of, number, round)?;
         }
         for (place, id) in search.places().iter().zip(&search.active.ids) {
-            let standing = &standings[*place];
-            let (excess, worst, outlook) = (standing.excess(), standing.worst, standing.outlook());
+            let progress = &progress_of[*place];
+            let (excess, worst, outlook) = (progress.excess(), progress.worst, progress.outlook());
             tracing::trace!(image = id, excess, worst, outlook, "descended");
         }
         // Descents in the L1 ball are shorter than they would have to be to end alike.
         let share = if self.norm == Norm::L1 { 0.5 } else { 1.0 };
         for (part, within) in self.parts.iter().zip(THOROUGH) {
             let near: Vec<usize> = (0..search.len())
-                .filter(|row| standings[search.places()[*row]].is_open(share * within))
+                .filter(|row| progress_of[search.places()[*row]].is_open(share * within))
                 .collect();
             let run = (part.name, part.search.objective(), &near[..]);
             search.part(run, self.batch, &mut |images, _| part.search.run(images))?;
@@ -200,13 +200,13 @@ impl Attack for Stages {
 
 impl Stages {
     /// Clean margins, and the order of the classes.
-    fn rank(&self, search: &mut Search<'_>, standings: &mut [Standing]) -> Result<()> {
+    fn rank(&self, search: &mut Search<'_>, progress_of: &mut [ImageProgress]) -> Result<()> {
         let most = if search.targets().is_some() { 0 } else { self.malt_classes };
         for (place, ranked) in
             search.places().to_vec().into_iter().zip(rank::classes(search, self.norm, most)?)
         {
-            standings[place].clean = ranked.margin;
-            standings[place].classes = ranked.nearest;
+            progress_of[place].clean = ranked.margin;
+            progress_of[place].classes = ranked.nearest;
         }
         Ok(())
     }
@@ -214,17 +214,17 @@ impl Stages {
     fn round(
         &self,
         search: &mut Search<'_>,
-        standings: &mut [Standing],
+        progress_of: &mut [ImageProgress],
         number: u32,
         round: &Round,
     ) -> Result<()> {
         let Round { start, adi, steps, .. } = *round;
         let descent = Descent { norm: self.norm, eps: self.eps, start, adi, steps };
-        let near = near(search, standings, round.within);
+        let near = near(search, progress_of, round.within);
         search.part(("descent", Objective::Budget, &near), self.batch, &mut |images, places| {
             // Under a targeted goal there is one class to run towards, and the search knows it.
             let class = |rank: usize, place: &usize| {
-                let classes = &standings[*place].classes;
+                let classes = &progress_of[*place].classes;
                 classes.get(rank).or(classes.last()).copied()
             };
             let towards: Option<Vec<u32>> = match round.toward {
@@ -233,13 +233,13 @@ impl Stages {
             };
             let towards = towards.map(|of| Rows::classes(images.location(), &of)).transpose()?;
             for (row, reached) in descent.run(images, number, towards)? {
-                let standing = &mut standings[places[row]];
-                standing.best = standing.best.min(-reached);
+                let progress = &mut progress_of[places[row]];
+                progress.best = progress.best.min(-reached);
                 if round.toward == Toward::Any {
                     // A run that led nowhere says nothing but that gradients mislead.
-                    let moved = -reached < standing.clean;
-                    let excess = if moved { standing.excess_at(-reached) } else { f32::INFINITY };
-                    standing.worst = standing.worst.max(excess);
+                    let moved = -reached < progress.clean;
+                    let excess = if moved { progress.excess_at(-reached) } else { f32::INFINITY };
+                    progress.worst = progress.worst.max(excess);
                 }
             }
             Ok(())
@@ -248,7 +248,7 @@ impl Stages {
 }
 
 /// The active rows whose images have at most this outlook.
-fn near(search: &Search<'_>, standings: &[Standing], within: f32) -> Vec<usize> {
-    let is_near = |row: &usize| standings[search.places()[*row]].outlook() <= within;
+fn near(search: &Search<'_>, progress_of: &[ImageProgress], within: f32) -> Vec<usize> {
+    let is_near = |row: &usize| progress_of[search.places()[*row]].outlook() <= within;
     (0..search.len()).filter(|row| within == f32::INFINITY || is_near(row)).collect()
 }

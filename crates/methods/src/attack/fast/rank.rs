@@ -6,7 +6,7 @@ use crate::attack::Search;
 use crate::attack::fab::{dual, length};
 use crate::error::Result;
 use crate::loss::{Loss, descending};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::Norm;
 
 /// What the clean image says.
@@ -42,7 +42,7 @@ pub(super) fn classes(search: &mut Search<'_>, norm: Norm, most: usize) -> Resul
         }
         let cotangent = Rows::new(search.location(), [search.len(), classes], cotangent)?;
         let gradient = search.pull(&at, &cotangent)?;
-        let slopes = rows::map_to(Twin::NONE, &[], [&gradient], |_, [g], slope| {
+        let slopes = rows::map_to(Kernel::NONE, &[], [&gradient], |_, [g], slope| {
             slope[0] = length(dual(norm), g) as f32;
         })?;
         for (row, slope) in slopes.values()?.iter().enumerate() {

@@ -70,9 +70,10 @@ fn the_excess_of_a_linear_network_is_what_the_ball_lacks() {
                 let start = ROUNDS[0].start;
                 let descent = Descent { norm, eps, start, adi: 0, steps };
                 let reached = descent.run(search, 0, None)?[0].1;
-                let standing = Standing { clean: margin, best: -reached, ..Standing::default() };
+                let progress =
+                    ImageProgress { clean: margin, best: -reached, ..ImageProgress::default() };
                 let slack = if norm == Norm::L1 { 0.1 } else { 0.01 };
-                let excess = f64::from(standing.excess());
+                let excess = f64::from(progress.excess());
                 assert!((excess - lacks).abs() < slack * (1.0 + lacks), "{norm}: {excess} {lacks}");
                 Ok(())
             });
@@ -89,14 +90,19 @@ fn rounds_are_for_ever_fewer_images() {
     let configured = Configured::of(Fast::new(Norm::Linf, 0.1)).unwrap();
     assert_eq!(configured.search.parts().len(), THOROUGH.len());
     // An image that nothing moves is near.
-    let standing =
-        |best: f32, first: f32| Standing { clean: 1.0, best, first, ..Standing::default() };
-    assert_eq!(standing(1.0, 0.0).outlook(), 0.0);
+    let progress = |best: f32, first: f32| ImageProgress {
+        clean: 1.0,
+        best,
+        first,
+        ..ImageProgress::default()
+    };
+    assert_eq!(progress(1.0, 0.0).outlook(), 0.0);
     // Where all runs end alike, the outlook is the excess.
-    assert_eq!(standing(0.5, 1.0).outlook(), 1.0);
-    assert_eq!(standing(0.5, 2.0).outlook(), 0.25);
+    assert_eq!(progress(0.5, 1.0).outlook(), 1.0);
+    assert_eq!(progress(0.5, 2.0).outlook(), 0.25);
     // Where runs end alike, nothing is open but the boundary itself.
-    let open = |best: f32, worst: f32| Standing { worst, ..standing(best, worst) }.is_open(0.1);
+    let open =
+        |best: f32, worst: f32| ImageProgress { worst, ..progress(best, worst) }.is_open(0.1);
     assert!(open(0.08, 0.2) && !open(0.08, 0.1) && open(0.005, 0.005) && !open(0.2, 5.0));
     // Far inside, an image costs the ranking and the short descents.
     for outcome in run("fast", &[], Threat::ball(Norm::Linf, 1e-4), &model, &batch) {

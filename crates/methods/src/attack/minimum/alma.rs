@@ -12,14 +12,14 @@ use super::{direction, norm_of};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const ALMA: Entry = Entry {
     name: "alma",
     about: "smallest perturbation by an augmented Lagrangian (Rony et al. 2021)",
     threats: Threats::Balls(&[Norm::L2, Norm::L1]),
-    control: false,
+    is_control: false,
     fields: &[Alma::FIELDS],
     build: |parameters, threat| Alma::new(norm_of(threat)).build(parameters),
 };
@@ -122,7 +122,7 @@ fn slope(y: f64, mu: f64, rho: f64) -> f64 {
 }
 
 /// The images with the means of RMSProp with momentum.
-struct Course {
+struct RunState {
     x: Rows,
     squares: Rows,
     momentum: Rows,
@@ -146,7 +146,7 @@ impl Attack for Alma {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let (n, place, clean) = (search.len(), search.location().clone(), search.clean().clone());
         let numbers = n * clean.width();
-        let mut course = Course {
+        let mut state = RunState {
             x: clean.clone(),
             squares: Rows::new(&place, clean.shape(), vec![1.0; numbers])?,
             momentum: Rows::new(&place, clean.shape(), vec![0.0; numbers])?,
@@ -163,28 +163,28 @@ impl Attack for Alma {
         };
         let loss = if search.targets().is_some() { Loss::Margin } else { Loss::Dlr };
         for step in 0..self.steps {
-            let mut at = search.gradient(&course.x, loss)?;
+            let mut at = search.gradient(&state.x, loss)?;
             // Under this objective no row leaves the active set.
-            search.propose(&course.x, &at.logits, ())?;
+            search.propose(&state.x, &at.logits, ())?;
             if step == 0 {
                 leave_plateau(search, &mut at.gradient)?;
             }
             let adversarial = search.succeeded(&at.logits)?.values()?;
             let losses = at.losses.values()?;
-            for (i, constraint) in course.constraints.iter_mut().enumerate() {
+            for (i, constraint) in state.constraints.iter_mut().enumerate() {
                 let y = TOLERANCE - f64::from(losses[i]);
                 self.tighten(constraint, step, y, adversarial[i] != 0.0);
             }
-            let weights = Rows::numbers(&place, self.weights(&course, &losses))?;
+            let weights = Rows::numbers(&place, self.weights(&state, &losses))?;
             if step == 0 {
-                self.find_rates(&mut course, &clean, &at.gradient, &weights)?;
+                self.find_rates(&mut state, &clean, &at.gradient, &weights)?;
             }
-            let rates = course.constraints.iter().map(|one| self.rate(one, step) as f32);
+            let rates = state.constraints.iter().map(|one| self.rate(one, step) as f32);
             let rates = Rows::numbers(&place, rates.collect())?;
-            self.advance(&mut course, step, [&clean, &at.gradient, &weights, &rates])?;
+            self.advance(&mut state, step, [&clean, &at.gradient, &weights, &rates])?;
         }
-        let logits = search.logits(&course.x)?;
-        search.propose(&course.x, &logits, ())
+        let logits = search.logits(&state.x)?;
+        search.propose(&state.x, &logits, ())
     }
 }
 
@@ -209,11 +209,11 @@ impl Alma {
     }
 
     /// How much the gradient of the constraint counts beside that of the distance.
-    fn weights(&self, course: &Course, losses: &[f32]) -> Vec<f32> {
+    fn weights(&self, state: &RunState, losses: &[f32]) -> Vec<f32> {
         let weight = |(one, loss): (&Constraint, &f32)| {
             slope(TOLERANCE - f64::from(*loss), one.mu, one.rho) as f32
         };
-        course.constraints.iter().zip(losses).map(weight).collect()
+        state.constraints.iter().zip(losses).map(weight).collect()
     }
 
     /// The rate of a step: once the image is broken it falls to a hundredth by the end.
@@ -226,14 +226,14 @@ impl Alma {
     /// The rate with which the first step comes to the distance that it has to: doubled until it does, and bisected.
     fn find_rates(
         &self,
-        course: &mut Course,
+        state: &mut RunState,
         clean: &Rows,
         gradient: &Rows,
         weights: &Rows,
     ) -> Result<()> {
         let (geometry, alpha) = (self.norm.geometry(), self.alpha as f32);
         let rates =
-            rows::map_to(Twin::NONE, &[], [clean, gradient, weights], |_, inputs, rate| {
+            rows::map_to(Kernel::NONE, &[], [clean, gradient, weights], |_, inputs, rate| {
                 let [x0, g, weight] = inputs;
                 let mut x = vec![0.0_f32; x0.len()];
                 let mut reached = |rate: f64| {
@@ -259,17 +259,17 @@ impl Alma {
                 }
                 rate[0] = f64::midpoint(low, high) as f32;
             })?;
-        for (one, rate) in course.constraints.iter_mut().zip(rates.values()?.iter()) {
+        for (one, rate) in state.constraints.iter_mut().zip(rates.values()?.iter()) {
             one.rate = f64::from(*rate);
         }
         Ok(())
     }
 
     /// A step of RMSProp with momentum on the distance plus the penalty.
-    fn advance(&self, course: &mut Course, step: usize, inputs: [&Rows; 4]) -> Result<()> {
+    fn advance(&self, state: &mut RunState, step: usize, inputs: [&Rows; 4]) -> Result<()> {
         let alpha = self.alpha as f32;
-        let Course { x, squares, momentum, .. } = course;
-        rows::update(Twin::NONE, [x, squares, momentum], inputs, |_, outputs, inputs| {
+        let RunState { x, squares, momentum, .. } = state;
+        rows::update(Kernel::NONE, [x, squares, momentum], inputs, |_, outputs, inputs| {
             let [x, squares, momentum] = outputs;
             let [x0, g, weight, rate] = inputs;
             let length = self.norm.geometry().distance(x, x0) as f32;
@@ -292,7 +292,7 @@ impl Alma {
 
 /// Gives a gradient of 0 at the clean images a random direction.
 fn leave_plateau(search: &Search<'_>, gradient: &mut Rows) -> Result<()> {
-    rows::update(Twin::NONE, [gradient], [], |row, [g], []| {
+    rows::update(Kernel::NONE, [gradient], [], |row, [g], []| {
         if g.iter().all(|g| *g == 0.0) {
             let random = direction(g, search.draw(row, 0, 0));
             g.iter_mut().zip(random).for_each(|(g, random)| *g = random as f32);
@@ -330,15 +330,15 @@ mod tests {
     #[test]
     fn rho_grows_only_while_nothing_is_found_and_nothing_improves() {
         let alma = Alma::new(Norm::L2);
-        let course = |values: &dyn Fn(usize) -> f64| {
+        let state = |values: &dyn Fn(usize) -> f64| {
             let mut one = Constraint { mu: 1.0, rho: 1.0, before: 0.0, found: None, rate: 0.0 };
             for step in 0..30 {
                 alma.tighten(&mut one, step, values(step), values(step) < 0.0);
             }
             one.rho
         };
-        assert!((course(&|_| 0.5) - 1.2_f64.powi(3)).abs() < 1e-12);
-        assert!((course(&|step| 0.9_f64.powi(step as i32)) - 1.0).abs() < 1e-12);
-        assert!((course(&|step| if step == 4 { -0.1 } else { 0.5 }) - 1.0).abs() < 1e-12);
+        assert!((state(&|_| 0.5) - 1.2_f64.powi(3)).abs() < 1e-12);
+        assert!((state(&|step| 0.9_f64.powi(step as i32)) - 1.0).abs() < 1e-12);
+        assert!((state(&|step| if step == 4 { -0.1 } else { 0.5 }) - 1.0).abs() < 1e-12);
     }
 }

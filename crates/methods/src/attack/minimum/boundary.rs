@@ -7,10 +7,10 @@ use crate::attack::search::image_state;
 use crate::attack::{Linearisation, Search};
 use crate::error::Result;
 use crate::loss::argmax;
-use crate::rows::{self, Rows, Twin, twin};
+use crate::rows::{self, Kernel, Rows, kernel};
 use crate::threat::Norm;
 
-/// The nearest boundary of every row of a course: w . z = w . x - f.
+/// The nearest boundary of every row of a run: w . z = w . x - f.
 pub(super) struct Boundary {
     /// `[N, C, H, W]`; 0 where the network is flat.
     pub(super) w: Rows,
@@ -21,7 +21,7 @@ pub(super) struct Boundary {
 }
 
 /// The images that are still under way, as rows of the search, with where they are.
-pub(super) struct Course {
+pub(super) struct RunState {
     /// Active rows of the search.
     pub(super) of: Vec<usize>,
     /// The classes that each looks at, the likeliest first; the same number for all, and none before the first look.
@@ -34,9 +34,9 @@ pub(super) struct Course {
     most: usize,
 }
 
-image_state!(Course { of, classes, clean, x, projected; most });
+image_state!(RunState { of, classes, clean, x, projected; most });
 
-impl Course {
+impl RunState {
     /// From the clean images, towards the likeliest `classes` wrong classes or the target.
     pub(super) fn new(search: &Search<'_>, most: usize) -> Result<Self> {
         let (n, clean) = (search.len(), search.clean().clone());
@@ -116,12 +116,12 @@ impl Course {
             if ranks == 1 {
                 return Ok(Boundary { w, class, f });
             }
-            let distance = rows::map_to(Twin::NONE, &[], [&w, &f], |_, [w, f], distance| {
+            let distance = rows::map_to(Kernel::NONE, &[], [&w, &f], |_, [w, f], distance| {
                 distance[0] = (f64::from(f[0].abs()) / length(dual(norm), w)) as f32;
             })?;
             // NaN, of 0 / 0 for a row that does not ask, is not nearer.
             let nearer =
-                rows::map(twin!("less"), [&distance, &least], |_, [distance, least], nearer| {
+                rows::map(kernel!("less"), [&distance, &least], |_, [distance, least], nearer| {
                     nearer[0] = f32::from(u8::from(distance[0] < least[0]));
                 })?;
             nearest.w = choose(&nearer, &w, &nearest.w)?;

@@ -11,14 +11,14 @@ use crate::attack::fab::length;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const DDN: Entry = Entry {
     name: "ddn",
     about: "smallest L2 perturbation, its direction and its length apart (Rony et al. 2019)",
     threats: Threats::Balls(&[Norm::L2]),
-    control: false,
+    is_control: false,
     fields: &[Ddn::FIELDS],
     build: |parameters, _| Ddn::new().build(parameters),
 };
@@ -90,7 +90,7 @@ impl Attack for Ddn {
             let adversarial = search.succeeded(&at.logits)?;
             let alpha = cosine(1.0, 0.01, step, self.steps);
             rows::update(
-                Twin::NONE,
+                Kernel::NONE,
                 [&mut x, &mut eps],
                 [&at.gradient, search.clean(), &adversarial, &reach],
                 |row, [x, eps], [g, x0, adversarial, reach]| {

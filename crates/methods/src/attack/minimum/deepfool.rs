@@ -6,20 +6,20 @@
 //! paper the image stays inside the box.
 
 use super::super::{Attack, Entry, HyperParameters, Objective, Search, Threats};
-use super::boundary::{Course, toward};
+use super::boundary::{RunState, toward};
 use super::norm_of;
 use crate::attack::ImageState as _;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const DEEPFOOL: Entry = Entry {
     name: "deepfool",
     about: "near boundaries of the linearised network until one is crossed (Moosavi-Dezfooli et al. 2016)",
     threats: Threats::Balls(&[Norm::Linf, Norm::L2]),
-    control: false,
+    is_control: false,
     fields: &[DeepFool::FIELDS],
     build: |parameters, threat| DeepFool::new(norm_of(threat)).build(parameters),
 };
@@ -80,22 +80,22 @@ impl Attack for DeepFool {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let mut course = Course::new(search, self.classes)?;
+        let mut state = RunState::new(search, self.classes)?;
         // The sum of the steps, before the overshoot and the box.
         let mut sum = Rows::new(
             search.location(),
-            course.x.shape(),
-            vec![0.0; course.x.width() * course.x.len()],
+            state.x.shape(),
+            vec![0.0; state.x.width() * state.x.len()],
         )?;
         let none = vec![false; search.len()];
         for _ in 0..self.steps {
-            let at = search.linearise_of(&course.of, &course.x)?;
-            let adversarial = course.propose(search, &at.logits)?;
-            let boundary = course.boundary(search, &at, self.norm, (&adversarial, &none))?;
+            let at = search.linearise_of(&state.of, &state.x)?;
+            let adversarial = state.propose(search, &at.logits)?;
+            let boundary = state.boundary(search, &at, self.norm, (&adversarial, &none))?;
             rows::update(
-                Twin::NONE,
-                [&mut course.x, &mut sum],
-                [&course.clean, &boundary.w, &boundary.f],
+                Kernel::NONE,
+                [&mut state.x, &mut sum],
+                [&state.clean, &boundary.w, &boundary.f],
                 |_, [x, sum], [x0, w, f]| {
                     let mut step = vec![0.0; w.len()];
                     toward(self.norm, w, f[0], f64::INFINITY, &mut step);
@@ -106,17 +106,17 @@ impl Attack for DeepFool {
                     }
                 },
             )?;
-            let left: Vec<usize> = (0..course.of.len()).filter(|i| !adversarial[*i]).collect();
+            let left: Vec<usize> = (0..state.of.len()).filter(|i| !adversarial[*i]).collect();
             if left.is_empty() {
                 return Ok(());
             }
-            if left.len() < course.of.len() {
-                course.keep(&left)?;
+            if left.len() < state.of.len() {
+                state.keep(&left)?;
                 sum.keep(&left)?;
             }
         }
-        let logits = search.logits_of(&course.of, &course.x)?;
-        course.propose(search, &logits)?;
+        let logits = search.logits_of(&state.of, &state.x)?;
+        state.propose(search, &logits)?;
         Ok(())
     }
 }

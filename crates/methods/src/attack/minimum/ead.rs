@@ -9,14 +9,14 @@ use super::super::{Attack, Entry, HyperParameters, Objective, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const EAD: Entry = Entry {
     name: "ead",
     about: "smallest L1 perturbation by an elastic net and binary search (Chen et al. 2018)",
     threats: Threats::Balls(&[Norm::L1]),
-    control: false,
+    is_control: false,
     fields: &[Ead::FIELDS],
     build: |parameters, _| Ead::new().build(parameters),
 };
@@ -82,7 +82,7 @@ impl HyperParameters for Ead {
 }
 
 /// FISTA's two points, and whether x was adversarial with the present c.
-struct Course {
+struct RunState {
     x: Rows,
     y: Rows,
     /// 1 where it was.
@@ -106,22 +106,21 @@ impl Attack for Ead {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let (n, clean) = (search.len(), search.clean().clone());
         let nothing = Rows::numbers(search.location(), vec![0.0; n])?;
-        let mut course = Course {
+        let mut state = RunState {
             x: clean.clone(),
             y: clean.clone(),
             succeeded: nothing.clone(),
             constants: vec![Constant::new(self.initial_const); n],
         };
         for _ in 0..self.binary_search_steps {
-            (course.x, course.y) = (clean.clone(), clean.clone());
-            course.succeeded = nothing.clone();
-            let c = course.constants.iter().map(|one| one.c as f32).collect();
+            (state.x, state.y) = (clean.clone(), clean.clone());
+            state.succeeded = nothing.clone();
+            let c = state.constants.iter().map(|one| one.c as f32).collect();
             let c = Rows::numbers(search.location(), c)?;
             for k in 0..self.max_iterations {
-                self.step(search, &mut course, &c, k)?;
+                self.step(search, &mut state, &c, k)?;
             }
-            for (one, succeeded) in
-                course.constants.iter_mut().zip(course.succeeded.values()?.iter())
+            for (one, succeeded) in state.constants.iter_mut().zip(state.succeeded.values()?.iter())
             {
                 one.succeeded = *succeeded != 0.0;
                 one.next();
@@ -133,13 +132,19 @@ impl Attack for Ead {
 
 impl Ead {
     /// Step `k` of FISTA: x by the gradient at y and the shrinkage, and y ahead of it.
-    fn step(&self, search: &mut Search<'_>, course: &mut Course, c: &Rows, k: usize) -> Result<()> {
-        let at = search.gradient(&course.y, Loss::Margin)?;
+    fn step(
+        &self,
+        search: &mut Search<'_>,
+        state: &mut RunState,
+        c: &Rows,
+        k: usize,
+    ) -> Result<()> {
+        let at = search.gradient(&state.y, Loss::Margin)?;
         let rate = self.learning_rate * (1.0 - k as f64 / self.max_iterations as f64).sqrt();
         let ahead = k as f64 / (k as f64 + 3.0);
-        let Course { x, y, .. } = &mut *course;
+        let RunState { x, y, .. } = &mut *state;
         rows::update(
-            Twin::NONE,
+            Kernel::NONE,
             [x, y],
             [search.clean(), &at.gradient, &at.losses, c],
             |_, [x, y], [x0, g, margin, c]| {
@@ -157,12 +162,12 @@ impl Ead {
                 }
             },
         )?;
-        let logits = search.logits(&course.x)?;
+        let logits = search.logits(&state.x)?;
         let confident = confident(&search.losses(&logits, Loss::Margin)?, self.confidence as f32)?;
         let all: Vec<usize> = (0..search.len()).collect();
         // Under this objective no row leaves the active set.
-        search.propose_where(&all, &confident, &course.x, &logits, ())?;
-        rows::update(Twin::NONE, [&mut course.succeeded], [&confident], |_, [any], [now]| {
+        search.propose_where(&all, &confident, &state.x, &logits, ())?;
+        rows::update(Kernel::NONE, [&mut state.succeeded], [&confident], |_, [any], [now]| {
             any[0] = any[0].max(now[0]);
         })
     }

@@ -13,7 +13,7 @@ pub(in crate::attack) const MIN_NORM: Entry = Entry {
     name: "min-norm",
     about: "several attacks without a radius; every image keeps the closest of all",
     threats: ALL_NORMS,
-    control: false,
+    is_control: false,
     fields: &[MinNorm::FIELDS],
     build: |parameters, threat| MinNorm::new(norm_of(threat)).build(parameters),
 };

@@ -16,14 +16,14 @@ use crate::attack::fab::{dual, length};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const FMN: Entry = Entry {
     name: "fmn",
     about: "smallest perturbation by steps projected on a ball that follows the boundary (Pintor et al. 2021)",
     threats: ALL_NORMS,
-    control: false,
+    is_control: false,
     fields: &[Fmn::FIELDS],
     build: |parameters, threat| Fmn::new(norm_of(threat)).build(parameters),
 };
@@ -110,7 +110,7 @@ impl Attack for Fmn {
             let alpha = cosine(self.alpha_init, self.alpha_final, step, self.steps);
             let gamma = cosine(self.gamma_init, self.gamma_final, step, self.steps);
             rows::update(
-                Twin::NONE,
+                Kernel::NONE,
                 [&mut x, &mut eps, &mut closest],
                 [&at.gradient, search.clean(), &at.losses, &adversarial, &reach],
                 |row, [x, eps, closest], [g, x0, margin, adversarial, reach]| {

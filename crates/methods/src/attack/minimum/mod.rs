@@ -52,7 +52,7 @@ use super::fab::length;
 use super::gradient::ball;
 use crate::error::Result;
 use crate::rng::Draw;
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 /// The norms of attacks that have a form for each.
@@ -65,7 +65,7 @@ fn norm_of(threat: &Threat) -> Norm {
 
 /// Length of the longest change of every image of `clean` inside the box, `[N]`: no adversarial image is further away.
 fn reach(norm: Norm, clean: &Rows) -> Result<Rows> {
-    rows::map_to(Twin::NONE, &[], [clean], |_, [x0], reach| {
+    rows::map_to(Kernel::NONE, &[], [clean], |_, [x0], reach| {
         let farthest: Vec<f32> = x0.iter().map(|x| x.max(1.0 - x)).collect();
         reach[0] = length(norm, &farthest) as f32;
     })

@@ -12,7 +12,7 @@ pub(in crate::attack) const PDGD: Entry = Entry {
     name: "pdgd",
     about: "smallest L2 perturbation by primal-dual gradient descent (Matyasko and Chau 2021)",
     threats: Threats::Balls(&[Norm::L2]),
-    control: false,
+    is_control: false,
     fields: &[Pdgd::FIELDS],
     build: |parameters, _| Pdgd::new().build(parameters),
 };

@@ -17,7 +17,7 @@ pub(in crate::attack) const PDPGD: Entry = Entry {
     name: "pdpgd",
     about: "smallest perturbation by primal-dual proximal gradient descent (Matyasko and Chau 2021)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Pdpgd::FIELDS],
     build: |parameters, threat| Pdpgd::new(norm_of(threat)).build(parameters),
 };

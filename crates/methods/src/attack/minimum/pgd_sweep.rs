@@ -8,20 +8,20 @@
 
 use super::super::gradient::CONVEX;
 use super::super::{Attack, Entry, HyperParameters, Objective, Search};
-use super::boundary::Course;
+use super::boundary::RunState;
 use super::norm_of;
 use crate::attack::ImageState as _;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented, parse_number};
-use crate::rows::{self, Twin, twin};
+use crate::rows::{self, Kernel, kernel};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const PGD_SWEEP: Entry = Entry {
     name: "pgd-sweep",
     about: "PGD in ever larger balls, each from where the last one ended (Madry et al. 2018)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[PgdSweep::FIELDS],
     build: |parameters, threat| PgdSweep::new(norm_of(threat)).build(parameters),
 };
@@ -128,31 +128,31 @@ impl Attack for Sweep {
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let geometry = self.norm.geometry();
-        let mut course = Course::new(search, 0)?;
+        let mut state = RunState::new(search, 0)?;
         for (ball, eps) in self.radii.iter().enumerate() {
             let alpha = (self.alpha * f64::from(*eps)) as f32;
             if ball == 0 {
-                course.x = rows::map(Twin::NONE, [search.clean()], |row, [x0], x| {
+                state.x = rows::map(Kernel::NONE, [search.clean()], |row, [x0], x| {
                     geometry.random(search.draw(row, 0, 0), x0, *eps, x);
                     geometry.project(x, x0, *eps);
                 })?;
             }
             for _ in 0..self.steps {
-                let mut at = search.gradient_of(&course.of, &course.x, self.loss)?;
-                let adversarial = course.propose(search, &at.logits)?;
+                let mut at = search.gradient_of(&state.of, &state.x, self.loss)?;
+                let adversarial = state.propose(search, &at.logits)?;
                 let left: Vec<usize> =
-                    (0..course.of.len()).filter(|row| !adversarial[*row]).collect();
+                    (0..state.of.len()).filter(|row| !adversarial[*row]).collect();
                 if left.is_empty() {
                     return Ok(());
                 }
-                if left.len() < course.of.len() {
-                    (&mut course, &mut at.gradient).keep(&left)?;
+                if left.len() < state.of.len() {
+                    (&mut state, &mut at.gradient).keep(&left)?;
                 }
                 // x <- Proj(x + alpha * direction(g))
-                let twin = twin!("pgd_step", self.norm.number(), alpha, *eps);
-                course.x = rows::map(
-                    twin,
-                    [&course.x, &at.gradient, &course.clean],
+                let kernel = kernel!("pgd_step", self.norm.number(), alpha, *eps);
+                state.x = rows::map(
+                    kernel,
+                    [&state.x, &at.gradient, &state.clean],
                     |_, [x, g, x0], next| {
                         next.copy_from_slice(x);
                         geometry.ascend(next, g, alpha);
@@ -162,8 +162,8 @@ impl Attack for Sweep {
             }
         }
         // Where the last step in a smaller ball ended, the first one in the next ball has asked.
-        let logits = search.logits_of(&course.of, &course.x)?;
-        course.propose(search, &logits)?;
+        let logits = search.logits_of(&state.of, &state.x)?;
+        state.propose(search, &logits)?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use crate::attack::Search;
 use crate::error::Result;
 use crate::loss::Loss;
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 
 /// The largest ratio of the two weights, either way.
 const LARGEST_RATIO: f64 = 1e6;
@@ -73,7 +73,7 @@ pub(super) fn descend(
         let both = Rows::new(search.location(), [weights.len(), 2], both)?;
         let adam = Adam::new(rates[0] * libm::pow(rates[1] / rates[0], share), step);
         rows::update(
-            Twin::NONE,
+            Kernel::NONE,
             [&mut x, &mut first, &mut second],
             [search.clean(), &at.gradient, &both],
             |_, outputs, inputs| advance(&adam, outputs, inputs),

@@ -11,14 +11,14 @@ use super::primal_dual::Adam;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const SIGMA_ZERO: Entry = Entry {
     name: "sigma-zero",
     about: "fewest changed values, by a smooth count of them and a threshold (Cinà et al. 2025)",
     threats: Threats::Balls(&[Norm::L0]),
-    control: false,
+    is_control: false,
     fields: &[SigmaZero::FIELDS],
     build: |parameters, _| SigmaZero::new().build(parameters),
 };
@@ -101,7 +101,7 @@ impl Attack for SigmaZero {
             let rate = cosine(self.eta_0, LAST_RATE * self.eta_0, step, self.steps);
             let adam = Adam::new(rate, step);
             rows::update(
-                Twin::NONE,
+                Kernel::NONE,
                 [&mut x, &mut first, &mut second, &mut tau],
                 [&clean, &at.gradient, &adversarial],
                 |_, [x, first, second, tau], [x0, g, adversarial]| {

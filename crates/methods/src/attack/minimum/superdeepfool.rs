@@ -7,19 +7,19 @@
 //! inside the box.
 
 use super::super::{Attack, Entry, HyperParameters, Objective, Search, Threats};
-use super::boundary::{Course, toward};
+use super::boundary::{RunState, toward};
 use crate::attack::ImageState as _;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const SUPERDEEPFOOL: Entry = Entry {
     name: "superdeepfool",
     about: "DeepFool, and projections on the normal of what it crosses (Abdollahpoorrostam et al. 2024)",
     threats: Threats::Balls(&[Norm::L2]),
-    control: false,
+    is_control: false,
     fields: &[SuperDeepFool::FIELDS],
     build: |parameters, _| SuperDeepFool::new().build(parameters),
 };
@@ -93,44 +93,44 @@ impl Attack for SuperDeepFool {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let mut course = Course::new(search, self.classes)?;
+        let mut state = RunState::new(search, self.classes)?;
         let mut closest =
             Closest { x: search.clean().clone(), distance: vec![f64::INFINITY; search.len()] };
         for _ in 0..self.steps {
-            let at = search.linearise_of(&course.of, &course.x)?;
-            let adversarial = course.propose(search, &at.logits)?;
-            closest.record(&course, &adversarial)?;
+            let at = search.linearise_of(&state.of, &state.x)?;
+            let adversarial = state.propose(search, &at.logits)?;
+            closest.record(&state, &adversarial)?;
             // What a projection has made adversarial is where the boundary has its normal towards the clean image.
-            let projected = course.projected.values()?;
+            let projected = state.projected.values()?;
             let (left, done): (Vec<usize>, Vec<usize>) =
-                (0..course.of.len()).partition(|i| !adversarial[*i] || projected[*i] == 0.0);
+                (0..state.of.len()).partition(|i| !adversarial[*i] || projected[*i] == 0.0);
             if left.is_empty() {
                 return self.bisect(search, closest);
             }
             let mut crossed = adversarial.clone();
             done.iter().for_each(|i| crossed[*i] = false);
-            let boundary = course.boundary(search, &at, Norm::L2, (&adversarial, &crossed))?;
+            let boundary = state.boundary(search, &at, Norm::L2, (&adversarial, &crossed))?;
             let behind = crossed.iter().map(|crossed| f32::from(u8::from(*crossed))).collect();
             let behind = Rows::numbers(search.location(), behind)?;
-            self.advance(&mut course, [&boundary.w, &boundary.f, &behind])?;
+            self.advance(&mut state, [&boundary.w, &boundary.f, &behind])?;
             if !done.is_empty() {
-                course.keep(&left)?;
+                state.keep(&left)?;
             }
         }
-        let logits = search.logits_of(&course.of, &course.x)?;
-        let adversarial = course.propose(search, &logits)?;
-        closest.record(&course, &adversarial)?;
+        let logits = search.logits_of(&state.of, &state.x)?;
+        let adversarial = state.propose(search, &logits)?;
+        closest.record(&state, &adversarial)?;
         self.bisect(search, closest)
     }
 }
 
 impl SuperDeepFool {
     /// A step of DeepFool in front of the boundary, a projection on its normal behind it: w, f, and where an image is.
-    fn advance(&self, course: &mut Course, [w, f, behind]: [&Rows; 3]) -> Result<()> {
+    fn advance(&self, state: &mut RunState, [w, f, behind]: [&Rows; 3]) -> Result<()> {
         rows::update(
-            Twin::NONE,
-            [&mut course.x, &mut course.projected],
-            [&course.clean, w, f, behind],
+            Kernel::NONE,
+            [&mut state.x, &mut state.projected],
+            [&state.clean, w, f, behind],
             |_, [x, projected], [x0, w, f, behind]| {
                 projected[0] = behind[0];
                 if behind[0] != 0.0 {
@@ -169,7 +169,7 @@ impl SuperDeepFool {
         for _ in 0..self.search_steps {
             let shares = bounds.iter().map(|[low, high]| f64::midpoint(*low, *high) as f32);
             let shares = Rows::numbers(search.location(), shares.collect())?;
-            let x = rows::map(Twin::NONE, [&clean, &far, &shares], |_, [x0, far, share], x| {
+            let x = rows::map(Kernel::NONE, [&clean, &far, &shares], |_, [x0, far, share], x| {
                 for ((x, x0), far) in x.iter_mut().zip(x0).zip(far) {
                     *x = (x0 + share[0] * (far - x0)).clamp(0.0, 1.0);
                 }
@@ -188,14 +188,14 @@ impl SuperDeepFool {
 
 impl Closest {
     /// Takes over what is adversarial and closer.
-    fn record(&mut self, course: &Course, adversarial: &[bool]) -> Result<()> {
+    fn record(&mut self, state: &RunState, adversarial: &[bool]) -> Result<()> {
         let distances =
-            rows::map_to(Twin::NONE, &[], [&course.x, &course.clean], |_, [x, x0], d| {
+            rows::map_to(Kernel::NONE, &[], [&state.x, &state.clean], |_, [x, x0], d| {
                 d[0] = Norm::L2.geometry().distance(x, x0) as f32;
             })?;
         let distances = distances.values()?;
         let mut from: Vec<Option<usize>> = vec![None; self.distance.len()];
-        for (i, row) in course.of.iter().enumerate() {
+        for (i, row) in state.of.iter().enumerate() {
             let distance = f64::from(distances[i]);
             if adversarial[i] && distance < self.distance[*row] {
                 self.distance[*row] = distance;
@@ -205,9 +205,9 @@ impl Closest {
         if from.iter().all(Option::is_none) {
             return Ok(());
         }
-        let x = course.x.values()?;
-        let width = course.x.width();
-        rows::update(Twin::NONE, [&mut self.x], [], |row, [closest], []| {
+        let x = state.x.values()?;
+        let width = state.x.width();
+        rows::update(Kernel::NONE, [&mut self.x], [], |row, [closest], []| {
             if let Some(i) = from[row] {
                 closest.copy_from_slice(&x[i * width..][..width]);
             }

@@ -8,19 +8,19 @@
 //! its class on the way, so that it changes less than any gradient says.
 
 use super::super::{Attack, Entry, HyperParameters, ImageState as _, Objective, Search, Threats};
-use super::boundary::{Course, toward};
+use super::boundary::{RunState, toward};
 use super::norm_of;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 pub(in crate::attack) const TRUST_REGION: Entry = Entry {
     name: "trust-region",
     about: "steps towards the nearest class in a radius of trust until it is reached (Yao et al. 2019)",
     threats: Threats::Balls(&[Norm::Linf, Norm::L2]),
-    control: false,
+    is_control: false,
     fields: &[TrustRegion::FIELDS],
     build: |parameters, threat| TrustRegion::new(norm_of(threat)).build(parameters),
 };
@@ -98,7 +98,7 @@ impl Attack for TrustRegion {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let mut course = Course::new(search, self.classes)?;
+        let mut state = RunState::new(search, self.classes)?;
         let (n, place) = (search.len(), search.location().clone());
         let targeted = search.targets().is_some();
         let mut radius = Rows::numbers(&place, vec![self.eps as f32; n])?;
@@ -106,15 +106,15 @@ impl Attack for TrustRegion {
         let mut last = Rows::new(&place, [n, 2], vec![0.0; 2 * n])?;
         let none = vec![false; n];
         for step in 0..self.steps {
-            let at = search.linearise_of(&course.of, &course.x)?;
-            let adversarial = course.propose(search, &at.logits)?;
-            let boundary = course.boundary(search, &at, self.norm, (&adversarial, &none))?;
+            let at = search.linearise_of(&state.of, &state.x)?;
+            let adversarial = state.propose(search, &at.logits)?;
+            let boundary = state.boundary(search, &at, self.norm, (&adversarial, &none))?;
             if step == 0 {
-                course.settle_on(&boundary.class)?;
+                state.settle_on(&boundary.class)?;
             }
             rows::update(
-                Twin::NONE,
-                [&mut course.x, &mut radius, &mut last],
+                Kernel::NONE,
+                [&mut state.x, &mut radius, &mut last],
                 [&boundary.w, &boundary.f],
                 |_, [x, radius, last], [w, f]| {
                     if self.adaptive && step > 0 {
@@ -128,16 +128,16 @@ impl Attack for TrustRegion {
                     }
                 },
             )?;
-            let left: Vec<usize> = (0..course.of.len()).filter(|i| !adversarial[*i]).collect();
+            let left: Vec<usize> = (0..state.of.len()).filter(|i| !adversarial[*i]).collect();
             if left.is_empty() {
                 return Ok(());
             }
-            if left.len() < course.of.len() {
-                (&mut course, &mut radius, &mut last).keep(&left)?;
+            if left.len() < state.of.len() {
+                (&mut state, &mut radius, &mut last).keep(&left)?;
             }
         }
-        let logits = search.logits_of(&course.of, &course.x)?;
-        course.propose(search, &logits)?;
+        let logits = search.logits_of(&state.of, &state.x)?;
+        state.propose(search, &logits)?;
         Ok(())
     }
 }

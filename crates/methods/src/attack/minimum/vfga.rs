@@ -13,14 +13,14 @@ use crate::attack::search::image_state;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat, differs};
 
 pub(in crate::attack) const VFGA: Entry = Entry {
     name: "vfga",
     about: "one value after the other by random amounts, until the image is broken (Césaire et al. 2021)",
     threats: Threats::Balls(&[Norm::L0]),
-    control: false,
+    is_control: false,
     fields: &[Vfga::FIELDS],
     build: |parameters, _| Vfga::new().build(parameters),
 };
@@ -70,13 +70,13 @@ impl HyperParameters for Vfga {
 }
 
 /// The images that nothing was found of, as rows of the search.
-struct Course {
+struct RunState {
     of: Vec<usize>,
     clean: Rows,
     x: Rows,
 }
 
-image_state!(Course { of, clean, x });
+image_state!(RunState { of, clean, x });
 
 impl Attack for Vfga {
     fn objective(&self) -> Objective {
@@ -93,24 +93,24 @@ impl Attack for Vfga {
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let clean = search.clean().clone();
-        let mut course = Course { of: (0..search.len()).collect(), x: clean.clone(), clean };
-        for step in 0..self.steps_for(course.x.width()) {
-            let at = search.gradient_of(&course.of, &course.x, Loss::CrossEntropy)?;
-            let inputs = [&course.x, &course.clean, &at.gradient];
-            let places = rows::map_to(Twin::NONE, &[2], inputs, |_, [x, x0, g], places| {
+        let mut state = RunState { of: (0..search.len()).collect(), x: clean.clone(), clean };
+        for step in 0..self.steps_for(state.x.width()) {
+            let at = search.gradient_of(&state.of, &state.x, Loss::CrossEntropy)?;
+            let inputs = [&state.x, &state.clean, &at.gradient];
+            let places = rows::map_to(Kernel::NONE, &[2], inputs, |_, [x, x0, g], places| {
                 let [up, down] = promising(x, x0, g);
                 (places[0], places[1]) = (up as f32, down as f32);
             })?;
             let trials = 2 * self.samples;
-            let amounts = rows::map_to(Twin::NONE, &[trials], [&course.x], |row, _, amounts| {
-                search.draw(course.of[row], 0, step as u32).normal(amounts);
+            let amounts = rows::map_to(Kernel::NONE, &[trials], [&state.x], |row, _, amounts| {
+                search.draw(state.of[row], 0, step as u32).normal(amounts);
             })?;
-            let broken = self.advance(search, &mut course, &places, &amounts)?;
+            let broken = self.advance(search, &mut state, &places, &amounts)?;
             let left: Vec<usize> = (0..broken.len()).filter(|i| !broken[*i]).collect();
             if left.is_empty() {
                 break;
             }
-            course.keep(&left)?;
+            state.keep(&left)?;
         }
         Ok(())
     }
@@ -122,17 +122,17 @@ impl Vfga {
     fn advance(
         &self,
         search: &mut Search<'_>,
-        course: &mut Course,
+        state: &mut RunState,
         places: &Rows,
         amounts: &Rows,
     ) -> Result<Vec<bool>> {
         let place = search.location().clone();
-        let mut best = course.x.clone();
-        let mut reached = vec![(false, f32::NEG_INFINITY); course.of.len()];
+        let mut best = state.x.clone();
+        let mut reached = vec![(false, f32::NEG_INFINITY); state.of.len()];
         for trial in 0..2 * self.samples {
             let upwards = trial < self.samples;
-            let inputs = [&course.x, places, amounts];
-            let x = rows::map(Twin::NONE, inputs, |_, [x, places, amounts], moved| {
+            let inputs = [&state.x, places, amounts];
+            let x = rows::map(Kernel::NONE, inputs, |_, [x, places, amounts], moved| {
                 moved.copy_from_slice(x);
                 let at = places[usize::from(!upwards)] as usize;
                 // The standard deviation is how far the value can go.
@@ -140,11 +140,11 @@ impl Vfga {
                 let by = room * amounts[trial].abs();
                 moved[at] = if upwards { (x[at] + by).min(1.0) } else { (x[at] - by).max(0.0) };
             })?;
-            let logits = search.logits_of(&course.of, &x)?;
+            let logits = search.logits_of(&state.of, &x)?;
             // Under this objective no row leaves the active set.
-            search.propose_for(&course.of, &x, &logits, ())?;
-            let adversarial = search.have_succeeded(&course.of, &logits)?;
-            let losses = losses_of(search, &course.of, &logits)?;
+            search.propose_for(&state.of, &x, &logits, ())?;
+            let adversarial = search.have_succeeded(&state.of, &logits)?;
+            let losses = losses_of(search, &state.of, &logits)?;
             let mut better = vec![0.0; reached.len()];
             for (i, reached) in reached.iter_mut().enumerate() {
                 let here = (adversarial[i], losses[i]);
@@ -155,7 +155,7 @@ impl Vfga {
             }
             best = choose(&Rows::numbers(&place, better)?, &x, &best)?;
         }
-        course.x = best;
+        state.x = best;
         Ok(reached.into_iter().map(|(adversarial, _)| adversarial).collect())
     }
 }

@@ -12,7 +12,7 @@ pub(in crate::attack) const RANDOM_NOISE: Entry = Entry {
     name: "random-noise",
     about: "control: uniform noise in a patch at random places",
     threats: Threats::Patch,
-    control: true,
+    is_control: true,
     fields: &[RandomNoise::FIELDS],
     build: |parameters, threat| RandomNoise::new(patch_of(threat)).build(parameters),
 };
@@ -21,7 +21,7 @@ pub(in crate::attack) const GREY: Entry = Entry {
     name: "grey",
     about: "control: a grey patch at every place of a grid",
     threats: Threats::Patch,
-    control: true,
+    is_control: true,
     fields: &[Grey::FIELDS],
     build: |parameters, threat| Grey::new(patch_of(threat)).build(parameters),
 };

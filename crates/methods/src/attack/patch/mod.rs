@@ -11,7 +11,7 @@ mod search;
 
 use super::Search;
 use crate::error::Result;
-use crate::rows::{self, Location, Rows, twin};
+use crate::rows::{self, Location, Rows, kernel};
 use crate::threat::{Patch, Threat, Window};
 
 pub(super) use controls::{GREY, RANDOM_NOISE};
@@ -44,9 +44,9 @@ fn patch_of(threat: &Threat) -> Patch {
 fn paste(search: &Search<'_>, patch: Patch, windows: &Rows, content: &Rows) -> Result<Rows> {
     let shape @ [channels, height, width] = search.shape();
     let shared = content.is_for_all();
-    let twin = twin!("paste", channels, height, width, patch.height, patch.width, shared);
+    let kernel = kernel!("paste", channels, height, width, patch.height, patch.width, shared);
     let inputs = [search.clean(), windows, content];
-    rows::map(twin, inputs, |_, [clean, window, content], x| {
+    rows::map(kernel, inputs, |_, [clean, window, content], x| {
         x.copy_from_slice(clean);
         for (i, value) in patch.elements(window_of(window), shape).zip(content) {
             x[i] = *value;
@@ -89,8 +89,8 @@ fn descend_inside(
         if search.is_empty() {
             return Ok(());
         }
-        let twin = twin!("patch_step", height, width, patch.height, patch.width, alpha);
-        x = rows::map(twin, [&x, &at.gradient, &*windows], |_, [x, g, window], next| {
+        let kernel = kernel!("patch_step", height, width, patch.height, patch.width, alpha);
+        x = rows::map(kernel, [&x, &at.gradient, &*windows], |_, [x, g, window], next| {
             next.copy_from_slice(x);
             for i in patch.elements(window_of(window), shape) {
                 let direction = if g[i] > 0.0 {

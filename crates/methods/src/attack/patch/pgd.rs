@@ -14,7 +14,7 @@ pub(in crate::attack) const PATCH_PGD: Entry = Entry {
     name: "patch-pgd",
     about: "signed gradient steps in a patch at random places (Xiang et al. 2021)",
     threats: Threats::Patch,
-    control: false,
+    is_control: false,
     fields: &[PatchPgd::FIELDS],
     build: |parameters, threat| PatchPgd::new(patch_of(threat)).build(parameters),
 };

@@ -9,14 +9,14 @@ use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
 use crate::rng::Draw;
-use crate::rows::{self, Rows, Twin, twin};
+use crate::rows::{self, Kernel, Rows, kernel};
 use crate::threat::{Patch, Threat};
 
 pub(in crate::attack) const PATCH_RS: Entry = Entry {
     name: "patch-rs",
     about: "black-box random search over content and place (Croce et al. 2022)",
     threats: Threats::Patch,
-    control: false,
+    is_control: false,
     fields: &[PatchRs::FIELDS],
     build: |parameters, threat| PatchRs::new(patch_of(threat)).build(parameters),
 };
@@ -79,7 +79,7 @@ impl Attack for PatchRs {
         let Patch { height, width } = self.patch;
         let mut windows = random_windows(search, self.patch, 0)?;
         let area = [channels, height, width];
-        let mut content = rows::map_to(Twin::NONE, &area, [&windows], |row, _, content| {
+        let mut content = rows::map_to(Kernel::NONE, &area, [&windows], |row, _, content| {
             self.initial_content(search.draw(row, 0, 1), channels, content);
         })?;
         let n = search.len();
@@ -89,7 +89,7 @@ impl Attack for PatchRs {
             if query > 0 {
                 let step = self.step(query, shape);
                 let [key0, key1] = search.key(1);
-                let twin = twin!(
+                let kernel = kernel!(
                     "patch_rs",
                     query as u32,
                     key0,
@@ -106,7 +106,7 @@ impl Attack for PatchRs {
                     step.single,
                 );
                 let outputs = [&mut new_content, &mut new_windows];
-                rows::update(twin, outputs, [search.id_words()], |row, [content, window], _| {
+                rows::update(kernel, outputs, [search.id_words()], |row, [content, window], _| {
                     self.change(&step, search.draw(row, 1, query as u32), shape, content, window);
                 })?;
             }
@@ -114,7 +114,7 @@ impl Attack for PatchRs {
             let logits = search.logits(&x)?;
             let losses = search.losses(&logits, loss)?;
             rows::update(
-                twin!("patch_rs_keep"),
+                kernel!("patch_rs_keep"),
                 [&mut content, &mut windows, &mut best],
                 [&new_content, &new_windows, &losses],
                 |_, [content, window, best], [new_content, new_window, loss]| {

@@ -6,14 +6,14 @@ use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, twin};
+use crate::rows::{self, Rows, kernel};
 use crate::threat::{Patch, Threat, Window};
 
 pub(in crate::attack) const ROA: Entry = Entry {
     name: "roa",
     about: "place searched with a grey rectangle, then gradient steps (Wu et al. 2020)",
     threats: Threats::Patch,
-    control: false,
+    is_control: false,
     fields: &[Roa::FIELDS],
     build: |parameters, threat| Roa::new(patch_of(threat)).build(parameters),
 };
@@ -79,7 +79,7 @@ impl Attack for Roa {
             let logits = search.logits(&x)?;
             let losses = search.losses(&logits, Loss::CrossEntropy)?;
             rows::update(
-                twin!("keep_larger"),
+                kernel!("keep_larger"),
                 [&mut windows, &mut best],
                 [&here, &losses],
                 |_, [window, best], [here, loss]| {

@@ -10,14 +10,14 @@ use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
-use crate::rows::{self, Rows, Twin};
+use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Patch, Threat, Window};
 
 pub(in crate::attack) const PATCH_SEARCH: Entry = Entry {
     name: "patch-search",
     about: "a few steps at many places, more steps at the better ones, again and again",
     threats: Threats::Patch,
-    control: false,
+    is_control: false,
     fields: &[PatchSearch::FIELDS],
     build: |parameters, threat| PatchSearch::new(patch_of(threat)).build(parameters),
 };
@@ -175,7 +175,7 @@ impl PatchSearch {
                 image.current = Some((scanned, self.content(&image.candidates[scanned], shape)));
             };
             images.iter_mut().for_each(look);
-            self.look(search, &mut images, None)?;
+            self.judge(search, &mut images, None)?;
             if search.is_empty() {
                 return Ok(images);
             }
@@ -273,7 +273,7 @@ impl PatchSearch {
                     image.candidates.get(number).filter(|one| one.margin == f32::NEG_INFINITY);
                 image.current = new.map(|one| (number, self.content(one, shape)));
             }
-            self.look(search, images, None)?;
+            self.judge(search, images, None)?;
         }
         Ok(())
     }
@@ -292,14 +292,14 @@ impl PatchSearch {
             image.current = candidate.map(|one| (number, self.content(one, shape)));
         }
         for step in 0..round.steps {
-            self.look(search, images, Some(round.length(step)))?;
+            self.judge(search, images, Some(round.length(step)))?;
         }
-        self.look(search, images, None)
+        self.judge(search, images, None)
     }
 
     /// Judges the current contents and keeps those that are the best of their places; with a `step`, they go on along
     /// the signs of the gradient.
-    fn look(
+    fn judge(
         &self,
         search: &mut Search<'_>,
         images: &mut Vec<Image>,
@@ -359,7 +359,7 @@ impl PatchSearch {
     fn paste(&self, search: &Search<'_>, images: &[Image], of: &[usize]) -> Result<Rows> {
         let shape = search.shape();
         let clean = search.clean().select(of)?;
-        rows::map(Twin::NONE, [&clean], |i, [clean], x| {
+        rows::map(Kernel::NONE, [&clean], |i, [clean], x| {
             x.copy_from_slice(clean);
             if let Image { candidates, current: Some((number, content)), .. } = &images[of[i]] {
                 let elements = self.patch.elements(candidates[*number].window, shape);

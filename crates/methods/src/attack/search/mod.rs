@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 pub use crate::model::Evaluation;
 use crate::model::{Classifier, Pull};
-use crate::rows::{Location, Rows, map_to, twin};
+use crate::rows::{Location, Rows, kernel, map_to};
 use crate::threat::Threat;
 
 /// The images of one batch under attack.
@@ -155,7 +155,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn logits(&mut self, x: &Rows) -> Result<Rows> {
-        self.heed()?;
+        self.check_stop()?;
         self.refuse_misfit(None, [x])?;
         self.count_all([1, 0]);
         let logits = self.model.logits(x)?;
@@ -169,7 +169,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn logits_of(&mut self, of: &[usize], x: &Rows) -> Result<Rows> {
-        self.heed()?;
+        self.check_stop()?;
         self.refuse_misfit(Some(of), [x])?;
         passes::add(of.len(), 1);
         for row in of {
@@ -200,7 +200,7 @@ impl<'a> Search<'a> {
         loss: Loss,
         targets: Option<&Rows>,
     ) -> Result<Evaluation> {
-        self.heed()?;
+        self.check_stop()?;
         self.refuse_misfit(None, [Some(x), targets].into_iter().flatten())?;
         self.count_all([1, 1]);
         let targets = targets.unwrap_or(&self.active.rows.targets);
@@ -217,7 +217,7 @@ impl<'a> Search<'a> {
         if self.active.are_all(of) {
             return self.gradient(x, loss);
         }
-        self.heed()?;
+        self.check_stop()?;
         self.refuse_misfit(Some(of), [x])?;
         passes::add(of.len(), 2);
         for row in of {
@@ -240,9 +240,9 @@ impl<'a> Search<'a> {
         let Known { labels, targets, .. } = &self.active.rows;
         // Only a network's pass wants the cotangent.
         let cotangent = Rows::none(&self.location)?;
-        let twin = twin!("loss", logits.width(), loss.number());
+        let kernel = kernel!("loss", logits.width(), loss.number());
         map_to(
-            twin,
+            kernel,
             &[],
             [&cotangent, logits, labels, targets],
             |_, [_, z, label, target], value| {
@@ -257,7 +257,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn linearise(&mut self, x: &Rows) -> Result<Linearisation<'a>> {
-        self.heed()?;
+        self.check_stop()?;
         self.refuse_misfit(None, [x])?;
         self.count_all([1, 0]);
         let (logits, pull) = self.model.linearise(x)?;
@@ -270,7 +270,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the network fails or returns NaN.
     pub fn linearise_of(&mut self, of: &[usize], x: &Rows) -> Result<Linearisation<'a>> {
-        self.heed()?;
+        self.check_stop()?;
         self.refuse_misfit(Some(of), [x])?;
         passes::add(of.len(), 1);
         for row in of {
@@ -292,7 +292,7 @@ impl<'a> Search<'a> {
         at: &Linearisation<'_>,
         cotangent: &Rows,
     ) -> Result<Rows> {
-        self.heed()?;
+        self.check_stop()?;
         self.refuse_misfit(Some(of), [])?;
         passes::add(of.len(), 1);
         for row in of {
@@ -351,7 +351,7 @@ impl<'a> Search<'a> {
             )?;
             let places: Vec<usize> = chunk.iter().map(|row| self.active.places[*row]).collect();
             run(&mut part, &places)?;
-            part.settle()?;
+            part.finish()?;
             for (i, found) in part.found.into_iter().enumerate() {
                 let place = places[i];
                 self.forwards[place] += part.forwards[i];
@@ -404,7 +404,7 @@ impl<'a> Search<'a> {
     }
 
     /// Ends the search if the caller wants to stop.
-    fn heed(&self) -> Result<()> {
+    fn check_stop(&self) -> Result<()> {
         if (self.stop)() { Err(Error::Interrupted) } else { Ok(()) }
     }
 

@@ -67,7 +67,7 @@ impl Search<'_> {
     ///
     /// # Errors
     /// As [`Search::propose`].
-    pub fn look(&mut self, mut columns: impl ImageState) -> Result<()> {
+    pub fn sync(&mut self, mut columns: impl ImageState) -> Result<()> {
         check(&columns, self.len())?;
         let standing = self.standing()?;
         if standing.len() < self.len() {
@@ -98,7 +98,7 @@ impl Search<'_> {
         } else {
             self.judge.judge(candidates, &self.active)?;
         }
-        if doubtful || at_once || self.judge.is_due() { self.look(columns) } else { Ok(()) }
+        if doubtful || at_once || self.judge.is_due() { self.sync(columns) } else { Ok(()) }
     }
 
     /// The active rows that stay in the active set. Passes that broken images were counted after they
@@ -146,7 +146,7 @@ impl Search<'_> {
     ///
     /// # Errors
     /// If the device fails, or the network has returned NaN.
-    pub(in crate::attack) fn settle(&mut self) -> Result<()> {
+    pub(in crate::attack) fn finish(&mut self) -> Result<()> {
         self.standing()?;
         for (place, found) in self.judge.found()? {
             self.found[place] = Some(found);

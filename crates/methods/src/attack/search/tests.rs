@@ -22,7 +22,7 @@ struct Careless(usize);
 impl Attack for Careless {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let clean = search.clean().clone();
-        let mut x = crate::rows::map(crate::rows::Twin::NONE, [&clean], |_, [x0], x| {
+        let mut x = crate::rows::map(crate::rows::Kernel::NONE, [&clean], |_, [x0], x| {
             for (x, x0) in x.iter_mut().zip(x0) {
                 *x = (1.0 - x0).clamp(x0 - 0.6, x0 + 0.6);
             }
@@ -37,7 +37,7 @@ impl Attack for Careless {
         assert!((1..n).contains(&search.len()), "{} of {n} are left", search.len());
         match self.0 {
             // A column that was left out is handed over after all.
-            0 => search.look((&mut x, &mut losses)),
+            0 => search.sync((&mut x, &mut losses)),
             // Candidates of the time before.
             1 => search.logits(&candidates).map(drop),
             2 => search.gradient(&candidates, Loss::Margin).map(drop),
@@ -45,7 +45,7 @@ impl Attack for Careless {
             4 => search.logits_of(&[n - 1], &x.select(&[0])?).map(drop),
             _ => {
                 assert_eq!((x.len(), losses.len()), (search.len(), search.len()));
-                search.look((&mut x, &mut losses))
+                search.sync((&mut x, &mut losses))
             }
         }
     }

@@ -17,14 +17,14 @@ use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
 use crate::rng::Randomness;
-use crate::rows::{self, Rows, twin};
+use crate::rows::{self, Rows, kernel};
 use crate::threat::{Norm, Threat};
 
 pub(super) const SQUARE: Entry = Entry {
     name: "square",
     about: "black-box random search over squares (Andriushchenko et al. 2020, in AutoAttack)",
     threats: CONVEX,
-    control: false,
+    is_control: false,
     fields: &[Square::FIELDS],
     build: |parameters, threat| {
         let (norm, eps) = ball(threat);
@@ -105,7 +105,7 @@ impl Attack for Square {
                 let logits = search.logits(&candidate)?;
                 let reached = search.losses(&logits, loss)?;
                 rows::update(
-                    twin!("keep_larger"),
+                    kernel!("keep_larger"),
                     [&mut best, &mut losses],
                     [&candidate, &reached],
                     |_, [best, loss], [candidate, reached]| {
@@ -162,7 +162,7 @@ impl Draws {
     fn signs(&mut self, search: &mut Search<'_>, shape: &[usize]) -> Result<Rows> {
         self.next += 1;
         let uniform = search.uniform_batch(self.restart, self.next, shape)?;
-        rows::map(twin!("square_signs"), [&uniform], |_, [u], signs| {
+        rows::map(kernel!("square_signs"), [&uniform], |_, [u], signs| {
             signs.iter_mut().zip(u).for_each(|(s, u)| *s = sign(*u));
         })
     }

@@ -9,7 +9,7 @@ use super::{Draws, Square, place};
 use crate::attack::Search;
 use crate::error::Result;
 use crate::rng::Randomness;
-use crate::rows::{self, Rows, Twin, twin};
+use crate::rows::{self, Kernel, Rows, kernel};
 use crate::threat::{Norm, project_on_l1_ball_and_box};
 
 /// Keeps divisions by a length finite, as published.
@@ -42,7 +42,7 @@ pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws)
             tiles.push(Tile { top, left, turned, signs });
         }
     }
-    rows::map(Twin::NONE, [search.clean()], |row, [x0], x| {
+    rows::map(Kernel::NONE, [search.clean()], |row, [x0], x| {
         x.fill(0.0);
         for tile in &tiles {
             for channel in 0..channels {
@@ -88,7 +88,7 @@ pub(super) fn change(
     let numbers = draws.shared(search, COUNT)?;
     let signs = draws.signs(search, &[channels])?;
     let randomness = search.randomness();
-    let twin = twin!(
+    let kernel = kernel!(
         "square_gather",
         channels,
         height,
@@ -99,7 +99,7 @@ pub(super) fn change(
         square.eps,
     );
     let inputs = [best, search.clean(), &numbers, &signs, values];
-    rows::map(twin, inputs, |_, [best, x0, numbers, signs, _], x| {
+    rows::map(kernel, inputs, |_, [best, x0, numbers, signs, _], x| {
         let window = |vertical: f32, horizontal: f32| Window {
             top: place(vertical, side, height, randomness),
             left: place(horizontal, side, width, randomness),

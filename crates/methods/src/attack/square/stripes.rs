@@ -5,14 +5,14 @@ use super::{Draws, Square, place, sign};
 use crate::attack::Search;
 use crate::error::Result;
 use crate::rng::Randomness;
-use crate::rows::{self, Rows, twin};
+use crate::rows::{self, Rows, kernel};
 
 /// The clean images with stripes: one sign per image, channel and column.
 pub(super) fn start(square: &Square, search: &mut Search<'_>, draws: &mut Draws) -> Result<Rows> {
     let [channels, height, width] = search.shape();
     let signs = draws.signs(search, &[channels, 1, width])?;
-    let twin = twin!("square_stripes", height * width, width, square.eps);
-    rows::map(twin, [search.clean(), &signs], |_, [x0, signs], x| {
+    let kernel = kernel!("square_stripes", height * width, width, square.eps);
+    rows::map(kernel, [search.clean(), &signs], |_, [x0, signs], x| {
         for (i, (x, x0)) in x.iter_mut().zip(x0).enumerate() {
             let (channel, column) = (i / (height * width), i % width);
             *x = (x0 + square.eps * signs[channel * width + column]).clamp(0.0, 1.0);
@@ -35,7 +35,7 @@ pub(super) fn change(
     let numbers = draws.shared(search, count)?;
     let randomness = search.randomness();
     let eps = square.eps;
-    let twin = twin!(
+    let kernel = kernel!(
         "square_linf",
         channels,
         height,
@@ -44,7 +44,7 @@ pub(super) fn change(
         randomness == Randomness::PerImage,
         eps,
     );
-    rows::map(twin, [best, search.clean(), &numbers], |_, [best, x0, numbers], x| {
+    rows::map(kernel, [best, search.clean(), &numbers], |_, [best, x0, numbers], x| {
         x.copy_from_slice(best);
         let top = place(numbers[0], side, height, randomness);
         let left = place(numbers[1], side, width, randomness);

@@ -1,7 +1,7 @@
 //! An abstention proves nothing, and what proves nothing abstains.
 
 use super::subject::Subject;
-use super::table::Row;
+use super::table::AuditRow;
 use super::{Check, Seen, some};
 use crate::certify::ABSTAIN;
 
@@ -9,7 +9,7 @@ pub(super) const CHECK: Check =
     Check { name: "abstentions", about: "abstentions have radius 0, and only they", run: check };
 
 fn check(subject: &Subject) -> Vec<Seen> {
-    let images = |bad: &dyn Fn(&&Row) -> bool| -> Vec<u64> {
+    let images = |bad: &dyn Fn(&&AuditRow) -> bool| -> Vec<u64> {
         subject.table.rows.iter().filter(bad).map(|row| row.idx).collect()
     };
     let mut seen = Vec::new();

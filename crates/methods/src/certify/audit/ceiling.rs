@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use super::claim::Origin;
 use super::printed::Printed;
 use super::subject::Subject;
-use super::table::Row;
+use super::table::AuditRow;
 use super::{Check, Seen, counted, down, short, votes};
 
 pub(super) const CHECK: Check = Check {
@@ -30,7 +30,7 @@ fn check(subject: &Subject) -> Vec<Seen> {
         ))];
     }
     let ceiling_of = |n: u64| theory.ceiling(n, claim.alpha).unwrap_or(0.0);
-    let above = |row: &&Row| {
+    let above = |row: &&AuditRow| {
         let (n, low) = (subject.n(row), row.radius.low);
         low > ceiling_of(n) * (1.0 + 1e-9) && !theory.allows(n, claim.alpha, low)
     };
@@ -81,7 +81,7 @@ struct Need {
 
 impl Need {
     /// What `rows` ask; `None` if there is no row.
-    fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<Self> {
+    fn of<'a>(rows: impl Iterator<Item = &'a AuditRow>) -> Option<Self> {
         rows.map(|row| row.radius).fold(None, |need, Printed { value, low, high }| {
             let before = need.unwrap_or(Self { largest: value, low, high });
             Some(Self {
@@ -93,7 +93,7 @@ impl Need {
     }
 }
 
-fn by_low(a: &Row, b: &Row) -> Ordering {
+fn by_low(a: &AuditRow, b: &AuditRow) -> Ordering {
     a.radius.low.total_cmp(&b.radius.low)
 }
 

@@ -80,7 +80,7 @@ pub struct Claim {
 
 impl Claim {
     /// Brings together what is said about `table`.
-    pub(super) fn settle(given: &Given, source: Option<&Source>, table: &Table) -> Result<Self> {
+    pub(super) fn resolve(given: &Given, source: Option<&Source>, table: &Table) -> Result<Self> {
         let own = table.rows.first().map(|row| row.own).unwrap_or_default();
         let (sigma, sigma_from) = first([
             (given.sigma, Origin::Given),

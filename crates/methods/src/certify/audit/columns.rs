@@ -1,7 +1,7 @@
 //! Our tables say sigma, N and alpha on every row: the same ones, and those that are claimed.
 
 use super::subject::Subject;
-use super::table::Row;
+use super::table::AuditRow;
 use super::{Check, Seen, short, some};
 
 pub(super) const CHECK: Check = Check {
@@ -13,24 +13,25 @@ pub(super) const CHECK: Check = Check {
 fn check(subject: &Subject) -> Vec<Seen> {
     let claim = &subject.claim;
     let mut seen = Vec::new();
-    let mut differs = |name: &str, claimed: f64, of: &dyn Fn(&Row) -> Option<f64>, bad: Bad| {
-        let rows = subject.table.rows.iter();
-        let others: Vec<(u64, f64)> = rows
-            .filter_map(|row| Some((row.idx, of(row)?)))
-            .filter(|(_, value)| bad(*value, claimed))
-            .collect();
-        if let Some((_, value)) = others.first() {
-            let images: Vec<u64> = others.iter().map(|(idx, _)| *idx).collect();
-            seen.push(Seen::contradiction(format!(
-                "{name} is {} on {} of {} rows ({}), {} is claimed",
-                short(*value),
-                others.len(),
-                subject.table.rows.len(),
-                some(&images),
-                short(claimed),
-            )));
-        }
-    };
+    let mut differs =
+        |name: &str, claimed: f64, of: &dyn Fn(&AuditRow) -> Option<f64>, bad: Bad| {
+            let rows = subject.table.rows.iter();
+            let others: Vec<(u64, f64)> = rows
+                .filter_map(|row| Some((row.idx, of(row)?)))
+                .filter(|(_, value)| bad(*value, claimed))
+                .collect();
+            if let Some((_, value)) = others.first() {
+                let images: Vec<u64> = others.iter().map(|(idx, _)| *idx).collect();
+                seen.push(Seen::contradiction(format!(
+                    "{name} is {} on {} of {} rows ({}), {} is claimed",
+                    short(*value),
+                    others.len(),
+                    subject.table.rows.len(),
+                    some(&images),
+                    short(claimed),
+                )));
+            }
+        };
     differs("sigma", claim.sigma, &|row| row.own.sigma, |a, b| a != b);
     differs("alpha", claim.alpha, &|row| row.own.alpha, |a, b| a != b);
     differs("the level", claim.alpha, &|row| row.own.level, |a, b| a > b);

@@ -57,7 +57,7 @@ fn check(subject: &Subject) -> Vec<Seen> {
             some(&absent)
         )));
     }
-    let other = |row: &&super::table::Row| {
+    let other = |row: &&super::table::AuditRow| {
         labels.labels.get(&row.idx).is_some_and(|label| *label != row.label)
     };
     let wrong: Vec<u64> = rows().filter(other).map(|row| row.idx).collect();

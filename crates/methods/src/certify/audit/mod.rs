@@ -145,7 +145,7 @@ pub fn audit(
 ) -> Result<Audit> {
     let table = table::Table::read(path)?;
     let source = Source::find(path)?;
-    let claim = Claim::settle(given, source.as_ref(), &table)?;
+    let claim = Claim::resolve(given, source.as_ref(), &table)?;
     let labels = data.map(|data| Labels::of(data, table.rows.iter().map(|row| row.idx)));
     let subject = Subject::new(table, claim, source.as_ref(), labels.transpose()?)?;
     summarise(&subject, radii, simultaneous)

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::subject::Subject;
-use super::table::Row;
+use super::table::AuditRow;
 use super::votes;
 use crate::certify::mode::Mode;
 use crate::stats::holm;
@@ -27,7 +27,7 @@ pub(super) fn shares(subject: &Subject, radii: &[f64]) -> Vec<Simultaneous> {
     radii.iter().map(at).collect()
 }
 
-fn share(subject: &Subject, radius: f64, votes: &dyn Fn(&Row) -> Option<u64>) -> Simultaneous {
+fn share(subject: &Subject, radius: f64, votes: &dyn Fn(&AuditRow) -> Option<u64>) -> Simultaneous {
     let rows = &subject.table.rows;
     let target = subject.theory.probability(radius);
     let p_values: Vec<f64> = rows
@@ -36,7 +36,7 @@ fn share(subject: &Subject, radius: f64, votes: &dyn Fn(&Row) -> Option<u64>) ->
         .collect();
     let images = rows.len() as f64;
     let counted = |adjusted: &[f64]| {
-        let holds = |(row, p): &(&Row, &f64)| {
+        let holds = |(row, p): &(&AuditRow, &f64)| {
             row.predict == i64::from(row.label) && **p <= subject.claim.alpha
         };
         rows.iter().zip(adjusted).filter(holds).count() as f64 / images
@@ -47,7 +47,7 @@ fn share(subject: &Subject, radius: f64, votes: &dyn Fn(&Row) -> Option<u64>) ->
 
 /// The smallest alpha at which the row's mode would have proved `target` by these votes: the level of
 /// the look at which the image ended, times alpha's share in it.
-fn p_value(subject: &Subject, row: &Row, n_a: u64, target: f64) -> f64 {
+fn p_value(subject: &Subject, row: &AuditRow, n_a: u64, target: f64) -> f64 {
     let mode = row.own.mode.unwrap_or(Mode::COHEN);
     let alpha = row.own.alpha.unwrap_or(subject.claim.alpha);
     let looks = row.own.level.filter(|level| *level > 0.0).map_or(1.0, |level| alpha / level);

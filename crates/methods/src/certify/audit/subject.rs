@@ -3,7 +3,7 @@
 use super::claim::Claim;
 use super::labels::Labels;
 use super::source::Source;
-use super::table::{Row, Table};
+use super::table::{AuditRow, Table};
 use super::theory::Theory;
 use crate::certify::ABSTAIN;
 use crate::error::Result;
@@ -40,12 +40,12 @@ impl Subject {
     }
 
     /// Rows with a certificate.
-    pub(super) fn certified(&self) -> impl Iterator<Item = &Row> {
+    pub(super) fn certified(&self) -> impl Iterator<Item = &AuditRow> {
         self.table.rows.iter().filter(|row| row.predict != ABSTAIN)
     }
 
     /// N of a row: what it says it drew, or the claim.
-    pub(super) fn n(&self, row: &Row) -> u64 {
+    pub(super) fn n(&self, row: &AuditRow) -> u64 {
         row.own.n.unwrap_or(self.claim.n)
     }
 

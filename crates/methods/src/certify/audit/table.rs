@@ -12,7 +12,7 @@ use crate::regular;
 
 /// A row as it stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Row {
+pub(super) struct AuditRow {
     pub(super) idx: u64,
     pub(super) label: u32,
     pub(super) predict: i64,
@@ -46,7 +46,7 @@ pub(super) struct Table {
     /// The file's name without the extension.
     pub(super) name: String,
     /// One or more.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<AuditRow>,
     /// The last line ends before its last column; it is left out.
     pub(super) torn: bool,
 }
@@ -96,7 +96,7 @@ impl Table {
                 let problem = format!("{} is not a radius", row.radius);
                 return Err(Error::file(path, at("radius"), problem, REMEDY));
             }
-            rows.push(Row {
+            rows.push(AuditRow {
                 idx: row.idx,
                 label: row.label,
                 predict: row.predict,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use super::subject::Subject;
-use super::table::Row;
+use super::table::AuditRow;
 use super::{Check, Seen, counted, some};
 use crate::certify::ABSTAIN;
 use crate::stats::binomial;
@@ -18,7 +18,7 @@ const SLACK: f64 = 1e-6;
 
 fn check(subject: &Subject) -> Vec<Seen> {
     let mut seen = Vec::new();
-    let mut tell = |bad: &dyn Fn(&Row) -> bool, what: &str| {
+    let mut tell = |bad: &dyn Fn(&AuditRow) -> bool, what: &str| {
         let rows = subject.table.rows.iter().filter(|row| bad(row));
         let images: Vec<u64> = rows.map(|row| row.idx).collect();
         if !images.is_empty() {
@@ -27,8 +27,8 @@ fn check(subject: &Subject) -> Vec<Seen> {
         }
     };
     let inverse = inverse(subject, subject.claim.alpha);
-    let certified = |row: &Row| row.predict != ABSTAIN && row.radius.value > 0.0;
-    let low_of = |row: &Row| row.own.p_low.filter(|_| row.predict != ABSTAIN);
+    let certified = |row: &AuditRow| row.predict != ABSTAIN && row.radius.value > 0.0;
+    let low_of = |row: &AuditRow| row.own.p_low.filter(|_| row.predict != ABSTAIN);
     tell(
         &|row| certified(row) && row.own.p_low.is_none() && inverse(row).is_none(),
         "no whole number of votes gives the radius",
@@ -76,7 +76,7 @@ pub(super) fn whole(subject: &Subject, alpha: f64) -> usize {
 }
 
 /// The votes of a row for its class: those it tells, or the fewest that give its radius.
-pub(super) fn fewest(subject: &Subject) -> impl Fn(&Row) -> Option<u64> {
+pub(super) fn fewest(subject: &Subject) -> impl Fn(&AuditRow) -> Option<u64> {
     let inverse = inverse(subject, subject.claim.alpha);
     move |row| match row.own.n_a {
         Some(n_a) => Some(n_a),
@@ -86,7 +86,7 @@ pub(super) fn fewest(subject: &Subject) -> impl Fn(&Row) -> Option<u64> {
 }
 
 /// Votes behind the radius of a row. A table repeats its few radii often, and each is asked once.
-fn inverse(subject: &Subject, alpha: f64) -> impl Fn(&Row) -> Option<RangeInclusive<u64>> {
+fn inverse(subject: &Subject, alpha: f64) -> impl Fn(&AuditRow) -> Option<RangeInclusive<u64>> {
     let mut known = HashMap::new();
     for row in subject.certified() {
         let n = subject.n(row);

@@ -6,7 +6,7 @@ use super::{Candidates, Found, Judge, Rules, Verdict};
 use crate::attack::Objective;
 use crate::attack::search::active::{Active, words};
 use crate::error::Result;
-use crate::rows::{self, Rows, twin};
+use crate::rows::{self, Rows, kernel};
 use crate::threat::Threat;
 
 /// Proposals between two looks, at most: every one costs a wait for the GPU, and every broken image that
@@ -55,7 +55,7 @@ impl Judge for DeviceJudge {
             Threat::Ball { norm, eps } => (norm.number(), norm.farthest(f64::from(eps)), [0, 0]),
             Threat::Patch(patch) => (4, 0.0, [patch.height, patch.width]),
         };
-        let twin = twin!(
+        let kernel = kernel!(
             "judge",
             logits.width(),
             c,
@@ -86,7 +86,7 @@ impl Judge for DeviceJudge {
             which.unwrap_or(&none),
         ];
         let Self { best, distances, broken_at, .. } = self;
-        rows::launch(twin, x.len(), [best, distances, broken_at], &inputs)?;
+        rows::launch(kernel, x.len(), [best, distances, broken_at], &inputs)?;
         self.log.push(self.passes);
         self.unseen += 1;
         Ok(())

@@ -6,9 +6,9 @@ use super::{Fab, Images, Keep, boundary};
 use crate::attack::Search;
 use crate::attack::search::image_state;
 use crate::error::Result;
-use crate::rows::{self, Rows, twin};
+use crate::rows::{self, Rows, kernel};
 
-pub(super) struct Course<'a> {
+pub(super) struct RunState<'a> {
     fab: &'a Fab,
     images: &'a mut Images,
     /// The class of every row to run towards; none for the nearest one.
@@ -19,9 +19,9 @@ pub(super) struct Course<'a> {
     distances: Rows,
 }
 
-image_state!(Course<'_> { images, towards, x, best, distances; fab });
+image_state!(RunState<'_> { images, towards, x, best, distances; fab });
 
-impl<'a> Course<'a> {
+impl<'a> RunState<'a> {
     /// A run from `x` towards the class of rank `rank`, or the nearest one for images without ranks.
     pub(super) fn new(
         fab: &'a Fab,
@@ -57,8 +57,8 @@ impl<'a> Course<'a> {
             Some(class) => boundary::with_class(search, &at, class)?,
         };
         let inputs = [&self.x, &boundary.w, &boundary.df, search.clean()];
-        let twin = twin!("fab_step", norm.number(), alpha_max, eta);
-        self.x = rows::map(twin, inputs, |_, [x, w, df, x0], next| {
+        let kernel = kernel!("fab_step", norm.number(), alpha_max, eta);
+        self.x = rows::map(kernel, inputs, |_, [x, w, df, x0], next| {
             self.fab.step(x, w, df[0], x0, next);
         })?;
         Ok(())
@@ -72,7 +72,7 @@ impl<'a> Course<'a> {
         let (geometry, reached) = (norm.geometry(), self.x.clone());
         let mut counts = adversarial.clone();
         rows::update(
-            twin!("fab_judge", norm.number(), beta, keep as usize, eps),
+            kernel!("fab_judge", norm.number(), beta, keep as usize, eps),
             [
                 &mut self.x,
                 &mut self.best,

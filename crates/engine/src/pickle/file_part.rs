@@ -1,5 +1,5 @@
 //! Where in which file the readers are, so that every error can say so. The readers work on records
-//! and streams and know no paths; a [`Place`] goes along with them.
+//! and streams and know no paths; a [`FilePart`] goes along with them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ pub(crate) const DOWNLOAD_AGAIN: &str =
 
 /// A part of a file.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct FilePart {
     /// The file.
     pub(crate) path: PathBuf,
     /// The part of it: a record name, `header`.
     pub(crate) part: String,
 }
 
-impl Place {
+impl FilePart {
     /// `part` of the file `path`.
     pub fn new(path: &Path, part: impl Into<String>) -> Self {
         Self { path: path.to_path_buf(), part: part.into() }

@@ -19,8 +19,8 @@ use crate::work::{
 
 /// All results of one network on one board.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Standing {
-    /// Place by [`Self::worst`], from 1; equal worst cases share it. `None` if an attack is unfinished or
+pub struct ModelResult {
+    /// Rank by [`Self::worst`], from 1; equal worst cases share it. `None` if an attack is unfinished or
     /// lacks.
     pub rank: Option<usize>,
     /// The network, the images of its row, and the results of all kinds of work.
@@ -61,7 +61,7 @@ pub struct ThreatResult {
     pub worst: WorstCase,
 }
 
-impl Standing {
+impl ModelResult {
     /// The results of `subject` under the columns of a board; the images of its row are left open if no
     /// attack has finished.
     pub(super) fn new(
@@ -168,12 +168,12 @@ fn serialize<S: serde::Serializer>(entrant: &Entrant, to: S) -> Result<S::Ok, S:
 
 /// Sorts best first and numbers those whose worst cases are comparable; equal ones share a place and
 /// stand by clean accuracy, then by the name.
-pub(super) fn rank(standings: &mut [Standing]) {
-    let comparable = |s: &Standing| s.worst.as_ref().is_some_and(WorstCase::comparable);
-    let worst = |s: &Standing| s.worst.as_ref().and_then(|w| w.robust).map_or(-1.0, |r| r.rate);
-    let clean = |s: &Standing| s.clean.map_or(-1.0, |c| c.rate);
+pub(super) fn rank(standings: &mut [ModelResult]) {
+    let comparable = |s: &ModelResult| s.worst.as_ref().is_some_and(WorstCase::comparable);
+    let worst = |s: &ModelResult| s.worst.as_ref().and_then(|w| w.robust).map_or(-1.0, |r| r.rate);
+    let clean = |s: &ModelResult| s.clean.map_or(-1.0, |c| c.rate);
     standings.sort_by(|a, b| {
-        let better = |of: &dyn Fn(&Standing) -> f64| of(b).total_cmp(&of(a));
+        let better = |of: &dyn Fn(&ModelResult) -> f64| of(b).total_cmp(&of(a));
         Ordering::Equal
             .then(comparable(b).cmp(&comparable(a)))
             .then(better(&worst))
@@ -233,7 +233,7 @@ fn threat(
     subject: &Subject<'_>,
 ) -> Option<WorstCase> {
     let mut trials: Vec<Trial<'_, '_>> = Vec::new();
-    for attack in subject.attacks.iter().filter(|attack| !attack.control()) {
+    for attack in subject.attacks.iter().filter(|attack| !attack.is_control()) {
         let here =
             |eps: &Option<f64>| goal::title(attack.threat(), *eps, attack.goal()) == column.title;
         if let Some(eps) = attack.budgets().into_iter().find(here) {

@@ -39,27 +39,27 @@ impl Checkpoints {
 
 /// What is decided about one image at checkpoints.
 #[derive(Debug, Clone)]
-pub(super) enum Control {
+pub(super) enum StepSchedule {
     /// Linf and L2.
     Halving(Halving),
     /// L1.
     Sparse(Sparse),
 }
 
-impl Control {
+impl StepSchedule {
     /// Share of the elements that the next step changes.
     pub(super) fn share(&self) -> f32 {
         match self {
             Self::Halving(_) => 1.0,
-            Self::Sparse(control) => control.share,
+            Self::Sparse(schedule) => schedule.share,
         }
     }
 
     /// Length of the next step.
     pub(super) fn step_size(&self) -> f32 {
         match self {
-            Self::Halving(control) => control.step_size,
-            Self::Sparse(control) => control.step_size,
+            Self::Halving(schedule) => schedule.step_size,
+            Self::Sparse(schedule) => schedule.step_size,
         }
     }
 }
@@ -170,7 +170,7 @@ mod tests {
 
     /// A run whose loss takes these values; whether each iteration's check halves the step size.
     fn halvings(n_iter: usize, start: f32, losses: &[f32]) -> Vec<(usize, bool)> {
-        let mut control = Halving::new(1.0, start);
+        let mut schedule = Halving::new(1.0, start);
         let mut record = vec![0.0; n_iter];
         let mut checkpoints = Checkpoints::new(Norm::Linf, n_iter);
         let (mut best, mut seen) = (start, Vec::new());
@@ -178,11 +178,11 @@ mod tests {
             record[i] = *loss;
             best = best.max(*loss);
             if let Some(passed) = checkpoints.pass() {
-                seen.push((i + 1, control.check(i, passed, 0.75, &record, best)));
+                seen.push((i + 1, schedule.check(i, passed, 0.75, &record, best)));
             }
         }
         let halved = seen.iter().filter(|(_, halved)| *halved).count();
-        assert_eq!(control.step_size, 2.0 / (1 << halved) as f32);
+        assert_eq!(schedule.step_size, 2.0 / (1 << halved) as f32);
         seen
     }
 
@@ -216,18 +216,18 @@ mod tests {
 
     #[test]
     fn sparse_steps_follow_the_best_point() {
-        let mut control = Sparse::new(3.0, 100);
-        assert_eq!((control.step_size, control.share), (3.0, 0.2));
-        assert!(control.check(60, 100), "60 of 100 is sparser");
-        assert_eq!((control.step_size, control.share), (3.0, 0.4));
-        assert!(!control.check(59, 100));
-        assert_eq!(control.step_size, 2.0);
+        let mut schedule = Sparse::new(3.0, 100);
+        assert_eq!((schedule.step_size, schedule.share), (3.0, 0.2));
+        assert!(schedule.check(60, 100), "60 of 100 is sparser");
+        assert_eq!((schedule.step_size, schedule.share), (3.0, 0.4));
+        assert!(!schedule.check(59, 100));
+        assert_eq!(schedule.step_size, 2.0);
         for _ in 0..20 {
-            assert!(!control.check(59, 100));
+            assert!(!schedule.check(59, 100));
         }
-        assert_eq!(control.step_size, 0.3, "no shorter than a tenth of eps");
-        assert!(control.check(30, 100));
-        assert_eq!(control.step_size, 3.0);
+        assert_eq!(schedule.step_size, 0.3, "no shorter than a tenth of eps");
+        assert!(schedule.check(30, 100));
+        assert_eq!(schedule.step_size, 3.0);
         assert_eq!(Sparse::resume(3.0, 100, 30).share, 0.2);
     }
 }
