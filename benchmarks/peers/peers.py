@@ -31,12 +31,21 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+# One compiled form for each size of batch, gradients or none, that a line tries.
+torch._dynamo.config.recompile_limit = 64
+
 from autoattack import autoattack
 from networks import (
     PreActResNet18, SmallCNN, WideResNet, of_torchvision, random_weights, write_model,
 )  # fmt: skip
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+# How PyTorch may run a network: in each memory format, as it is and compiled.
+WAYS = {
+    **{name: (format, False) for name, format in FORMATS.items()},
+    **{f"{name}, compiled": (format, True) for name, format in FORMATS.items()},
+}
 
 # Lines 9 to 11: title, name in torchvision, architecture of epsball.
 IMAGENET = {
@@ -113,26 +122,33 @@ def timed(work, repeat=1):
 
 
 def fastest(what, candidates):
-    """The name of the fastest of several ways to do the same work."""
+    """The name of the fastest of several ways to do the same work. A way that fails, such as compilation
+    without a C++ compiler, is left out, said so."""
     seconds = dict.fromkeys(candidates, math.inf)
     for _ in range(3):
         for name, work in candidates.items():
-            seconds[name] = min(seconds[name], timed(work)[0])
+            try:
+                seconds[name] = min(seconds[name], timed(work)[0])
+            except Exception as error:
+                say(f"  left out: {name}: {type(error).__name__}: {str(error).splitlines()[0]}")
     best = min(seconds, key=seconds.get)
-    say(f"  PyTorch's fastest way to {what}: {best}")
+    found = ", ".join(f"{name} {took:.4g} s" for name, took in seconds.items())
+    say(f"  PyTorch's fastest way to {what}: {best} (of {found})")
     return best
 
 
 class Frozen:
-    """A network as PyTorch runs it best: evaluation mode, no gradients of weights, and a copy in
-    each memory format, of which every work takes the faster; in bf16 under autocast."""
+    """A network as PyTorch runs it best: evaluation mode, no gradients of weights, and a copy for
+    each of `WAYS`, of which every work takes the fastest; in bf16 under autocast."""
 
     def __init__(self, module, precision="f32"):
         self.precision = precision
         module = module.eval().requires_grad_(False)
-        self.copies = {
-            name: copy.deepcopy(module).to(memory_format=format) for name, format in FORMATS.items()
-        }
+        self.copies = {}
+        for name, (format, compiled) in WAYS.items():
+            twin = copy.deepcopy(module).to(memory_format=format)
+            # Static shapes: the works that try compiled forms keep their batches. Compiled when it is first called.
+            self.copies[name] = torch.compile(twin, dynamic=False) if compiled else twin
 
     def logits(self, format, images):
         with torch.inference_mode(), self.autocast():
@@ -148,15 +164,15 @@ class Frozen:
     def autocast(self):
         return torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16")
 
-    def fastest(self, what, work):
-        return fastest(what, {format: lambda f=format: work(f) for format in FORMATS})
+    def fastest(self, what, work, ways=WAYS):
+        return fastest(what, {way: lambda w=way: work(w) for way in ways})
 
 
 def network_line(number, title, folder, name, frozen, images, labels, size, gradient):
     """Logits, or logits and the input gradient, of one batch."""
     batch, repeat = size
     images, labels = images[:batch], labels[:batch]
-    inputs = {name: images.contiguous(memory_format=format) for name, format in FORMATS.items()}
+    inputs = {way: images.contiguous(memory_format=format) for way, (format, _) in WAYS.items()}
     what = "logits + input gradient" if gradient else "logits"
 
     def work(format):
@@ -212,7 +228,7 @@ def pgd_line(frozen, images, labels, size):
     count, steps = size
     images, labels = images[:count], labels[:count]
     batches = [batch for batch in (50, 100, 250, 1000) if batch <= count]
-    ways = {f"{format}, batches of {b}": (format, b) for format in FORMATS for b in batches}
+    ways = {f"{way}, batches of {b}": (way, b) for way in WAYS for b in batches}
 
     def gradients(format, batch):
         for x, y in zip(images.split(batch), labels.split(batch)):
@@ -364,7 +380,8 @@ def smoothing_line(frozen, images, size, sigma=0.25, batch=1000):
 def autoattack_line(frozen, images, labels, count):
     """AutoAttack, and `fast`, which stands in for it, beside the four attacks in PyTorch."""
     images, labels = images[:count], labels[:count]
-    format = frozen.fastest("AutoAttack", lambda f: frozen.gradient(f, images, labels))
+    # Not compiled: every image that falls is another shape of batch.
+    format = frozen.fastest("AutoAttack", lambda f: frozen.gradient(f, images, labels), FORMATS)
     module = frozen.copies[format]
 
     def with_torch():
