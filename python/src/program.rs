@@ -127,7 +127,7 @@ impl Board {
         let terminal = Terminal::detect();
         let exporter: &(dyn Exporter + Sync) = match format {
             "json" => &Summary,
-            "html" => &Html,
+            "html" => &Html { linked: false },
             "markdown" => &Markdown,
             "csv" => &Csv,
             "text" => &terminal,

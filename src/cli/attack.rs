@@ -17,25 +17,25 @@ pub(super) struct Args {
     #[command(flatten)]
     subject: Subject,
     /// The attack, or several: `-a fgsm,pgd`; see `epsball list attacks`
-    #[arg(short, long, value_delimiter = ',', required = true)]
+    #[arg(help_heading = "Attack", short, long, value_delimiter = ',', required = true)]
     attack: Vec<String>,
     /// Norm of the ball: Linf, L2, L1, or L0, which counts changed values
-    #[arg(long)]
+    #[arg(help_heading = "Attack", long)]
     norm: Option<String>,
     /// Radius of the ball, or several: `0.3`, `8/255`, `0.1,0.2`; under L0 a number of values, `8`
-    #[arg(long, value_delimiter = ',')]
+    #[arg(help_heading = "Attack", long, value_delimiter = ',')]
     eps: Vec<String>,
     /// Size of the patch: 5x5 pixels, 2% of the area, 20%x10% of the sides
-    #[arg(long)]
+    #[arg(help_heading = "Attack", long)]
     patch: Option<String>,
     /// untargeted, least-likely, second (the largest clean logit but the label's), random, next, or a class number
-    #[arg(long, default_value = "untargeted")]
+    #[arg(help_heading = "Attack", long, default_value = "untargeted")]
     goal: String,
     /// A hyper-parameter by its name in the paper; may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE")]
+    #[arg(help_heading = "Attack", long = "set", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
     /// Keep the adversarial images in a safetensors file beside the table of results
-    #[arg(long)]
+    #[arg(help_heading = "Attack", long)]
     save_adversarial: bool,
     #[command(flatten)]
     common: Common,
@@ -43,6 +43,7 @@ pub(super) struct Args {
 
 /// What is attacked or certified.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Network and images")]
 pub(super) struct Subject {
     #[command(flatten)]
     model: Model,
@@ -53,7 +54,7 @@ pub(super) struct Subject {
     #[arg(short = 'n', long, value_name = "N")]
     first: Option<usize>,
     /// Take every K-th image only
-    #[arg(long, value_name = "K", conflicts_with = "first")]
+    #[arg(hide_short_help = true, long, value_name = "K", conflicts_with = "first")]
     every: Option<usize>,
 }
 

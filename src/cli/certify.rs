@@ -11,57 +11,58 @@ use crate::work::Entry;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  epsball certify -m model.safetensors -d \
 idx:t10k-images-idx3-ubyte.gz --sigma 0.25\n  epsball certify -m bundled:digits-pgd -d digits \
---noise uniform --sigma 0.5 --radii 0.25,0.5\n  epsball certify -m bundled:digits-pgd -d digits \
---sigma 0.25 --mode grid\n  epsball certify -m bundled:digits-pgd -d digits \
 --certificate patchcleanser --patch 2x2,10%\n  epsball certify -m bundled:digits-pgd -d digits \
 --certificate crown --norm Linf --eps 0.02,0.05")]
 pub(super) struct Args {
     #[command(flatten)]
     subject: Subject,
     /// The certificate; see `epsball list certificates`
-    #[arg(short, long, default_value = "cohen")]
+    #[arg(help_heading = "Certificate", short, long, default_value = "cohen")]
     certificate: String,
     /// Noise: gaussian (L2), uniform or laplace (L1), lattice (L2, sound in floating point), ablation
     /// (L0)
-    #[arg(long)]
+    #[arg(hide_short_help = true, help_heading = "Certificate", long)]
     noise: Option<String>,
     /// How many of the N samples an image gets: cohen (all), grid (until every radius of the report is
     /// decided), radius (until the one radius is), anytime (as grid, with a bound that holds always)
-    #[arg(long)]
+    #[arg(hide_short_help = true, help_heading = "Certificate", long)]
     mode: Option<String>,
-    /// Norm of the radii, if not the noise's own: gaussian also certifies L1 and Linf. For bounds
-    /// (ibp, crown-ibp, fast-lin, crown) the norm of the ball, Linf or L2
-    #[arg(long)]
+    /// Norm of the radii, if not the noise's own; for bounds, of the ball
+    #[arg(help_heading = "Certificate", long)]
     norm: Option<String>,
     /// Radius of the ball, or several: `0.1`, `8/255`, `0.02,0.05`; for bounds
-    #[arg(long, value_delimiter = ',')]
+    #[arg(help_heading = "Certificate", long, value_delimiter = ',')]
     eps: Vec<String>,
     /// Halvings in the search for the largest radius of an image, 0 for those given by --eps only;
     /// for bounds
-    #[arg(long)]
+    #[arg(hide_short_help = true, help_heading = "Certificate", long)]
     steps: Option<u32>,
     /// Standard deviation of the noise, in pixel units of [0, 1]
-    #[arg(long)]
+    #[arg(help_heading = "Certificate", long)]
     sigma: Option<String>,
     /// N0, the samples that select the class [default: 100]
-    #[arg(long, value_name = "N0")]
+    #[arg(hide_short_help = true, help_heading = "Certificate", long, value_name = "N0")]
     n0: Option<u64>,
-    /// N, the samples that bound its probability; in modes that stop early the most of them
-    /// [default: 100000]
-    #[arg(long, value_name = "N")]
+    /// N, the samples that bound its probability, at most [default: 100000]
+    #[arg(help_heading = "Certificate", long, value_name = "N")]
     n: Option<u64>,
     /// One minus the confidence of each certificate [default: 0.001]
-    #[arg(long, value_name = "ALPHA")]
+    #[arg(hide_short_help = true, help_heading = "Certificate", long, value_name = "ALPHA")]
     alpha: Option<f64>,
     /// Radii of the report
-    #[arg(long, value_delimiter = ',')]
+    #[arg(hide_short_help = true, help_heading = "Certificate", long, value_delimiter = ',')]
     radii: Vec<f64>,
-    /// Size of the patch, or several: 5x5 pixels, 2% of the area, 20%x10% of the sides
-    #[arg(long, value_delimiter = ',')]
+    /// Size of the patch, or several: 5x5 pixels, 2%, 20%x10%
+    #[arg(help_heading = "Certificate", long, value_delimiter = ',')]
     patch: Vec<String>,
     /// A parameter of the noise, the mode or the defence (k, fill, size, stride, threshold, levels, beta,
     /// correction); may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE")]
+    #[arg(
+        hide_short_help = true,
+        help_heading = "Certificate",
+        long = "set",
+        value_name = "NAME=VALUE"
+    )]
     parameters: Vec<String>,
     #[command(flatten)]
     common: Common,

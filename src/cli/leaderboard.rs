@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Ended {
         Format::Markdown => Markdown.export(&leaderboard)?,
         Format::Latex => Latex.export(&leaderboard)?,
         Format::Typst => Typst.export(&leaderboard)?,
-        Format::Html => Html.export(&leaderboard)?,
+        Format::Html => Html::default().export(&leaderboard)?,
         Format::Json => Summary.export(&leaderboard)?,
     };
     // What was asked for in files is there whoever reads the text.
@@ -108,7 +108,7 @@ pub(super) fn run(args: &Args) -> Ended {
 }
 
 /// The folder itself if it is a run, otherwise the runs directly below it.
-fn run_folders(folder: &PathBuf) -> Result<Vec<PathBuf>> {
+pub(super) fn run_folders(folder: &PathBuf) -> Result<Vec<PathBuf>> {
     if folder.join("run.toml").exists() {
         return Ok(vec![folder.clone()]);
     }

@@ -14,7 +14,7 @@ pub(super) struct Args {
     /// What to list
     #[arg(value_enum)]
     what: What,
-    /// One of them, with everything that can be set of it: `list attacks pgd`
+    /// One of them, with everything that can be set of it: `list attacks pgd`, `list certificates cohen`
     name: Option<String>,
 }
 
@@ -34,21 +34,23 @@ enum What {
 
 pub(super) fn run(args: &Args) -> Ended {
     match (&args.name, args.what) {
-        (Some(name), What::Attacks) => return attack(name),
+        (Some(name), What::Attacks) => return attack(&name.to_ascii_lowercase()),
+        (Some(name), What::Certificates) => return certificate(&name.to_ascii_lowercase()),
         (Some(_), _) => {
-            let remedy = "leave the name out, or ask for an attack: `epsball list attacks pgd`";
-            return Err(Error::setting("list", "only attacks have more to tell", remedy).into());
+            let remedy = "leave the name out, or ask for an attack or a certificate: `epsball list attacks pgd`";
+            let problem = "only attacks and certificates have more to tell";
+            return Err(Error::setting("list", problem, remedy).into());
         }
         (None, _) => {}
     }
     match args.what {
         What::Attacks => {
-            for Listed { name, threats, about } in methods("attack") {
+            for Listed { name, threats, about, .. } in methods("attack") {
                 show(format_args!("{name:<14} {threats:<13} {about}"))?;
             }
         }
         What::Certificates => {
-            for Listed { name, threats, about } in methods("certificate") {
+            for Listed { name, threats, about, .. } in methods("certificate") {
                 show(format_args!("{name:<17} {threats:<14} {about}"))?;
             }
             for mode in mode::ALL {
@@ -69,6 +71,21 @@ pub(super) fn run(args: &Args) -> Ended {
     Ok(exit::OK)
 }
 
+/// What one certificate is, and the fields of its entry.
+fn certificate(name: &str) -> Ended {
+    let known = || methods("certificate").map(|listed| listed.name);
+    let listed = methods("certificate").find(|listed| listed.name == name);
+    let listed = listed.ok_or_else(|| Error::unknown("certificate", name, known()))?;
+    let Listed { name, threats, about, fields } = listed;
+    show(format_args!("{name}: {about}\nAbout: {threats}"))?;
+    show("\nFields of a [[certificate]] in a suite, and options of `epsball certify`:")?;
+    for (field, doc) in fields {
+        let meaning = doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        show(format_args!("  {field}\n      {meaning}"))?;
+    }
+    Ok(exit::OK)
+}
+
 /// What one attack is, and its parameters.
 fn attack(name: &str) -> Ended {
     if name == "patch-suite" {
@@ -81,7 +98,7 @@ fn attack(name: &str) -> Ended {
     }
     let described = describe(name)?;
     let about = methods("attack").find(|listed| listed.name == name);
-    if let Some(Listed { name, threats, about }) = about {
+    if let Some(Listed { name, threats, about, .. }) = about {
         show(format_args!("{name}: {about}\nThreat models: {threats}"))?;
     }
     if described.is_empty() {

@@ -12,6 +12,7 @@ mod corruptions;
 mod data;
 mod doctor;
 mod evaluate;
+mod figures;
 mod inspect;
 mod interrupt;
 mod leaderboard;
@@ -23,6 +24,7 @@ mod pace;
 mod progress;
 mod run;
 mod show;
+mod suite;
 mod sweep;
 mod target;
 mod train;
@@ -68,6 +70,12 @@ struct Cli {
     /// Threads to compute with; results do not depend on it
     #[arg(long, global = true, value_name = "N", env = "EPSBALL_THREADS")]
     threads: Option<usize>,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Log on stderr what is done inside; EPSBALL_LOG chooses parts
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -76,6 +84,8 @@ struct Cli {
 enum Command {
     /// Run a benchmark suite (the bundled one if none is named) and write its leaderboard
     Run(run::Args),
+    /// Print a suite with every field that there is
+    Suite(suite::Args),
     /// Run a suite by many processes, on this machine or on a cluster (Slurm, HyperQueue)
     Sweep(sweep::Args),
     /// Measure clean accuracy alone, class by class
@@ -88,6 +98,8 @@ enum Command {
     Corruptions(corruptions::Args),
     /// Make leaderboards of finished runs
     Leaderboard(leaderboard::Args),
+    /// Write the figures of finished runs for a paper: SVG, PDF or PNG
+    Figures(figures::Args),
     /// Print BibTeX of everything that runs used
     Cite(cite::Args),
     /// Look at adversarial images of a run: a page with the closest, the median and the hardest
@@ -125,7 +137,7 @@ pub fn main() -> ExitCode {
 /// one of Python; returns the [exit code](exit).
 pub fn main_of(arguments: Vec<OsString>) -> u8 {
     std::panic::set_hook(Box::new(|info| {
-        output::say(format_args!(
+        output::insist(format_args!(
             "{info}\nThis is a bug in epsball; please report it with the command."
         ));
     }));
@@ -134,6 +146,11 @@ pub fn main_of(arguments: Vec<OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return told(&error),
     };
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => "error",
+        (false, true) => "debug",
+        (false, false) => "warn",
+    };
     tracing_subscriber::fmt()
         .with_writer(|| Quiet)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
@@ -141,7 +158,7 @@ pub fn main_of(arguments: Vec<OsString>) -> u8 {
         .without_time()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("EPSBALL_LOG")
-                .unwrap_or_else(|_| "warn".into()),
+                .unwrap_or_else(|_| level.into()),
         )
         // A process that hosts this one may have a subscriber already, who hears of it then.
         .try_init()
@@ -163,16 +180,24 @@ pub fn run_inside(arguments: Vec<OsString>) -> Result<u8> {
     dispatch(read(arguments).map_err(unread)?).map_err(Error::from)
 }
 
+/// The help of a command: examples come before its options.
+const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}";
+
 /// The command line. A negative number is a value, about which the command has its own words, and never the
 /// name of an option.
 fn read(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&described().try_get_matches_from(arguments)?)
+}
+
+/// The program, its commands and their arguments.
+fn described() -> clap::Command {
     let negative = |argument: clap::Arg| match argument.get_action().takes_values() {
         true => argument.allow_negative_numbers(true),
         false => argument,
     };
-    let command = Cli::command().mut_args(negative);
-    let command = command.mut_subcommands(|subcommand| subcommand.mut_args(negative));
-    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    Cli::command()
+        .mut_args(negative)
+        .mut_subcommands(|subcommand| subcommand.mut_args(negative).help_template(TEMPLATE))
 }
 
 /// Tells what a command line comes to that is none: a mistake, on stderr, or a text that was asked for, on stdout.
@@ -190,6 +215,9 @@ fn told(error: &clap::Error) -> u8 {
 const MOST_THREADS: usize = 4096;
 
 fn dispatch(cli: Cli) -> Ended {
+    if cli.quiet {
+        output::be_quiet();
+    }
     if let Some(threads) = cli.threads {
         let failed = |e: String| Error::setting("threads", e, "give a number of at least 1");
         if threads == 0 {
@@ -207,12 +235,14 @@ fn dispatch(cli: Cli) -> Ended {
     }
     match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Suite(args) => suite::run(&args),
         Command::Sweep(args) => sweep::run(&args, cli.threads),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Attack(args) => attack::run(&args),
         Command::Certify(args) => certify::run(&args),
         Command::Corruptions(args) => corruptions::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
+        Command::Figures(args) => figures::run(&args),
         Command::Cite(args) => cite::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Compare(args) => compare::run(&args),
@@ -232,6 +262,18 @@ fn dispatch(cli: Cli) -> Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_short_help_is_longer_than_a_page() {
+        for command in described().get_subcommands_mut() {
+            let help = command.clone().term_width(100).render_help().to_string();
+            let lines = help.lines().count();
+            assert!(lines <= 45, "{help}");
+            let (examples, options) = (help.find("Example"), help.find("Options:"));
+            let first = examples.is_none_or(|at| options.is_some_and(|options| at < options));
+            assert!(first, "{}: examples come before options", command.get_name());
+        }
+    }
 
     /// The words of a line as a shell has them, quotes and all, without a comment behind it.
     fn words(line: &str) -> Vec<String> {

@@ -19,7 +19,7 @@ pub(super) struct Model {
     #[arg(long)]
     arch: Option<String>,
     /// What an ensemble averages [default: logits]
-    #[arg(long, value_name = "logits|probabilities")]
+    #[arg(hide_short_help = true, long, value_name = "logits|probabilities")]
     average: Option<Average>,
     #[command(flatten)]
     onnx: Onnx,

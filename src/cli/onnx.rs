@@ -9,16 +9,16 @@ const HEADING: &str = "ONNX networks";
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Onnx {
     /// Where the channels of the input are: nchw, nhwc or flat; otherwise guessed from its sides
-    #[arg(help_heading = HEADING, long, value_name = "LAYOUT")]
+    #[arg(help_heading = HEADING, hide_short_help = true, long, value_name = "LAYOUT")]
     input_layout: Option<Layout>,
     /// The pixel values that the network takes: 0..1 or 0..255 [default: 0..1]
-    #[arg(help_heading = HEADING, long, value_name = "RANGE")]
+    #[arg(help_heading = HEADING, hide_short_help = true, long, value_name = "RANGE")]
     range: Option<String>,
     /// The output that holds the logits, if there are several
-    #[arg(help_heading = HEADING, long, value_name = "NAME")]
+    #[arg(help_heading = HEADING, hide_short_help = true, long, value_name = "NAME")]
     output_name: Option<String>,
     /// Attack the probabilities of a network that ends in a softmax, which is left out otherwise
-    #[arg(help_heading = HEADING, long)]
+    #[arg(help_heading = HEADING, hide_short_help = true, long)]
     keep_softmax: bool,
 }
 
@@ -26,13 +26,13 @@ pub(super) struct Onnx {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Pixels {
     /// Mean per channel that is subtracted before the network, in units of the range: 0.4914,0.4822,0.4465
-    #[arg(help_heading = HEADING, long, value_delimiter = ',', value_name = "M,..", requires = "std")]
+    #[arg(help_heading = HEADING, hide_short_help = true, long, value_delimiter = ',', value_name = "M,..", requires = "std")]
     mean: Vec<f64>,
     /// Standard deviation per channel that is divided by before the network
-    #[arg(help_heading = HEADING, long, value_delimiter = ',', value_name = "S,..", requires = "mean")]
+    #[arg(help_heading = HEADING, hide_short_help = true, long, value_delimiter = ',', value_name = "S,..", requires = "mean")]
     std: Vec<f64>,
     /// Channels, height and width of the images, if the file does not say them: 3,32,32
-    #[arg(help_heading = HEADING, long, value_delimiter = ',', value_name = "C,H,W")]
+    #[arg(help_heading = HEADING, hide_short_help = true, long, value_delimiter = ',', value_name = "C,H,W")]
     input_shape: Vec<usize>,
 }
 

@@ -8,10 +8,24 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::exit;
 use crate::error::Error;
 use crate::hidden::escaped;
+
+/// Nothing is said but errors (`--quiet`).
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is said but errors.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Nothing is said but errors.
+pub(super) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// What a command ends with.
 pub(super) type Ended = Result<u8, Failure>;
@@ -45,7 +59,7 @@ impl Failure {
         match self {
             Self::Input(error) | Self::Late(error) => report(error),
             Self::Stdout(_) if code == exit::PIPE => {}
-            Self::Stdout(error) => say(format_args!("error: cannot write to stdout: {error}")),
+            Self::Stdout(error) => insist(format_args!("error: cannot write to stdout: {error}")),
         }
         code
     }
@@ -62,9 +76,9 @@ impl From<Failure> for Error {
 
 /// An error and, on a line of its own, what to do about it.
 pub(super) fn report(error: &Error) {
-    say(format_args!("error: {}", brief(&error.to_string())));
+    insist(format_args!("error: {}", brief(&error.to_string())));
     if let Some(hint) = error.hint() {
-        say(format_args!("hint: {}", brief(&hint)));
+        insist(format_args!("hint: {}", brief(&hint)));
     }
 }
 
@@ -83,8 +97,15 @@ fn brief(text: &str) -> Cow<'_, str> {
     format!("{begin} [... {} characters ...] {end}", count - first - last).into()
 }
 
-/// A line on stderr.
+/// A line on stderr, unless nothing is to be said.
 pub(super) fn say(text: impl Display) {
+    if !is_quiet() {
+        insist(text);
+    }
+}
+
+/// A line on stderr, whatever is to be said: an error.
+pub(super) fn insist(text: impl Display) {
     let line = escaped(&text.to_string()) + "\n";
     // There is nowhere to say that nobody listens.
     let _ = std::io::stderr().write_all(line.as_bytes());

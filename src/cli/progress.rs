@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use super::output::say;
+use super::output::{is_quiet, say};
 use super::pace::Pace;
 use crate::attack::passes_made;
 use crate::bench::Plan;
@@ -51,7 +51,7 @@ impl Shown {
         let most = jobs.iter().zip(&plan.jobs);
         let most = most.filter_map(|(job, planned)| Some((job.key.clone(), planned.most_passes?)));
         let total = jobs.iter().map(|job| job.images as u64).sum();
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = std::io::stderr().is_terminal() && !is_quiet();
         let bar = if terminal { ProgressBar::new(total) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template(
             "{prefix:>7} {wide_bar} {pos}/{len} images  {pace}\n        {msg}",

@@ -36,16 +36,17 @@ pub(super) struct Args {
 
 /// Options of every command that runs jobs.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Run")]
 pub(super) struct Common {
     /// Folder of the run; `results/NAME` by default. A run that is there already is resumed
     #[arg(short, long, value_name = "FOLDER")]
     pub(super) output: Option<PathBuf>,
     /// Images per batch; results do not depend on it
-    #[arg(short, long, value_name = "N")]
+    #[arg(hide_short_help = true, short, long, value_name = "N")]
     pub(super) batch: Option<usize>,
     /// GiB that networks may keep between a forward and its backward pass [default: 2]; what does not
     /// fit is computed again, and results do not depend on it
-    #[arg(long, value_name = "GIB")]
+    #[arg(hide_short_help = true, long, value_name = "GIB")]
     pub(super) memory: Option<f64>,
     /// Where networks run: auto (the first GPU, or the CPU), cpu, cuda, cuda:1, cuda:0,1 [default: auto]
     #[arg(long, value_name = "DEVICE")]
@@ -57,7 +58,7 @@ pub(super) struct Common {
     #[arg(short, long, value_name = "SEED")]
     pub(super) seed: Option<u64>,
     /// Source of random numbers; `torch` draws as published code does, and then batches matter
-    #[arg(long, value_name = "per-image|torch")]
+    #[arg(hide_short_help = true, long, value_name = "per-image|torch")]
     pub(super) rng: Option<Randomness>,
     /// Check everything and list the jobs, with what they may cost, without running them
     #[arg(long)]

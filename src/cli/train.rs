@@ -80,6 +80,22 @@ pub(super) fn run(args: &Args) -> Ended {
             Error::setting("epochs and batch", "must be at least 1", "leave them out").into()
         );
     }
+    let rates = [
+        ("learning-rate", args.learning_rate, f64::MIN_POSITIVE),
+        ("weight-decay", args.weight_decay, 0.0),
+        ("beta", args.beta, 0.0),
+    ];
+    if let Some((field, value, _)) =
+        rates.iter().find(|(_, v, least)| !(v.is_finite() && v >= least))
+    {
+        let problem = format!("{value} trains nothing");
+        return Err(Error::setting(
+            *field,
+            problem,
+            "give a finite number that is not below 0; a learning rate is above it",
+        )
+        .into());
+    }
     let data = data::open(&args.data)?;
     let recipe = Recipe {
         method,

@@ -16,6 +16,9 @@ use crate::verify::run::{Settings, Verification, verify_run, write_manifest};
 /// Images at a time, unless the user decides.
 const BATCH: usize = 128;
 
+/// What options about adversarial images of others are under.
+const THEIRS: &str = "Adversarial images of somebody else";
+
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("files", |arg| arg.required(false).requires("adversarial")),
@@ -43,34 +46,40 @@ pub(super) struct Args {
     #[arg(long, value_name = "K", default_value_t = 3, conflicts_with = "adversarial")]
     certificates: usize,
     /// Seed of the choice of these
-    #[arg(short, long, default_value_t = 0, conflicts_with = "adversarial")]
+    #[arg(
+        hide_short_help = true,
+        short,
+        long,
+        default_value_t = 0,
+        conflicts_with = "adversarial"
+    )]
     seed: u64,
     /// Write the hashes of a run's files into its SHA256SUMS, if nothing is wrong with it
     #[arg(long, conflicts_with = "adversarial")]
     manifest: bool,
     /// Adversarial images to judge instead: .npz, .npy, .safetensors, or .pt of torch.save. Row i is about
     /// image i of the data
-    #[arg(long, value_name = "FILE", conflicts_with = "runs", requires_all = ["files", "data"])]
+    #[arg(help_heading = THEIRS, long, value_name = "FILE", conflicts_with = "runs", requires_all = ["files", "data"])]
     adversarial: Option<PathBuf>,
     /// Name of the array of images, where the file leaves a choice
-    #[arg(long, value_name = "NAME", requires = "adversarial")]
+    #[arg(help_heading = THEIRS, long, value_name = "NAME", requires = "adversarial")]
     key: Option<String>,
     #[command(flatten)]
     subject: Subject,
     /// Norm of the ball: Linf, L2, L1, or L0, which counts changed values
-    #[arg(long, requires = "adversarial")]
+    #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     norm: Option<String>,
     /// Radius of the ball: `0.3`, `8/255`
-    #[arg(long, requires = "adversarial")]
+    #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     eps: Option<String>,
     /// Size of the patch: 5x5 pixels, 2% of the area, 20%x10% of the sides
-    #[arg(long, requires = "adversarial")]
+    #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     patch: Option<String>,
     /// Table of the verdicts, a row per image
-    #[arg(short, long, value_name = "FILE.csv", requires = "adversarial")]
+    #[arg(help_heading = THEIRS, short, long, value_name = "FILE.csv", requires = "adversarial")]
     output: Option<PathBuf>,
     /// Images per batch; results do not depend on it
-    #[arg(short, long, value_name = "N")]
+    #[arg(hide_short_help = true, short, long, value_name = "N")]
     batch: Option<usize>,
     /// Where networks run: auto, cpu, cuda, cuda:1, cuda:0,1
     #[arg(long, value_name = "DEVICE", default_value_t)]

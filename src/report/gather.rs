@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::data_sets;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::record::{DataRecord, ModelRecord, RunRecord};
+use crate::record::{DataRecord, ModelRecord, RunRecord, SessionRecord};
 use crate::regular;
 use crate::results::distinct;
 use crate::work::{Job, read_job};
@@ -29,6 +29,10 @@ pub struct RunInfo {
     pub devices: Vec<String>,
     /// Number formats of the attacked networks.
     pub precisions: Vec<String>,
+    /// When, by which command and on which machine it ran. Not in `summary.json`, which a second run repeats to the
+    /// byte.
+    #[serde(skip)]
+    pub sessions: Vec<SessionRecord>,
 }
 
 /// All jobs of all runs, with models and data sets merged.
@@ -113,6 +117,7 @@ impl Gathered {
             seeds: distinct(record.jobs.iter().map(|job| job.seed)),
             devices: distinct(record.jobs.iter().map(|job| job.device.clone())),
             precisions: distinct(record.jobs.iter().map(|job| job.precision.clone())),
+            sessions: record.sessions.clone(),
         });
         Ok(())
     }

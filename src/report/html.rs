@@ -7,25 +7,37 @@ use super::board::Board;
 use super::gather::RunInfo;
 use super::grid::{self, Kind, beside};
 use super::leaderboard::Leaderboard;
+use super::links::Links;
 use super::model_result::ModelResult;
 use super::published::{HEADER, Line};
-use super::sections::{self, passes, sheets};
+use super::sections::{passes, sheets};
 use super::{Exporter, figure, legend, warnings};
 use crate::error::{Error, Result};
 use crate::record::{DataRecord, ModelRecord};
-use crate::results::{Field, Figure, Sheet, distinct, format, number};
+use crate::results::{Drawing, Field, Sheet, distinct, format, number, on_page};
 
 /// Writes HTML.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Html;
+pub struct Html {
+    /// The page links to others, which lie beside it.
+    pub linked: bool,
+}
 
 impl Exporter for Html {
     fn export(&self, leaderboard: &Leaderboard) -> Result<String> {
+        let links = if self.linked { Links::new(leaderboard, "") } else { Links::default() };
+        Self::page(leaderboard, links)
+    }
+}
+
+impl Html {
+    pub(super) fn page(leaderboard: &Leaderboard, links: Links) -> Result<String> {
         let mut sections: Vec<Section<'_>> =
             leaderboard.boards.iter().map(|board| Section::new(leaderboard, board)).collect();
         number(sections.iter_mut().flat_map(|section| &mut section.figures));
         let page = Page {
             title: &leaderboard.title,
+            links,
             runs: &leaderboard.runs,
             facts: facts(leaderboard),
             several: leaderboard.boards.len() > 1,
@@ -48,6 +60,7 @@ impl Exporter for Html {
 #[template(path = "leaderboard.html")]
 struct Page<'a> {
     title: &'a str,
+    links: Links,
     runs: &'a [RunInfo],
     /// Name and value, under the title.
     facts: Vec<(&'static str, String)>,
@@ -75,7 +88,7 @@ struct Section<'a> {
     has_attacks: bool,
     has_worst_case: bool,
     sheets: Vec<Sheet>,
-    figures: Vec<Figure>,
+    figures: Vec<Drawing>,
     reading: Vec<String>,
     warnings: Vec<String>,
 }
@@ -102,9 +115,7 @@ struct HtmlRow {
 
 impl<'a> Section<'a> {
     fn new(leaderboard: &'a Leaderboard, board: &'a Board) -> Self {
-        let mut figures = figure::security_curves(board);
-        figures.extend(sections::figures(board));
-        figures.extend(figure::bracket_curves(board));
+        let figures = figure::figures(board).iter().map(on_page).collect();
         Self {
             data: &board.data,
             title: board.title(),

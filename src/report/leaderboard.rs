@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::board::Board;
 use super::gather::{Gathered, RunInfo};
+use super::job_info::JobInfo;
 use super::parts::parts;
 use super::published::Ranking;
 use super::subject::Subject;
@@ -48,6 +49,9 @@ pub struct Leaderboard {
     /// Measured networks among published ones, where the user asks for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub published: Vec<Ranking>,
+    /// The jobs behind the numbers, network by network.
+    #[serde(skip)]
+    pub jobs: Vec<JobInfo>,
     /// What printed tables show of it.
     #[serde(skip)]
     pub view: View,
@@ -69,10 +73,11 @@ impl Leaderboard {
             ));
         }
         let Gathered { runs, models, data, jobs, notes } = Gathered::read(folders)?;
-        let mut boards = Vec::new();
+        let (mut boards, mut infos) = (Vec::new(), Vec::new());
         for (index, data) in data.iter().enumerate() {
             let own: Vec<&Job> = jobs.iter().filter(|job| job.data == index).collect();
             let methods = Method::all(&own);
+            infos.extend(JobInfo::all(data, &models, &methods));
             let numbered = models.iter().enumerate();
             let subjects =
                 numbered.filter_map(|(number, model)| Subject::new(number, model, &methods));
@@ -81,6 +86,15 @@ impl Leaderboard {
         }
         let title = distinct(runs.iter().map(|run| run.name.as_str())).join(" + ");
         let (published, view) = (Vec::new(), View::default());
-        Ok(Self { format_version: SUMMARY_VERSION, title, runs, boards, notes, published, view })
+        Ok(Self {
+            format_version: SUMMARY_VERSION,
+            title,
+            runs,
+            boards,
+            notes,
+            published,
+            jobs: infos,
+            view,
+        })
     }
 }

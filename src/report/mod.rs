@@ -14,10 +14,13 @@ mod figure;
 mod gather;
 mod grid;
 mod html;
+mod job_info;
 mod leaderboard;
 mod legend;
+mod links;
 mod markdown;
 mod model_result;
+mod pages;
 mod paper;
 mod parts;
 mod published;
@@ -39,8 +42,10 @@ pub use board::{Board, Running};
 pub use bracket::Bracket;
 pub use contradiction::Contradiction;
 pub use csv::Csv;
+pub use figure::{PrintedFigure, print};
 pub use gather::RunInfo;
 pub use html::Html;
+pub use job_info::JobInfo;
 pub use leaderboard::{Leaderboard, SUMMARY_VERSION};
 pub use markdown::Markdown;
 pub use model_result::{ModelResult, ThreatResult};
@@ -52,6 +57,7 @@ pub use view::View;
 
 use crate::error::{Error, Result};
 use crate::persist;
+pub use crate::results::{Print, PrintFormat};
 
 /// A format a leaderboard can be written in.
 pub trait Exporter {
@@ -62,8 +68,9 @@ pub trait Exporter {
     fn export(&self, leaderboard: &Leaderboard) -> Result<String>;
 }
 
-/// Writes `leaderboard.csv`, `leaderboard.md`, `leaderboard.html` and `summary.json` into `folder`,
-/// which is created if need be. Each file is replaced as a whole or not at all. Returns their paths.
+/// Writes `leaderboard.csv`, `leaderboard.md`, `leaderboard.html` with the pages that it links to, and `summary.json`
+/// into `folder`, which is created if need be. Each file is replaced as a whole or not at all. Returns their paths, but
+/// those of the further pages.
 ///
 /// # Errors
 /// If the folder cannot be created or written to.
@@ -71,7 +78,7 @@ pub fn write_all(leaderboard: &Leaderboard, folder: &Path) -> Result<Vec<PathBuf
     let formats: [(&str, &dyn Exporter); 4] = [
         ("leaderboard.csv", &Csv),
         ("leaderboard.md", &Markdown),
-        ("leaderboard.html", &Html),
+        ("leaderboard.html", &Html { linked: true }),
         ("summary.json", &Summary),
     ];
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -80,6 +87,12 @@ pub fn write_all(leaderboard: &Leaderboard, folder: &Path) -> Result<Vec<PathBuf
         let path = folder.join(name);
         persist::replace(&path, format.export(leaderboard)?.as_bytes())?;
         paths.push(path);
+    }
+    for (path, page) in pages::pages(leaderboard, folder)? {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+        }
+        persist::replace(&path, page.as_bytes())?;
     }
     Ok(paths)
 }

@@ -3,7 +3,7 @@
 
 use super::board::Board;
 use super::{bracket, classes};
-use crate::results::{Field, Figure, Head, Line, Sheet, distinct, format};
+use crate::results::{Field, Head, Line, Sheet, distinct, format};
 use crate::work::{Cost, KINDS};
 
 /// A figure shows this many networks, the best; more lines than that cannot be told apart.
@@ -15,12 +15,6 @@ pub(super) fn sheets(board: &Board) -> Vec<Sheet> {
     let kinds = KINDS.iter().flat_map(|kind| kind.sheets(&entrants));
     let classes = classes::sheets(board);
     kinds.chain(classes).chain(bracket::sheet(board)).chain(costs(board)).collect()
-}
-
-/// The figures of the kinds.
-pub(super) fn figures(board: &Board) -> Vec<Figure> {
-    let entrants = board.entrants();
-    KINDS.iter().flat_map(|kind| kind.figures(&entrants, MOST)).collect()
 }
 
 /// Passes, a row per method; `None` if no job counts them.

@@ -21,6 +21,8 @@ pub(crate) struct Field {
     pub(crate) about: String,
     /// A small drawing under the text; on pages only.
     pub(crate) drawing: String,
+    /// Network and method of the job behind the text, which pages link to.
+    pub(crate) job: Option<(String, String)>,
     /// Names and values, in place of a text; on pages only.
     pub(crate) pairs: Vec<(String, String)>,
 }
@@ -33,6 +35,11 @@ impl Field {
     /// With a note behind it.
     pub(crate) fn noted(self, note: impl Into<String>) -> Self {
         Self { note: note.into(), ..self }
+    }
+
+    /// Of a job.
+    pub(crate) fn of_job(self, model: &str, label: &str) -> Self {
+        Self { job: Some((model.to_owned(), label.to_owned())), ..self }
     }
 
     /// With something small under it.

@@ -5,6 +5,7 @@
 mod coverage;
 mod drawing;
 mod field;
+mod figure;
 pub(crate) mod format;
 mod image_key;
 mod proportion;
@@ -13,8 +14,10 @@ mod sheet;
 
 pub use coverage::ImageSet;
 pub(crate) use coverage::{Images, common, union};
-pub(crate) use drawing::{Figure, Look, Series, marked, number, steps};
+pub(crate) use drawing::{Drawing, number, on_page, printed};
+pub use drawing::{Print, PrintFormat};
 pub(crate) use field::{Field, mark_best};
+pub(crate) use figure::{Figure, Look, Series, file_name, marked, steps};
 pub(crate) use format::{Cell, Marks};
 pub(crate) use image_key::{ImageKey, keys};
 pub use proportion::Proportion;

@@ -19,6 +19,16 @@ impl Entry {
         self.0.get(field)?.as_str()
     }
 
+    /// The same with the name of its method, which stands in the field `method`, in lower case: methods are known
+    /// by their names in any case, and recorded under one.
+    pub(super) fn normalised(&self, method: &str) -> Self {
+        let mut entry = self.clone();
+        if let Some(toml::Value::String(name)) = entry.0.get_mut(method) {
+            name.make_ascii_lowercase();
+        }
+        entry
+    }
+
     /// Names of the models that it is for; all if there are none.
     ///
     /// # Errors

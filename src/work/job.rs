@@ -1,6 +1,7 @@
 //! A job as a report sees it: what was done, to which network and data, and its rows.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::rows::Rows;
 use crate::record::{CheckRecord, Work};
@@ -14,6 +15,8 @@ pub(crate) struct Job {
     pub(crate) model_name: String,
     /// Number of the data set.
     pub(crate) data: usize,
+    /// The file of its rows.
+    pub(crate) table: PathBuf,
     /// Identity of the job: two jobs of one key give the same row for an image.
     pub(crate) key: String,
     /// Images the job evaluates.

@@ -16,6 +16,7 @@ use super::task::Resolved;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::model::FrozenNetwork;
+use crate::parameters::Documented;
 use crate::record::Work;
 use crate::results::{Figure, Sheet};
 use crate::rng::Randomness;
@@ -164,6 +165,8 @@ pub struct Listed {
     pub threats: String,
     /// What it is, with its source, in one line.
     pub about: &'static str,
+    /// The fields of its entries; empty where the method describes its parameters itself.
+    pub fields: &'static [Documented],
 }
 
 /// The random numbers that a row depends on.

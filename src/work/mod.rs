@@ -122,6 +122,7 @@ fn kind_of(section: &'static str, entry: &Entry) -> Result<&'static dyn Kind> {
 /// # Errors
 /// If no kind has its method, or a field is missing, is not of the kind, or holds something else.
 pub(crate) fn read_entry(section: &'static str, entry: &Entry) -> Result<Box<dyn Settings>> {
+    let entry = &entry.normalised(section);
     let kind = kind_of(section, entry)?;
     kind.read(entry).map_err(|error| {
         let Some(field) = needless(&error) else { return error };

@@ -34,6 +34,7 @@ pub(crate) fn read_job(
         model,
         model_name: job.model.clone(),
         data,
+        table: path,
         key: job.key.clone(),
         images: job.images,
         seed: job.seed,

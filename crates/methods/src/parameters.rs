@@ -152,13 +152,17 @@ pub type Documented = (&'static str, &'static [&'static str]);
 
 /// Hyper-parameters as a struct, whose doc comments are kept for lists and manuals: what a parameter means is written
 /// once.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! documented {
     (
         $(#[$about:meta])*
-        pub struct $name:ident { $( $(#[doc = $doc:literal])+ pub $field:ident : $type:ty, )* }
+        pub struct $name:ident {
+            $( $(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? pub $field:ident : $type:ty, )*
+        }
     ) => {
         $(#[$about])*
-        pub struct $name { $( $(#[doc = $doc])+ pub $field: $type, )* }
+        pub struct $name { $( $(#[doc = $doc])+ $(#[serde($($serde)*)])? pub $field: $type, )* }
 
         impl $name {
             pub(crate) const FIELDS: &'static [$crate::parameters::Documented] =
@@ -166,7 +170,8 @@ macro_rules! documented {
         }
     };
 }
-pub(crate) use documented;
+#[doc(hidden)]
+pub use documented;
 
 /// An f32 can hold the number, to its full precision: it is neither lost nor infinite there.
 pub fn fits_f32(value: f64) -> bool {

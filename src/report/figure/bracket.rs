@@ -37,7 +37,7 @@ fn bracket(board: &Board, norm: &str) -> Option<Figure> {
         "Between attack and proof in {norm}. Marked: robust accuracy, which no attack of this threat broke. \
          Dashed: what is proved.{about}"
     );
-    Figure::new(caption, lines, &format!("{norm} radius"))
+    Figure::new(&format!("bracket {norm}"), caption, lines, &format!("{norm} radius"))
 }
 
 /// Robust accuracy at the budgets of the board, clean accuracy at 0; `None` without a budget.

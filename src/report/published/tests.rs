@@ -104,7 +104,7 @@ fn every_format_marks_what_it_did_not_measure() {
     let markdown = Markdown.export(&board).unwrap();
     assert_eq!(count(&markdown, "| published "), 99);
     assert!(markdown.contains("**ours**"), "{markdown}");
-    let html = Html.export(&board).unwrap();
+    let html = Html::default().export(&board).unwrap();
     assert_eq!(count(&html, "<td>published</td>"), 99);
     let text = Terminal { width: 100, colour: false }.export(&board).unwrap();
     let text = &text[text.find("cifar10-linf among").unwrap()..];

@@ -118,7 +118,7 @@ fn classes_are_told_apart_at_the_largest_budget_of_a_threat() {
     };
     assert_eq!(of(0), [(3, 2, 2), (5, 2, 2)]);
     assert_eq!(of(1), [(3, 1, 2), (5, 2, 2)]);
-    let page = crate::report::Exporter::export(&crate::report::Html, &board).unwrap();
+    let page = crate::report::Exporter::export(&crate::report::Html::default(), &board).unwrap();
     assert_eq!(page.matches("Robust accuracy by class, Linf 0.2").count(), 1);
     assert!(!page.contains("by class, Linf 0.1"));
 }

@@ -92,7 +92,7 @@ fn networks_are_ranked_among_those_on_the_same_images() {
     let text = markdown(&leaderboard);
     assert!(text.contains("attack those with fewer images again on as many"), "{text}");
     assert!(text.contains("## digits (b)\n\ndigits, 4 images (b) of 1×8×8"), "{text}");
-    assert!(Html.export(&leaderboard).unwrap().contains("Leaderboard: digits (a)"));
+    assert!(Html::default().export(&leaderboard).unwrap().contains("Leaderboard: digits (a)"));
     let csv = Csv.export(&leaderboard).unwrap();
     assert!(csv.contains("\ndigits (b),1,few,"), "{csv}");
 }

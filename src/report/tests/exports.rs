@@ -134,7 +134,7 @@ fn certified_accuracy_has_a_column_for_each_norm_and_patch() {
     ] {
         assert!(squeezed.iter().any(|l| l == line), "{line}\nin\n{text}");
     }
-    let html = Html.export(&leaderboard).unwrap();
+    let html = Html::default().export(&leaderboard).unwrap();
     assert_balanced(&html);
     assert!(html.contains("certified patch 2x2</th>"));
     assert!(html.contains("<h2>Certified accuracy in L1"));
@@ -241,7 +241,7 @@ fn assert_balanced(html: &str) {
 #[test]
 fn html_is_one_well_formed_file() {
     let leaderboard = board(&[("run", digits())]);
-    let html = Html.export(&leaderboard).unwrap();
+    let html = Html::default().export(&leaderboard).unwrap();
     assert_balanced(&html);
     for standing in &leaderboard.boards[0].standings {
         assert!(
@@ -260,7 +260,7 @@ fn html_is_one_well_formed_file() {
     for number in 1..=8 {
         assert_eq!(html.matches(&format!("id=\"figure-{number}\"")).count(), 1, "{number}");
     }
-    assert_eq!(html, Html.export(&leaderboard).unwrap());
+    assert_eq!(html, Html::default().export(&leaderboard).unwrap());
 }
 
 #[test]
@@ -269,11 +269,32 @@ fn html_escapes_names() {
     let run = Fixture::new(name, 4).model(name, "aa", name);
     let run = run.attack(name, attack("cw", "L2", &[0.1, 0.2]), &rows("1.2."));
     let leaderboard = board(&[("run", run)]);
-    let html = Html.export(&leaderboard).unwrap();
+    let html = Html::default().export(&leaderboard).unwrap();
     assert_balanced(&html);
     assert!(!html.contains("<b>"));
     let markdown = Markdown.export(&leaderboard).unwrap();
     assert!(markdown.contains("\\<b>&\"$x$\\|net"), "{markdown}");
+}
+
+/// Every link of the pages in `folder` leads to a file that is there, and to an anchor that is in it.
+fn linked(folder: &Path) {
+    let names = |folder: &Path| std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let pages = names(folder).chain(names(&folder.join("models")));
+    let mut links = 0;
+    for page in pages.filter(|path| path.extension().is_some_and(|ending| ending == "html")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("href=\"").skip(1) {
+            let link = link.split('"').next().unwrap();
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let file = page.parent().unwrap().join(file);
+            assert!(file.is_file(), "{}: {link}", page.display());
+            let there = anchor.is_empty()
+                || std::fs::read_to_string(file).unwrap().contains(&format!("id=\"{anchor}\""));
+            assert!(there, "{}: {link}", page.display());
+            links += 1;
+        }
+    }
+    assert!(links > 20, "{links}");
 }
 
 #[test]
@@ -286,9 +307,11 @@ fn files_are_replaced_as_a_whole() {
         let mut names: Vec<_> =
             std::fs::read_dir(&to).unwrap().map(|e| e.unwrap().path()).collect();
         names.sort();
-        assert_eq!(names.len(), 4);
+        // The four, the page of runs and jobs, and the folder of pages of networks.
+        assert_eq!(names.len(), 6);
         assert!(written.iter().all(|path| names.contains(path)));
     }
+    linked(&to);
     // To look at it in a browser.
     if let Some(keep) = std::env::var_os("EPSBALL_REPORT_DIR") {
         digits().write(&Path::new(&keep).join("run"));
@@ -324,7 +347,7 @@ fn every_format_shows_what_safety_checks_found() {
     assert!(markdown.contains(&format!("| {long} ‡ |")), "{markdown}");
     assert!(markdown.contains(&format!("- {footnote}")), "{markdown}");
 
-    let html = Html.export(&leaderboard).unwrap();
+    let html = Html::default().export(&leaderboard).unwrap();
     assert_balanced(&html);
     assert!(html.contains(&format!("{long} ‡<small>")) && html.contains(&footnote), "{html}");
 
@@ -372,7 +395,7 @@ fn the_best_of_several_sigmas_is_named_at_every_radius() {
     let squeezed = markdown.split_whitespace().collect::<Vec<_>>().join(" ");
     let row = "| net | best of them | 100.0 (sigma 0.25) | 75.0 (sigma 0.25) | 50.0 (sigma 0.5) |";
     assert!(squeezed.contains(row), "{markdown}");
-    let html = Html.export(&leaderboard).unwrap();
+    let html = Html::default().export(&leaderboard).unwrap();
     assert_balanced(&html);
     assert!(html.contains("<small>sigma 0.5</small>"), "{html}");
 }

@@ -46,7 +46,11 @@ fn unfinished_jobs_are_shown_and_unranked() {
     let worst = robust.worst.as_ref().unwrap();
     assert_eq!((counts(worst.robust), worst.finished()), ((4, 8), false));
     assert_eq!(worst.unfinished[0].title, "pgd-linf 0.1");
-    for format in [&Markdown as &dyn Exporter, &Html, &Terminal { width: 100, colour: false }] {
+    for format in [
+        &Markdown as &dyn Exporter,
+        &Html { linked: false },
+        &Terminal { width: 100, colour: false },
+    ] {
         let text = format.export(&leaderboard).unwrap().replace('\n', " ");
         assert!(text.contains("5/8") && text.contains("50.0†"), "{text}");
         assert!(text.contains("Unfinished: plain under smoothing-0.25 0/8 images."), "{text}");
@@ -146,7 +150,7 @@ fn data_sets_have_boards_of_their_own() {
     let leaderboard = board(&[("a", small()), ("b", other())]);
     let names: Vec<_> = leaderboard.boards.iter().map(|b| b.data.name.as_str()).collect();
     assert_eq!(names, ["digits", "letters"]);
-    assert!(Html.export(&leaderboard).unwrap().contains("Leaderboard: letters"));
+    assert!(Html::default().export(&leaderboard).unwrap().contains("Leaderboard: letters"));
     assert_eq!(Csv.export(&leaderboard).unwrap().lines().count(), 5);
     // One file whose images are others: told apart by their digests.
     let same_file = other().change(|record| {

@@ -17,7 +17,8 @@ fn run(outcomes: &str) -> Fixture {
 }
 
 fn exports(leaderboard: &Leaderboard) -> Vec<String> {
-    let formats: [&dyn Exporter; 3] = [&Markdown, &Html, &Terminal { width: 150, colour: false }];
+    let formats: [&dyn Exporter; 3] =
+        [&Markdown, &Html { linked: false }, &Terminal { width: 150, colour: false }];
     formats.iter().map(|format| format.export(leaderboard).unwrap()).collect()
 }
 
@@ -67,7 +68,7 @@ fn the_truth_lies_between_proof_and_attack() {
         markdown.contains("| net   | Linf 0.1 | crown-linf |     25.0 |   75.0 |         2 |"),
         "{markdown}"
     );
-    let html = Html.export(&leaderboard).unwrap();
+    let html = Html::default().export(&leaderboard).unwrap();
     assert!(
         html.contains("Between attack and proof in Linf")
             && !html.contains("than the one attacked")

@@ -54,7 +54,7 @@ pub(super) fn figures(entrants: &[&Entrant], most: usize) -> Vec<Figure> {
             of.0,
             format::only_first(most, entrants.len())
         );
-        Figure::new(caption, series, &format!("{} distance", of.1))
+        Figure::new(&format!("distance {} {}", of.0, of.1), caption, series, &format!("{} distance", of.1))
     });
     let threats = distinct(own().filter(|a| !a.minimal).map(|a| &*a.threat));
     let passes = threats.into_iter().filter_map(|threat| {
@@ -72,7 +72,7 @@ pub(super) fn figures(entrants: &[&Entrant], most: usize) -> Vec<Figure> {
              them. Bands: 95 % Wilson intervals.{}",
             format::only_first(most, entrants.len())
         );
-        Figure::over_decades(caption, series(entrants, most, same), "passes of an image")
+        Figure::over_decades(&format!("passes {named} {threat}"), caption, series(entrants, most, same), "passes of an image")
     });
     distances.chain(passes).collect()
 }

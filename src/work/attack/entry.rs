@@ -114,7 +114,7 @@ fn single(
     let mut given = plain(&entry.parameters);
     let threats = threats(entry, shape)?;
     // An attack that has radii of its own works at those that are asked for.
-    let known = attack::ALL.iter().find(|known| known.name == entry.attack);
+    let known = attack::ALL.iter().find(|known| known.name.eq_ignore_ascii_case(&entry.attack));
     if known.is_some_and(|known| known.takes("radii")) {
         let radii: Vec<String> =
             threats.iter().filter_map(|(_, eps)| Some(eps.as_ref()?.to_string())).collect();

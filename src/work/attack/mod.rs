@@ -77,11 +77,13 @@ impl Kind for Attack {
             name: entry.name,
             threats: threats(entry.threats),
             about: entry.about,
+            fields: &[],
         };
         let suite = Listed {
             name: "patch-suite",
             threats: "patch".into(),
             about: "the three patch attacks and their two controls",
+            fields: &[],
         };
         attack::ALL.iter().map(listed).chain([suite]).collect()
     }

@@ -35,7 +35,9 @@ pub(super) fn robust(entrants: &[&Entrant]) -> Option<Sheet> {
                 .results::<AttackResult>()
                 .filter(here)
                 .find_map(|a| Some((a, a.budgets.iter().find(|b| b.title == budget.title)?)));
-            found.map_or(Cell::Absent.into(), |(attack, budget)| share(attack, budget))
+            found.map_or(Cell::Absent.into(), |(attack, budget)| {
+                share(attack, budget).of_job(&entrant.model.name, &attack.label)
+            })
         };
         let mut fields: Vec<Field> = entrants.iter().map(field).collect();
         if !attack.control {

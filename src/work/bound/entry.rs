@@ -9,6 +9,7 @@ use crate::certify::bounds::{self, Bounds};
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::nn::bounds::Method;
+use crate::parameters::documented;
 use crate::record::Work;
 use crate::threat::Norm;
 use crate::work::entry::{Entry, is_default};
@@ -20,24 +21,26 @@ use crate::work::task::Resolved;
 /// Halvings unless the suite says otherwise.
 const STEPS: u32 = 6;
 
-/// A `[[certificate]]` by bounds of the network itself.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BoundEntry {
-    /// `ibp`, `crown-ibp`, `fast-lin` or `crown`.
-    pub certificate: String,
-    /// Column title; otherwise `crown-linf`, …
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub label: Option<String>,
-    /// Norm of the ball: `Linf` or `L2`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub norm: Option<String>,
-    /// Radius or radii of the report.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub eps: OneOrMany,
-    /// Halvings in the search for the largest radius, 0 for those of the report only.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub steps: Option<u32>,
+documented! {
+    /// A `[[certificate]]` by bounds of the network itself.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct BoundEntry {
+        /// `ibp`, `crown-ibp`, `fast-lin` or `crown`.
+        pub certificate: String,
+        /// Column title; otherwise `crown-linf`, …
+        #[serde(default, skip_serializing_if = "is_default")]
+        pub label: Option<String>,
+        /// Norm of the ball: `Linf` or `L2`.
+        #[serde(default, skip_serializing_if = "is_default")]
+        pub norm: Option<String>,
+        /// Radius or radii of the report.
+        #[serde(default, skip_serializing_if = "is_default")]
+        pub eps: OneOrMany,
+        /// Halvings in the search for the largest radius, 0 for those of the report only.
+        #[serde(default, skip_serializing_if = "is_default")]
+        pub steps: Option<u32>,
+    }
 }
 
 impl From<BoundEntry> for Entry {

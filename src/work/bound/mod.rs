@@ -57,6 +57,7 @@ impl Kind for Bound {
             name: method.name(),
             threats: "Linf L2".into(),
             about: about(method),
+            fields: BoundEntry::FIELDS,
         };
         METHODS.map(listed).into()
     }

@@ -37,7 +37,9 @@ pub(super) fn sheet(entrants: &[&Entrant]) -> Option<Sheet> {
         let done = (bound.done, bound.images);
         let mut fields = vec![
             Field::text(&*entrant.model.name),
-            Field::text(&*bound.label).about(format::parameters(&bound.parameters)),
+            Field::text(&*bound.label)
+                .about(format::parameters(&bound.parameters))
+                .of_job(&entrant.model.name, &bound.label),
             Field::text(format::done(done)),
         ];
         fields.extend(tried.iter().map(|(threat, eps)| match bound.threat == *threat {
@@ -89,5 +91,10 @@ fn figure(entrants: &[&Entrant], most: usize, threat: &str) -> Option<Figure> {
          stay so at least that far. Bands: 95 % Wilson intervals, radius by radius.{}",
         format::only_first(most, entrants.len())
     );
-    Figure::new(caption, series.collect(), &format!("{threat} radius"))
+    Figure::new(
+        &format!("verified {threat}"),
+        caption,
+        series.collect(),
+        &format!("{threat} radius"),
+    )
 }

@@ -81,6 +81,7 @@ impl Kind for Corruption {
             name: "common",
             threats: "corruptions".into(),
             about: "accuracy under common corruptions (Hendrycks and Dietterich 2019)",
+            fields: &[],
         }]
     }
 

@@ -9,6 +9,7 @@ use crate::certify::patch::{Ablation, Keep, PatchCertificate, PatchCleanser, Win
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::parameters::Parameters;
+use crate::parameters::documented;
 use crate::record::Work;
 use crate::threat::{Patch, PatchSize};
 use crate::work::entry::{Entry, is_default};
@@ -17,21 +18,23 @@ use crate::work::kind::{Settings, Subject};
 use crate::work::number::{Number, OneOrMany};
 use crate::work::task::Resolved;
 
-/// A `[[certificate]]` against patches.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchEntry {
-    /// `patchcleanser`, `column-smoothing`, `row-smoothing` or `block-smoothing`.
-    pub certificate: String,
-    /// Column title; otherwise `patchcleanser-SIZE`, …
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub label: Option<String>,
-    /// Size of the patch, or several: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub patch: OneOrMany,
-    /// Parameters of the defence by name.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub parameters: BTreeMap<String, toml::Value>,
+documented! {
+    /// A `[[certificate]]` against patches.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct PatchEntry {
+        /// `patchcleanser`, `column-smoothing`, `row-smoothing` or `block-smoothing`.
+        pub certificate: String,
+        /// Column title; otherwise `patchcleanser-SIZE`, …
+        #[serde(default, skip_serializing_if = "is_default")]
+        pub label: Option<String>,
+        /// Size of the patch, or several: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
+        #[serde(default, skip_serializing_if = "is_default")]
+        pub patch: OneOrMany,
+        /// Parameters of the defence by name.
+        #[serde(default, skip_serializing_if = "is_default")]
+        pub parameters: BTreeMap<String, toml::Value>,
+    }
 }
 
 impl From<PatchEntry> for Entry {

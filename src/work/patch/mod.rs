@@ -41,7 +41,12 @@ impl Kind for Patch {
     }
 
     fn methods(&self) -> Vec<Listed> {
-        let listed = |(name, about)| Listed { name, threats: "patch".into(), about };
+        let listed = |(name, about)| Listed {
+            name,
+            threats: "patch".into(),
+            about,
+            fields: PatchEntry::FIELDS,
+        };
         [
             ("patchcleanser", "double masking, any network (Xiang et al. 2022)"),
             ("column-smoothing", "votes of visible column bands (Levine and Feizi 2020)"),
@@ -115,7 +120,9 @@ impl Kind for Patch {
             let cell = |share| Field::from(Cell::of(share, done.0, done.1));
             Line::of(vec![
                 Field::text(&*entrant.model.name),
-                Field::text(&*result.label).about(format::parameters(&result.parameters)),
+                Field::text(&*result.label)
+                    .about(format::parameters(&result.parameters))
+                    .of_job(&entrant.model.name, &result.label),
                 Field::text(&*result.patch),
                 Field::text(format::done(done)),
                 cell(result.accuracy),

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork};
 use crate::ops::with_slice;
 use crate::parameters::Parameters;
+use crate::parameters::documented;
 use crate::record::Work;
 use crate::work::entry::{Entry, is_default};
 use crate::work::fields::plain;
@@ -20,40 +21,43 @@ use crate::work::kind::{Settings, Subject};
 use crate::work::number::Number;
 use crate::work::task::Resolved;
 
-/// A `[[certificate]]` by randomized smoothing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SmoothingEntry {
-    /// `cohen`.
-    pub certificate: String,
-    /// Column title; otherwise `smoothing-SIGMA`, `uniform-SIGMA`, …
-    #[serde(skip_serializing_if = "is_default")]
-    pub label: Option<String>,
-    /// Standard deviation of the noise.
-    #[serde(skip_serializing_if = "is_default")]
-    pub sigma: Option<Number>,
-    /// `gaussian` (the default), `uniform`, `laplace`, `lattice` or `ablation`.
-    #[serde(skip_serializing_if = "is_default")]
-    pub noise: Option<String>,
-    /// How many of the N samples an image gets: `cohen` (the default: all), `grid`, `radius` or
-    /// `anytime`.
-    #[serde(skip_serializing_if = "is_default")]
-    pub mode: Option<String>,
-    /// Norm of the radii; otherwise the noise's own.
-    #[serde(skip_serializing_if = "is_default")]
-    pub norm: Option<String>,
-    /// Parameters of the noise or the mode by name.
-    #[serde(skip_serializing_if = "is_default")]
-    pub parameters: BTreeMap<String, toml::Value>,
-    /// N0.
-    pub n0: u64,
-    /// N, in modes that stop early the most samples of an image.
-    pub n: u64,
-    /// One minus the confidence.
-    pub alpha: f64,
-    /// Radii of the report.
-    #[serde(skip_serializing_if = "is_default")]
-    pub radii: Vec<f64>,
+documented! {
+    /// A `[[certificate]]` by randomized smoothing.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct SmoothingEntry {
+        /// `cohen`.
+        pub certificate: String,
+        /// Column title; otherwise `smoothing-SIGMA`, `uniform-SIGMA`, …
+        #[serde(skip_serializing_if = "is_default")]
+        pub label: Option<String>,
+        /// Standard deviation of the noise.
+        #[serde(skip_serializing_if = "is_default")]
+        pub sigma: Option<Number>,
+        /// `gaussian` (the default), `uniform`, `laplace`, `lattice` or `ablation`.
+        #[serde(skip_serializing_if = "is_default")]
+        pub noise: Option<String>,
+        /// How many of the N samples an image gets: `cohen` (the default: all), `grid`, `radius` or
+        /// `anytime`.
+        #[serde(skip_serializing_if = "is_default")]
+        pub mode: Option<String>,
+        /// Norm of the radii; otherwise the noise's own.
+        #[serde(skip_serializing_if = "is_default")]
+        pub norm: Option<String>,
+        /// Parameters of the noise or the mode by name.
+        #[serde(skip_serializing_if = "is_default")]
+        pub parameters: BTreeMap<String, toml::Value>,
+        /// N0, the samples that select the class; 100 unless told otherwise.
+        pub n0: u64,
+        /// N, the samples that bound its probability, 100,000 unless told otherwise; in modes that stop early the most of
+        /// them.
+        pub n: u64,
+        /// One minus the confidence of each certificate; 0.001 unless told otherwise.
+        pub alpha: f64,
+        /// Radii of the report.
+        #[serde(skip_serializing_if = "is_default")]
+        pub radii: Vec<f64>,
+    }
 }
 
 impl Default for SmoothingEntry {

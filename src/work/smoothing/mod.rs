@@ -56,6 +56,7 @@ impl Kind for Smoothing {
             name: COHEN,
             threats: "L2 L1 Linf L0".into(),
             about: "randomized smoothing (Cohen et al. 2019), in any --mode",
+            fields: SmoothingEntry::FIELDS,
         }]
     }
 

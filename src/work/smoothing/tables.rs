@@ -87,7 +87,9 @@ fn line(entrant: &Entrant, certificate: &SmoothingResult, radii: &[f64]) -> Line
     };
     let mut fields = vec![
         Field::text(&*entrant.model.name),
-        Field::text(&*certificate.label).about(format::parameters(&certificate.parameters)),
+        Field::text(&*certificate.label)
+            .about(format::parameters(&certificate.parameters))
+            .of_job(&entrant.model.name, &certificate.label),
         Field::text(sigma),
         Field::text(format::done((done, images))),
     ];
@@ -176,5 +178,5 @@ fn figure(entrants: &[&Entrant], most: usize, norm: &str) -> Option<Figure> {
          at least that far. Bands: 95 % Wilson intervals, radius by radius.{sigma}{}",
         format::only_first(most, entrants.len())
     );
-    Figure::new(caption, series.collect(), &format!("{norm} radius"))
+    Figure::new(&format!("certified {norm}"), caption, series.collect(), &format!("{norm} radius"))
 }

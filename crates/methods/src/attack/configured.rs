@@ -83,7 +83,7 @@ impl Configured {
     }
 }
 
-/// The attack `name` with the parameters `given` and defaults for the others.
+/// The attack `name`, in upper or lower case, with the parameters `given` and defaults for the others.
 ///
 /// # Errors
 /// If the name or a parameter is unknown, a value cannot be used, or the attack does not work under
@@ -120,7 +120,7 @@ pub fn configure(
 ) -> Result<Configured> {
     let entry = ALL
         .iter()
-        .find(|e| e.name == name)
+        .find(|e| e.name.eq_ignore_ascii_case(name))
         .ok_or_else(|| Error::unknown("attack", name, ALL.iter().map(|e| e.name)))?;
     Configured::build(entry, *threat, given, |parameters| (entry.build)(parameters, threat))
 }

@@ -25,7 +25,7 @@ pub struct Described {
 /// If there is no such attack.
 pub fn describe(name: &str) -> Result<Vec<Described>> {
     let known = || ALL.iter().map(|entry| entry.name);
-    let entry = ALL.iter().find(|entry| entry.name == name);
+    let entry = ALL.iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
     let entry = entry.ok_or_else(|| Error::unknown("attack", name, known()))?;
     let mut defaults: Vec<(String, BTreeMap<String, String>)> = Vec::new();
     let mut choices = BTreeMap::new();

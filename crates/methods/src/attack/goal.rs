@@ -72,7 +72,7 @@ impl std::str::FromStr for Goal {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Ok(match text {
+        Ok(match &*text.to_ascii_lowercase() {
             "untargeted" => Self::Untargeted,
             "least-likely" => Self::Targeted(Targets::LeastLikely),
             "second" => Self::Targeted(Targets::Second),
