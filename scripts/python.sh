@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the package for Python into a fresh environment and runs its tests there, with NumPy and without PyTorch.
-# The development profile, the target folder and the features of `cargo test --workspace`: behind that, what is compiled
-# is the package itself and PyO3. `scripts/python.sh -k autoattack` takes some of the tests.
+# In the development profile and the target folder of `cargo test`, of which PyO3 leaves what does not depend on macros.
+# `scripts/python.sh -k autoattack` takes some of the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Always the same folder: another interpreter is another build.
