@@ -92,7 +92,8 @@ def attack(
         Radius of the ball, in pixel units of [0, 1]: ``8/255`` or ``"8/255"``; under L0 the number of values that may
         change.
     patch : str, optional
-        In place of a ball: the size of a patch, ``"5x5"`` pixels, ``"2%"`` of the area.
+        In place of a ball: the size of a patch, ``"5x5"`` pixels, ``"2%"`` of the area, ``"circle:5"`` for a disc,
+        ``"mask:FILE.png"`` for what is white in an image.
     goal : str or int
         ``"untargeted"``, ``"least-likely"``, ``"second"``, ``"random"``, ``"next"``, or the class that is aimed at.
     seed : int

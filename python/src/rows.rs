@@ -67,6 +67,10 @@ impl AttackRows {
         if rows.iter().any(|row| row.features.is_some()) {
             numbers!("features": |row| row.features.map_or(-1, |features| features as i64));
         }
+        if rows.iter().any(|row| row.top.is_some()) {
+            let number = |at: Option<Option<u64>>| at.flatten().map_or(-1, |at| at as i64);
+            numbers!("top": |row| number(row.top), "left": |row| number(row.left));
+        }
         texts!("adversarial": |row| row.adversarial.as_str());
         numbers!(
             "found_8bit": |row| row.found_8bit == 1,

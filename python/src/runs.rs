@@ -51,12 +51,15 @@ pub(crate) fn save_attack(
         model.name = name;
     }
     let randomness: Randomness = rng.parse().map_err(|e| refuse("rng", e, "write per-image"))?;
+    let one = |text: Option<String>| {
+        text.map_or_else(OneOrMany::default, |text| OneOrMany::One(Number::Text(text)))
+    };
     let entry = AttackEntry {
         attack,
         label: None,
         norm,
-        eps: eps.map_or_else(OneOrMany::default, |eps| OneOrMany::One(Number::Text(eps))),
-        patch,
+        eps: one(eps),
+        patch: one(patch),
         goal: Some(goal),
         parameters: parameters.into_iter().map(|(name, value)| (name, value.into())).collect(),
     };

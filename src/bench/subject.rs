@@ -65,7 +65,7 @@ mod tests {
         for name in ["L2", "l2"] {
             assert_eq!(of(Some(name), Some("1/4"), None).unwrap(), Threat::ball(Norm::L2, 0.25));
         }
-        let patch = Threat::Patch(Patch { height: 2, width: 3 });
+        let patch = Threat::Patch(Patch::rectangle(2, 3));
         assert_eq!(of(None, None, Some("2x3")).unwrap(), patch);
         for (norm, eps, patch, problem) in [
             (None, None, None, "threat model: there is none"),

@@ -25,9 +25,10 @@ pub(super) struct Args {
     /// Radius of the ball, or several: `0.3`, `8/255`, `0.1,0.2`; under L0 a number of values, `8`
     #[arg(help_heading = "Attack", long, value_delimiter = ',')]
     eps: Vec<String>,
-    /// Size of the patch: 5x5 pixels, 2% of the area, 20%x10% of the sides
-    #[arg(help_heading = "Attack", long)]
-    patch: Option<String>,
+    /// Size of the patch, or several: 5x5 pixels, 2% of the area, 20%x10% of the sides; circle:5 and circle:2% are
+    /// discs, mask:FILE.png is what is white in an image
+    #[arg(help_heading = "Attack", long, value_delimiter = ',')]
+    patch: Vec<String>,
     /// untargeted, least-likely, second (the largest clean logit but the label's), random, next, or a class number
     #[arg(help_heading = "Attack", long, default_value = "untargeted")]
     goal: String,
@@ -133,7 +134,9 @@ pub(super) fn run(args: &Args) -> Ended {
         )
         .into());
     }
-    let eps: Vec<Number> = args.eps.iter().map(|text| Number::Text(text.clone())).collect();
+    let numbers = |texts: &[String]| {
+        OneOrMany::Many(texts.iter().map(|text| Number::Text(text.clone())).collect())
+    };
     let mut suite = args.subject.suite()?;
     suite.save_adversarial = args.save_adversarial;
     for attack in &args.attack {
@@ -141,8 +144,8 @@ pub(super) fn run(args: &Args) -> Ended {
             attack: attack.clone(),
             label: None,
             norm: args.norm.clone(),
-            eps: OneOrMany::Many(eps.clone()),
-            patch: args.patch.clone(),
+            eps: numbers(&args.eps),
+            patch: numbers(&args.patch),
             goal: Some(args.goal.clone()),
             parameters: parameters.clone(),
         };

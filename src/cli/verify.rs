@@ -54,6 +54,10 @@ pub(super) struct Args {
         conflicts_with = "adversarial"
     )]
     seed: u64,
+    /// Judge the adversarial images of a run by its networks in f64 as well, which takes long; what f32 owes to its
+    /// rounding is told, and is no finding
+    #[arg(long = "f64", conflicts_with_all = ["adversarial", "files_only"])]
+    in_f64: bool,
     /// Write the hashes of a run's files into its SHA256SUMS, if nothing is wrong with it
     #[arg(long, conflicts_with = "adversarial")]
     manifest: bool,
@@ -72,7 +76,7 @@ pub(super) struct Args {
     /// Radius of the ball: `0.3`, `8/255`
     #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     eps: Option<String>,
-    /// Size of the patch: 5x5 pixels, 2% of the area, 20%x10% of the sides
+    /// Size of the patch: 5x5 pixels, 2% of the area, 20%x10% of the sides, circle:5 for a disc, mask:FILE.png
     #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     patch: Option<String>,
     /// Table of the verdicts, a row per image
@@ -107,6 +111,7 @@ fn runs(args: &Args) -> Ended {
         seed: args.seed,
         batch: args.batch.unwrap_or(BATCH),
         device: args.device.clone(),
+        in_f64: args.in_f64,
     };
     interrupt::listen();
     let mut all = Vec::new();
@@ -123,7 +128,7 @@ fn runs(args: &Args) -> Ended {
             say(format_args!("{}: no SHA256SUMS is written of what is wrong", folder.display()));
         }
         if !args.json {
-            show(text(&found))?;
+            show(text(&found, args.in_f64))?;
         }
         all.push(found);
     }
@@ -135,7 +140,7 @@ fn runs(args: &Args) -> Ended {
 }
 
 /// What was looked at, and what is wrong.
-fn text(found: &Verification) -> String {
+fn text(found: &Verification, in_f64: bool) -> String {
     let findings = match found.findings.len() {
         0 => "nothing is wrong".to_owned(),
         1 => "1 finding".to_owned(),
@@ -154,7 +159,13 @@ fn text(found: &Verification) -> String {
     ] {
         text += &format!("\n  {count:>6} {what}");
     }
-    for finding in &found.findings {
+    if in_f64 {
+        let (judged, by_rounding) = (found.in_f64, found.by_rounding.len());
+        text += &format!(
+            "\n  {judged:>6} broken images judged in f64, {by_rounding} of them broken by rounding"
+        );
+    }
+    for finding in found.findings.iter().chain(&found.by_rounding) {
         text += &format!("\n  {}: {}", finding.place, finding.problem);
     }
     text

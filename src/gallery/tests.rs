@@ -27,6 +27,8 @@ fn row(idx: u64, distance: Option<f64>, passes: u64) -> AttackRow {
         features: None,
         height: 1,
         width: 1,
+        top: None,
+        left: None,
         adversarial: String::new(),
         found_8bit: u8::from(found),
         forwards: passes,

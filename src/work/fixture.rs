@@ -27,6 +27,8 @@ pub(crate) fn attack_row(idx: u64, correct: bool, distance: Option<f64>) -> Atta
         features: None,
         height: side,
         width: side,
+        top: None,
+        left: None,
         adversarial: format!("{:016x}", if correct && found { !idx } else { idx }),
         by: if found { "pgd".into() } else { String::new() },
         prediction: u32::from(found),

@@ -47,6 +47,16 @@ impl Number {
     }
 }
 
+impl Number {
+    /// As it is written in a suite, without quotation marks.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            number => number.to_string(),
+        }
+    }
+}
+
 impl std::fmt::Display for Number {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

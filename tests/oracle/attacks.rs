@@ -61,7 +61,7 @@ fn batch_sizes_do_not_matter_on_a_real_network() {
     let images = mnist();
     let batch = first(images.as_ref(), 100);
     let linf = Threat::ball(Norm::Linf, 0.3);
-    let patch = Threat::Patch(Patch { height: 8, width: 8 });
+    let patch = Threat::Patch(Patch::rectangle(8, 8));
     let cases: [Case; 9] = [
         ("fgsm", &[], linf),
         ("bim", &[("steps", "5")], linf),

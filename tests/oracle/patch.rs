@@ -19,7 +19,7 @@ fn measure(what: &str, (model, batch): (&FrozenNetwork, &Batch), side: usize, mo
     let mut left: BTreeSet<u64> = batch.ids.iter().copied().collect();
     let mut spent = Vec::new();
     for name in ATTACKS.into_iter().filter(|name| name.contains(&wanted)) {
-        let threat = Threat::Patch(Patch { height: side, width: side });
+        let threat = Threat::Patch(Patch::rectangle(side, side));
         let begin = std::time::Instant::now();
         let outcomes = Run::new(name, &[], threat).on(model, batch);
         let robust: BTreeSet<u64> = outcomes.iter().filter(|o| !o.found).map(|o| o.id).collect();

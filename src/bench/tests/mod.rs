@@ -4,3 +4,4 @@ mod certificates;
 mod control;
 mod corruptions;
 mod counts;
+mod patches;

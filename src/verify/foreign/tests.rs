@@ -176,7 +176,7 @@ fn a_hair_too_far_is_outside() {
     let threat = Threat::ball(Norm::Linf, 0.125);
     assert_eq!(judged(&grey(&[0.4375]), &data, threat, 1).broken, 1);
     assert_eq!(judged(&grey(&[0.4375 - 1e-5]), &data, threat, 1).outside, 1);
-    let patch = Threat::Patch(Patch { height: 1, width: 2 });
+    let patch = Threat::Patch(Patch::rectangle(1, 2));
     let one_row = [0.0, 0.0, 0.5625, 0.5625];
     assert_eq!(judged(&one_row, &data, patch, 1).broken, 1);
     assert_eq!(judged(&one_row, &data, patch, 1).farthest, Some(2.0));

@@ -36,11 +36,20 @@ pub struct Settings {
     pub batch: usize,
     /// Where networks run.
     pub device: Device,
+    /// Adversarial images are judged again by the network in f64, too.
+    pub in_f64: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { files_only: false, certificates: 3, seed: 0, batch: 128, device: Device::Auto }
+        Self {
+            files_only: false,
+            certificates: 3,
+            seed: 0,
+            batch: 128,
+            device: Device::Auto,
+            in_f64: false,
+        }
     }
 }
 
@@ -70,6 +79,12 @@ pub struct Verification {
     pub clean: usize,
     /// Saved adversarial images that were asked again.
     pub adversarial: usize,
+    /// Of these, with their clean images, those that were judged in f64 as well: of images that were broken.
+    pub in_f64: usize,
+    /// Those of them of which f64 says something else than the row: that the clean image is misclassified, or that the
+    /// adversarial one is not. The row is true of the network as it runs, so this is no finding; but what broke the
+    /// image is rounding.
+    pub by_rounding: Vec<Finding>,
     /// Certificates that were computed again.
     pub certificates: usize,
     /// Accuracies under a corruption at a severity that were computed again.

@@ -250,6 +250,8 @@ mod tests {
             features: None,
             height: 1,
             width: 1,
+            top: None,
+            left: None,
             adversarial: image_digest(label, SHAPE, &image),
             found_8bit: 0,
             forwards: 0,

@@ -12,11 +12,11 @@ use crate::model::Classifier as _;
 use crate::record::Work;
 use crate::results::format;
 use crate::rng::Randomness;
-use crate::threat::{Norm, PatchSize, Threat};
+use crate::threat::{Form, Norm, Patch, PatchSize, Threat};
 use crate::work::entry::{Entry, is_default};
 use crate::work::fields::{plain, radii};
 use crate::work::kind::{Settings, Subject};
-use crate::work::number::OneOrMany;
+use crate::work::number::{Number, OneOrMany};
 use crate::work::task::Resolved;
 
 /// An `[[attack]]` of a suite.
@@ -34,9 +34,10 @@ pub struct AttackEntry {
     /// Radius or radii of the ball: `0.3`, `"8/255"`, `[0.1, 0.2]`; under L0 numbers of values, `[4, 8]`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub eps: OneOrMany,
-    /// Size of the patch: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides.
+    /// Size of the patch, or several: `"5x5"` pixels, `"2%"` of the area, `"20%x10%"` of the sides; `"circle:5"` and
+    /// `"circle:2%"` are discs, `"mask:FILE"` is what is white in an image.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub patch: Option<String>,
+    pub patch: OneOrMany,
     /// `untargeted` (the default), `least-likely`, `second`, `random`, `next`, or a class number.
     #[serde(default, skip_serializing_if = "is_default")]
     pub goal: Option<String>,
@@ -127,10 +128,15 @@ fn single(
     } else {
         threats.into_iter().map(|(threat, eps)| (threat, eps.into_iter().collect())).collect()
     };
+    let several = groups.len() > 1;
     let job = |(threat, eps): (Threat, Vec<f64>)| {
         let configured = attack::configure(&entry.attack, &threat, &given)?;
+        configured.search.check_shape(shape)?;
         let label = entry.label.clone();
-        let label = label.unwrap_or_else(|| default_label(configured.name, &threat));
+        let mut label = label.unwrap_or_else(|| default_label(configured.name, &threat));
+        if let (Threat::Patch(patch), true) = (&threat, several) {
+            label += &format!("-{patch}").replace(':', "-");
+        }
         let mut parameters = configured.parameters.clone();
         parameters.insert("goal".into(), goal.to_string());
         let stem = match eps.as_slice() {
@@ -142,13 +148,18 @@ fn single(
             ("control", configured.is_control.to_string()),
             ("goal", goal.to_string()),
         ];
+        let mut facts: BTreeMap<String, String> =
+            facts.map(|(name, value)| (name.to_owned(), value)).into();
+        if let Some(file) = mask_file(entry, &threat) {
+            facts.insert(MASK.into(), file);
+        }
         let work = Work {
             kind: super::NAME.into(),
             label,
             method: configured.name.into(),
             threat: threat.to_string(),
             eps,
-            facts: facts.map(|(name, value)| (name.to_owned(), value)).into(),
+            facts,
             parameters,
         };
         let request = Request { goal, seed, randomness };
@@ -165,7 +176,7 @@ fn goal(entry: &AttackEntry) -> Result<Goal> {
 /// The threat models of an entry, with the budget of each if it has one.
 fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option<f64>)>> {
     let subject = format!("attack {}", entry.attack);
-    if let Some(size) = &entry.patch {
+    if !entry.patch.is_empty() {
         if entry.norm.is_some() || !entry.eps.is_empty() {
             return Err(Error::setting(
                 subject,
@@ -173,8 +184,14 @@ fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option
                 "choose one of them",
             ));
         }
-        let patch = size.parse::<PatchSize>()?.resolve(shape)?;
-        return Ok(vec![(Threat::Patch(patch), None)]);
+        let mut patches: Vec<(Threat, Option<f64>)> = Vec::new();
+        for size in entry.patch.values() {
+            let patch = size.text().parse::<PatchSize>()?.resolve(shape)?;
+            if !patches.iter().any(|(known, _)| *known == Threat::Patch(patch)) {
+                patches.push((Threat::Patch(patch), None));
+            }
+        }
+        return Ok(patches);
     }
     let Some(norm) = &entry.norm else {
         return Err(Error::setting(
@@ -187,6 +204,19 @@ fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option
     let eps = radii(&subject, &entry.eps)?;
     eps.iter().try_for_each(|eps| norm.check_radius(*eps, shape))?;
     Ok(eps.into_iter().map(|eps| (Threat::ball(norm, eps as f32), Some(eps))).collect())
+}
+
+/// The fact that names the file of a mask: the words of the threat model say only which mask it is.
+pub(super) const MASK: &str = "mask";
+
+/// What the entry says of the mask that the threat is, `mask:FILE`.
+fn mask_file(entry: &AttackEntry, threat: &Threat) -> Option<String> {
+    let Threat::Patch(Patch { form: Form::Mask(_), .. }) = threat else { return None };
+    let is = |text: &String| {
+        let size = text.parse::<PatchSize>();
+        matches!(size, Ok(PatchSize::Pixels(patch)) if Threat::Patch(patch) == *threat)
+    };
+    entry.patch.values().iter().map(Number::text).find(is)
 }
 
 /// `pgd-linf`; the name alone where it already says the norm or the threat is a patch.

@@ -10,19 +10,19 @@ use crate::work::job::Job;
 /// The evidence about one network on one data set.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence<'a> {
-    images: BTreeMap<&'a ImageKey, Known>,
+    images: BTreeMap<&'a ImageKey, Known<'a>>,
 }
 
 /// What is known of one image.
 #[derive(Debug, Default)]
-struct Known {
+struct Known<'a> {
     /// Smallest index that any run gives it.
     idx: Option<u64>,
     labels: BTreeSet<u32>,
     /// Clean predictions: one, unless jobs disagree.
     clean: BTreeSet<u32>,
-    /// Adversarial images of attacks that are no controls.
-    adversarial: Vec<Adversarial>,
+    /// Adversarial images of attacks that are no controls, and the threat models of these.
+    adversarial: Vec<(Adversarial, &'a str)>,
 }
 
 /// The classes that a targeted attack aims at, by image.
@@ -39,7 +39,8 @@ impl<'a> Evidence<'a> {
                 known.idx = Some(known.idx.map_or(idx, |other| other.min(idx)));
                 known.labels.insert(label);
                 known.clean.insert(clean);
-                known.adversarial.extend(adversarial.filter(|_| !control));
+                let found = adversarial.filter(|_| !control);
+                known.adversarial.extend(found.map(|found| (found, job.work.threat.as_str())));
             }
         }
         all
@@ -69,7 +70,9 @@ impl<'a> Evidence<'a> {
             Some(targets) => targets.get(key).is_some_and(|of| of.contains(&found.prediction)),
         };
         let found = self.images.get(key).into_iter().flat_map(|seen| &seen.adversarial);
-        self.correct(key) && !found.into_iter().any(|one| wanted(one) && region.holds(&one.change))
+        let holds =
+            |(one, under): &(Adversarial, &str)| wanted(one) && region.holds(&one.change, under);
+        self.correct(key) && !found.into_iter().any(holds)
     }
 
     /// The images whose clean prediction is not the same in all jobs, by their indices.

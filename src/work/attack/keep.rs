@@ -57,7 +57,7 @@ pub(crate) fn keep(folder: &Path, job: &JobRecord, kept: &AttackedImages<'_>) ->
         .iter()
         .zip(&is_new)
         .filter(|(_, new)| **new)
-        .map(|(row, _)| row.clone())
+        .map(|(row, _)| row.clone().in_table_of(&rows))
         .collect();
     let mut file = match kept.images {
         Some(_) => AdversarialImages::open(&path, job, kept.shape, &rows)?,

@@ -103,6 +103,8 @@ impl Kind for Attack {
 
     fn essence(&self, work: &Work) -> Work {
         let mut work = work.clone().labelled("");
+        // The words of the threat model say which mask it is, wherever its file lies.
+        work.facts.remove(entry::MASK);
         if work.is("minimal") {
             work.eps.clear();
         }

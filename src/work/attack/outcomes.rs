@@ -20,12 +20,14 @@ pub fn attack_rows(
     let (digests, (_, c, h, w)) = (batch.digests()?, batch.images.dims4()?);
     let shape = [c, h, w];
     let counted = matches!(threat, Threat::Ball { norm: Norm::L0, .. });
+    let placed = matches!(threat, Threat::Patch(_));
     with_slice::<f32, _>(&batch.images, |pixels| {
         let clean = pixels.chunks_exact((c * h * w).max(1));
         let rows = outcomes.iter().zip(clean).zip(digests);
         let row = |((o, clean), digest)| {
             let row = attack_row(o, clean, shape, digest, seconds);
-            AttackRow { features: row.features.filter(|_| counted), ..row }
+            let (top, left) = (row.top.filter(|_| placed), row.left.filter(|_| placed));
+            AttackRow { features: row.features.filter(|_| counted), top, left, ..row }
         };
         Ok(rows.map(row).collect())
     })
@@ -38,7 +40,7 @@ fn attack_row(
     image: String,
     seconds: f64,
 ) -> AttackRow {
-    let Change { mut linf, mut l2, mut l1, l0, features, height, width } =
+    let Change { mut linf, mut l2, mut l1, l0, features, height, width, place } =
         Change::of(&outcome.image, clean, shape);
     if !outcome.found {
         (linf, l2, l1) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
@@ -64,6 +66,8 @@ fn attack_row(
         features,
         height,
         width,
+        top: Some(place.map(|[top, _]| top)),
+        left: Some(place.map(|[_, left]| left)),
         found_8bit: u8::from(outcome.found_8bit),
         forwards: outcome.forwards,
         backwards: outcome.backwards,

@@ -1,9 +1,10 @@
 //! A row of an attack's table: evidence about one image. What it says of an adversarial image (its
 //! distances in every norm, the rectangle it changed, its digest) is enough to decide for any threat
 //! model whether the image lies inside it, whichever attack found it. How many values were changed only
-//! attacks under L0 say, so that the tables of others are what they were.
+//! attacks under L0 say, and where the rectangle is only attacks with patches, so that the tables of others are
+//! what they were.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::attack::Criterion;
 use crate::record::{Adversarial, Row, Seen};
@@ -52,6 +53,12 @@ pub struct AttackRow {
     pub height: u64,
     /// Width of that rectangle.
     pub width: u64,
+    /// First row of that rectangle, empty if nothing was changed; only in the tables of attacks with patches.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub top: Option<Option<u64>>,
+    /// First column of that rectangle, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub left: Option<Option<u64>>,
     /// Digest of the returned image with the label; that of the clean image if nothing was found.
     pub adversarial: String,
     /// 1 if the image is still misclassified after rounding its pixels to 8 bits.
@@ -100,6 +107,7 @@ impl Row for AttackRow {
             (value.is_nan() || value < 0.0).then(|| format!("{name} is {value}"))
         };
         let found = self.found == 1;
+        let placed = |at: Option<Option<u64>>| at.is_none_or(|at| at.is_some() == (self.l0 > 0));
         flag("found", self.found)
             .or_else(|| flag("found_8bit", self.found_8bit))
             .or_else(|| length("distance", self.distance))
@@ -110,6 +118,12 @@ impl Row for AttackRow {
             .or_else(|| {
                 (found != self.distance.is_finite())
                     .then(|| format!("found is {} at distance {}", self.found, self.distance))
+            })
+            .or_else(|| {
+                (!placed(self.top) || !placed(self.left)).then(|| {
+                    let (top, left) = (self.top.flatten(), self.left.flatten());
+                    format!("{} pixels were changed at {top:?}, {left:?}", self.l0)
+                })
             })
             .or_else(|| {
                 // The clean image is an adversarial one only where it is misclassified.
@@ -131,14 +145,34 @@ impl AttackRow {
     }
 
     /// The returned image is an adversarial one in `region`, of the class that a targeted attack aims at.
+    /// The row is of an attack under the threat model of `region`.
     pub(crate) fn breaks(&self, region: &Region) -> bool {
         let wanted = Criterion::new(self.label, self.target).met_by(self.prediction);
-        self.adversarial() && wanted && region.holds(&self.change())
+        self.adversarial() && wanted && region.holds_own(&self.change())
     }
 
     /// How the returned image differs from the clean one.
     pub fn change(&self) -> Change {
         let Self { linf, l2, l1, l0, features, height, width, .. } = *self;
-        Change { linf, l2, l1, l0, features, height, width }
+        let place = self.top.flatten().zip(self.left.flatten());
+        let place = place.map(|(top, left)| [top, left]);
+        Change { linf, l2, l1, l0, features, height, width, place }
     }
+
+    /// The row with the columns of the table that has these `rows`: one that was begun by a version that did not say
+    /// where the rectangle is goes on without that.
+    #[must_use]
+    pub(super) fn in_table_of(self, rows: &[Self]) -> Self {
+        match rows.first() {
+            Some(first) if first.top.is_none() => Self { top: None, left: None, ..self },
+            _ => self,
+        }
+    }
+}
+
+/// The value of a column that is there; one that is not there has none.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    column: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(column).map(Some)
 }

@@ -208,6 +208,7 @@ impl Remaining<'_, AttackRow> {
         rows: Vec<AttackRow>,
         images: Option<&mut AdversarialImages>,
     ) -> Result<()> {
+        let rows: Vec<_> = rows.into_iter().map(|row| row.in_table_of(&self.rows)).collect();
         self.rows.extend(rows.iter().cloned());
         if let Some(images) = images {
             images.append(outcomes, &self.rows)?;

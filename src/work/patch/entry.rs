@@ -15,7 +15,7 @@ use crate::threat::{Patch, PatchSize};
 use crate::work::entry::{Entry, is_default};
 use crate::work::fields::plain;
 use crate::work::kind::{Settings, Subject};
-use crate::work::number::{Number, OneOrMany};
+use crate::work::number::OneOrMany;
 use crate::work::task::Resolved;
 
 documented! {
@@ -63,10 +63,7 @@ fn resolve(entry: &PatchEntry, network: &FrozenNetwork) -> Result<Vec<Resolved>>
     let several = entry.patch.values().len() > 1;
     let mut resolved = Vec::new();
     for size in entry.patch.values() {
-        let stated = match size {
-            Number::Text(text) => text.clone(),
-            number => number.to_string(),
-        };
+        let stated = size.text();
         let patch = stated.parse::<PatchSize>()?.resolve(shape)?;
         let mut given = Parameters::new(&subject, &plain(&entry.parameters));
         let certificate = patch_certificate(&entry.certificate, patch, &mut given, network)?;

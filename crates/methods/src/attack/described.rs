@@ -50,7 +50,7 @@ pub fn describe(name: &str) -> Result<Vec<Described>> {
             }
         }
         Threats::Patch => {
-            let patch = Patch { height: 2, width: 2 };
+            let patch = Patch::rectangle(2, 2);
             defaults.push(("patch".into(), build(Threat::Patch(patch))?));
         }
     }
@@ -105,7 +105,7 @@ mod tests {
             let described = describe(entry.name).unwrap();
             let threats: Vec<Threat> = match entry.threats {
                 Threats::Balls(norms) => norms.iter().map(|n| Threat::ball(*n, 1.0)).collect(),
-                Threats::Patch => vec![Threat::Patch(Patch { height: 2, width: 2 })],
+                Threats::Patch => vec![Threat::Patch(Patch::rectangle(2, 2))],
             };
             let taken =
                 |threat| configure(entry.name, threat, &BTreeMap::new()).unwrap().parameters;

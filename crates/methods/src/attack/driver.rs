@@ -321,6 +321,7 @@ pub(super) fn check(
     }
     batch.check_labels(info)?;
     request.goal.check(info)?;
+    attack.search.check_shape(info.input_shape)?;
     match attack.threat {
         Threat::Patch(patch) if patch.places(info.input_shape) == 0 => Err(Error::setting(
             "patch",

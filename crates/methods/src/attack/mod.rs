@@ -99,6 +99,15 @@ pub trait Attack: Send + Sync {
         None
     }
 
+    /// Refuses images of a shape, `[C, H, W]`, for which its hyper-parameters are none.
+    ///
+    /// # Errors
+    /// If these are some.
+    fn check_shape(&self, shape: [usize; 3]) -> Result<()> {
+        let _ = shape;
+        Ok(())
+    }
+
     /// The attack that this one stands in for, and how it is to be asked about a part of the images.
     fn reference(&self) -> Option<&Reference> {
         None

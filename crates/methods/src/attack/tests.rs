@@ -173,7 +173,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 (entry.name, given, Threat::ball(*norm, eps))
             })),
             Threats::Patch => {
-                cases.push((entry.name, given, Threat::Patch(Patch { height: 3, width: 2 })));
+                cases.push((entry.name, given, Threat::Patch(Patch::rectangle(3, 2))));
             }
         }
     }
@@ -331,7 +331,7 @@ fn patch_attacks_break_a_linear_network_where_the_best_window_can() {
     (w[9], w[10], w[13], w[14]) = (1.0, 0.8, 0.9, 0.7);
     let x = Tensor::full(0.6_f32, (1, 1, 4, 4), &Cpu).unwrap();
     let best: f32 = 0.6 * (1.0 + 0.8 + 0.9 + 0.7);
-    let patch = Threat::Patch(Patch { height: 2, width: 2 });
+    let patch = Threat::Patch(Patch::rectangle(2, 2));
     let sum: f32 = w.iter().sum();
     for (margin, breaks) in [(best * 0.97, true), (best * 1.03, false)] {
         let model = linear(&w, margin - 0.6 * sum, shape);
@@ -355,7 +355,7 @@ fn patch_attacks_break_a_linear_network_where_the_best_window_can() {
 #[test]
 fn patches_of_one_pixel_reach_every_place() {
     let shape = [1, 5, 6];
-    let patch = Threat::Patch(Patch { height: 1, width: 1 });
+    let patch = Threat::Patch(Patch::rectangle(1, 1));
     for at in 0..30 {
         let mut w = vec![0.0_f32; 30];
         w[at] = 1.0;
@@ -398,7 +398,7 @@ fn what_cannot_be_attacked_is_refused() {
     let error = attack(&configured, &model, &batch, &Request::default()).unwrap_err();
     assert_eq!(error.to_string(), "label of image 8: is 10, test has 10 classes");
     let none = BTreeMap::new();
-    let patch = Threat::Patch(Patch { height: 2, width: 2 });
+    let patch = Threat::Patch(Patch::rectangle(2, 2));
     assert!(configure("pgd", &patch, &none).is_err());
     assert!(configure("cw-l2", &Threat::ball(Norm::Linf, 0.1), &none).is_err());
     assert!(configure("autoattak", &patch, &none).is_err());

@@ -49,6 +49,7 @@ pub use ahead::ahead;
 pub use array::Array;
 pub use arrays::arrays;
 pub use catalogue::{CATALOGUE, Known};
+pub(crate) use picture::grey_image;
 pub use subset::{Selection, Subset};
 
 /// One way to store images and labels, as [`open`] needs to know it.

@@ -176,6 +176,16 @@ impl<'a, R: BufRead + Seek + 'a> Picture<'a, R> {
     }
 }
 
+/// Rows, columns, and grey values of 8 bits of the image in a file: of a drawing, whatever colours it has.
+///
+/// # Errors
+/// If it is damaged, empty, or has more than 2^24 pixels.
+pub(crate) fn grey_image(path: &Path) -> Result<([usize; 2], Vec<u8>)> {
+    let image = Picture::open(path)?.image(|place, size| place.check_pixels(size, INPUT_LIMIT))?;
+    let image = image.into_luma8();
+    Ok(([image.height() as usize, image.width() as usize], image.into_raw()))
+}
+
 /// What errors name.
 struct ImageSource<'a> {
     path: &'a Path,

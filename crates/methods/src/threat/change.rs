@@ -21,6 +21,8 @@ pub struct Change {
     pub height: u64,
     /// Width of that rectangle.
     pub width: u64,
+    /// Row and column of its upper left pixel; `None` if there is no such rectangle, or it is not known.
+    pub place: Option<[u64; 2]>,
 }
 
 impl Change {
@@ -34,7 +36,8 @@ impl Change {
             bounds = Some([top.min(row), bottom.max(row), left.min(column), right.max(column)]);
             l0 += 1;
         }
-        let [top, bottom, left, right] = bounds.map_or([1, 0, 1, 0], |bounds| bounds);
+        let place = bounds.map(|[top, _, left, _]| [top as u64, left as u64]);
+        let [top, bottom, left, right] = bounds.unwrap_or([1, 0, 1, 0]);
         Self {
             linf: distance(Norm::Linf),
             l2: distance(Norm::L2),
@@ -43,6 +46,7 @@ impl Change {
             features: Some(distance(Norm::L0) as u64),
             height: (bottom + 1 - top) as u64,
             width: (right + 1 - left) as u64,
+            place,
         }
     }
 
@@ -85,7 +89,7 @@ mod tests {
         let change = Change::of(&x, &x0, [2, 3, 4]);
         assert_eq!((change.linf, change.l1, change.l0, change.features), (0.5, 1.25, 2, Some(3)));
         assert!((change.l2 - 0.5625_f64.sqrt()).abs() < 1e-12);
-        assert_eq!((change.height, change.width), (2, 3));
+        assert_eq!((change.height, change.width, change.place), (2, 3, Some([1, 1])));
         let none = Change { features: Some(0), ..Change::default() };
         assert_eq!(Change::of(&x0, &x0, [2, 3, 4]), none);
         // Of what nobody has counted nothing is said.

@@ -7,14 +7,18 @@ mod l1;
 mod l1_box;
 mod l2;
 mod linf;
+mod mask;
 mod patch;
+mod patch_place;
 mod patch_size;
 mod radius;
 
 pub use change::Change;
 pub(crate) use l0::differs;
 pub use l1_box::project_on_l1_ball_and_box;
-pub use patch::{Patch, Window};
+pub use mask::Mask;
+pub use patch::{Form, Patch, Window};
+pub use patch_place::Place;
 pub use patch_size::PatchSize;
 
 use crate::error::{Error, Result};
@@ -103,7 +107,7 @@ pub enum Threat {
         /// The radius; infinite for an attack that looks for the smallest perturbation.
         eps: f32,
     },
-    /// Any content in one rectangle anywhere in the image.
+    /// Any content in one patch anywhere in the image.
     Patch(Patch),
 }
 

@@ -210,12 +210,12 @@ fn what_is_changed_by_whatever_little_counts_under_l0() {
 fn a_patch_allows_one_rectangle_anywhere() {
     let shape = [2, 4, 5];
     let x0 = vec![0.5_f32; 40];
-    let patch = Patch { height: 2, width: 3 };
+    let patch = Patch::rectangle(2, 3);
     let threat = Threat::Patch(patch);
     assert!(threat.allows(&x0, &x0, shape));
     for index in 0..patch.places(shape) {
         let mut x = x0.clone();
-        patch.elements(patch.place(index, shape), shape).for_each(|i| x[i] = 1.0);
+        patch.elements(patch.place(index, shape), shape).for_each(|(i, _)| x[i] = 1.0);
         assert!(threat.allows(&x, &x0, shape));
         assert_eq!(threat.distance(&x, &x0, 2), 6.0);
     }
@@ -229,7 +229,7 @@ fn a_patch_allows_one_rectangle_anywhere() {
 
 #[test]
 fn nothing_outside_the_box_is_allowed() {
-    for threat in [Threat::ball(Norm::Linf, 9.0), Threat::Patch(Patch { height: 1, width: 1 })] {
+    for threat in [Threat::ball(Norm::Linf, 9.0), Threat::Patch(Patch::rectangle(1, 1))] {
         for bad in [-1e-3, 1.001, f32::NAN] {
             assert!(!threat.allows(&[bad, 0.5, 0.5, 0.5], &[0.5; 4], [1, 2, 2]));
         }
@@ -238,7 +238,7 @@ fn nothing_outside_the_box_is_allowed() {
 
 #[test]
 fn a_grid_of_places_has_the_last_ones() {
-    let grid = Patch { height: 2, width: 2 }.grid([1, 7, 4], 2);
+    let grid = Patch::rectangle(2, 2).grid([1, 7, 4], 2);
     let places: Vec<(usize, usize)> = grid.iter().map(|w| (w.top, w.left)).collect();
     assert_eq!(places, [(0, 0), (0, 2), (2, 0), (2, 2), (4, 0), (4, 2), (5, 0), (5, 2)]);
 }

@@ -154,6 +154,24 @@ impl Program {
         })
     }
 
+    /// The same in f64, for images in f64: with the weights as they are, and sums that are rounded 2^29 times finer.
+    ///
+    /// # Errors
+    /// If shapes do not fit, which is a bug.
+    pub fn in_f64(&self) -> Result<Self> {
+        let apart = self.relus_apart()?;
+        let mut builder = Builder::new(apart.input());
+        let mut names = vec![IMAGE];
+        for step in &apart.steps {
+            let inputs: Vec<usize> = step.inputs.iter().map(|input| names[*input]).collect();
+            // What has no such form has no tensors of its own, or reads them in f64.
+            let wide = step.op.affine_form(&apart.inputs_of(step))?;
+            let op = wide.map_or_else(|| Arc::clone(&step.op), |form| Arc::new(form.op));
+            names.push(builder.push(op, &inputs)?);
+        }
+        builder.finish(names[apart.output])
+    }
+
     /// With two steps for each one that `split` takes apart.
     fn split(&self, split: impl Fn(&Op) -> Option<[Op; 2]>) -> Result<Self> {
         let mut builder = Builder::new(self.input());

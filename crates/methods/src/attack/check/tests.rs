@@ -152,7 +152,7 @@ fn single_attacks_have_the_checks_of_gradients_and_outputs() {
     }
 }
 
-const PATCH: Threat = Threat::Patch(Patch { height: 2, width: 2 });
+const PATCH: Threat = Threat::Patch(Patch::rectangle(2, 2));
 
 #[test]
 fn the_loss_that_is_used_is_asked() {
@@ -260,7 +260,7 @@ fn a_network_of_one_class_is_left_to_the_attack() {
     for entry in crate::attack::ALL {
         let norm = match entry.threats {
             Threats::Balls(norms) => Threat::ball(norms[0], 1.0),
-            Threats::Patch => Threat::Patch(Patch { height: 1, width: 1 }),
+            Threats::Patch => Threat::Patch(Patch::rectangle(1, 1)),
         };
         let attack = configure(entry.name, &norm, &BTreeMap::new()).unwrap();
         assert_eq!(look(&attack, &network, &batch, 7), []);

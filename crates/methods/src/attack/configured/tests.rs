@@ -81,7 +81,7 @@ fn without_radius(norm: Norm) -> Vec<Configured> {
 #[test]
 fn an_attack_by_type_is_the_attack_by_name() {
     let balls = [Norm::Linf, Norm::L2, Norm::L1].map(|norm| Threat::ball(norm, 8.0 / 255.0));
-    let patch = Threat::Patch(Patch { height: 2, width: 3 });
+    let patch = Threat::Patch(Patch::rectangle(2, 3));
     let mut names = vec![];
     for threat in balls.into_iter().chain([patch]) {
         for typed in by_type(threat) {
@@ -136,7 +136,7 @@ fn fields_and_text_of_one_value_give_one_run() {
 
 #[test]
 fn fields_that_cannot_be_used_are_refused_as_text_is() {
-    let (norm, eps, patch) = (Norm::L2, 0.5, Patch { height: 2, width: 2 });
+    let (norm, eps, patch) = (Norm::L2, 0.5, Patch::rectangle(2, 2));
     let ball = Threat::ball(norm, eps);
     let cases = [
         (Configured::of(Pgd { steps: 0, ..Pgd::new(norm, eps) }), ball, ("steps", "0")),

@@ -80,7 +80,7 @@ impl Attack for RandomNoise {
 }
 
 documented! {
-    /// `grey`: a control, a grey rectangle at every place of a grid.
+    /// `grey`: a control, a grey patch at every place of a grid.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Grey {
         /// Size of the patch.
@@ -118,8 +118,12 @@ impl Attack for Grey {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        for window in self.patch.grid(search.shape(), self.stride) {
-            let windows = windows_of(search.location(), &vec![window; search.len()])?;
+        let (grid, count) = (self.patch.grid(search.shape(), self.stride), self.patch.count);
+        for first in 0..grid.len() {
+            // Several patches are a part of the grid apart.
+            let place = |number: usize| grid[(first + number * grid.len() / count) % grid.len()];
+            let own: Vec<_> = (0..count).map(place).collect();
+            let windows = windows_of(search.location(), count, &own.repeat(search.len()))?;
             let x = paste(search, self.patch, &windows, &grey(search, self.patch)?)?;
             let logits = search.logits(&x)?;
             search.propose(&x, &logits, ())?;

@@ -2,13 +2,13 @@
 //! (Xiang et al., USENIX Security 2021). Untargeted, whole range, signed steps, a new place and a new
 //! random content per image and restart.
 
-use super::{descend_inside, paste, patch_of, windows_of};
+use super::{Descent, all_at, descend_inside, paste, patch_of, windows_of};
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
 use crate::rows::Rows;
-use crate::threat::{Patch, Threat};
+use crate::threat::{Patch, Place, Threat};
 
 pub(in crate::attack) const PATCH_PGD: Entry = Entry {
     name: "patch-pgd",
@@ -25,6 +25,10 @@ documented! {
     pub struct PatchPgd {
         /// Size of the patch.
         pub patch: Patch,
+        /// Where it is pasted: row and column of its upper left pixel.
+        pub place: Place,
+        /// What the steps climb.
+        pub loss: Loss,
         /// Steps of a restart, at least 1.
         pub steps: usize,
         /// Length of a step in every pixel, above 0.
@@ -36,9 +40,10 @@ documented! {
 }
 
 impl PatchPgd {
-    /// The values of the paper's code: one restart of 500 steps.
+    /// The values of the paper's code: one restart of 500 steps on the cross-entropy.
     pub fn new(patch: Patch) -> Self {
-        Self { patch, steps: 500, alpha: 0.05, restarts: 1 }
+        let (place, loss) = (Place::Any, Loss::CrossEntropy);
+        Self { patch, place, loss, steps: 500, alpha: 0.05, restarts: 1 }
     }
 }
 
@@ -52,6 +57,8 @@ impl HyperParameters for PatchPgd {
     }
 
     fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.place = parameters.take("place", self.place)?;
+        self.loss = parameters.take("loss", self.loss)?;
         self.steps = parameters.count("steps", self.steps)?;
         self.alpha = parameters.positive("alpha", f64::from(self.alpha))? as f32;
         self.restarts = parameters.count("restarts", self.restarts)?;
@@ -61,19 +68,27 @@ impl HyperParameters for PatchPgd {
 
 impl Attack for PatchPgd {
     fn losses(&self) -> Vec<Loss> {
-        vec![Loss::CrossEntropy]
+        vec![self.loss]
     }
 
     fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
         Some(self.restarts as f64 * (2.0 * self.steps as f64 + 1.0))
     }
 
+    fn check_shape(&self, shape: [usize; 3]) -> Result<()> {
+        self.place.check(self.patch, shape)
+    }
+
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
+        let descent = Descent { loss: self.loss, steps: self.steps, alpha: self.alpha };
         for restart in 0..self.restarts as u32 {
-            let mut windows = random_windows(search, self.patch, restart)?;
+            let mut windows = match self.place {
+                Place::Any => random_windows(search, self.patch, restart)?,
+                Place::At(window) => all_at(search, self.patch, window)?,
+            };
             let content = random_content(search, self.patch, restart)?;
             let x = paste(search, self.patch, &windows, &content)?;
-            descend_inside(search, self.patch, &mut windows, x, self.steps, self.alpha)?;
+            descend_inside(search, self.patch, &mut windows, x, descent)?;
             if search.is_empty() {
                 return Ok(());
             }
@@ -82,16 +97,18 @@ impl Attack for PatchPgd {
     }
 }
 
-/// A place for every active row, `[N, 2]`: uniformly drawn, and in each restart another one until there is none
-/// left. As many restarts as there are places try all of them.
+/// Places for every active row, `[N, 2 * count]`: uniformly drawn, and in each restart other ones until there are none
+/// left. As many restarts as there are places try all of them, with each patch.
 pub(super) fn random_windows(search: &Search<'_>, patch: Patch, restart: u32) -> Result<Rows> {
     let shape = search.shape();
     let places = patch.places(shape);
-    let window = |row| {
-        let first = search.draw(row, 0, 0).below(0, places);
+    let window = |number: usize| {
+        let (row, patch_number) = (number / patch.count, number % patch.count);
+        let first = search.draw(row, 0, 0).below(patch_number as u32, places);
         patch.place(place_after(first, restart as usize, places), shape)
     };
-    windows_of(search.location(), &(0..search.len()).map(window).collect::<Vec<_>>())
+    let windows: Vec<_> = (0..search.len() * patch.count).map(window).collect();
+    windows_of(search.location(), patch.count, &windows)
 }
 
 /// The place that is `steps` steps of the golden section away from `first`, around all `places`. It divides
@@ -107,9 +124,13 @@ fn common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
-/// Uniformly drawn pixels for every active row, `[N, C, height, width]`.
+/// Uniformly drawn pixels for every active row, `[N, count * C, height, width]`.
 pub(super) fn random_content(search: &Search<'_>, patch: Patch, restart: u32) -> Result<Rows> {
-    search.uniform_of_images(restart, 1, &[search.shape()[0], patch.height, patch.width])
+    search.uniform_of_images(
+        restart,
+        1,
+        &[patch.count * search.shape()[0], patch.height, patch.width],
+    )
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Patch-RS, the black-box patch attack of Sparse-RS (Croce et al., AAAI 2022, section 5): random
 //! squares of the patch are set to corners of the colour cube, its place is shifted now and then, and
-//! a change stays when the loss improves.
+//! a change stays when the loss improves. Of a patch that is no rectangle, the squares are painted on its window, and
+//! what of them lies outside of the patch changes nothing; of several patches, one is changed at a time.
 
 use super::pgd::random_windows;
-use super::{paste, patch_of};
+use super::{of_rectangles, paste, patch_of};
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::loss::Loss;
@@ -63,6 +64,9 @@ impl HyperParameters for PatchRs {
 /// Number of squares painted for the first content.
 const INITIAL_SQUARES: usize = 1000;
 
+/// The element of a query's draw that says which of several patches it changes.
+const WHICH: u32 = 3;
+
 /// A colour that a square has already is drawn again, as in the published code, so that no query is spent on an image
 /// that was asked about; but not without end.
 const REDRAWS: usize = 16;
@@ -76,11 +80,14 @@ impl Attack for PatchRs {
         // With a target the paper uses the cross-entropy, which also sees the other logits.
         let loss = if search.targets().is_some() { Loss::CrossEntropy } else { Loss::Margin };
         let shape @ [channels, ..] = search.shape();
-        let Patch { height, width } = self.patch;
+        let Patch { height, width, .. } = self.patch;
         let mut windows = random_windows(search, self.patch, 0)?;
-        let area = [channels, height, width];
+        let (count, of_one) = (self.patch.count, channels * height * width);
+        let area = [count * channels, height, width];
         let mut content = rows::map_to(Kernel::NONE, &area, [&windows], |row, _, content| {
-            self.initial_content(search.draw(row, 0, 1), channels, content);
+            for (number, content) in (1..).zip(content.chunks_exact_mut(of_one)) {
+                self.initial_content(search.draw(row, 0, number), channels, content);
+            }
         })?;
         let n = search.len();
         let mut best = Rows::numbers(search.location(), vec![f32::NEG_INFINITY; n])?;
@@ -105,16 +112,21 @@ impl Attack for PatchRs {
                     step.side,
                     step.single,
                 );
+                let kernel = of_rectangles(self.patch, kernel);
                 let outputs = [&mut new_content, &mut new_windows];
                 rows::update(kernel, outputs, [search.id_words()], |row, [content, window], _| {
-                    self.change(&step, search.draw(row, 1, query as u32), shape, content, window);
+                    let draw = search.draw(row, 1, query as u32);
+                    let number = if count > 1 { draw.below(WHICH, count) } else { 0 };
+                    let content = &mut content[number * of_one..][..of_one];
+                    let window = &mut window[2 * number..][..2];
+                    self.change(&step, draw, shape, content, window);
                 })?;
             }
             let x = paste(search, self.patch, &new_windows, &new_content)?;
             let logits = search.logits(&x)?;
             let losses = search.losses(&logits, loss)?;
             rows::update(
-                kernel!("patch_rs_keep"),
+                of_rectangles(self.patch, kernel!("patch_rs_keep")),
                 [&mut content, &mut windows, &mut best],
                 [&new_content, &new_windows, &losses],
                 |_, [content, window, best], [new_content, new_window, loss]| {
@@ -149,7 +161,7 @@ struct Step {
 impl PatchRs {
     /// Squares of random corners of the colour cube, painted over each other.
     fn initial_content(&self, draw: Draw, channels: usize, content: &mut [f32]) {
-        let Patch { height, width } = self.patch;
+        let Patch { height, width, .. } = self.patch;
         content.fill(0.0);
         let largest = height.min(width);
         for square in 0..INITIAL_SQUARES as u32 {
@@ -189,7 +201,7 @@ impl PatchRs {
         content: &mut [f32],
         window: &mut [f32],
     ) {
-        let Patch { height, width } = self.patch;
+        let Patch { height, width, .. } = self.patch;
         let Step { side, reach, .. } = *step;
         if step.moves {
             let shift = |at: f32, most: usize, reach: usize, element: u32| {
@@ -235,7 +247,7 @@ impl PatchRs {
         side: usize,
         mut set: impl FnMut(&mut f32),
     ) {
-        let Patch { height, width } = self.patch;
+        let Patch { height, width, .. } = self.patch;
         for row in top..top + side {
             let start = (channel * height + row) * width + left;
             content[start..start + side].iter_mut().for_each(&mut set);
@@ -260,7 +272,7 @@ mod tests {
     #[test]
     fn no_repainting_is_none() {
         for channels in [1, 3] {
-            let attack = PatchRs::new(Patch { height: 3, width: 3 });
+            let attack = PatchRs::new(Patch::rectangle(3, 3));
             let shape = [channels, 8, 8];
             let repaint = (0..200).filter(|query| !attack.step(*query, shape).moves);
             for query in repaint {

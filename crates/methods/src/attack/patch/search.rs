@@ -7,11 +7,11 @@
 
 use super::{GREY_VALUE, patch_of};
 use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::parameters::{Parameters, documented};
 use crate::rows::{self, Kernel, Rows};
-use crate::threat::{Patch, Threat, Window};
+use crate::threat::{Patch, Place, Threat, Window};
 
 pub(in crate::attack) const PATCH_SEARCH: Entry = Entry {
     name: "patch-search",
@@ -28,6 +28,10 @@ documented! {
     pub struct PatchSearch {
         /// Size of the patch.
         pub patch: Patch,
+        /// Where it is, in place of the search for places: row and column of its upper left pixel.
+        pub place: Place,
+        /// What the steps climb and places are compared by.
+        pub loss: Loss,
         /// Pixels between two places that are tried with a grey patch, at least 1.
         pub stride: usize,
         /// How many of these places are tried at most, those with the largest gradients first; at least 1.
@@ -39,9 +43,10 @@ documented! {
 }
 
 impl PatchSearch {
-    /// 96 places, after a grey patch at every second one.
+    /// 96 places by the margin, after a grey patch at every second one.
     pub fn new(patch: Patch) -> Self {
-        Self { patch, stride: patch.usual_stride(), scan: 256, places: 96 }
+        let (place, loss) = (Place::Any, Loss::Margin);
+        Self { patch, place, loss, stride: patch.usual_stride(), scan: 256, places: 96 }
     }
 }
 
@@ -55,6 +60,8 @@ impl HyperParameters for PatchSearch {
     }
 
     fn build(mut self, parameters: &mut Parameters) -> Result<Box<dyn Attack>> {
+        self.place = parameters.take("place", self.place)?;
+        self.loss = parameters.take("loss", self.loss)?;
         self.stride = parameters.count("stride", self.stride)?;
         self.scan = parameters.count("scan", self.scan)?;
         self.places = parameters.count("places", self.places)?;
@@ -95,8 +102,8 @@ struct Candidate {
     window: Window,
     /// Empty for grey, of which there are many.
     content: Vec<f32>,
-    /// The margin of that content: what another class is ahead, larger is nearer to success.
-    margin: f32,
+    /// The loss of that content: larger is nearer to success.
+    loss: f32,
 }
 
 /// What is known of an image.
@@ -111,16 +118,24 @@ struct Image {
 
 impl Attack for PatchSearch {
     fn losses(&self) -> Vec<Loss> {
-        vec![Loss::Margin]
+        vec![self.loss]
     }
 
     fn most_passes(&self, shape: [usize; 3], _: usize) -> Option<f64> {
-        let scanned = self.patch.grid(shape, self.stride).len().min(self.scan);
+        let scanned = self.place.grid(self.patch, shape, self.stride).len().min(self.scan);
         let round = |round: &Round| {
-            let neighbours = if round.shifts { 8 } else { 0 };
+            let neighbours = if self.shifts(round) { 8 } else { 0 };
             self.most(round) as f64 * (2 * round.steps + 1 + neighbours) as f64
         };
         Some(2.0 + scanned as f64 + ROUNDS.iter().map(round).sum::<f64>())
+    }
+
+    fn check_shape(&self, shape: [usize; 3]) -> Result<()> {
+        if self.patch.count > 1 {
+            let remedy = "roa, patch-rs and patch-pgd know several";
+            return Err(Error::setting("patch-search", "looks for the place of one patch", remedy));
+        }
+        self.place.check(self.patch, shape)
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
@@ -131,7 +146,7 @@ impl Attack for PatchSearch {
             }
             let most = self.most(round);
             self.keep_best(&mut images, most);
-            if round.shifts {
+            if self.shifts(round) {
                 self.add_neighbours(search, &mut images)?;
                 self.keep_best(&mut images, most);
             }
@@ -146,14 +161,21 @@ impl Attack for PatchSearch {
 impl PatchSearch {
     /// How many places a round looks at.
     fn most(&self, round: &Round) -> usize {
-        round.places.saturating_mul(self.places).div_ceil(ROUNDS[0].places)
+        match self.place {
+            Place::Any => round.places.saturating_mul(self.places).div_ceil(ROUNDS[0].places),
+            Place::At(_) => 1,
+        }
+    }
+
+    fn shifts(&self, round: &Round) -> bool {
+        round.shifts && self.place == Place::Any
     }
 
     /// Tries a grey patch at the places of a grid, the promising ones first, and chooses the places to begin with.
     fn scan(&self, search: &mut Search<'_>) -> Result<Vec<Image>> {
         let shape = search.shape();
         let clean = search.clean().clone();
-        let at = search.gradient(&clean, Loss::Margin)?;
+        let at = search.gradient(&clean, self.loss)?;
         let (pixels, gradients, width) = (clean.values()?, at.gradient.values()?, clean.width());
         let rows = pixels.chunks_exact(width).zip(gradients.chunks_exact(width));
         let image = |(x, g): (&[f32], &[f32])| Image {
@@ -162,9 +184,9 @@ impl PatchSearch {
             current: None,
         };
         let mut images: Vec<Image> = rows.map(image).collect();
-        let grid = self.patch.grid(shape, self.stride);
+        let grid = self.place.grid(self.patch, shape, self.stride);
         let mut tried = vec![false; self.patch.places(shape)];
-        let number = |window: &Window| window.top * (shape[2] + 1 - self.patch.width) + window.left;
+        let number = |window: &Window| self.patch.number(*window, shape);
         grid.iter().for_each(|window| tried[number(window)] = true);
         for image in &mut images {
             let on_grid = image.promising.iter().filter(|window| tried[number(window)]);
@@ -186,7 +208,10 @@ impl PatchSearch {
             chosen.extend(order.iter().take(half).map(|at| image.candidates[*at].clone()));
             let taken: Vec<usize> = chosen.iter().map(|one| number(&one.window)).collect();
             let others = image.promising.iter().filter(|window| !taken.contains(&number(window)));
-            let left = self.places - chosen.len().min(self.places);
+            let left = match self.place {
+                Place::Any => self.places - chosen.len().min(self.places),
+                Place::At(_) => 0,
+            };
             chosen.extend(others.take(left).map(|window| Self::grey(*window)));
             image.candidates = chosen;
             image.promising = Vec::new();
@@ -194,7 +219,7 @@ impl PatchSearch {
         Ok(images)
     }
 
-    /// All places by the largest change of the margin that the gradient `g` promises for any content there: the sum
+    /// All places by the largest change of the loss that the gradient `g` promises for any content there: the sum
     /// over the patch of max(g (1 - x), -g x).
     fn promising(&self, x: &[f32], g: &[f32], shape: [usize; 3]) -> Vec<Window> {
         let [channels, height, width] = shape;
@@ -203,18 +228,17 @@ impl PatchSearch {
         for row in 0..height {
             for column in 0..width {
                 let at = |channel: usize| (channel * height + row) * width + column;
-                let gain = |i: usize| {
-                    let (x, g) = (f64::from(x[i]), f64::from(g[i]));
-                    // A gradient that is no number would be in all sums that follow.
-                    if g.is_finite() { (g * (1.0 - x)).max(-g * x) } else { 0.0 }
-                };
-                let own: f64 = (0..channels).map(|channel| gain(at(channel))).sum();
+                let own: f64 = (0..channels).map(at).map(|i| promise(x[i], g[i])).sum();
                 let sum = |row: usize, column: usize| sums[row * (width + 1) + column];
                 sums[(row + 1) * (width + 1) + column + 1] =
                     own + sum(row, column + 1) + sum(row + 1, column) - sum(row, column);
             }
         }
         let gain = |window: &Window| {
+            if !self.patch.is_rectangle() {
+                let own = self.patch.elements(*window, shape);
+                return own.map(|(i, _)| promise(x[i], g[i])).sum();
+            }
             let sum = |row: usize, column: usize| sums[row * (width + 1) + column];
             let (bottom, right) = (window.top + self.patch.height, window.left + self.patch.width);
             sum(bottom, right) - sum(window.top, right) - sum(bottom, window.left)
@@ -235,7 +259,7 @@ impl PatchSearch {
     }
 
     fn grey(window: Window) -> Candidate {
-        Candidate { window, content: Vec::new(), margin: f32::NEG_INFINITY }
+        Candidate { window, content: Vec::new(), loss: f32::NEG_INFINITY }
     }
 
     /// The best candidates of each image, best first.
@@ -259,8 +283,8 @@ impl PatchSearch {
                     for left in left.saturating_sub(1)..=(left + 1).min(right) {
                         let window = Window { top, left };
                         if image.candidates.iter().all(|one| one.window != window) {
-                            let (content, margin) = (content.clone(), f32::NEG_INFINITY);
-                            image.candidates.push(Candidate { window, content, margin });
+                            let (content, loss) = (content.clone(), f32::NEG_INFINITY);
+                            image.candidates.push(Candidate { window, content, loss });
                         }
                     }
                 }
@@ -269,8 +293,7 @@ impl PatchSearch {
         let most = images.iter().map(|image| image.candidates.len()).max().unwrap_or(0);
         for number in 0..most {
             for image in images.iter_mut() {
-                let new =
-                    image.candidates.get(number).filter(|one| one.margin == f32::NEG_INFINITY);
+                let new = image.candidates.get(number).filter(|one| one.loss == f32::NEG_INFINITY);
                 image.current = new.map(|one| (number, self.content(one, shape)));
             }
             self.judge(search, images, None)?;
@@ -314,7 +337,7 @@ impl PatchSearch {
         let shape = search.shape();
         let (logits, gradient) = match step {
             Some(_) => {
-                let at = search.gradient_of(&of, &x, Loss::Margin)?;
+                let at = search.gradient_of(&of, &x, self.loss)?;
                 (at.logits, Some(at.gradient))
             }
             None => (search.logits_of(&of, &x)?, None),
@@ -326,22 +349,21 @@ impl PatchSearch {
             let label = search.labels()[*row] as usize;
             let target = search.targets().map(|targets| targets[*row] as usize);
             let z = &z[i * classes..][..classes];
-            let margin = Loss::Margin.of(z, label, target, &mut scratch);
+            let loss = self.loss.of(z, label, target, &mut scratch);
             let Image { candidates, current: Some((number, content)), .. } = &mut images[*row]
             else {
                 continue;
             };
             let candidate = &mut candidates[*number];
-            if margin > candidate.margin {
-                candidate.margin = margin;
+            if loss > candidate.loss {
+                candidate.loss = loss;
                 let is_grey = content.iter().all(|value| *value == GREY_VALUE);
                 candidate.content = if is_grey { Vec::new() } else { content.clone() };
             }
             if let (Some(gradients), Some(length)) = (&gradients, step) {
                 let g = &gradients[i * x.width()..][..x.width()];
-                for (value, i) in
-                    content.iter_mut().zip(self.patch.elements(candidate.window, shape))
-                {
+                for (i, inside) in self.patch.elements(candidate.window, shape) {
+                    let value = &mut content[inside];
                     // A gradient that is no number tells nothing.
                     let direction = match g[i] {
                         g if g > 0.0 => 1.0,
@@ -363,16 +385,23 @@ impl PatchSearch {
             x.copy_from_slice(clean);
             if let Image { candidates, current: Some((number, content)), .. } = &images[of[i]] {
                 let elements = self.patch.elements(candidates[*number].window, shape);
-                elements.zip(content).for_each(|(at, value)| x[at] = *value);
+                elements.for_each(|(at, inside)| x[at] = content[inside]);
             }
         })
     }
 }
 
+/// By how much the loss grows at most, by its gradient `g`, if the value `x` becomes another one of the box.
+fn promise(x: f32, g: f32) -> f64 {
+    let (x, g) = (f64::from(x), f64::from(g));
+    // A gradient that is no number would be in all sums that follow.
+    if g.is_finite() { (g * (1.0 - x)).max(-g * x) } else { 0.0 }
+}
+
 /// Numbers of the candidates, best first, of equal ones the first.
 fn best_first(candidates: &[Candidate]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    order.sort_by(|a, b| candidates[*b].margin.total_cmp(&candidates[*a].margin));
+    order.sort_by(|a, b| candidates[*b].loss.total_cmp(&candidates[*a].loss));
     order
 }
 
@@ -383,14 +412,14 @@ mod tests {
     /// The sums over the patch, compared with additions one by one.
     #[test]
     fn the_places_are_in_the_order_of_what_the_gradient_promises() {
-        let (shape, patch) = ([2, 4, 5], Patch { height: 2, width: 3 });
+        let (shape, patch) = ([2, 4, 5], Patch::rectangle(2, 3));
         let x: Vec<f32> = (0..40).map(|i| (i * 7 % 11) as f32 / 10.0).collect();
         let g: Vec<f32> = (0..40).map(|i| (i * 5 % 13) as f32 / 6.0 - 1.0).collect();
         let windows = PatchSearch::new(patch).promising(&x, &g, shape);
         assert_eq!(windows.len(), 9);
         let gain = |window: &Window| -> f64 {
             let gain = |i: usize| f64::from((g[i] * (1.0 - x[i])).max(-g[i] * x[i]));
-            patch.elements(*window, shape).map(gain).sum()
+            patch.elements(*window, shape).map(|(i, _)| gain(i)).sum()
         };
         assert!(windows.windows(2).all(|pair| gain(&pair[0]) >= gain(&pair[1]) - 1e-6));
         assert!(gain(&windows[0]) > gain(&windows[8]));

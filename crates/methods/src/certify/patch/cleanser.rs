@@ -57,7 +57,7 @@ impl PatchCertificate for PatchCleanser {
         let area = self.shape[1] * self.shape[2];
         let (i, j) = self.copies[copy];
         for mask in [i, j] {
-            for element in self.masks.size.elements(self.masks.places[mask], self.shape) {
+            for (element, _) in self.masks.size.elements(self.masks.places[mask], self.shape) {
                 out[element] = self.fill.get(element / area).copied().unwrap_or(0.0);
             }
         }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn cleanser(k: usize) -> PatchCleanser {
-        PatchCleanser::new(Patch { height: 5, width: 5 }, [1, 16, 16], k, vec![0.5]).unwrap()
+        PatchCleanser::new(Patch::rectangle(5, 5), [1, 16, 16], k, vec![0.5]).unwrap()
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn copies_are_hidden_under_their_masks_and_clean_elsewhere() {
-        let (patch, shape) = (Patch { height: 2, width: 1 }, [2, 5, 4]);
+        let (patch, shape) = (Patch::rectangle(2, 1), [2, 5, 4]);
         let cleanser = PatchCleanser::new(patch, shape, 2, vec![0.25, 0.75]).unwrap();
         let image: Vec<f32> = (0..40).map(|i| i as f32 / 100.0).collect();
         let masks = cleanser.masks();
@@ -354,7 +354,7 @@ mod soundness {
             (1, 3, [1, 5, 7], 3, &[0.0, 1.0]),
             (2, 1, [2, 6, 5], 2, &[0.0, 1.0]),
         ] {
-            let patch = Patch { height, width };
+            let patch = Patch::rectangle(height, width);
             let (certified, broken) = searched(patch, patch, shape, k, values);
             assert!((5..72).contains(&certified), "{patch}: {certified} certified test little");
             assert_eq!(broken, 0, "{patch}: of {certified} certified images");
@@ -363,7 +363,7 @@ mod soundness {
 
     #[test]
     fn the_search_finds_what_a_certificate_for_a_smaller_patch_misses() {
-        let (small, large) = (Patch { height: 1, width: 1 }, Patch { height: 2, width: 2 });
+        let (small, large) = (Patch::rectangle(1, 1), Patch::rectangle(2, 2));
         let (certified, broken) = searched(small, large, [1, 6, 6], 6, &[0.0, 1.0]);
         assert!(broken > 0, "of {certified} certified images");
     }
@@ -374,8 +374,7 @@ mod soundness {
         let network = Tiny::new(0, shape);
         let images = images(0, 12, shape);
         let labels: Vec<u32> = (0..12).map(|i| i % 3).collect();
-        let cleanser =
-            PatchCleanser::new(Patch { height: 2, width: 2 }, shape, 3, vec![0.5]).unwrap();
+        let cleanser = PatchCleanser::new(Patch::rectangle(2, 2), shape, 3, vec![0.5]).unwrap();
         let reference = rows(&network, &cleanser, &images, &labels, 64);
         for batch_size in [1, 7, 1000] {
             assert_eq!(rows(&network, &cleanser, &images, &labels, batch_size), reference);

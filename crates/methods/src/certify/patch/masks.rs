@@ -22,8 +22,9 @@ impl MaskSet {
     /// n - m.
     ///
     /// # Errors
-    /// If the patch is empty or larger than the image, or k is 0.
+    /// If the patch is no rectangle, empty or larger than the image, or k is 0.
     pub fn new(patch: Patch, [_, h, w]: [usize; 3], k: usize) -> Result<Self> {
+        only_rectangles(patch)?;
         if k == 0 {
             return Err(Error::setting(
                 "k",
@@ -35,9 +36,24 @@ impl MaskSet {
         let (width, columns) = along(w, patch.width, k)?;
         let place = |top: usize| columns.iter().map(move |left| Window { top, left: *left });
         Ok(Self {
-            size: Patch { height, width },
+            size: Patch::rectangle(height, width),
             places: rows.into_iter().flat_map(place).collect(),
         })
+    }
+}
+
+/// Refuses a patch of another form: what is proved here is of rectangles, and a window holds the patch.
+///
+/// # Errors
+/// If it is one.
+pub(super) fn only_rectangles(patch: Patch) -> Result<()> {
+    match patch.is_rectangle() {
+        true => Ok(()),
+        false => Err(Error::setting(
+            "patch",
+            format!("certificates are about rectangles, and {patch} is none"),
+            format!("certify {}x{}, which holds it", patch.height, patch.width),
+        )),
     }
 }
 
@@ -77,7 +93,7 @@ mod tests {
             for height in 1..=h {
                 for width in 1..=w {
                     for k in 1..=7 {
-                        let (patch, shape) = (Patch { height, width }, [1, h, w]);
+                        let (patch, shape) = (Patch::rectangle(height, width), [1, h, w]);
                         let set = MaskSet::new(patch, shape, k).unwrap();
                         assert!(set.places.len() <= k * k, "{patch} in {h}x{w}, k={k}");
                         for index in 0..patch.places(shape) {
@@ -93,9 +109,9 @@ mod tests {
     #[test]
     fn a_patch_one_pixel_larger_is_not_covered() {
         // The masks are no larger than they need to be, unless they reach the whole side.
-        let (patch, shape) = (Patch { height: 3, width: 3 }, [1, 20, 20]);
+        let (patch, shape) = (Patch::rectangle(3, 3), [1, 20, 20]);
         let set = MaskSet::new(patch, shape, 4).unwrap();
-        let larger = Patch { height: 4, width: 3 };
+        let larger = Patch::rectangle(4, 3);
         let exposed = (0..larger.places(shape))
             .any(|index| !covers(&set, larger, larger.place(index, shape)));
         assert!(exposed, "{set:?}");
@@ -104,8 +120,8 @@ mod tests {
     #[test]
     fn the_masks_of_the_paper() {
         // 2 % of 224 x 224: stride ceil(193 / 6) = 33, masks of 64, places 0, 33, .. 132 and 160.
-        let set = MaskSet::new(Patch { height: 32, width: 32 }, [3, 224, 224], 6).unwrap();
-        assert_eq!((set.size, set.places.len()), (Patch { height: 64, width: 64 }, 36));
+        let set = MaskSet::new(Patch::rectangle(32, 32), [3, 224, 224], 6).unwrap();
+        assert_eq!((set.size, set.places.len()), (Patch::rectangle(64, 64), 36));
         let tops: Vec<usize> = set.places.iter().step_by(6).map(|place| place.top).collect();
         assert_eq!(tops, [0, 33, 66, 99, 132, 160]);
         let lefts: Vec<usize> = set.places[..6].iter().map(|place| place.left).collect();
@@ -115,9 +131,10 @@ mod tests {
     #[test]
     fn what_cannot_be_covered_is_refused() {
         for (patch, k, field) in [
-            (Patch { height: 9, width: 2 }, 6, "patch"),
-            (Patch { height: 2, width: 0 }, 6, "patch"),
-            (Patch { height: 2, width: 2 }, 0, "k"),
+            (Patch::rectangle(9, 2), 6, "patch"),
+            (Patch::rectangle(2, 0), 6, "patch"),
+            (Patch::rectangle(2, 2), 0, "k"),
+            (Patch::circle(5), 6, "patch"),
         ] {
             let error = MaskSet::new(patch, [1, 8, 8], k).unwrap_err();
             assert!(matches!(&error, Error::Setting { field: f, .. } if f == field), "{error}");

@@ -132,7 +132,8 @@ fn adversaries(
     let contents = values.len().pow(area as u32);
     let mut attacks = Vec::new();
     for place in 0..patch.places(shape) {
-        let elements: Vec<usize> = patch.elements(patch.place(place, shape), shape).collect();
+        let elements: Vec<usize> =
+            patch.elements(patch.place(place, shape), shape).map(|(i, _)| i).collect();
         for content in 0..contents + 8 {
             let mut attacked = image.to_vec();
             let mut random = vec![0.0; area];

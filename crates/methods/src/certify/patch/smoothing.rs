@@ -2,6 +2,7 @@
 //! patch attacks", NeurIPS 2020): the network classifies every ablated image, of which only a band or
 //! a block is visible, and they vote. A patch touches few of the windows, so it changes few votes.
 
+use super::masks::only_rectangles;
 use super::windows::Windows;
 use super::{Examination, PatchCertificate, Verdict};
 use crate::certify::cohen::argmax as argmax_votes;
@@ -53,8 +54,9 @@ impl WindowSmoothing {
     /// The defence against `patch` in images `shape`, `[C, H, W]`.
     ///
     /// # Errors
-    /// If a window is empty or larger than the image, or the stride is 0.
+    /// If the patch is no rectangle, a window is empty or larger than the image, or the stride is 0.
     pub fn new(patch: Patch, shape: [usize; 3], ablation: Ablation) -> Result<Self> {
+        only_rectangles(patch)?;
         let Ablation { keep, size, stride, wrap, threshold, fill } = ablation;
         let [_, h, w] = shape;
         let windows = |length, banded| match banded {
@@ -169,7 +171,7 @@ mod tests {
     /// The numbers of the test of ART's `DeRandomizedSmoothing.certify`.
     #[test]
     fn certified_as_by_the_adversarial_robustness_toolbox() {
-        let patch = Patch { height: 4, width: 4 };
+        let patch = Patch::rectangle(4, 4);
         let smoothing =
             WindowSmoothing::new(patch, [1, 28, 28], ablation(Keep::Columns, 4)).unwrap();
         assert_eq!(smoothing.affected(), 7);
@@ -195,7 +197,7 @@ mod tests {
         let image: Vec<f32> = (1..=40).map(|i| i as f32 / 100.0).collect();
         for keep in [Keep::Columns, Keep::Rows, Keep::Block] {
             let settings = Ablation { fill: vec![0.0, 0.9], ..ablation(keep, 3) };
-            let patch = Patch { height: 1, width: 1 };
+            let patch = Patch::rectangle(1, 1);
             let smoothing = WindowSmoothing::new(patch, [2, 5, 4], settings).unwrap();
             let expected = match keep {
                 Keep::Columns => 4,
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn classes_above_the_threshold_get_a_vote() {
-        let patch = Patch { height: 1, width: 1 };
+        let patch = Patch::rectangle(1, 1);
         let with = |threshold| {
             let settings = Ablation { threshold, ..ablation(Keep::Columns, 1) };
             WindowSmoothing::new(patch, [1, 4, 4], settings).unwrap()
@@ -255,7 +257,7 @@ mod tests {
         ];
         for (keep, size, stride, wrap, threshold, shape, (height, width)) in cases {
             let settings = Ablation { keep, size, stride, wrap, threshold, fill: vec![0.5] };
-            let patch = Patch { height, width };
+            let patch = Patch::rectangle(height, width);
             let smoothing = WindowSmoothing::new(patch, shape, settings).unwrap();
             let mut sum = (0, 0);
             for seed in 0..4 {
@@ -298,7 +300,7 @@ mod tests {
         let shape = [1, 1, 22];
         let network = Bright(ModelInfo::new("bright", shape, 2));
         // Windows of 3 at 0, 3, .. 21: the last goes on at the first two columns.
-        let patch = Patch { height: 1, width: 3 };
+        let patch = Patch::rectangle(1, 3);
         let settings = Ablation { stride: 3, ..ablation(Keep::Columns, 3) };
         let smoothing = WindowSmoothing::new(patch, shape, settings).unwrap();
         let published = (3u64 + 3 - 1).div_ceil(3);

@@ -82,9 +82,11 @@ pub(in crate::attack) trait Judge: Send + Sync {
     fn found(&mut self) -> Result<Vec<(usize, Found)>>;
 }
 
-/// The judge for a batch, which is where it is.
+/// The judge for a batch, which is where it is; but kernels know no patches of another form than rectangles, and the
+/// host looks at those.
 pub(super) fn of(clean: &Rows, rules: Rules) -> Result<Box<dyn Judge>> {
-    Ok(match clean.location().is_gpu() {
+    let known = !matches!(rules.threat, Threat::Patch(patch) if !patch.is_rectangle());
+    Ok(match clean.location().is_gpu() && known {
         true => Box::new(DeviceJudge::new(clean, rules)?),
         false => Box::new(HostJudge::new(clean.len(), rules)),
     })

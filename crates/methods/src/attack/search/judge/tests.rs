@@ -100,7 +100,7 @@ fn by_the_rules(
 fn a_judge_goes_by_the_criterion_the_flags_and_the_threat_model() {
     let place = place();
     let clean: Vec<Vec<f32>> = (0..IMAGES as u64).map(|i| uniform(i, 9, WIDTH)).collect();
-    let patch = Threat::Patch(Patch { height: 1, width: 2 });
+    let patch = Threat::Patch(Patch::rectangle(1, 2));
     let balls = [(Norm::Linf, 0.25), (Norm::L2, 0.8), (Norm::L1, 3.0), (Norm::L0, 2.0)];
     let balls = balls.map(|(norm, eps)| Threat::ball(norm, eps));
     for (number, threat) in balls.into_iter().chain([patch]).enumerate() {
