@@ -135,6 +135,35 @@ fn what_is_missing_or_contradicts_itself_is_said() {
     }
 }
 
+/// Several patches in one call, and what their images are worth without the rounding of f32.
+#[test]
+fn images_of_a_run_are_judged_in_f64_as_well() {
+    let sandbox = Sandbox::new();
+    let subject = ["attack", "-m", "bundled:digits-standard", "-d", "digits", "-n", "12"];
+    let attack = ["-a", "roa", "--patch", "2x2,circle:4", "--save-adversarial", "-o", "run"];
+    let ran = sandbox.run(&[&subject[..], &attack].concat());
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    for (label, patch) in [("roa-2x2", [2, 2]), ("roa-circle-4", [4, 4])] {
+        let table = sandbox.path(&format!("run/jobs/digits-standard/{label}.csv"));
+        let mut reader = csv::Reader::from_path(table).unwrap();
+        let rows = reader.deserialize::<std::collections::BTreeMap<String, String>>();
+        for row in rows.map(Result::unwrap) {
+            let number = |column: &str| row[column].parse::<usize>().ok();
+            let broken = row["by"] == "roa";
+            assert_eq!((number("top").is_some(), number("left").is_some()), (broken, broken));
+            let size = [number("height").unwrap(), number("width").unwrap()];
+            assert!(size.iter().zip(patch).all(|(own, most)| *own <= most), "{row:?}");
+        }
+    }
+    let ran = sandbox.run(&["verify", "run", "--f64"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.stdout.contains("broken images judged in f64, 0 of them broken by rounding"));
+    let ran = sandbox.run(&["verify", "run", "--f64", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(found[0]["in_f64"].as_u64().unwrap() > 5, "{found}");
+    assert_eq!(sandbox.run(&["verify", "run", "--f64", "--files-only"]).code, 2);
+}
+
 /// A folder with a run of every kind of job, on a model and images in files of its own.
 fn every_kind() -> Sandbox {
     let sandbox = Sandbox::new();

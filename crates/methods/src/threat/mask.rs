@@ -1,5 +1,5 @@
-//! Masks: patches of any form, drawn as an image. They are small facts that many threat models name, so a mask is
-//! kept once, for as long as the program runs, and passed on as a reference.
+//! Masks: patches of any form, drawn as an image. A threat model is copied wherever it is needed, so a mask is kept
+//! once, for as long as the program runs, and what is copied is a reference to it.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -49,8 +49,7 @@ impl Mask {
         Ok(Self(mask))
     }
 
-    /// The mask in an image file: the pixels whose grey value is above one half. Black margins are no part of it where
-    /// the image is smaller than those it is for.
+    /// The mask in an image file, of the size of the image: the pixels whose grey value is above one half.
     ///
     /// # Errors
     /// If the file is no image, or has no white pixel.

@@ -90,30 +90,33 @@ impl Attack for Roa {
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let grey = grey(search, self.patch)?;
-        let n = search.len();
         let mut windows = all_at(search, self.patch, Window { top: 0, left: 0 })?;
-        let mut best = Rows::numbers(search.location(), vec![f32::NEG_INFINITY; n])?;
         let grid = self.place.grid(self.patch, search.shape(), self.stride);
-        let of_one = |number| grid.iter().map(move |window| (number, *window));
-        for (number, window) in (0..self.patch.count).flat_map(of_one) {
-            let here = self.with_others(search, &windows, number, window)?;
-            let x = paste(search, self.patch, &here, &grey)?;
-            let logits = search.logits(&x)?;
-            let losses = search.losses(&logits, self.loss)?;
-            rows::update(
-                of_rectangles(self.patch, kernel!("keep_larger")),
-                [&mut windows, &mut best],
-                [&here, &losses],
-                |_, [window, best], [here, loss]| {
-                    if loss[0] > best[0] {
-                        best[0] = loss[0];
-                        window.copy_from_slice(here);
-                    }
-                },
-            )?;
-            search.propose(&x, &logits, (&mut windows, &mut best))?;
-            if search.is_empty() {
-                return Ok(());
+        for number in 0..self.patch.count {
+            let least = vec![f32::NEG_INFINITY; search.len()];
+            let mut best = Rows::numbers(search.location(), least)?;
+            for window in &grid {
+                let here = self.with_others(search, &windows, number, *window)?;
+                let x = paste(search, self.patch, &here, &grey)?;
+                let logits = search.logits(&x)?;
+                let losses = search.losses(&logits, self.loss)?;
+                rows::update(
+                    of_rectangles(self.patch, kernel!("keep_larger")),
+                    [&mut windows, &mut best],
+                    [&here, &losses],
+                    |_, [window, best], [here, loss]| {
+                        let (others, own) = here[..2 * number + 2].split_at(2 * number);
+                        let is_new = others.chunks_exact(2).all(|other| other != own);
+                        if loss[0] > best[0] && is_new {
+                            best[0] = loss[0];
+                            window.copy_from_slice(here);
+                        }
+                    },
+                )?;
+                search.propose(&x, &logits, (&mut windows, &mut best))?;
+                if search.is_empty() {
+                    return Ok(());
+                }
             }
         }
         let descent = Descent { loss: self.loss, steps: self.steps, alpha: self.alpha };
