@@ -115,7 +115,7 @@ impl Networks {
         Some(network)
     }
 
-    /// Keeps the network, and lets go of those that nobody has asked for longest.
+    /// Keeps the network, and lets go of those whose last use lies back longest.
     fn hold(&self, number: usize, network: FrozenNetwork) -> Arc<FrozenNetwork> {
         let network = Arc::new(network);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -107,7 +107,7 @@ pub(super) fn say(text: impl Display) {
 /// A line on stderr, whatever is to be said: an error.
 pub(super) fn insist(text: impl Display) {
     let line = escaped(&text.to_string()) + "\n";
-    // There is nowhere to say that nobody listens.
+    // A closed stderr is no error: nothing else could report it.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 

@@ -27,7 +27,7 @@ impl Pace {
         Self { since: Instant::now(), began, last: began, finished: 0, left, most }
     }
 
-    /// So many images are finished.
+    /// Takes note of the number of finished images.
     pub(super) fn finish(&mut self, images: usize) {
         self.finished += images;
         self.left = self.left.saturating_sub(images);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::results::Region;
 use crate::work::AttackRow;
 
-/// More classes than this make a table that nobody reads.
+/// The most classes of a table: a larger one cannot be read.
 const MOST: usize = 20;
 
 /// Counts of broken images by true class and by the class that the network sees in the adversarial image.

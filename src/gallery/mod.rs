@@ -82,7 +82,7 @@ pub struct Exhibit {
     pub label: u32,
     /// What the network says of the clean image.
     pub clean: Answer,
-    /// What it says of the adversarial one.
+    /// The answer of the network for the adversarial image.
     pub adversarial: Answer,
     /// Distance in the norm of the threat model, or the changed pixels of a patch, in words.
     pub distance: String,

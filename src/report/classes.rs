@@ -8,7 +8,7 @@ use crate::work::{ClassShare, ThreatColumn, WorstCase};
 /// More classes than this are not listed one by one.
 const MOST: usize = 20;
 
-/// So many of them are, those that are broken most.
+/// The number of classes that are shown, those that are broken most.
 const WEAKEST: usize = 10;
 
 /// A table for each threat model, at its largest budget.

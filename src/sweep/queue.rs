@@ -56,7 +56,7 @@ impl<Q: Queue> Engine for Q {
         Q::PAUSE
     }
 
-    /// As many as the queue gives a process cores.
+    /// One thread for each core that the queue gives a process.
     fn threads(&self, _: u32, cluster: &Cluster) -> Option<usize> {
         cluster.cpus.map(|cpus| cpus as usize)
     }

@@ -44,7 +44,7 @@ pub(crate) fn words(message: &str) -> String {
     format!("{found} stands where {expected} is expected")
 }
 
-/// The field that nobody knows and those that are known, if that is the message.
+/// The unknown field and the known ones, if that is what the message is about.
 pub(crate) fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     let (field, rest) = message.trim().strip_prefix("unknown field `")?.split_once('`')?;
     let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();

@@ -84,7 +84,7 @@ impl Default for OneOrMany {
 }
 
 impl OneOrMany {
-    /// There is none.
+    /// No value is there.
     pub fn is_empty(&self) -> bool {
         self.values().is_empty()
     }

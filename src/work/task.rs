@@ -115,7 +115,7 @@ impl Part<'_> {
 pub trait Progress {
     /// A job begins; `done` of its images are already in its table.
     fn job(&mut self, job: &JobRecord, done: usize);
-    /// So many more images are in the table.
+    /// Images were added to the table, `count` of them.
     fn images(&mut self, count: usize);
     /// A safety check fired, now or when the job was begun; once per job and check.
     fn finding(&mut self, job: &JobRecord, finding: &Finding);
@@ -125,7 +125,7 @@ pub trait Progress {
     fn back(&mut self, job: &JobRecord, done: usize) {
         let _ = (job, done);
     }
-    /// So many images were computed for another process that runs the job.
+    /// Images were computed for another process that runs the job, `count` of them.
     fn helped(&mut self, job: &JobRecord, images: usize) {
         let _ = (job, images);
     }

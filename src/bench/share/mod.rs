@@ -93,7 +93,7 @@ impl<'a> Crew<'a> {
         self.plan.jobs[number].task.portion(&request)
     }
 
-    /// The network of a job, which may have to be read: only for who computes.
+    /// The network of a job, which may have to be read: call it only to compute.
     fn network(&self, number: usize) -> Result<Arc<FrozenNetwork>> {
         self.plan.networks.get(self.plan.jobs[number].model)
     }

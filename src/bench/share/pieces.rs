@@ -4,7 +4,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `table.lease.N` | who appends to the job's table |
-//! | `PIECE.lease.N` | who computes the piece |
+//! | `PIECE.lease.N` | the process that computes the piece |
 //! | `PIECE.HOLDER.csv` | rows of the piece, while that holder computes them for another one's table |
 //! | `rows-DIGEST.csv` | rows of these images, whole: the table will take them up |
 

@@ -69,7 +69,7 @@ pub enum Origin {
 pub struct Measured {
     /// Data set of the run.
     pub data: String,
-    /// What it is ranked by, with its interval and over how many images.
+    /// The robust accuracy that the network is ranked by, with its interval and the number of images.
     pub worst: Proportion,
     /// The published entry that the network is, by its run or its name.
     pub entry: Option<String>,

@@ -34,7 +34,7 @@ impl<'a> Attacked<'a> {
         &self.method.work.threat
     }
 
-    /// What it wants.
+    /// The goal of the attacker.
     pub(crate) fn goal(&self) -> &'a str {
         self.method.work.fact("goal")
     }

@@ -16,7 +16,7 @@ pub struct ThreatColumn {
     pub threat: String,
     /// Budget, if the threat has one.
     pub eps: Option<f64>,
-    /// What its attacks want.
+    /// The goal of its attacks.
     pub goal: String,
 }
 

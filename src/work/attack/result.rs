@@ -24,7 +24,7 @@ pub struct AttackResult {
     pub attack: String,
     /// Threat model in words.
     pub threat: String,
-    /// What it wants: `untargeted`, or the rule or class of its targets.
+    /// The goal of the attacker: `untargeted`, or the rule or class of its targets.
     pub goal: String,
     /// The attack minimises the distance.
     pub minimal: bool,
@@ -50,7 +50,8 @@ pub struct AttackResult {
     /// f32.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<u64>,
-    /// What it has spent and may have missed beside the attack that it stands in for; `None` if there is none.
+    /// The passes that the attack has spent, and the images that it may have missed, beside the attack that it stands in for;
+    /// `None` if it stands in for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spared: Option<Spared>,
     /// Share of the images that are classified correctly and not broken: against the distance for an attack that

@@ -46,7 +46,7 @@ pub struct SmoothingResult {
     pub p_a: Option<ProbabilityBounds>,
     /// Mean number of samples of an image: N0 and those that bounded the probability.
     pub samples: f64,
-    /// Share of the N0 + N samples of the settings that were not needed; `None` if nobody says them.
+    /// Share of the N0 + N samples of the settings that were not needed; `None` if the settings do not state them.
     pub saved: Option<f64>,
     /// Wall time per image in seconds, see [`Cost::seconds`](crate::work::Cost).
     #[serde(skip)]

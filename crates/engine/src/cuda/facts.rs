@@ -8,7 +8,7 @@ pub struct GpuFacts {
     pub name: String,
     /// Its compute capability, as `9.0`.
     pub capability: String,
-    /// Bytes of memory that nobody uses.
+    /// Bytes of free memory.
     pub free_memory: usize,
     /// Bytes of memory in all.
     pub memory: usize,

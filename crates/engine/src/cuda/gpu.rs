@@ -107,7 +107,7 @@ static OPEN: Mutex<Vec<(usize, Weak<Gpu>)>> = Mutex::new(Vec::new());
 
 impl Gpu {
     /// GPU number `ordinal`, which must be below [`count`]: networks share its stream, its memory, its kernels and
-    /// what cuDNN has planned. It is closed when nobody has it any more.
+    /// what cuDNN has planned. It is closed when its last owner is gone.
     pub(super) fn shared(ordinal: usize) -> Result<Arc<Self>> {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let found = open.iter().find(|(number, _)| *number == ordinal);
@@ -190,7 +190,7 @@ impl Gpu {
         self.memory
     }
 
-    /// Bytes of memory that nobody uses.
+    /// Bytes of free memory.
     pub(super) fn free_memory(&self) -> Result<usize> {
         self.bind()?;
         let (free, _) = result::mem_get_info().map_err(|e| self.fails("read its memory", e))?;

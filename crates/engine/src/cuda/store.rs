@@ -14,11 +14,11 @@ use super::gpu::Address;
 /// longer than allocating it.
 const LARGEST_KEPT: usize = 256 << 20;
 
-/// When more than this and than a 16th of the memory of the GPU is kept, nobody wants blocks of those sizes any
+/// When more than this and than a 16th of the memory of the GPU is kept, blocks of those sizes are not wanted any
 /// more, and all of them go back.
 const MOST_KEPT: usize = 1 << 30;
 
-/// Blocks that nobody uses.
+/// The free blocks of a GPU.
 pub(super) struct Store {
     context: Arc<CudaContext>,
     /// Bytes of the largest block that is kept, and of all that are.

@@ -66,7 +66,7 @@ pub struct Node {
     pub operator: String,
     /// Names of the values it reads; an empty name is an optional input that is not there.
     pub inputs: Vec<String>,
-    /// Names of the values it makes; an empty name is an output that nobody wants.
+    /// Names of the values it makes; an empty name is an output that no node reads.
     pub outputs: Vec<String>,
     /// Its settings by name.
     pub attributes: BTreeMap<String, Attribute>,

@@ -98,7 +98,7 @@ pub struct AttentionShape<'a> {
     pub heads: usize,
     /// Who attends to whom.
     pub groups: &'a Groups,
-    /// Added to the scores, `[heads, length, length]`: row is who asks.
+    /// Added to the scores, `[heads, length, length]`: rows are queries, columns are keys.
     pub bias: Option<&'a Tensor>,
 }
 

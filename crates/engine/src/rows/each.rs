@@ -66,7 +66,7 @@ pub fn update<const M: usize, const K: usize>(
     let mut written = Vec::with_capacity(M);
     for rows in &mut outputs {
         written.push(rows.values()?);
-        // Only what `written` holds is left, so that nothing is copied that nobody else has.
+        // Only what `written` holds is left, so that no buffer without another owner is copied.
         rows.data = Data::Host(Arc::default());
     }
     {

@@ -13,7 +13,7 @@ use crate::threat::{Patch, Threat};
 pub struct Described {
     /// Its name in suites and on the command line.
     pub name: String,
-    /// What it is where nothing is said: `40`, `0.25 eps`, or by norm `Linf: 40; L2: 100`.
+    /// The value of a parameter that is not given: `40`, `0.25 eps`, or by norm `Linf: 40; L2: 100`.
     pub default: String,
     /// What it means, and what it can be.
     pub meaning: String,

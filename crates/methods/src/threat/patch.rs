@@ -73,7 +73,7 @@ impl Patch {
         Self { height, width, form: Form::Mask(mask), count: 1 }
     }
 
-    /// So many of them.
+    /// The same patch, `count` times in one image.
     #[must_use]
     pub const fn times(self, count: usize) -> Self {
         Self { count, ..self }

@@ -16,7 +16,7 @@ pub struct Affine {
     shift: Tensor,
     /// A ReLU is part of it.
     relu: bool,
-    /// What it makes is stored in bf16.
+    /// The output is stored in bf16.
     narrow: bool,
 }
 

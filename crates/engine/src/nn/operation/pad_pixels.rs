@@ -13,7 +13,7 @@ use crate::ops::conv2d::Padding;
 pub struct PadPixels(pub Padding);
 
 impl PadPixels {
-    /// As many on all sides.
+    /// The same number of pixels on all sides.
     pub fn all(pixels: usize) -> Self {
         Self(Padding::all(pixels))
     }

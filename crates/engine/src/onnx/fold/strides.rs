@@ -41,7 +41,7 @@ fn elements(sides: &[usize]) -> Option<usize> {
     sides.iter().try_fold(1_usize, |product, &side| product.checked_mul(side.max(1)))
 }
 
-/// Sides for a message: `[2, 3]`, or the beginning of a list nobody would read.
+/// Sides for a message: `[2, 3]`, or the beginning of a list that is too long to read.
 pub(super) fn listed(sides: &[usize]) -> String {
     match sides.get(..8) {
         Some(first) if sides.len() > 8 => format!("{first:?} and {} more", sides.len() - 8),

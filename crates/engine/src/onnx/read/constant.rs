@@ -197,7 +197,7 @@ impl<'a> Tensor<'a> {
         let Ok(sides) = sides.collect::<Result<Vec<_>, _>>() else {
             return Err(format!("its dims {:?} are no sizes", self.dims));
         };
-        // Also without the sides that are zero, so that nobody who multiplies some of them overflows.
+        // Also without the sides that are zero, so that no product of some of them overflows.
         let product = sides.iter().filter(|side| **side > 0).try_fold(1_usize, |product, side| {
             product.checked_mul(*side).filter(|product| *product <= isize::MAX.unsigned_abs())
         });

@@ -1,4 +1,4 @@
-//! Nodes in the order of their evaluation, without those that nobody needs. A branch of an `If` reads values of
+//! Nodes in the order of their evaluation, without those that no output depends on. A branch of an `If` reads values of
 //! the graph around it, so what a node reads includes what its branches read.
 
 use std::cmp::Reverse;

@@ -1,5 +1,5 @@
 //! The wire format of protobuf, in which ONNX files are written: a message is a sequence of fields, each with a
-//! number and a value of one of four shapes. Nothing here knows a schema: who asks for a field says what it should
+//! number and a value of one of four shapes. Nothing here knows a schema: the reader of a field says what it should
 //! be. Lengths are compared with the bytes that are there before anything is done with them.
 
 use std::path::Path;

@@ -89,7 +89,7 @@ documented! {
         pub norm: Norm,
         /// Radius of the ball, in pixel units.
         pub eps: f32,
-        /// What it climbs.
+        /// The loss that is maximised.
         pub loss: ApgdLoss,
         /// Iterations of a restart, at least 1.
         pub n_iter: usize,

@@ -69,7 +69,7 @@ fn windows_in(row: &[f32]) -> impl Iterator<Item = Window> {
     row.chunks_exact(2).map(|at| Window { top: at[0] as usize, left: at[1] as usize })
 }
 
-/// So many windows for each row, `[N, 2 * count]`, from those of the first row on.
+/// `count` windows for each row, `[N, 2 * count]`, from those of the first row on.
 fn windows_of(place: &Location, count: usize, windows: &[Window]) -> Result<Rows> {
     let numbers = windows.iter().flat_map(|window| [window.top as f32, window.left as f32]);
     Rows::new(place, [windows.len() / count.max(1), 2 * count], numbers.collect())

@@ -15,7 +15,7 @@ pub(super) struct Printed {
 /// How a table prints its radii.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Precision {
-    /// So many decimals, rounded down.
+    /// Printed with this number of decimals, rounded down.
     Down(i32),
     /// At most so many significant digits and so many decimals; the direction is not known.
     Digits { significant: i32, decimals: i32 },

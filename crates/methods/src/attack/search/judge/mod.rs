@@ -74,7 +74,7 @@ pub(in crate::attack) trait Judge: Send + Sync {
     /// Whether it is time to ask for the verdicts, after a proposal.
     fn is_due(&mut self) -> bool;
 
-    /// What it says of every active row.
+    /// The verdict on every active row.
     fn verdicts(&mut self, active: &Active) -> Result<Vec<Verdict>>;
 
     /// The place in the batch of every image for which something was found, with the best of it. The
