@@ -99,6 +99,10 @@ fn one(path: &str, entry: &ModelEntry) -> Result<(FrozenNetwork, String)> {
         Declared { name: entry.name.clone(), architecture: entry.arch.clone(), onnx: form(entry) };
     let (network, card) = match path.strip_prefix("bundled:") {
         Some(name) => bundled::load(name, &declared),
+        None if bundled::bundled_models().any(|name| name == path) && !Path::new(path).exists() => {
+            let remedy = format!("did you mean bundled:{path}?");
+            return Err(Error::file(path, "model", "there is no such file", remedy));
+        }
         None => file::load(Path::new(path), &declared),
     }?;
     Ok((network, card.source))

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result, nearest};
 use crate::work::{Entry, needless, unknown_field, words};
 
+/// What says which images of a data set are taken.
+const SELECTIONS: &[&str] = &["first", "every", "indices"];
+
 /// The fields of a suite that stand before its first section.
 const TOP: [&str; 9] = [
     "name",
@@ -131,6 +134,12 @@ pub(super) fn misfit(text: &str, path: &Path, error: &toml::de::Error) -> Error 
         Some((field, _)) if TOP.contains(&&*field) => {
             (format!("the section has no field `{field}`"), before_sections(&field))
         }
+        Some((field, known))
+            if known.iter().any(|name| name == "images") && SELECTIONS.contains(&&*field) =>
+        {
+            let remedy = format!("it is part of images: write images = {{ {field} = … }}");
+            (format!("unknown field `{field}`"), remedy)
+        }
         Some((field, known)) => {
             let near = nearest(&field, &known);
             let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
@@ -138,6 +147,13 @@ pub(super) fn misfit(text: &str, path: &Path, error: &toml::de::Error) -> Error 
         }
         None if message.trim() == "missing field `name`" => {
             (words(message), before_sections("name"))
+        }
+        None if single(text, span.start).is_some() => {
+            let section = single(text, span.start).unwrap_or_default();
+            (
+                format!("`[{section}]` is one table"),
+                format!("write [[{section}]] above each of them"),
+            )
         }
         None => match key(text, span.start) {
             Some("images") => {
@@ -165,6 +181,14 @@ fn before_sections(field: &str) -> String {
     )
 }
 
+/// The section whose head stands in the line of byte `at` in single brackets, where sections of its kind are many.
+fn single(text: &str, at: usize) -> Option<&str> {
+    let begin = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let head = text.get(begin..)?.lines().next()?.trim();
+    let name = head.strip_prefix('[')?.strip_suffix(']')?;
+    ["model", "data", "attack", "certificate", "corruption"].contains(&name).then_some(name)
+}
+
 /// The field whose value is at byte `at`; `None` if its name is not in the same line.
 fn key(text: &str, at: usize) -> Option<&str> {
     let line = text.get(..at)?.rsplit('\n').next()?;
@@ -177,6 +201,23 @@ fn key(text: &str, at: usize) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_in_single_brackets_is_told_to_have_two() {
+        let text = "name = \"x\"\n[model]\npath = \"m\"\n[[data]]\nspec = \"digits\"\n";
+        let error = crate::bench::Suite::parse(text, Path::new("suite.toml")).unwrap_err();
+        assert!(error.to_string().ends_with("line 2: `[model]` is one table"), "{error}");
+        assert_eq!(error.hint().unwrap(), "write [[model]] above each of them");
+    }
+
+    #[test]
+    fn a_choice_of_images_outside_of_images_is_told_where_it_belongs() {
+        let text =
+            "name = \"x\"\n[[model]]\npath = \"m\"\n[[data]]\nspec = \"digits\"\nfirst = 3\n";
+        let error = crate::bench::Suite::parse(text, Path::new("suite.toml")).unwrap_err();
+        assert!(error.to_string().ends_with("line 6: unknown field `first`"), "{error}");
+        assert_eq!(error.hint().unwrap(), "it is part of images: write images = { first = … }");
+    }
 
     #[test]
     fn a_value_is_found_under_its_name() {

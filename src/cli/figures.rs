@@ -62,8 +62,8 @@ enum Legend {
 fn inches(text: &str) -> std::result::Result<f64, String> {
     let length = text.trim().trim_end_matches("in").trim().parse::<f64>().ok();
     length
-        .filter(|length| (1.0..=40.0).contains(length))
-        .ok_or_else(|| "a figure is 1 to 40 inches wide and high".into())
+        .filter(|length| (1.5..=40.0).contains(length))
+        .ok_or_else(|| "a figure is 1.5 to 40 inches wide and high".into())
 }
 
 pub(super) fn run(args: &Args) -> Ended {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::data_sets;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::record::{DataRecord, ModelRecord, RunRecord, SessionRecord};
+use crate::record::{DataRecord, JobRecord, ModelRecord, RunRecord, SessionRecord};
 use crate::regular;
 use crate::results::distinct;
 use crate::work::{Job, read_job};
@@ -104,6 +104,7 @@ impl Gathered {
             let data = first_data + data.ok_or_else(|| unlisted("data", &job.data))?;
             let number = self.model(model);
             for folder in folders {
+                let job = &without_addition(job, &record.jobs);
                 self.jobs.push(read_job(folder, job, &model.identity, (number, data))?);
             }
         }
@@ -149,6 +150,22 @@ impl Gathered {
             self.data.iter_mut().map(|d| (&mut d.name, [&*d.sha256, &*d.digest])).collect();
         surnames(&mut names);
     }
+}
+
+/// The job with the label that its suite gave it. In its run it may have another one, such as `pgd (steps=20)`, because of a
+/// namesake among `jobs`; a board compares the settings of all its jobs and names them itself.
+fn without_addition(job: &JobRecord, jobs: &[JobRecord]) -> JobRecord {
+    let mut job = job.clone();
+    let added = |label: &str| {
+        let (own, addition) = label.rsplit_once(" (")?;
+        let namesake = job.id.strip_suffix(&format!(" ({addition}"))?;
+        let known = jobs.iter().any(|other| other.id == namesake);
+        (addition.ends_with(')') && known).then(|| own.to_owned())
+    };
+    if let Some(label) = added(&job.work.label) {
+        job.work.label = label;
+    }
+    job
 }
 
 /// Appends to equal names the start of the first of their digests, and of the second if that is equal too.

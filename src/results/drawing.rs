@@ -23,6 +23,9 @@ use crate::error::{Error, Result};
 /// Pixels of an inch, as style sheets count.
 const PER_INCH: f64 = 96.0;
 
+/// Width of a letter of a legend, about.
+const LETTER: f64 = 6.5;
+
 /// A figure as it goes into the page.
 #[derive(Debug, Clone)]
 pub(crate) struct Drawing {
@@ -64,7 +67,7 @@ struct Canvas {
     size: (f64, f64),
     theme: Theme,
     colour: fn(&Look) -> String,
-    legend: bool,
+    legend: Option<LegendPosition>,
     label_size: u32,
     tick_size: u32,
 }
@@ -84,7 +87,7 @@ pub(crate) fn on_page(figure: &Figure) -> Drawing {
         ..Theme::light()
     };
     let (size, colour) = ((400.0, 290.0), Look::on_page as fn(&Look) -> String);
-    let canvas = Canvas { size, theme, colour, legend: false, label_size: 13, tick_size: 12 };
+    let canvas = Canvas { size, theme, colour, legend: None, label_size: 13, tick_size: 12 };
     let key = |line: &Series| {
         (swatch(&line.look, matches!(line.interval, Interval::Bars(_))), line.name.clone())
     };
@@ -123,8 +126,29 @@ pub(crate) fn printed(figure: &Figure, print: &Print) -> Result<Vec<u8>> {
     let size = (print.width * PER_INCH, print.height * PER_INCH);
     // Nine and eight points.
     let (label_size, tick_size) = (12, 11);
-    let (legend, colour) = (print.legend, Look::in_print as fn(&Look) -> String);
-    let scene = draw(figure, Canvas { size, theme, colour, legend, label_size, tick_size });
+    let longest = figure.series.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
+    let legend = match print.legend {
+        // With the lines in front of the names.
+        true if longest as f64 * LETTER + 60.0 > size.0 / 3.0 => {
+            Some(LegendPosition::OutsideBottomColumns)
+        }
+        true => Some(LegendPosition::OutsideRightMiddle),
+        false => None,
+    };
+    let colour = Look::in_print as fn(&Look) -> String;
+    let canvas = |height: f64| Canvas {
+        size: (size.0, height),
+        theme: theme.clone(),
+        colour,
+        legend,
+        label_size,
+        tick_size,
+    };
+    let mut scene = draw(figure, canvas(size.1));
+    // A legend below makes the drawing higher: the curves get what it leaves.
+    if scene.height > size.1 {
+        scene = draw(figure, canvas((2.0 * size.1 - scene.height).max(size.1 / 3.0)));
+    }
     let refused = |problem: String| {
         let remedy = "choose another --width, --height or --format";
         Error::setting(format!("figure {}", figure.name), problem, remedy)
@@ -145,7 +169,13 @@ pub(crate) fn printed(figure: &Figure, print: &Print) -> Result<Vec<u8>> {
             PdfBackend::new().with_page_size(page).render_scenes(&[scene]).map_err(refused)
         }
         PrintFormat::Png => {
-            let svg = SvgBackend::new().render_scene(&scene);
+            let exact = |width: &str, height: &str| {
+                format!(
+                    "width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\"",
+                    size.0, size.1
+                )
+            };
+            let svg = resized(&SvgBackend::new().render_scene(&scene), exact);
             pixels(&svg, f64::from(print.dpi) / PER_INCH).map_err(refused)
         }
     }
@@ -250,7 +280,7 @@ fn draw(figure: &Figure, canvas: Canvas) -> Scene {
         .with_y_tick_format(TickFormat::Custom(Arc::new(|y| format!("{:.0} %", 100.0 * y))))
         .with_label_size(label_size)
         .with_tick_size(tick_size);
-    if legend {
+    if let Some(position) = legend {
         let entry = |line: &Series| LegendEntry {
             label: line.name.clone(),
             color: colour(&line.look),
@@ -260,7 +290,7 @@ fn draw(figure: &Figure, canvas: Canvas) -> Scene {
         layout = layout
             .with_body_size(tick_size)
             .with_legend_box(false)
-            .with_legend_position(LegendPosition::OutsideRightMiddle)
+            .with_legend_position(position)
             .with_legend_entries(series.iter().map(entry).collect());
     }
     let layout = match log {
@@ -344,6 +374,13 @@ mod tests {
             let print = Print { format, width: 3.25, height: 2.0, legend, dpi: 300 };
             printed(&figure, &print).unwrap()
         };
+        // With a long name the legend lies below.
+        let long = Series { name: "a long name of a network".into(), ..line() };
+        let below = self::figure(vec![long.clone(), line(), long]).unwrap();
+        let png =
+            Print { format: PrintFormat::Png, width: 3.25, height: 2.0, legend: true, dpi: 300 };
+        let png = image::load_from_memory(&printed(&below, &png).unwrap()).unwrap();
+        assert_eq!((png.width(), png.height()), (975, 600));
         for legend in [false, true] {
             let svg = String::from_utf8(print(PrintFormat::Svg, legend)).unwrap();
             assert!(

@@ -8,7 +8,11 @@ use crate::error::{Error, Result};
 /// The radii of an entry, ascending and each once; `subject` is for the error.
 pub(super) fn radii(subject: &str, eps: &OneOrMany) -> Result<Vec<f64>> {
     if eps.values().is_empty() {
-        return Err(Error::setting(subject, "has no eps", "add eps = 0.3 or eps = \"8/255\""));
+        return Err(Error::setting(
+            subject,
+            "has no eps",
+            "--eps 8/255, or in a suite eps = \"8/255\"",
+        ));
     }
     let mut eps =
         eps.values().iter().map(|number| number.positive("eps")).collect::<Result<Vec<f64>>>()?;

@@ -17,7 +17,7 @@ pub(super) fn left(
     from: f64,
     number: fn(&AttackRow) -> f64,
 ) -> Vec<(f64, f64)> {
-    let (mut broken, mut never, mut images) = (Vec::new(), 0, 0);
+    let (mut broken, mut never, mut images, mut last) = (Vec::new(), 0, 0, from);
     for key in &pool.covered {
         let Some(rows) = pool.rows.get(key) else { continue };
         images += 1;
@@ -27,13 +27,23 @@ pub(super) fn left(
         let found = rows.iter().filter(|row| row.found == 1).map(|row| number(row));
         match found.min_by(f64::total_cmp) {
             Some(number) => broken.push(number.max(from)),
-            None => never += 1,
+            None => {
+                never += 1;
+                let tried = rows.iter().map(|row| number(row)).filter(|number| number.is_finite());
+                last = tried.fold(last, f64::max);
+            }
         }
     }
     let n = f64::from(images);
     let always = f64::from(never) / n.max(1.0);
     let mut curve: Vec<(f64, f64)> =
         falls(broken, n).into_iter().map(|(at, share)| (at, share + always)).collect();
+    // The line goes on as far as images that nothing broke were tried.
+    if let Some((at, share)) = curve.last().copied()
+        && last > at
+    {
+        curve.push((last, share));
+    }
     if let Some(first) = curve.first_mut() {
         first.0 = first.0.max(from);
     }
@@ -112,5 +122,11 @@ mod tests {
         // All break after 19 passes, and a logarithm begins at 1.
         let passes = |row: &AttackRow| (row.forwards + row.backwards) as f64;
         assert_eq!(left(&pool, 1.0, passes), [(1.0, 0.75), (19.0, 0.25)]);
+        // Of an attack that breaks nothing the line goes as far as it tried.
+        let pool = Pool { covered: [&keys[0], &keys[3]].into(), ..pool };
+        let tried = passes(&rows[3]);
+        assert!(tried > 1.0);
+        assert_eq!(left(&pool, 1.0, passes), [(1.0, 0.5), (tried, 0.5)]);
+        assert_eq!(left(&pool, 0.0, |row| row.distance), [(0.0, 0.5)]);
     }
 }

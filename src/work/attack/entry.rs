@@ -197,7 +197,12 @@ fn threats(entry: &AttackEntry, shape: [usize; 3]) -> Result<Vec<(Threat, Option
         return Err(Error::setting(
             subject,
             "has no threat model",
-            "add norm = \"Linf\" and eps = \"8/255\", or patch = \"5x5\"",
+            match attack::takes_patches(&entry.attack) {
+                true => "--patch 5x5, or in a suite patch = \"5x5\"",
+                false => {
+                    "--norm Linf --eps 8/255, or in a suite norm = \"Linf\" and eps = \"8/255\""
+                }
+            },
         ));
     };
     let norm = norm.parse::<Norm>()?;

@@ -67,7 +67,7 @@ fn resolve(entry: &BoundEntry, method: Method, network: &FrozenNetwork) -> Resul
         return Err(Error::setting(
             subject(),
             "has no norm",
-            "add norm = \"Linf\" or norm = \"L2\"",
+            "--norm Linf or --norm L2, or in a suite norm = \"Linf\"",
         ));
     };
     let norm = norm.parse::<Norm>()?;

@@ -56,7 +56,7 @@ fn resolve(entry: &PatchEntry, network: &FrozenNetwork) -> Result<Vec<Resolved>>
         return Err(Error::setting(
             subject,
             "has no size of the patch",
-            "add patch = \"5x5\", or \"2%\" of the image, or a list of sizes",
+            "--patch 5x5 or --patch 2%, or in a suite patch = \"5x5\", or a list of sizes",
         ));
     }
     let shape = network.info().input_shape;

@@ -148,6 +148,13 @@ impl Reference {
     }
 }
 
+/// The attack `name` is one with patches, or the suite of them.
+pub fn takes_patches(name: &str) -> bool {
+    let known = ALL.iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
+    name.eq_ignore_ascii_case("patch-suite")
+        || known.is_some_and(|entry| matches!(entry.threats, Threats::Patch))
+}
+
 /// An entry of the list of attacks.
 pub struct Entry {
     /// Name on the command line and in suites.

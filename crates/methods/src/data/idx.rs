@@ -140,6 +140,9 @@ pub(super) mod tests {
     #[test]
     fn a_missing_label_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
+        // Where the images are missing, they are what is said to be missing.
+        let error = open(&folder.path().join("t-images").to_string_lossy()).err().unwrap();
+        assert!(error.to_string().starts_with("cannot read "), "{error}");
         let path = write(folder.path(), "t-images.idx3-ubyte", &idx(&[1, 1, 1], &[0]));
         let error = open(&path).err().unwrap();
         let problem = "no `t-labels.idx1-ubyte` or `t-labels.idx1-ubyte.gz` beside it";

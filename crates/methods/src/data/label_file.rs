@@ -16,8 +16,10 @@ pub(super) fn split(spec: &str) -> (PathBuf, Option<PathBuf>) {
 /// The first of `names` that exists in the folder of `images`.
 ///
 /// # Errors
-/// If none exists; `usage` shows how to name the file.
+/// If `images` or all of `names` do not exist; `usage` shows how to name the file.
 pub(super) fn beside(images: &Path, names: &[String], usage: &str) -> Result<PathBuf> {
+    // Without images it makes no sense to ask for their labels.
+    std::fs::metadata(images).map_err(Error::io("read", images))?;
     let own = images.file_name().unwrap_or_default();
     let names: Vec<_> = names.iter().filter(|name| name.as_str() != own).collect();
     let found = names.iter().map(|name| images.with_file_name(name)).find(|path| path.is_file());
