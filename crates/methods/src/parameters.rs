@@ -75,6 +75,14 @@ impl Parameters {
         self.number(name, default, "a number above 0 and below 1", |v| v > 0.0 && v < 1.0)
     }
 
+    /// A number above 1.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn above_one(&mut self, name: &str, default: f64) -> Result<f64> {
+        self.number(name, default, "a number above 1", |v| v > 1.0)
+    }
+
     /// A whole number of at least 1.
     ///
     /// # Errors

@@ -27,7 +27,9 @@ mod square;
 mod votes;
 
 pub use apgd::{Apgd, ApgdLoss};
-pub use black_box::{HopSkipJump, Nes, Rays};
+pub use black_box::{
+    Bandits, Boundary, HopSkipJump, Nes, Rays, SignOpt, Simba, SimbaBasis, SparseRs, Spsa,
+};
 pub use configured::{Configured, HyperParameters, configure};
 pub use criterion::Criterion;
 pub use cw::CarliniWagner;
@@ -211,7 +213,13 @@ pub const ALL: &[Entry] = &[
     square::SQUARE,
     black_box::RAYS,
     black_box::HOP_SKIP_JUMP,
+    black_box::BOUNDARY,
+    black_box::SIGN_OPT,
     black_box::NES,
+    black_box::SPSA,
+    black_box::BANDITS,
+    black_box::SIMBA,
+    black_box::SPARSE_RS,
     patch::PATCH_PGD,
     patch::ROA,
     patch::PATCH_SEARCH,

@@ -151,8 +151,8 @@ pub(crate) fn cases() -> Vec<Case> {
             "pgd" => vec![("steps", "10"), ("restarts", "2")],
             "pgd-sweep" => vec![("steps", "10"), ("radii", "0.05 0.2 1")],
             "square" => vec![("n_queries", "60"), ("n_restarts", "2")],
-            "rays" | "nes" => vec![("queries", "120")],
             "hop-skip-jump" => vec![("queries", "150"), ("initial_evaluations", "10")],
+            _ if entry.takes("queries") => vec![("queries", "120")],
             "ensemble" => vec![("attacks", "fgsm bim"), ("batch_size", "5")],
             "min-norm" => vec![("attacks", "fmn pdpgd"), ("steps", "15")],
             // It has no parameter that shortens it; it is an ensemble of attacks tested alone.

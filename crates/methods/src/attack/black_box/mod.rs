@@ -2,16 +2,35 @@
 //! which the next one depends on the answers so far; here all images ask one question at a time, so that a budget of
 //! queries is one for every image, bisections and starts included.
 
+mod bandits;
+mod bisection;
+mod boundary;
 mod hop_skip_jump;
 mod nes;
 mod rays;
+mod sign_opt;
+mod simba;
+mod sparse_rs;
+mod spsa;
 
+pub(super) use bandits::BANDITS;
+pub use bandits::Bandits;
+pub(super) use boundary::BOUNDARY;
+pub use boundary::Boundary;
 pub(super) use hop_skip_jump::HOP_SKIP_JUMP;
 pub use hop_skip_jump::HopSkipJump;
 pub(super) use nes::NES;
 pub use nes::Nes;
 pub(super) use rays::RAYS;
 pub use rays::Rays;
+pub(super) use sign_opt::SIGN_OPT;
+pub use sign_opt::SignOpt;
+pub(super) use simba::SIMBA;
+pub use simba::{Simba, SimbaBasis};
+pub(super) use sparse_rs::SPARSE_RS;
+pub use sparse_rs::SparseRs;
+pub(super) use spsa::SPSA;
+pub use spsa::Spsa;
 
 use super::Search;
 use crate::error::Result;
@@ -31,7 +50,11 @@ struct Answer<'a> {
 impl Answer<'_> {
     /// By how much another class is ahead of the label, or the target ahead of the others.
     fn margin(&self) -> f32 {
-        Loss::Margin.of(self.logits, self.label, self.target, &mut vec![0.0; self.logits.len()])
+        self.loss(Loss::Margin)
+    }
+
+    fn loss(&self, loss: Loss) -> f32 {
+        loss.of(self.logits, self.label, self.target, &mut vec![0.0; self.logits.len()])
     }
 }
 

@@ -3,9 +3,10 @@
 use super::*;
 use crate::attack::tests::{random_network, run};
 use crate::attack::{
-    Alma, Apgd, AutoAttack, Bim, CarliniWagner, Ddn, DeepFool, Ead, Ensemble, Fab, Fast, Fgsm, Fmn,
-    Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs, PatchSearch, Pdgd, Pdpgd, Pgd, PgdSweep,
-    RandomNoise, Rays, Request, Roa, SigmaZero, Square, SuperDeepFool, TrustRegion, Vfga, attack,
+    Alma, Apgd, AutoAttack, Bandits, Bim, Boundary, CarliniWagner, Ddn, DeepFool, Ead, Ensemble,
+    Fab, Fast, Fgsm, Fmn, Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs, PatchSearch, Pdgd,
+    Pdpgd, Pgd, PgdSweep, RandomNoise, Rays, Request, Roa, SigmaZero, SignOpt, Simba, SparseRs,
+    Spsa, Square, SuperDeepFool, TrustRegion, Vfga, attack,
 };
 use crate::threat::{Norm, Patch};
 
@@ -25,6 +26,7 @@ fn by_type(threat: Threat) -> Vec<Configured> {
             Configured::of(RandomNoise::new(patch)),
             Configured::of(Grey::new(patch)),
         ],
+        Threat::Ball { norm: Norm::L0, eps } => vec![Configured::of(SparseRs::new(eps))],
         Threat::Ball { norm, eps } => vec![
             Configured::of(Fgsm::new(norm, eps)),
             Configured::of(Bim::new(norm, eps)),
@@ -41,11 +43,18 @@ fn by_type(threat: Threat) -> Vec<Configured> {
             Configured::of(Ensemble::new(norm, eps)),
         ],
     };
-    let rays = match threat {
-        Threat::Ball { norm: Norm::Linf, eps } => Some(Configured::of(Rays::new(eps))),
-        _ => None,
+    let of_its_norm = match threat {
+        Threat::Ball { norm: Norm::Linf, eps } => vec![
+            Configured::of(Rays::new(eps)),
+            Configured::of(Spsa::new(eps)),
+            Configured::of(Bandits::new(Norm::Linf, eps)),
+        ],
+        Threat::Ball { norm: Norm::L2, eps } => {
+            vec![Configured::of(Simba::new(eps)), Configured::of(Bandits::new(Norm::L2, eps))]
+        }
+        _ => vec![],
     };
-    all.into_iter().chain(rays).collect::<Result<_>>().unwrap()
+    all.into_iter().chain(of_its_norm).collect::<Result<_>>().unwrap()
 }
 
 /// Every attack of the list that looks for the smallest perturbation in `norm`, by type and with its defaults.
@@ -70,9 +79,11 @@ fn without_radius(norm: Norm) -> Vec<Configured> {
         all.push(Configured::of(Ead::new()));
     }
     if norm == Norm::L2 {
+        all.push(Configured::of(Boundary::new()));
         all.push(Configured::of(CarliniWagner::new()));
         all.push(Configured::of(Ddn::new()));
         all.push(Configured::of(Pdgd::new()));
+        all.push(Configured::of(SignOpt::new()));
         all.push(Configured::of(SuperDeepFool::new()));
     }
     all.into_iter().collect::<Result<_>>().unwrap()
@@ -83,7 +94,7 @@ fn an_attack_by_type_is_the_attack_by_name() {
     let balls = [Norm::Linf, Norm::L2, Norm::L1].map(|norm| Threat::ball(norm, 8.0 / 255.0));
     let patch = Threat::Patch(Patch::rectangle(2, 3));
     let mut names = vec![];
-    for threat in balls.into_iter().chain([patch]) {
+    for threat in balls.into_iter().chain([Threat::ball(Norm::L0, 4.0), patch]) {
         for typed in by_type(threat) {
             let named = configure(typed.name, &threat, &BTreeMap::new()).unwrap();
             assert_eq!(spelled(&typed), spelled(&named));

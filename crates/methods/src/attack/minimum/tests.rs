@@ -58,7 +58,8 @@ fn far_off(model: &dyn Classifier, batch: &Batch, optimum: impl Fn(Norm) -> f64)
     // What is between two passes is the host's work on GPUs too, and thousands of passes take minutes without one.
     let few_passes = std::env::var_os("EPSBALL_TEST_DEVICE").is_some();
     for (name, given, norm) in cases().into_iter().filter(|case| case.2 != Norm::L0) {
-        let is_long = name == "hop-skip-jump" || given.iter().any(|given| given.0 == "steps");
+        let classes_only = ["hop-skip-jump", "boundary", "sign-opt"].contains(&name);
+        let is_long = classes_only || given.iter().any(|given| given.0 == "steps");
         if few_passes && is_long {
             continue;
         }
@@ -69,7 +70,9 @@ fn far_off(model: &dyn Classifier, batch: &Batch, optimum: impl Fn(Norm) -> f64)
         let (beyond, share) = match name {
             "deepfool" | "trust-region" => (1e-4, 0.025),
             // Its directions are estimated.
-            "hop-skip-jump" => (0.0, 0.05),
+            "hop-skip-jump" | "sign-opt" => (0.0, 0.05),
+            // It walks at random.
+            "boundary" => (0.0, 0.05),
             _ => (0.0, 0.01),
         };
         let (least, most) = (optimum * 0.9999, (optimum + beyond) * (1.0 + share));
