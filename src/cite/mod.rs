@@ -22,7 +22,13 @@ const METHODS: &[(&str, &[&str])] = &[
     ("square", &["andriushchenko2020square"]),
     ("rays", &["chen2020rays"]),
     ("hop-skip-jump", &["chen2020hopskipjump"]),
+    ("boundary", &["brendel2018decision"]),
+    ("sign-opt", &["cheng2020signopt"]),
     ("nes", &["ilyas2018blackbox"]),
+    ("spsa", &["uesato2018adversarial"]),
+    ("bandits", &["ilyas2019prior"]),
+    ("simba", &["guo2019simple"]),
+    ("sparse-rs", &["croce2022sparse"]),
     (
         "autoattack",
         &["croce2020reliable", "croce2020minimally", "andriushchenko2020square", "croce2021mind"],
