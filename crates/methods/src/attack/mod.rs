@@ -4,6 +4,7 @@
 //! in [`ALL`].
 
 mod apgd;
+mod asks;
 mod black_box;
 pub mod check;
 mod configured;
@@ -27,6 +28,7 @@ mod square;
 mod votes;
 
 pub use apgd::{Apgd, ApgdLoss};
+pub use asks::{Asks, attacks_that_ask};
 pub use black_box::{
     Bandits, Boundary, HopSkipJump, Nes, Rays, SignOpt, Simba, SimbaBasis, SparseRs, Spsa,
 };
@@ -91,6 +93,17 @@ pub trait Attack: Send + Sync {
     /// them ([`check`]).
     fn losses(&self) -> Vec<Loss> {
         Vec::new()
+    }
+
+    /// What the search asks of the network; without gradients for logits, unless it or each of its parts says that
+    /// classes are enough.
+    fn asks(&self) -> Asks {
+        match self.losses().is_empty() {
+            true => {
+                self.parts().iter().map(|part| part.search.asks()).max().unwrap_or(Asks::Logits)
+            }
+            false => Asks::Gradients,
+        }
     }
 
     /// Forward and backward passes, together, that an image of `shape`, `[C, H, W]`, costs at most in a network of

@@ -6,7 +6,7 @@
 
 use super::{Answer, QuerySequence, ask, clean};
 use crate::attack::gradient::ball;
-use crate::attack::{Attack, Entry, HyperParameters, Objective, Search, Threats};
+use crate::attack::{Asks, Attack, Entry, HyperParameters, Objective, Search, Threats};
 use crate::error::Result;
 use crate::parameters::{Parameters, documented};
 use crate::rng::Draw;
@@ -64,6 +64,10 @@ impl HyperParameters for HopSkipJump {
 impl Attack for HopSkipJump {
     fn objective(&self) -> Objective {
         Objective::Minimal
+    }
+
+    fn asks(&self) -> Asks {
+        Asks::Classes
     }
 
     fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {

@@ -4,7 +4,7 @@
 
 use super::{Answer, QuerySequence, ask, clean};
 use crate::attack::gradient::ball;
-use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
+use crate::attack::{Asks, Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::parameters::{Parameters, documented};
 use crate::rng::Draw;
@@ -57,6 +57,10 @@ impl HyperParameters for Rays {
 }
 
 impl Attack for Rays {
+    fn asks(&self) -> Asks {
+        Asks::Classes
+    }
+
     fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
         Some(self.queries as f64)
     }

@@ -3,7 +3,7 @@
 
 use super::pgd::{random_content, random_windows};
 use super::{grey, paste, patch_of, windows_of};
-use crate::attack::{Attack, Entry, HyperParameters, Search, Threats};
+use crate::attack::{Asks, Attack, Entry, HyperParameters, Search, Threats};
 use crate::error::Result;
 use crate::parameters::{Parameters, documented};
 use crate::threat::{Patch, Threat};
@@ -60,6 +60,10 @@ impl HyperParameters for RandomNoise {
 }
 
 impl Attack for RandomNoise {
+    fn asks(&self) -> Asks {
+        Asks::Classes
+    }
+
     fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
         Some(self.restarts as f64)
     }
@@ -113,6 +117,10 @@ impl HyperParameters for Grey {
 }
 
 impl Attack for Grey {
+    fn asks(&self) -> Asks {
+        Asks::Classes
+    }
+
     fn most_passes(&self, shape: [usize; 3], _: usize) -> Option<f64> {
         Some(self.patch.grid(shape, self.stride).len() as f64)
     }
