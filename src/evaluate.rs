@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork, predicted};
+use crate::model::{Classifier, predicted};
 use crate::results::{Proportion, format};
 use crate::work::fits;
 
@@ -51,7 +51,7 @@ pub struct ClassAccuracy {
 /// # Errors
 /// If images do not fit the network or cannot be read, there are none, or with [`Error::Interrupted`].
 pub fn evaluate(
-    network: &FrozenNetwork,
+    network: &dyn Classifier,
     data: &dyn Dataset,
     batch: usize,
     stop: &dyn Fn() -> bool,

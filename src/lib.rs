@@ -55,11 +55,15 @@ pub mod evaluate;
 #[cfg(feature = "program")]
 pub mod gallery;
 #[cfg(feature = "program")]
+pub mod network;
+#[cfg(feature = "program")]
 pub mod published;
 #[cfg(feature = "program")]
 pub mod report;
 #[cfg(feature = "program")]
 pub mod results;
+#[cfg(feature = "program")]
+pub mod service;
 #[cfg(feature = "program")]
 pub mod sweep;
 #[cfg(feature = "program")]

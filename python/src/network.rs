@@ -1,8 +1,10 @@
-//! The network of a call: one of a file on epsball's engine, or one of the user's program.
+//! The network of a call: one of a file on epsball's engine, one that a service answers for, or one of the user's
+//! program.
 
 use epsball::bench::{self, ModelEntry};
 use epsball::device::{Device, Precision};
 use epsball::model::{Average, Classifier, FrozenNetwork, ModelInfo};
+use epsball::network::Network as Opened;
 use epsball::onnx::OnnxForm;
 use numpy::PyArrayDyn;
 use pyo3::prelude::*;
@@ -23,14 +25,14 @@ pub(crate) struct Network {
 }
 
 enum Which {
-    Engine(Box<FrozenNetwork>),
+    Opened(Box<Opened>),
     Python(Box<PythonNetwork>),
 }
 
 impl Network {
     pub(crate) fn classifier(&self) -> &dyn Classifier {
         match &self.which {
-            Which::Engine(network) => network.as_ref(),
+            Which::Opened(network) => network.as_ref(),
             Which::Python(network) => network.as_ref(),
         }
     }
@@ -43,7 +45,7 @@ impl Network {
     /// The network, if it runs on the engine.
     pub(crate) fn engine(&self) -> Option<&FrozenNetwork> {
         match &self.which {
-            Which::Engine(network) => Some(network),
+            Which::Opened(network) => network.engine(),
             Which::Python(_) => None,
         }
     }
@@ -51,7 +53,7 @@ impl Network {
     /// The network, if it is one of the user's program.
     pub(crate) fn python(&self) -> Option<&PythonNetwork> {
         match &self.which {
-            Which::Engine(_) => None,
+            Which::Opened(_) => None,
             Which::Python(network) => Some(network),
         }
     }
@@ -100,8 +102,13 @@ impl Network {
             ..ModelEntry::default()
         };
         let network = wait::aside(py, |_| bench::network(&entry, &device, precision))?;
-        let device = if network.location().is_gpu() { "cuda:0" } else { "cpu" }.to_owned();
-        Ok(Self { which: Which::Engine(Box::new(network)), device, precision })
+        let device = match network.engine() {
+            Some(network) if network.location().is_gpu() => "cuda:0",
+            Some(_) => "cpu",
+            None => epsball::service::DEVICE,
+        };
+        let device = device.to_owned();
+        Ok(Self { which: Which::Opened(Box::new(network)), device, precision })
     }
 
     /// A network of the user's program, which is asked for the logits of at most `batch` images at a time: see

@@ -6,7 +6,7 @@ use super::models;
 use super::suite::ModelEntry;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::FrozenNetwork;
+use crate::network::Network;
 use crate::record::{JobRecord, ModelRecord};
 use crate::rng::Randomness;
 use crate::work::{self, Subject, Task};
@@ -15,7 +15,7 @@ use crate::work::{self, Subject, Task};
 ///
 /// # Errors
 /// If a file is missing or cannot be used.
-pub(crate) fn network(record: &ModelRecord) -> Result<FrozenNetwork> {
+pub(crate) fn network(record: &ModelRecord) -> Result<Network> {
     if let Some(name) = record.files.iter().find_map(|file| file.strip_prefix(IN_MEMORY)) {
         return Err(Error::setting(
             format!("model {}", record.name),
@@ -29,8 +29,9 @@ pub(crate) fn network(record: &ModelRecord) -> Result<FrozenNetwork> {
     };
     let average = record.average.as_deref().map(str::parse).transpose()?;
     let (name, arch) = (Some(record.name.clone()), record.arch.clone());
-    let onnx = record.onnx.clone();
-    let entry = ModelEntry { path, members, average, name, arch, onnx, ..ModelEntry::default() };
+    let (onnx, service) = (record.onnx.clone(), record.service.clone());
+    let entry =
+        ModelEntry { path, members, average, name, arch, onnx, service, ..ModelEntry::default() };
     models::load(&entry, None).map(|(network, _)| network)
 }
 
@@ -41,7 +42,7 @@ pub(crate) fn network(record: &ModelRecord) -> Result<FrozenNetwork> {
 /// If the record's settings cannot be used.
 pub(crate) fn task(
     job: &JobRecord,
-    network: &FrozenNetwork,
+    network: &Network,
     data: &dyn Dataset,
 ) -> Result<Option<Box<dyn Task>>> {
     let kind = work::of(&job.work)?;

@@ -7,9 +7,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::plan::{Plan, PlannedJob};
-use crate::attack::{Configured, Iterate, Pgd, Request, attack};
+use crate::attack::{Asks, Configured, Iterate, Pgd, Request, attack};
 use crate::error::Result;
-use crate::model::FrozenNetwork;
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::threat::Norm;
 
 /// Images that a pass is measured with: few first, and many if these are fast.
@@ -57,7 +58,7 @@ pub fn costs(plan: &Plan) -> Result<Vec<JobCost>> {
 }
 
 /// Seconds of a pass of one image among others; `None` if the network classifies none of them correctly.
-fn seconds_of_a_pass(network: &FrozenNetwork, plan: &Plan, data: usize) -> Result<Option<f64>> {
+fn seconds_of_a_pass(network: &Network, plan: &Plan, data: usize) -> Result<Option<f64>> {
     // No image leaves before the last step.
     let pgd = Pgd { steps: 2, iterate: Iterate::Last, ..Pgd::new(Norm::Linf, 1e-3) };
     let pgd = Configured::of(pgd)?;
@@ -66,6 +67,13 @@ fn seconds_of_a_pass(network: &FrozenNetwork, plan: &Plan, data: usize) -> Resul
         let images: Vec<usize> = (0..plan.data[data].info().len.min(count)).collect();
         let batch = plan.data[data].read(&images)?;
         let began = Instant::now();
+        if network.tells() < Asks::Gradients {
+            network.logits(&batch.rows()?)?;
+            let elapsed = began.elapsed().as_secs_f64();
+            // Those of the last question; the first one had no pause before it.
+            seconds = Some(elapsed / images.len() as f64);
+            continue;
+        }
         let outcomes = attack(&pgd, network, &batch, &Request::default())?;
         let elapsed = began.elapsed().as_secs_f64();
         let searched: u64 = outcomes.iter().map(|one| one.forwards + one.backwards).sum();

@@ -12,7 +12,7 @@ use crate::device::Precision;
 use crate::error::Result;
 use crate::model::ModelInfo;
 use crate::onnx::OnnxForm;
-use crate::record::{DataRecord, FORMAT_VERSION, ModelRecord, RunRecord};
+use crate::record::{DataRecord, FORMAT_VERSION, ModelRecord, RunRecord, ServiceForm};
 use crate::rng::Randomness;
 use crate::work::{AttackEntry, AttackedImages, attack_jobs, keep};
 
@@ -64,6 +64,7 @@ pub fn keep_elsewhere(folder: &Path, found: &Elsewhere<'_>) -> Result<()> {
         average: None,
         arch: None,
         onnx: OnnxForm::default(),
+        service: ServiceForm::default(),
         architecture: model.architecture.clone(),
         sha256: model.sha256.clone(),
         identity: model.identity.clone(),

@@ -9,19 +9,22 @@ use crate::error::{Error, Result};
 use crate::model::file::{self, Declared};
 use crate::model::onnx::is_onnx;
 use crate::model::{Classifier as _, FrozenNetwork, ensemble};
+use crate::network::Network;
 use crate::onnx::OnnxForm;
 use crate::ops::bf16::Unit;
 use crate::published;
 use crate::record::ModelRecord;
+use crate::service::{self, Service, is_address};
 
 /// The network of an entry. `memory` is what its pullbacks may keep, in GiB, unless left to the
 /// network.
-pub(super) fn load(
-    entry: &ModelEntry,
-    memory: Option<f64>,
-) -> Result<(FrozenNetwork, ModelRecord)> {
+pub(super) fn load(entry: &ModelEntry, memory: Option<f64>) -> Result<(Network, ModelRecord)> {
     entry.published.as_deref().map(published::find).transpose()?;
     let (network, note) = match (entry.path.as_str(), entry.members.as_slice()) {
+        (_, members) if members.iter().any(|member| is_address(member)) => {
+            let remedy = "ask for the ensemble behind one address";
+            return Err(Error::setting("members", "one of them is an address", remedy));
+        }
         ("", []) => {
             let remedy = "add path = \"model.safetensors\", or members = [..] for an ensemble";
             return Err(Error::setting("model", "names no file", remedy));
@@ -30,8 +33,13 @@ pub(super) fn load(
             let remedy = "leave average out, or name the members of an ensemble";
             return Err(Error::setting("average", "there is one network only", remedy));
         }
-        (path, []) => one(path, entry)?,
-        ("", members) => several(members, entry)?,
+        (path, []) if is_address(path) => asked(path, entry)?,
+        (_, _) if !entry.service.is_default() => {
+            let remedy = "leave service out, or write path = \"http://HOST:PORT/PATH\"";
+            return Err(Error::setting("service", "the network is in a file", remedy));
+        }
+        (path, []) => one(path, entry).map(|(network, note)| (network.into(), note))?,
+        ("", members) => several(members, entry).map(|(network, note)| (network.into(), note))?,
         _ => {
             let problem = "has both a path and members";
             return Err(Error::setting("model", problem, "leave one of them out"));
@@ -48,6 +56,7 @@ pub(super) fn load(
         average: entry.average.map(|average| average.to_string()),
         arch: entry.arch.clone(),
         onnx: form(entry),
+        service: entry.service.clone(),
         architecture: info.architecture.clone(),
         sha256: info.sha256.clone(),
         identity: info.identity.clone(),
@@ -60,12 +69,12 @@ pub(super) fn load(
 
 /// Puts a network where it will run, and says where that is. A wish for whatever there is becomes the
 /// CPU, with a warning, if the network cannot run on the GPU.
-pub(super) fn place(
-    network: &mut FrozenNetwork,
-    wish: &Device,
-    precision: Precision,
-) -> Result<Device> {
-    let device = wish.resolve()?;
+pub(super) fn place(network: &mut Network, wish: &Device, precision: Precision) -> Result<Device> {
+    let device = match (&*network, wish) {
+        // A service needs none.
+        (Network::Service(_), _) => Device::Cpu,
+        _ => wish.resolve()?,
+    };
     if let Err(error) = network.place(&device, precision) {
         let may_be_the_cpu = *wish == Device::Auto && precision != Precision::Tf32;
         if device == Device::Cpu || !may_be_the_cpu {
@@ -91,6 +100,27 @@ pub(super) fn warn_of_slow(device: &Device, precision: Precision) {
 fn form(entry: &ModelEntry) -> OnnxForm {
     let probabilities = entry.probabilities && entry.files().all(|file| is_onnx(Path::new(file)));
     OnnxForm { keep_softmax: entry.onnx.keep_softmax || probabilities, ..entry.onnx.clone() }
+}
+
+/// The network that a service answers for, and what is to be known of it.
+fn asked(address: &str, entry: &ModelEntry) -> Result<(Network, String)> {
+    for (field, given) in [
+        ("arch", entry.arch.is_some()),
+        ("onnx", !entry.onnx.is_default()),
+        ("probabilities", entry.probabilities),
+    ] {
+        if given {
+            let problem = "says what is in a file, and the network is asked over HTTP";
+            let remedy = "leave it out: the service says what it is";
+            return Err(Error::setting(field, problem, remedy));
+        }
+    }
+    let service = Service::open(address, &entry.service, entry.name.as_deref())?;
+    let note = match service.card().answers {
+        service::Answers::Logits => service::NOTE.to_owned(),
+        answers => format!("{}, which tells {}", service::NOTE, answers.name()),
+    };
+    Ok((Network::Service(Box::new(service)), note))
 }
 
 /// A file's network and where it says that it comes from.

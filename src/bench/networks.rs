@@ -7,8 +7,10 @@ use super::models;
 use super::suite::{ModelEntry, Suite};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::record::ModelRecord;
+use crate::service::DEVICE;
 
 /// Weights that stay in memory, in bytes; the network that is asked for stays in any case. A network keeps its
 /// weights up to twice, as they are and as the kernels read them.
@@ -20,13 +22,15 @@ pub struct Networks {
     entries: Vec<ModelEntry>,
     /// What each network computed with when the plan was made.
     identities: Vec<String>,
+    /// Where each runs, in records.
+    places: Vec<String>,
     /// How many images at a time each asks for.
     usual: Vec<Option<usize>>,
     memory: Option<f64>,
     device: Device,
     precision: Precision,
     /// Those in memory by their numbers, the one asked for last at the end.
-    held: Mutex<Vec<(usize, Arc<FrozenNetwork>)>>,
+    held: Mutex<Vec<(usize, Arc<Network>)>>,
 }
 
 impl Networks {
@@ -39,6 +43,7 @@ impl Networks {
         let mut networks = Self {
             entries: suite.models.clone(),
             identities: Vec::new(),
+            places: Vec::new(),
             usual: Vec::new(),
             memory: suite.memory,
             device: suite.device.clone(),
@@ -52,8 +57,14 @@ impl Networks {
             let read = models::load(entry, suite.memory);
             let (mut network, record) =
                 read.map_err(|error| suite.source.locate("model", number, error))?;
-            networks.device = models::place(&mut network, &wish, suite.precision)?;
+            let place = models::place(&mut network, &wish, suite.precision)?;
+            networks.places.push(network.place_name(&place));
+            if network.engine().is_some() {
+                networks.device = place;
+            }
             if networks.device == Device::Cpu && wish != Device::Cpu {
+                let moved = networks.places.iter_mut().filter(|place| place.as_str() != DEVICE);
+                moved.for_each(|place| *place = Device::Cpu.to_string());
                 networks.held = Mutex::default();
                 wish = Device::Cpu;
             }
@@ -81,16 +92,24 @@ impl Networks {
         self.usual.get(number).copied().flatten()
     }
 
-    /// Where they run.
-    pub(super) fn device(&self) -> &Device {
-        &self.device
+    /// Where they run, as a session says it: those on the engine, if there are any.
+    pub(super) fn device(&self) -> String {
+        match self.places.iter().all(|place| place == DEVICE) && !self.places.is_empty() {
+            true => DEVICE.to_owned(),
+            false => self.device.to_string(),
+        }
+    }
+
+    /// Where network number `number` runs.
+    pub(super) fn place(&self, number: usize) -> &str {
+        &self.places[number]
     }
 
     /// Network number `number`.
     ///
     /// # Errors
     /// If it has to be read again and cannot be, or its file has another network in it by now.
-    pub fn get(&self, number: usize) -> Result<Arc<FrozenNetwork>> {
+    pub fn get(&self, number: usize) -> Result<Arc<Network>> {
         if let Some(network) = self.find(number) {
             return Ok(network);
         }
@@ -106,7 +125,7 @@ impl Networks {
         Ok(self.hold(number, network))
     }
 
-    fn find(&self, number: usize) -> Option<Arc<FrozenNetwork>> {
+    fn find(&self, number: usize) -> Option<Arc<Network>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let at = held.iter().position(|(known, _)| *known == number)?;
         let found = held.remove(at);
@@ -116,11 +135,11 @@ impl Networks {
     }
 
     /// Keeps the network, and lets go of those whose last use lies back longest.
-    fn hold(&self, number: usize, network: FrozenNetwork) -> Arc<FrozenNetwork> {
+    fn hold(&self, number: usize, network: Network) -> Arc<Network> {
         let network = Arc::new(network);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.push((number, Arc::clone(&network)));
-        let bytes = |network: &FrozenNetwork| size_of::<f32>() * network.info().parameters;
+        let bytes = |network: &Network| size_of::<f32>() * network.info().parameters;
         let mut sum: usize = held.iter().map(|(_, network)| bytes(network)).sum();
         while sum > KEPT && held.len() > 1 {
             sum -= bytes(&held.remove(0).1);

@@ -12,7 +12,8 @@ use crate::data::{self, Dataset, Subset, list_digest};
 use crate::device::Precision;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::record::{DataRecord, FORMAT_VERSION, JobRecord, RunRecord, SessionRecord, Work};
 use crate::rng::Randomness;
 use crate::work::{
@@ -105,9 +106,9 @@ impl Plan {
         one_norm(suite)?;
         names::check_suite(&suite.name)?;
         let (networks, records) = Networks::read(suite)?;
-        let device = networks.device().clone();
+        let device = networks.device();
         let batch = suite.batch.unwrap_or(BATCH);
-        let how = How::new(suite.seed, suite.rng, batch, &device.to_string(), suite.precision);
+        let how = How::new(suite.seed, suite.rng, batch, &device, suite.precision);
         let record = RunRecord {
             format_version: FORMAT_VERSION,
             name: suite.name.clone(),
@@ -196,6 +197,7 @@ impl Plan {
             plan.images.push(images);
         }
         for (place, classes, jobs) in resolved {
+            let how = how.at(plan.networks.place(place.0));
             plan.add(&how, place, classes, jobs)?;
         }
         Ok(plan)
@@ -231,7 +233,7 @@ impl Plan {
     pub(super) fn context<'a>(
         &'a self,
         job: usize,
-        network: &'a FrozenNetwork,
+        network: &'a Network,
         record: &'a JobRecord,
         folder: &'a Path,
         stop: &'a (dyn Fn() -> bool + Sync),
@@ -298,6 +300,7 @@ impl Plan {
 }
 
 /// What all jobs of a suite share.
+#[derive(Clone)]
 pub(super) struct How {
     seed: u64,
     rng: String,
@@ -319,6 +322,12 @@ impl How {
             Randomness::Torch => format!("{rng}, batches of {batch}"),
         };
         Self { seed, rng, device: device.to_owned(), precision: precision.to_string() }
+    }
+
+    /// The same of a network that runs at `device`.
+    fn at(&self, device: &str) -> Self {
+        let Self { seed, rng, precision, .. } = self.clone();
+        Self { seed, rng, device: device.to_owned(), precision }
     }
 
     /// See [`JobRecord::key`].

@@ -4,7 +4,7 @@
 use crate::attack::check::like_probabilities;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Classifier, FrozenNetwork, predictions};
+use crate::model::{Classifier, predictions};
 
 /// Images that a network is tried on before the work starts.
 const FIRST: usize = 64;
@@ -12,7 +12,7 @@ const FIRST: usize = 64;
 /// The outputs are finite and do not look like probabilities. A network that gives one answer whatever
 /// it sees is told: no attack breaks a constant.
 pub(super) fn returns_logits(
-    model: &FrozenNetwork,
+    model: &dyn Classifier,
     data: &dyn Dataset,
     probabilities_declared: bool,
 ) -> Result<()> {

@@ -4,7 +4,7 @@ use super::models;
 use super::suite::ModelEntry;
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
-use crate::model::FrozenNetwork;
+use crate::network::Network;
 use crate::threat::{Norm, PatchSize, Threat};
 use crate::work::Number;
 
@@ -12,7 +12,7 @@ use crate::work::Number;
 ///
 /// # Errors
 /// If its files cannot be used, or the device cannot.
-pub fn network(entry: &ModelEntry, wish: &Device, precision: Precision) -> Result<FrozenNetwork> {
+pub fn network(entry: &ModelEntry, wish: &Device, precision: Precision) -> Result<Network> {
     let (mut network, _) = models::load(entry, None)?;
     let device = models::place(&mut network, wish, precision)?;
     models::warn_of_slow(&device, precision);

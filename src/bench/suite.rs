@@ -14,8 +14,10 @@ use crate::error::{Error, Result};
 use crate::hub::is_reference;
 use crate::model::Average;
 use crate::onnx::OnnxForm;
+use crate::record::ServiceForm;
 use crate::regular;
 use crate::rng::Randomness;
+use crate::service::is_address;
 use crate::work::{Entry, Number, read_entry};
 
 /// A benchmark: every model meets every attack and every certificate on every data set.
@@ -115,8 +117,8 @@ pub(super) fn check_seed(seed: u64) -> Result<()> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelEntry {
-    /// The weight file, `bundled:NAME` or `hf:OWNER/NAME[@REVISION][/FILE][#SHA256]`. Relative paths start at
-    /// the current folder.
+    /// The weight file, `bundled:NAME`, `hf:OWNER/NAME[@REVISION][/FILE][#SHA256]`, or the address of a service that
+    /// answers for the network, `http://HOST:PORT/PATH`. Relative paths start at the current folder.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// In place of a path: the weight files of an ensemble, whose answer is their mean.
@@ -135,6 +137,9 @@ pub struct ModelEntry {
     /// [3, 32, 32], output = "logits" }`, as far as the file does not say it.
     #[serde(default, skip_serializing_if = "OnnxForm::is_default")]
     pub onnx: OnnxForm,
+    /// How a service is asked: `{ batch = 32, rate = 10, header = "authorization=TOKEN" }`.
+    #[serde(default, skip_serializing_if = "ServiceForm::is_default")]
+    pub service: ServiceForm,
     /// The network returns probabilities and is to be attacked as it is.
     #[serde(default)]
     pub probabilities: bool,
@@ -238,7 +243,8 @@ impl Suite {
     pub(super) fn present(&self) -> Result<Self> {
         let mut suite = self.clone();
         if self.skip_missing {
-            let fetched = |path: &str| path.starts_with("bundled:") || is_reference(path);
+            let fetched =
+                |path: &str| path.starts_with("bundled:") || is_reference(path) || is_address(path);
             let there = |path: &str| fetched(path) || Path::new(path).exists();
             let kept: Vec<bool> = self.models.iter().map(|m| m.files().all(there)).collect();
             suite.source.keep("model", &kept);

@@ -1,17 +1,19 @@
-//! `epsball inspect`: what a model file holds, layer by layer.
+//! `epsball inspect`: what a model file holds, layer by layer, or what a service says of itself.
 
 use std::path::PathBuf;
 
 use super::exit;
 use super::onnx::{Onnx, Pixels};
 use super::output::{Ended, show, show_json};
+use super::service::Service as ServiceArgs;
 use crate::bench::load_bundled;
 use crate::model::Classifier as _;
 use crate::model::file::{Declared, load};
+use crate::service::{Service, is_address};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Model file, ONNX file or checkpoint, bundled:NAME, or hf:OWNER/NAME[@REVISION][/FILE]
+    /// Model file, ONNX file or checkpoint, bundled:NAME, hf:OWNER/NAME[@REVISION][/FILE], or the address of a service
     model: PathBuf,
     /// Architecture, for weights that do not say it: NAME[:PARAMETER=VALUE]..., such as
     /// dm-wide-resnet:activation=relu
@@ -24,9 +26,14 @@ pub(super) struct Args {
     onnx: Onnx,
     #[command(flatten)]
     pixels: Pixels,
+    #[command(flatten)]
+    service: ServiceArgs,
 }
 
 pub(super) fn run(args: &Args) -> Ended {
+    if let Some(address) = args.model.to_str().filter(|path| is_address(path)) {
+        return service(&Service::open(address, &args.service.form(), None)?, args.json);
+    }
     let onnx = args.onnx.form(&args.pixels)?;
     let declared = Declared { name: None, architecture: args.arch.clone(), onnx };
     let (network, card) = match args.model.to_str().and_then(|path| path.strip_prefix("bundled:")) {
@@ -69,5 +76,26 @@ pub(super) fn run(args: &Args) -> Ended {
         show(format_args!("published     {name} {value}"))?;
     }
     show(format_args!("\n{}", network.summary()))?;
+    Ok(exit::OK)
+}
+
+/// What a service says of itself, and how it is asked.
+fn service(service: &Service, json: bool) -> Ended {
+    let card = service.card();
+    if json {
+        show_json(card)?;
+        return Ok(exit::OK);
+    }
+    let info = service.info();
+    show(format_args!("name          {}", info.name))?;
+    show(format_args!("architecture  {}: it is asked over HTTP", info.architecture))?;
+    show(format_args!("input         {:?} in [0, 1]", info.input_shape))?;
+    show(format_args!("classes       {}", info.classes))?;
+    show(format_args!("answers       {}", card.answers.name()))?;
+    show(format_args!("batch         {} images of a request", service.batch()))?;
+    if card.randomised {
+        show(format_args!("randomised    answers differ"))?;
+    }
+    show(format_args!("sha256        {} of its description", card.digest))?;
     Ok(exit::OK)
 }

@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::exit;
 use super::output::say;
+use crate::service;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Starts listening; call once.
 pub(super) fn listen() {
+    service::stop_if(requested);
     let installed = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(exit::INTERRUPTED.into());

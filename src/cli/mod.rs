@@ -23,6 +23,7 @@ mod output;
 mod pace;
 mod progress;
 mod run;
+mod service;
 mod show;
 mod suite;
 mod sweep;

@@ -1,17 +1,19 @@
-//! The network of a command: a weight file, or several as an ensemble.
+//! The network of a command: a weight file, several as an ensemble, or the address of a service.
 
 use std::path::PathBuf;
 
 use super::onnx::{Onnx, Pixels};
+use super::service::Service;
 use crate::bench::ModelEntry;
 use crate::error::Result;
 use crate::hub;
 use crate::model::Average;
+use crate::service;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Model {
-    /// Model file, ONNX file, bundled:NAME, or hf:OWNER/NAME[@REVISION][/FILE] of the Hugging Face Hub; given
-    /// several times, the ensemble of these
+    /// Model file, ONNX file, bundled:NAME, hf:OWNER/NAME[@REVISION][/FILE] of the Hugging Face Hub, or the
+    /// address of a service, http://HOST:PORT/PATH; given several times, the ensemble of these
     #[arg(short = 'm', long = "model", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Architecture, for weights that do not say it: NAME[:PARAMETER=VALUE]..., such as
@@ -25,6 +27,8 @@ pub(super) struct Model {
     onnx: Onnx,
     #[command(flatten)]
     pixels: Pixels,
+    #[command(flatten)]
+    service: Service,
 }
 
 impl Model {
@@ -38,13 +42,17 @@ impl Model {
         let path = if files.len() == 1 { files.remove(0) } else { String::new() };
         let (arch, average) = (self.arch.clone(), self.average);
         let onnx = self.onnx.form(&self.pixels)?;
-        Ok(ModelEntry { path, members: files, arch, average, onnx, ..ModelEntry::default() })
+        let (members, service) = (files, self.service.form());
+        Ok(ModelEntry { path, members, arch, average, onnx, service, ..ModelEntry::default() })
     }
 
     /// The names of files without folder and extension, or of repositories, joined by `+`.
     pub(super) fn stem(&self) -> String {
         let stem = |file: &PathBuf| {
-            let stem = hub::stem(file);
+            let stem = match file.to_str() {
+                Some(address) if service::is_address(address) => return service::stem(address),
+                _ => hub::stem(file),
+            };
             stem.trim_start_matches("bundled:").trim_end_matches(".onnx").to_owned()
         };
         self.files.iter().map(stem).collect::<Vec<_>>().join("+")

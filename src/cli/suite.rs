@@ -80,6 +80,7 @@ mod tests {
             fields::<crate::bench::DataEntry>(),
             fields::<crate::bench::Cluster>(),
             fields::<crate::onnx::OnnxForm>(),
+            fields::<crate::record::ServiceForm>(),
             fields::<AttackEntry>(),
             fields::<SmoothingEntry>(),
             fields::<BoundEntry>(),

@@ -17,7 +17,8 @@ use self::wall::Site;
 use crate::bench::{Indexed, again};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::record::{JobRecord, ModelRecord, RunRecord};
 use crate::work::{self, AttackRow, Keyed};
 
@@ -122,14 +123,17 @@ impl std::fmt::Display for Rank {
 pub struct Answer {
     /// The class.
     pub class: u32,
-    /// Its probability, in [0, 1].
-    pub confidence: f64,
+    /// Its probability, in [0, 1]; none of a network that tells classes only.
+    pub confidence: Option<f64>,
 }
 
 /// `3 (99.8 %)`.
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({:.1} %)", self.class, 100.0 * self.confidence)
+        match self.confidence {
+            Some(confidence) => write!(f, "{} ({:.1} %)", self.class, 100.0 * confidence),
+            None => self.class.fmt(f),
+        }
     }
 }
 
@@ -142,7 +146,7 @@ impl Gallery {
         let record = RunRecord::read(folder)?;
         let device = settings.device.resolve()?;
         let (mut jobs, mut without) = (Vec::new(), Vec::new());
-        let mut networks: BTreeMap<&str, FrozenNetwork> = BTreeMap::new();
+        let mut networks: BTreeMap<&str, Network> = BTreeMap::new();
         let mut sets: BTreeMap<&str, Indexed> = BTreeMap::new();
         let part = settings.job.as_ref().map(|part| part.to_lowercase());
         let wanted = |job: &&JobRecord| {
@@ -201,7 +205,7 @@ impl Gallery {
 
 /// # Errors
 /// If the files of a model have another network in them than when the run was made.
-fn is_that_of(network: &FrozenNetwork, record: &ModelRecord) -> Result<()> {
+fn is_that_of(network: &Network, record: &ModelRecord) -> Result<()> {
     if network.info().identity == record.identity {
         return Ok(());
     }

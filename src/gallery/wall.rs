@@ -6,11 +6,13 @@ use std::path::Path;
 
 use super::picture::{difference, png};
 use super::{Answer, Broken, Confusion, Exhibit, Rank, Wall};
+use crate::attack::Asks;
 use crate::bench::Indexed;
 use crate::data::{self, Batch};
 use crate::error::{Error, Result};
 use crate::loss::argmax;
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::record::JobRecord;
 use crate::results::{Region, format};
 use crate::rows::Rows;
@@ -21,7 +23,7 @@ pub(super) struct Site<'a> {
     pub(super) job: &'a JobRecord,
     /// The file of its adversarial images.
     pub(super) saved: &'a Path,
-    pub(super) network: &'a FrozenNetwork,
+    pub(super) network: &'a Network,
     pub(super) data: &'a Indexed,
 }
 
@@ -162,13 +164,14 @@ pub(super) fn choose(rows: &[AttackRow], each: usize, minimal: bool) -> Vec<(usi
 }
 
 /// What the network says of each image.
-fn answers(network: &FrozenNetwork, images: &Rows) -> Result<Vec<Answer>> {
+fn answers(network: &Network, images: &Rows) -> Result<Vec<Answer>> {
     let logits = network.exact_logits(images)?;
     let width = logits.width().max(1);
+    let tells = network.tells() > Asks::Classes;
     let answer = |z: &[f32]| {
         let class = argmax(z);
         let sum: f64 = z.iter().map(|v| (f64::from(*v) - f64::from(z[class])).exp()).sum();
-        Answer { class: class as u32, confidence: 1.0 / sum }
+        Answer { class: class as u32, confidence: tells.then_some(1.0 / sum) }
     };
     Ok(logits.values()?.chunks_exact(width).map(answer).collect())
 }

@@ -7,6 +7,7 @@ use super::model_result::{ModelResult, rank};
 use super::parts::Part;
 use crate::record::DataRecord;
 use crate::results::{ImageSet, distinct};
+use crate::service;
 use crate::work::{
     AttackColumn, Entrant, Job, KINDS, KindColumn, ThreatColumn, attack_columns, threat_columns,
 };
@@ -133,9 +134,12 @@ impl Board {
     }
 }
 
-/// `seed 0, cpu f32`, for each device and number format.
+/// `seed 0, cpu f32`, for each device and number format; how a service computes is not known.
 fn setup(jobs: &[&Job]) -> Vec<String> {
-    let of = |job: &&Job| format!("{} {}", job.device, job.precision);
+    let of = |job: &&Job| match &*job.device {
+        service::DEVICE => service::NOTE.to_owned(),
+        device => format!("{device} {}", job.precision),
+    };
     let way = |way: String| {
         let mut seeds: Vec<u64> =
             jobs.iter().filter(|job| of(job) == way).map(|job| job.seed).collect();

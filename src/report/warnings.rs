@@ -6,6 +6,7 @@ use super::leaderboard::Leaderboard;
 use super::model_result::ModelResult;
 use crate::record::Finding;
 use crate::results::{ImageSet, distinct, format};
+use crate::service;
 use crate::work::{Unfinished, WorstCase};
 
 /// All of them, the gravest first.
@@ -14,6 +15,7 @@ pub(super) fn warnings(leaderboard: &Leaderboard, board: &Board) -> Vec<String> 
     let mut lines: Vec<String> = standings.iter().filter_map(alarm).collect();
     lines.extend(standings.iter().filter_map(disagreement));
     lines.extend(standings.iter().filter_map(only_answer));
+    lines.extend(standings.iter().filter_map(asked));
     let unfinished = board.unfinished();
     lines.extend(standings.iter().filter_map(|standing| running(standing, &unfinished)));
     lines.extend(standings.iter().filter_map(incomplete));
@@ -70,6 +72,18 @@ fn disagreement(standing: &ModelResult) -> Option<String> {
 fn only_answer(standing: &ModelResult) -> Option<String> {
     let class = standing.only_answer?;
     Some(format!("{} answers class {class} for every image.", standing.entrant.model.name))
+}
+
+/// A network that a service answers for may be another one tomorrow.
+fn asked(standing: &ModelResult) -> Option<String> {
+    let model = &standing.entrant.model;
+    let address = model.files.iter().find(|file| service::is_address(file))?;
+    Some(format!(
+        "{} is {} at {address}: its numbers are about what answered there while the run lasted. That may change, \
+         and no file holds it.",
+        model.name,
+        service::NOTE
+    ))
 }
 
 fn running(standing: &ModelResult, unfinished: &[Running<'_>]) -> Option<String> {

@@ -2,10 +2,10 @@
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier;
 
 /// The network takes images of the data set's shape.
-pub(crate) fn fits(model: &FrozenNetwork, data: &dyn Dataset) -> Result<()> {
+pub(crate) fn fits(model: &dyn Classifier, data: &dyn Dataset) -> Result<()> {
     let (info, data) = (model.info(), data.info());
     if info.input_shape != data.shape {
         return Err(Error::setting(

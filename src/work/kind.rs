@@ -15,7 +15,7 @@ use super::rows::Rows;
 use super::task::Resolved;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::model::FrozenNetwork;
+use crate::network::Network;
 use crate::parameters::Documented;
 use crate::record::Work;
 use crate::results::{Figure, Sheet};
@@ -148,7 +148,7 @@ pub(crate) trait Settings {
 pub(crate) struct Subject<'a> {
     pub(crate) seed: u64,
     pub(crate) rng: Randomness,
-    pub(crate) network: &'a FrozenNetwork,
+    pub(crate) network: &'a Network,
     pub(crate) data: &'a dyn Dataset,
     /// Images of the job.
     pub(crate) images: usize,

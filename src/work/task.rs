@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::attack::Asks;
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, Result};
-use crate::model::FrozenNetwork;
+use crate::network::Network;
 use crate::record::{Finding, JobRecord, Work};
 
 /// What a job does. Its settings are decided, and its record says them.
@@ -28,6 +29,11 @@ pub trait Task: Send + Sync {
         None
     }
 
+    /// What it asks of the network.
+    fn asks(&self) -> Asks {
+        Asks::Classes
+    }
+
     /// Passes that an image of `shape`, `[C, H, W]`, costs at most in a network of so many classes that answers alike
     /// every time and in f32; `None` if that is not known.
     fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<f64> {
@@ -43,7 +49,7 @@ pub trait Task: Send + Sync {
     /// If the network or the data fails.
     fn again(
         &self,
-        network: &FrozenNetwork,
+        network: &Network,
         images: &dyn Fn(&[u64]) -> Result<Batch>,
         (idx, size): (u64, usize),
     ) -> Result<Option<String>> {
@@ -83,7 +89,7 @@ pub struct JobContext<'a> {
     /// What is asked of it.
     pub job: JobRequest<'a>,
     /// The network.
-    pub network: &'a FrozenNetwork,
+    pub network: &'a Network,
     /// The images.
     pub data: &'a dyn Dataset,
     /// Index and digest of each of them.

@@ -21,7 +21,7 @@ use self::told::{Telling, Told};
 use super::marks::Marks;
 use super::plan::Plan;
 use crate::error::{Error, Result};
-use crate::model::FrozenNetwork;
+use crate::network::Network;
 use crate::persist;
 use crate::record::{JobRecord, RunRecord, TableLines};
 use crate::work::{JobContext, Part, Progress, Silent};
@@ -94,7 +94,7 @@ impl<'a> Crew<'a> {
     }
 
     /// The network of a job, which may have to be read: call it only to compute.
-    fn network(&self, number: usize) -> Result<Arc<FrozenNetwork>> {
+    fn network(&self, number: usize) -> Result<Arc<Network>> {
         self.plan.networks.get(self.plan.jobs[number].model)
     }
 

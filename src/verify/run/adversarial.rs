@@ -6,6 +6,7 @@ use crate::attack::Criterion;
 use crate::data::{self, Batch};
 use crate::error::{Error, Result};
 use crate::model::{Classifier as _, FrozenNetwork, predicted};
+use crate::network::Network;
 use crate::ops::with_slice;
 use crate::record::JobRecord;
 use crate::results::Region;
@@ -53,7 +54,8 @@ pub(super) fn verify(
         let Some(saved) = saved.as_ref().filter(|_| !there.is_empty()) else { continue };
         let images = saved.read(&there)?;
         judge(job, &own[..there.len()], network, &clean, &images, found)?;
-        if settings.in_f64 {
+        // A service computes as it does.
+        if let (true, Some(network)) = (settings.in_f64, network.engine()) {
             judge_in_f64(job, &own[..there.len()], network, &clean, &images, found)?;
         }
     }
@@ -64,7 +66,7 @@ pub(super) fn verify(
 fn judge(
     job: &JobRecord,
     rows: &[AttackRow],
-    network: &FrozenNetwork,
+    network: &Network,
     clean: &Batch,
     images: &Batch,
     found: &mut Verification,

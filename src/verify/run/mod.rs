@@ -19,7 +19,7 @@ use self::sources::Sources;
 use crate::bench::Indexed;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::FrozenNetwork;
+use crate::network::Network;
 use crate::record::{CheckRecord, JobRecord, RunRecord};
 use crate::work::{self, AttackRow, Keyed, Rows};
 
@@ -115,7 +115,7 @@ impl Verification {
 struct Subject<'a> {
     folder: &'a Path,
     job: &'a JobRecord,
-    network: &'a FrozenNetwork,
+    network: &'a Network,
     data: &'a Indexed,
     settings: &'a Settings,
     stop: &'a (dyn Fn() -> bool + Sync),

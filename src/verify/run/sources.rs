@@ -7,7 +7,8 @@ use super::{Settings, Verification};
 use crate::bench::{Indexed, again};
 use crate::device::{Device, Precision};
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::record::{JobRecord, RunRecord};
 
 /// The arithmetic in which rows of the job are computed again: its own. tf32 is for GPUs; the CPU stands in for them
@@ -23,7 +24,7 @@ fn precision_of(job: &JobRecord, device: &Device) -> Precision {
 /// Models, in every arithmetic that jobs ran in, and data sets by their names.
 pub(super) struct Sources {
     device: Device,
-    models: HashMap<(String, Precision), FrozenNetwork>,
+    models: HashMap<(String, Precision), Network>,
     data: BTreeMap<String, Indexed>,
 }
 
@@ -70,7 +71,7 @@ impl Sources {
     }
 
     /// Network and data set of a job, if both are there.
-    pub(super) fn of(&self, job: &JobRecord) -> Option<(&FrozenNetwork, &Indexed)> {
+    pub(super) fn of(&self, job: &JobRecord) -> Option<(&Network, &Indexed)> {
         let key = (job.model.clone(), precision_of(job, &self.device));
         Some((self.models.get(&key)?, self.data.get(&job.data)?))
     }

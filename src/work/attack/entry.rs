@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::task::AttackTask;
-use crate::attack::{self, Goal, Objective, PATCH_SUITE, Request};
+use crate::attack::{self, Asks, Goal, Objective, PATCH_SUITE, Request};
 use crate::error::{Error, Result};
 use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::record::Work;
 use crate::results::format;
 use crate::rng::Randomness;
@@ -61,8 +62,43 @@ impl Settings for AttackEntry {
         }
         let jobs = attack_jobs(&entry, seed, rng, network.info().input_shape)?;
         goal(&entry)?.check(network.info())?;
+        for job in &jobs {
+            refuse_unasked(&entry, job, network)?;
+        }
         Ok(jobs)
     }
+}
+
+/// Refuses an attack that asks for more than the network tells, and names those that do not.
+fn refuse_unasked(entry: &AttackEntry, job: &Resolved, network: &Network) -> Result<()> {
+    let (asks, tells) = (job.task.asks(), network.tells());
+    if asks <= tells {
+        return Ok(());
+    }
+    let name = &network.info().name;
+    let of = |what| match what {
+        Asks::Classes => "classes only",
+        Asks::Logits => "answers only",
+        Asks::Gradients => "gradients",
+    };
+    let asked = if asks == Asks::Logits { "logits" } else { of(asks) };
+    let (threat, _) = threats(entry, network.info().input_shape)?[0];
+    let working = attack::attacks_that_ask(&threat, tells);
+    if working.contains(&&*job.work.method) {
+        let problem = format!("asks for logits, and {name} tells classes only");
+        return Err(Error::setting(
+            format!("goal {}", goal(entry)?),
+            problem,
+            "choose next, random or a class",
+        ));
+    }
+    let remedy = match working.as_slice() {
+        [] => format!("no attack under {threat} does without"),
+        working => format!("under {threat} these work: {}", working.join(", ")),
+    };
+    let problem =
+        format!("asks for {asked}, and {name} is asked over HTTP and tells {}", of(tells));
+    Err(Error::setting(format!("attack {}", job.work.method), problem, remedy))
 }
 
 /// The jobs of `entry` on images of `shape`, `[C, H, W]`.

@@ -9,7 +9,7 @@ use super::checks::JobChecks;
 use super::control::{self, Pending};
 use super::outcomes::attack_rows;
 use super::row::AttackRow;
-use crate::attack::{Configured, Outcome, Reference, Request, attack_until};
+use crate::attack::{Asks, Configured, Goal, Outcome, Reference, Request, Targets, attack_until};
 use crate::data::{Batch, ahead};
 use crate::error::{Error, Result};
 use crate::model::Classifier;
@@ -39,6 +39,14 @@ impl Task for AttackTask {
 
     fn checked(&self) -> bool {
         true
+    }
+
+    fn asks(&self) -> Asks {
+        self.attack.search.asks().max(match self.request.goal {
+            // Their class is read off the logits of the clean image.
+            Goal::Targeted(Targets::LeastLikely | Targets::Second) => Asks::Logits,
+            _ => Asks::Classes,
+        })
     }
 
     fn most_passes(&self, shape: [usize; 3], classes: usize) -> Option<f64> {

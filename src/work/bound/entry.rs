@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::task::BoundTask;
 use crate::certify::bounds::{self, Bounds};
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::nn::bounds::Method;
 use crate::parameters::documented;
 use crate::record::Work;
@@ -61,7 +62,7 @@ impl Settings for BoundEntry {
 }
 
 /// The job of an entry for one network.
-fn resolve(entry: &BoundEntry, method: Method, network: &FrozenNetwork) -> Result<Vec<Resolved>> {
+fn resolve(entry: &BoundEntry, method: Method, network: &Network) -> Result<Vec<Resolved>> {
     let subject = || format!("certificate {}", method.name());
     let Some(norm) = &entry.norm else {
         return Err(Error::setting(
@@ -76,7 +77,7 @@ fn resolve(entry: &BoundEntry, method: Method, network: &FrozenNetwork) -> Resul
     let steps = entry.steps.unwrap_or(STEPS);
     let settings = Bounds { method, norm, eps: eps.clone(), steps };
     settings.validate()?;
-    bounds::bounder(network)?;
+    bounds::bounder(network.looked_into(&subject())?)?;
     let default = || format!("{}-{}", method.name(), norm.to_string().to_lowercase());
     let label = entry.label.clone().unwrap_or_else(default);
     let work = Work {

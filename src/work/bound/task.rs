@@ -3,7 +3,7 @@
 use crate::certify::bounds::{Bounds, bound_batch};
 use crate::data::Batch;
 use crate::error::Result;
-use crate::model::FrozenNetwork;
+use crate::network::Network;
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining};
 use crate::work::task::{JobContext, JobRequest, Progress, Task};
@@ -13,7 +13,7 @@ pub(super) struct BoundTask(pub(super) Bounds);
 
 impl Task for BoundTask {
     fn run(&self, context: &JobContext<'_>, progress: &mut dyn Progress) -> Result<()> {
-        let (network, stop) = (context.network, context.stop);
+        let (network, stop) = (context.network.looked_into(super::NAME)?, context.stop);
         Remaining::open(context)?.image_by_image(progress, |batch, on_row| {
             bound_batch(network, batch, &self.0, stop, on_row)
         })
@@ -25,11 +25,12 @@ impl Task for BoundTask {
 
     fn again(
         &self,
-        network: &FrozenNetwork,
+        network: &Network,
         images: &dyn Fn(&[u64]) -> Result<Batch>,
         (idx, _): (u64, usize),
     ) -> Result<Option<String>> {
-        let (batch, mut text) = (images(&[idx])?, None);
+        let (network, batch) = (network.looked_into(super::NAME)?, images(&[idx])?);
+        let mut text = None;
         bound_batch(network, &batch, &self.0, &|| false, &mut |row| {
             text = Some(format!("{:?}", row.untimed()));
             Ok(())

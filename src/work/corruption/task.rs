@@ -9,7 +9,8 @@ use super::row::CorruptionRow;
 use super::{SEVERITIES, number};
 use crate::data::{self, Batch, Dataset, list_digest};
 use crate::error::{Error, Result};
-use crate::model::{Classifier, FrozenNetwork, predicted};
+use crate::model::{Classifier, predicted};
+use crate::network::Network;
 use crate::work::journal::Journal;
 use crate::work::remaining::BATCH;
 use crate::work::task::{JobContext, JobRequest, Progress, Task};
@@ -48,7 +49,7 @@ impl Task for CorruptionTask {
 
     fn again(
         &self,
-        network: &FrozenNetwork,
+        network: &Network,
         _: &dyn Fn(&[u64]) -> Result<Batch>,
         (idx, size): (u64, usize),
     ) -> Result<Option<String>> {
@@ -69,7 +70,7 @@ impl Task for CorruptionTask {
 
 /// A network on the images of one corruption and severity.
 struct Measure<'a> {
-    network: &'a FrozenNetwork,
+    network: &'a Network,
     data: &'a dyn Dataset,
     /// The row that is there, about the first of these images.
     known: Option<&'a CorruptionRow>,

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::task::PatchTask;
+use crate::attack::Asks;
 use crate::certify::patch::{Ablation, Keep, PatchCertificate, PatchCleanser, WindowSmoothing};
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::parameters::Parameters;
 use crate::parameters::documented;
 use crate::record::Work;
@@ -50,7 +52,7 @@ impl Settings for PatchEntry {
 }
 
 /// A job per size of the patch.
-fn resolve(entry: &PatchEntry, network: &FrozenNetwork) -> Result<Vec<Resolved>> {
+fn resolve(entry: &PatchEntry, network: &Network) -> Result<Vec<Resolved>> {
     let subject = format!("certificate {}", entry.certificate);
     if entry.patch.is_empty() {
         return Err(Error::setting(
@@ -93,7 +95,7 @@ fn patch_certificate(
     name: &str,
     patch: Patch,
     given: &mut Parameters,
-    network: &FrozenNetwork,
+    network: &Network,
 ) -> Result<Box<dyn PatchCertificate>> {
     let shape @ [_, h, w] = network.info().input_shape;
     let keep = match name {
@@ -114,7 +116,7 @@ fn patch_certificate(
                 size: given.count("size", size)?,
                 stride: given.count("stride", 1)?,
                 wrap: given.take("wrap", true)?,
-                threshold: threshold(given)?,
+                threshold: threshold(given, network)?,
                 fill: fill(given, network)?,
             };
             Box::new(WindowSmoothing::new(patch, shape, ablation)?)
@@ -123,10 +125,15 @@ fn patch_certificate(
 }
 
 /// theta of the votes, or `none`.
-fn threshold(given: &mut Parameters) -> Result<Option<f64>> {
+fn threshold(given: &mut Parameters, network: &Network) -> Result<Option<f64>> {
     let text: String = given.take("threshold", "none".to_owned())?;
     match text.parse::<f64>() {
         _ if text == "none" => Ok(None),
+        Ok(_) if network.tells() < Asks::Logits => Err(Error::setting(
+            "threshold",
+            format!("is about probabilities, and {} tells classes only", network.info().name),
+            "leave it out: then every copy has one vote",
+        )),
         Ok(theta) if theta > 0.0 && theta <= 1.0 => Ok(Some(theta)),
         _ => Err(Error::setting(
             "threshold",
@@ -138,7 +145,7 @@ fn threshold(given: &mut Parameters) -> Result<Option<f64>> {
 
 /// The value of hidden pixels per channel: what was given, or `neutral`, which the network's
 /// normalisation maps to 0.
-fn fill(given: &mut Parameters, network: &FrozenNetwork) -> Result<Vec<f32>> {
+fn fill(given: &mut Parameters, network: &Network) -> Result<Vec<f32>> {
     let channels = network.info().input_shape[0];
     let text: String = given.take("fill", "neutral".to_owned())?;
     match text.parse::<f32>() {

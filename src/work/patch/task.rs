@@ -3,7 +3,7 @@
 use crate::certify::patch::{PatchCertificate, certify_patches};
 use crate::data::Batch;
 use crate::error::Result;
-use crate::model::FrozenNetwork;
+use crate::network::Network;
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining, SAMPLES_PER_PASS};
 use crate::work::task::{JobContext, JobRequest, Progress, Task};
@@ -25,7 +25,7 @@ impl Task for PatchTask {
 
     fn again(
         &self,
-        network: &FrozenNetwork,
+        network: &Network,
         images: &dyn Fn(&[u64]) -> Result<Batch>,
         (idx, _): (u64, usize),
     ) -> Result<Option<String>> {

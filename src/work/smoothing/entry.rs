@@ -10,7 +10,8 @@ use crate::certify::noise::{CertifiedNorm, Family};
 use crate::certify::{SMOOTHING, Smoothing};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::ops::with_slice;
 use crate::parameters::Parameters;
 use crate::parameters::documented;
@@ -204,11 +205,7 @@ fn correction(given: &mut Parameters) -> Result<bool> {
     }
 }
 
-fn family(
-    entry: &SmoothingEntry,
-    given: &mut Parameters,
-    network: &FrozenNetwork,
-) -> Result<Family> {
+fn family(entry: &SmoothingEntry, given: &mut Parameters, network: &Network) -> Result<Family> {
     let [_, h, w] = network.info().input_shape;
     Ok(match entry.noise.as_deref().unwrap_or("gaussian") {
         "gaussian" => Family::Gaussian,

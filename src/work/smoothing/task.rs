@@ -4,7 +4,8 @@ use super::counts::JobCounts;
 use crate::certify::{CertificateRow, Forget, Smoothing, certify_batch};
 use crate::data::Batch;
 use crate::error::Result;
-use crate::model::{Classifier as _, FrozenNetwork};
+use crate::model::Classifier as _;
+use crate::network::Network;
 use crate::record::Row as _;
 use crate::work::remaining::{CERTIFIED_PORTION, Remaining, SAMPLES_PER_PASS};
 use crate::work::task::{JobContext, JobRequest, Progress, Task};
@@ -32,7 +33,7 @@ impl Task for SmoothingTask {
 
     fn again(
         &self,
-        network: &FrozenNetwork,
+        network: &Network,
         images: &dyn Fn(&[u64]) -> Result<Batch>,
         (idx, _): (u64, usize),
     ) -> Result<Option<String>> {

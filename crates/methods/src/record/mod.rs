@@ -7,6 +7,7 @@ mod check_record;
 mod checksum;
 mod lines;
 mod row;
+mod service_form;
 mod table;
 mod toml_file;
 mod work;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use check_record::{CheckRecord, Finding};
 pub use lines::{TableLine, TableLines};
 pub use row::{Adversarial, Line, Row, Seen};
+pub use service_form::{ServiceBody, ServiceForm};
 pub use table::{Table, read_table};
 pub use table::{encode as encode_table, parse as parse_table, table_images};
 pub use toml_file::{Versioned, read_if_there, write as write_toml};
@@ -96,11 +98,15 @@ pub struct ModelRecord {
     /// What an image is for an ONNX network, as the session said it.
     #[serde(default, skip_serializing_if = "OnnxForm::is_default")]
     pub onnx: OnnxForm,
-    /// Architecture, as in the zoo, or `onnx`.
+    /// How a service is asked that answers for the network, as the session said it; its address is in `files`.
+    #[serde(default, skip_serializing_if = "ServiceForm::is_default")]
+    pub service: ServiceForm,
+    /// Architecture, as in the zoo, or `onnx`; `http` for what a service answers for.
     pub architecture: String,
-    /// SHA-256 of the weight file.
+    /// SHA-256 of the weight file, or of what a service says of itself.
     pub sha256: String,
-    /// SHA-256 of what the network computes with: weights, architecture, parameters, normalisation.
+    /// SHA-256 of what the network computes with: weights, architecture, parameters, normalisation. Of a service the
+    /// address and what it says of itself: what it computes with is not known.
     pub identity: String,
     /// Number of weights.
     pub parameters: usize,
