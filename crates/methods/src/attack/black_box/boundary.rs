@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::bisection::{Bisection, STARTS, in_box, noise};
 use super::{Answer, QuerySequence, ask, clean};
-use crate::attack::{Attack, Entry, HyperParameters, Objective, Search, Threats};
+use crate::attack::{Asks, Attack, Entry, HyperParameters, Objective, Search, Threats};
 use crate::error::Result;
 use crate::parameters::{Parameters, documented};
 use crate::rng::Draw;
@@ -87,6 +87,10 @@ impl Attack for Boundary {
 
     fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
         Some(self.queries as f64)
+    }
+
+    fn asks(&self) -> Asks {
+        Asks::Classes
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {

@@ -8,7 +8,7 @@
 
 use super::bisection::{Bisection, along};
 use super::{Answer, QuerySequence, ask, clean};
-use crate::attack::{Attack, Entry, HyperParameters, Objective, Search, Threats};
+use crate::attack::{Asks, Attack, Entry, HyperParameters, Objective, Search, Threats};
 use crate::error::Result;
 use crate::parameters::{Parameters, documented};
 use crate::rng::Draw;
@@ -79,6 +79,10 @@ impl Attack for SignOpt {
 
     fn most_passes(&self, _: [usize; 3], _: usize) -> Option<f64> {
         Some(self.queries as f64)
+    }
+
+    fn asks(&self) -> Asks {
+        Asks::Classes
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
