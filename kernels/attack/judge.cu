@@ -9,7 +9,7 @@ extern "C" __global__ void succeeded(float* flags, const float* logits, const fl
 }
 
 // Threat models, as crates/methods/src/attack/search/judge/device.rs numbers them.
-enum { LINF = 0, L2 = 1, L1 = 2, L0 = 3, PATCH = 4 };
+enum { LINF = 0, L2 = 1, L1 = 2, L0 = 3, L0_PIXELS = 4, PATCH = 5 };
 
 // Whether a value is another one than the clean one, by whatever little.
 static __device__ int differs(float x, float x0) { return __float_as_uint(x) != __float_as_uint(x0); }
@@ -84,7 +84,9 @@ extern "C" __global__ void judge(float* best, float* distances, float* broken_at
         distance = changed_pixels(x, x0, channels, h, w, patch_h, patch_w, &covered);
         if (!covered) return;
     } else {
-        distance = distance_of(threat, x, x0, width);
+        int anywhere;
+        distance = threat == L0_PIXELS ? changed_pixels(x, x0, channels, h, w, h, w, &anywhere)
+                                       : distance_of(threat, x, x0, width);
         if (!(distance <= most)) return;
     }
     double* closest = (double*)distances + place;

@@ -86,11 +86,11 @@ def attack(
         Class numbers ``[N]``; needed where `x` is an array.
     attack : str
         Name of the attack; ``epsball.attacks()`` lists them.
-    norm : {"Linf", "L2", "L1", "L0"}, optional
+    norm : {"Linf", "L2", "L1", "L0", "L0-pixels"}, optional
         Norm of the ball.
     eps : float or str, optional
         Radius of the ball, in pixel units of [0, 1]: ``8/255`` or ``"8/255"``; under L0 the number of values that may
-        change.
+        change, under L0-pixels of pixels.
     patch : str, optional
         In place of a ball: the size of a patch, ``"5x5"`` pixels, ``"2%"`` of the area, ``"circle:5"`` for a disc,
         ``"mask:FILE.png"`` for what is white in an image.

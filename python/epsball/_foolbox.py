@@ -20,7 +20,7 @@ class FoolboxAttack:
     ----------
     attack : str
         Name of the attack.
-    norm : {"Linf", "L2", "L1", "L0"}
+    norm : {"Linf", "L2", "L1", "L0", "L0-pixels"}
         Norm of the ball.
     **parameters
         Hyper-parameters, and `seed`, `rng`, `batch_size`, `progress` of :func:`epsball.attack`.

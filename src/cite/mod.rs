@@ -53,6 +53,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("pdpgd", &["matyasko2021pdpgd"]),
     ("ead", &["chen2018ead"]),
     ("trust-region", &["yao2019trust"]),
+    ("brendel-bethge", &["brendel2019accurate"]),
     ("sigma-zero", &["cina2025sigmazero"]),
     ("vfga", &["cesaire2021stochastic"]),
     ("min-norm", &[]),

@@ -70,7 +70,7 @@ pub(super) struct Args {
     key: Option<String>,
     #[command(flatten)]
     subject: Subject,
-    /// Norm of the ball: Linf, L2, L1, or L0, which counts changed values
+    /// Norm of the ball: Linf, L2, L1, L0, which counts changed values, or L0-pixels
     #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     norm: Option<String>,
     /// Radius of the ball: `0.3`, `8/255`

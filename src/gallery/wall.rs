@@ -105,7 +105,10 @@ impl Site<'_> {
                 distance: match self.job.work.threat.as_str() {
                     "L0" if row.distance == 1.0 => "1 value".into(),
                     "L0" => format!("{} values", row.distance),
-                    threat if threat.starts_with("patch") => format!("{} pixels", row.distance),
+                    "L0-pixels" if row.distance == 1.0 => "1 pixel".into(),
+                    threat if threat == "L0-pixels" || threat.starts_with("patch") => {
+                        format!("{} pixels", row.distance)
+                    }
                     _ => format!("{:.4}", row.distance),
                 },
                 passes: row.forwards + row.backwards,

@@ -35,7 +35,7 @@ impl Region {
             }
         };
         match (threat, eps) {
-            ("Linf" | "L2" | "L1" | "L0", Some(eps)) => Self::Ball(threat.to_owned(), eps),
+            ("Linf" | "L2" | "L1" | "L0" | "L0-pixels", Some(eps)) => Self::Ball(threat.to_owned(), eps),
             _ => threat
                 .strip_prefix("patch ")
                 .and_then(|words| rectangle(words).or_else(|| other(words)))
@@ -90,6 +90,8 @@ mod tests {
             ("L1", Some(1.5), true),
             ("L0", Some(9.0), true),
             ("L0", Some(8.0), false),
+            ("L0-pixels", Some(4.0), true),
+            ("L0-pixels", Some(3.0), false),
             ("patch 2x3", None, true),
             ("patch 3x2", None, false),
             // A disc of 4 pixels has no corners, but two rows of three between them.

@@ -83,6 +83,15 @@ impl Parameters {
         self.number(name, default, "a number above 1", |v| v > 1.0)
     }
 
+    /// A number of at least 0 and below `most`.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn below(&mut self, name: &str, default: f64, most: f64) -> Result<f64> {
+        let what = format!("a number of at least 0 and below {most}");
+        self.number(name, default, &what, |v| v >= 0.0 && v < most)
+    }
+
     /// A whole number of at least 1.
     ///
     /// # Errors

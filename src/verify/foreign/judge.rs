@@ -300,7 +300,7 @@ impl VerdictRow {
             Threat::Ball { norm: Norm::L2, .. } => self.l2,
             Threat::Ball { norm: Norm::L1, .. } => self.l1,
             Threat::Ball { norm: Norm::L0, .. } => self.features as f64,
-            Threat::Patch(_) => self.l0 as f64,
+            Threat::Ball { norm: Norm::L0Pixels, .. } | Threat::Patch(_) => self.l0 as f64,
         }
     }
 }

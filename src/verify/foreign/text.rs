@@ -52,7 +52,7 @@ impl Judgement {
         let option = if self.eps.is_some() { "eps" } else { "patch" };
         if let (Some(excess), Some(sufficient)) = (about.excess, &about.sufficient) {
             let unit = if self.eps.is_some() { "" } else { " pixels" };
-            let decimals = if self.threat == "L0" { 0 } else { 6 };
+            let decimals = if self.threat.starts_with("L0") { 0 } else { 6 };
             write!(
                 f,
                 " up to {excess:.decimals$}{unit} too far, {option} {sufficient} would count them"

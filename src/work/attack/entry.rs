@@ -29,7 +29,7 @@ pub struct AttackEntry {
     /// Column title; otherwise made of the attack and the threat model.
     #[serde(default, skip_serializing_if = "is_default")]
     pub label: Option<String>,
-    /// Norm of the ball: `Linf`, `L2`, `L1`, `L0`.
+    /// Norm of the ball: `Linf`, `L2`, `L1`, `L0`, `L0-pixels`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub norm: Option<String>,
     /// Radius or radii of the ball: `0.3`, `"8/255"`, `[0.1, 0.2]`; under L0 numbers of values, `[4, 8]`.

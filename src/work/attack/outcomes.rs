@@ -5,7 +5,7 @@ use crate::attack::Outcome;
 use crate::data::{Batch, image_digest};
 use crate::error::Result;
 use crate::ops::with_slice;
-use crate::threat::{Change, Norm, Threat};
+use crate::threat::{Change, Threat};
 
 /// The rows of `outcomes`, which are of the images of `batch` under `threat`, each after `seconds`.
 ///
@@ -19,7 +19,7 @@ pub fn attack_rows(
 ) -> Result<Vec<AttackRow>> {
     let (digests, (_, c, h, w)) = (batch.digests()?, batch.images.dims4()?);
     let shape = [c, h, w];
-    let counted = matches!(threat, Threat::Ball { norm: Norm::L0, .. });
+    let counted = matches!(threat, Threat::Ball { norm, .. } if norm.counts());
     let placed = matches!(threat, Threat::Patch(_));
     with_slice::<f32, _>(&batch.images, |pixels| {
         let clean = pixels.chunks_exact((c * h * w).max(1));

@@ -1,7 +1,7 @@
 //! A row of an attack's table: evidence about one image. What it says of an adversarial image (its
 //! distances in every norm, the rectangle it changed, its digest) is enough to decide for any threat
 //! model whether the image lies inside it, whichever attack found it. How many values were changed only
-//! attacks under L0 say, and where the rectangle is only attacks with patches, so that the tables of others are
+//! attacks under L0 and L0-pixels say, and where the rectangle is only attacks with patches, so that the tables of others are
 //! what they were.
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -44,9 +44,10 @@ pub struct AttackRow {
     pub l2: f64,
     /// Sum of the absolute changes; `inf` if nothing was found.
     pub l1: f64,
-    /// Number of changed pixels (a pixel has C values); 0 if nothing was found.
+    /// Number of changed pixels (a pixel has C values), the distance under the norm L0-pixels; 0 if nothing was found.
     pub l0: u64,
-    /// Number of changed values, the distance under the norm L0; only in the tables of attacks under that norm.
+    /// Number of changed values, the distance under the norm L0; only in the tables of attacks under that norm or
+    /// L0-pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<u64>,
     /// Height of the smallest rectangle around all changed pixels; 0 if nothing was changed.

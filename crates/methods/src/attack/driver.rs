@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{Classifier, predicted};
 use crate::rng::Randomness;
 use crate::rows::{Location, Rows};
-use crate::threat::{Norm, Threat, differs};
+use crate::threat::{Threat, differs};
 
 /// Everything about a call but the network, the attack and the images. Write what differs from the default and
 /// `..Request::default()`: there may be more fields one day.
@@ -273,7 +273,7 @@ fn verify(
     let pixels = found.iter().flat_map(|(_, found)| &found.image);
     let clean = found.iter().flat_map(|(i, _)| &outcomes[*i].image);
     // Where changed values are counted, rounding changes no further ones.
-    let counted = matches!(threat, Threat::Ball { norm: Norm::L0, .. });
+    let counted = matches!(threat, Threat::Ball { norm, .. } if norm.counts());
     let rounded =
         pixels.clone().zip(clean).map(|(value, clean)| match counted && !differs(*value, *clean) {
             true => *value,

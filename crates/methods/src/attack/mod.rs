@@ -43,8 +43,8 @@ pub use fast::Fast;
 pub use goal::{Goal, Targets};
 pub use gradient::{Bim, Fgsm, Iterate, Pgd};
 pub use minimum::{
-    Alma, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, PgdSweep, SigmaZero, SuperDeepFool,
-    TrustRegion, Vfga,
+    Alma, BrendelBethge, Ddn, DeepFool, Ead, Fmn, MinNorm, Pdgd, Pdpgd, PgdSweep, SigmaZero,
+    SuperDeepFool, TrustRegion, Vfga,
 };
 pub use patch::SUITE as PATCH_SUITE;
 pub use patch::{Grey, PatchPgd, PatchRs, PatchSearch, RandomNoise, Roa};
@@ -215,6 +215,7 @@ pub const ALL: &[Entry] = &[
     minimum::PDPGD,
     minimum::EAD,
     minimum::TRUST_REGION,
+    minimum::BRENDEL_BETHGE,
     minimum::PGD_SWEEP,
     minimum::SIGMA_ZERO,
     minimum::VFGA,

@@ -141,6 +141,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 vec![("max_iterations", "20"), ("binary_search_steps", "4"), ("initial_const", "1")]
             }
             "trust-region" => vec![("steps", "150")],
+            "brendel-bethge" => vec![("steps", "40"), ("directions", "9"), ("blends", "9")],
             "superdeepfool" | "vfga" => vec![("steps", "20")],
             "fab" => vec![("n_iter", "15"), ("n_restarts", "2")],
             "fab-t" => vec![("n_iter", "15"), ("n_target_classes", "3"), ("n_restarts", "2")],
@@ -165,12 +166,11 @@ pub(crate) fn cases() -> Vec<Case> {
                     Norm::Linf => 0.2,
                     Norm::L2 => 1.0,
                     Norm::L1 => 6.0,
-                    Norm::L0 => 8.0,
+                    Norm::L0 | Norm::L0Pixels => 8.0,
                 };
-                let l0 = entry.name == "min-norm" && *norm == Norm::L0;
                 let few = vec![("attacks", "fmn sigma-zero"), ("steps", "15")];
-                let given = if l0 { few } else { given.clone() };
-                (entry.name, given, Threat::ball(*norm, eps))
+                let l0 = entry.name == "min-norm" && norm.counts();
+                (entry.name, if l0 { few } else { given.clone() }, Threat::ball(*norm, eps))
             })),
             Threats::Patch => {
                 cases.push((entry.name, given, Threat::Patch(Patch::rectangle(3, 2))));
@@ -267,7 +267,7 @@ fn no_image_costs_more_passes_than_an_attack_says() {
     let early = ["deepfool", "superdeepfool", "trust-region", "cw-l2", "pgd-sweep", "vfga"];
     for (name, given, threat) in cases() {
         let threat = match threat {
-            Threat::Ball { norm: Norm::L0, .. } => threat,
+            Threat::Ball { norm, .. } if norm.counts() => threat,
             Threat::Ball { norm, .. } => Threat::ball(norm, 1e-6),
             patch => patch,
         };

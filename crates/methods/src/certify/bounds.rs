@@ -41,7 +41,7 @@ impl Bounds {
     /// # Errors
     /// If the norm has no bounds, or there is no radius or one that is not above 0.
     pub fn validate(&self) -> Result<()> {
-        if matches!(self.norm, Norm::L1 | Norm::L0) {
+        if matches!(self.norm, Norm::L1 | Norm::L0 | Norm::L0Pixels) {
             let norm = self.norm.to_string();
             return Err(Error::unknown("norm with bounds", norm, ["Linf", "L2"]));
         }
@@ -68,7 +68,9 @@ impl Bounds {
         match self.norm {
             Norm::L2 => Box::new(L2Ball::new(image, eps)),
             // Checked by `validate`.
-            Norm::Linf | Norm::L1 | Norm::L0 => Box::new(LinfBall::new(image, eps)),
+            Norm::Linf | Norm::L1 | Norm::L0 | Norm::L0Pixels => {
+                Box::new(LinfBall::new(image, eps))
+            }
         }
     }
 
@@ -76,7 +78,7 @@ impl Bounds {
     fn diameter(&self, pixels: usize) -> f64 {
         match self.norm {
             Norm::L2 => (pixels as f64).sqrt(),
-            Norm::Linf | Norm::L1 | Norm::L0 => 1.0,
+            Norm::Linf | Norm::L1 | Norm::L0 | Norm::L0Pixels => 1.0,
         }
     }
 }

@@ -50,13 +50,14 @@ impl Change {
         }
     }
 
-    /// Its length in the norm of this name: `Linf`, `L2`, `L1`, `L0`; `None` for other names, and where it is not known.
+    /// Its length in the norm of this name: `Linf`, `L2`, `L1`, `L0`, `L0-pixels`; `None` for other names, and where it is not known.
     pub fn length(&self, norm: &str) -> Option<f64> {
         match norm {
             "Linf" => Some(self.linf),
             "L2" => Some(self.l2),
             "L1" => Some(self.l1),
             "L0" => self.features.map(|features| features as f64),
+            "L0-pixels" => Some(self.l0 as f64),
             _ => None,
         }
     }
@@ -95,5 +96,6 @@ mod tests {
         // Of what nobody has counted nothing is said.
         assert!(change.inside_ball("L0", 3.0) && !change.inside_ball("L0", 2.0));
         assert!(!Change::default().inside_ball("L0", 99.0));
+        assert!(change.inside_ball("L0-pixels", 2.0) && !change.inside_ball("L0-pixels", 1.0));
     }
 }

@@ -1,5 +1,5 @@
 //! The L0 ball: any eps values of the image may become anything in the box, and all others stay as they are. A value is
-//! one number of the image, so a pixel of a colour image has three. L0 is called a norm as in the literature, which it is
+//! one number of the image, so a pixel of a colour image has three; [`super::l0_pixels`] counts pixels. L0 is called a norm as in the literature, which it is
 //! not; its ball is not convex, and distances in it are whole numbers.
 
 use super::{Geometry, clip_to_box};
@@ -12,13 +12,13 @@ pub(crate) fn differs(x: f32, x0: f32) -> bool {
     x.to_bits() != x0.to_bits()
 }
 
-/// How many values an image of the ball of radius `eps` may change.
-fn allowed(eps: f32) -> usize {
+/// How many values, or pixels, an image of the ball of radius `eps` may change.
+pub(super) fn whole(eps: f32) -> usize {
     f64::from(eps).floor() as usize
 }
 
 /// Indices of the `most` largest values above 0, in no order; of equals the first ones.
-fn largest(values: &[f64], most: usize) -> Vec<usize> {
+pub(super) fn largest(values: &[f64], most: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).filter(|i| values[*i] > 0.0).collect();
     if most < order.len() {
         order.select_nth_unstable_by(most, |a, b| {
@@ -43,7 +43,7 @@ impl Geometry for L0 {
         };
         let gains: Vec<f64> = x.iter().zip(x0).map(gain).collect();
         let mut projected = x0.to_vec();
-        for i in largest(&gains, allowed(eps)) {
+        for i in largest(&gains, whole(eps)) {
             projected[i] = x[i];
         }
         x.copy_from_slice(&projected);
@@ -57,7 +57,7 @@ impl Geometry for L0 {
             f64::from(room) * f64::from(g.abs())
         };
         let gains: Vec<f64> = x.iter().zip(g).map(gain).collect();
-        for i in largest(&gains, allowed(alpha)) {
+        for i in largest(&gains, whole(alpha)) {
             x[i] = if g[i] > 0.0 { 1.0 } else { 0.0 };
         }
     }
@@ -70,7 +70,7 @@ impl Geometry for L0 {
         let places: Vec<f64> =
             (0..x0.len()).map(|i| draw.uniform_f64((x0.len() + i) as u32)).collect();
         x.copy_from_slice(x0);
-        for i in largest(&places, allowed(eps)) {
+        for i in largest(&places, whole(eps)) {
             x[i] = uniform[i];
         }
     }

@@ -3,6 +3,7 @@
 
 mod change;
 mod l0;
+mod l0_pixels;
 mod l1;
 mod l1_box;
 mod l2;
@@ -38,6 +39,9 @@ pub enum Norm {
     L1,
     /// Number of values that are not 0. A pixel of C channels has C values.
     L0,
+    /// Number of pixels with a value that is not 0, the L0 of most papers about images.
+    #[serde(rename = "L0-pixels")]
+    L0Pixels,
 }
 
 /// What an attack needs to know about a norm, for one image as a row of numbers.
@@ -58,14 +62,30 @@ pub trait Geometry: Sync {
 }
 
 impl Norm {
-    /// The geometry of this norm.
+    /// The geometry of this norm; of pixels that of images with one channel, whose ball is the smaller one in any other.
     pub fn geometry(self) -> &'static dyn Geometry {
         match self {
             Self::Linf => &linf::Linf,
             Self::L2 => &l2::L2,
             Self::L1 => &l1::L1,
-            Self::L0 => &l0::L0,
+            Self::L0 | Self::L0Pixels => &l0::L0,
         }
+    }
+
+    /// The geometry of this norm for images with so many channels, C of `[C, H, W]`.
+    pub fn geometry_of(self, channels: usize) -> Box<dyn Geometry> {
+        match self {
+            Self::Linf => Box::new(linf::Linf),
+            Self::L2 => Box::new(l2::L2),
+            Self::L1 => Box::new(l1::L1),
+            Self::L0 => Box::new(l0::L0),
+            Self::L0Pixels => Box::new(l0_pixels::L0Pixels { channels }),
+        }
+    }
+
+    /// Distances are numbers of values or pixels that changed, and so whole.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::L0 | Self::L0Pixels)
     }
 }
 
@@ -86,14 +106,18 @@ impl std::str::FromStr for Norm {
             "l2" => Ok(Self::L2),
             "l1" => Ok(Self::L1),
             "l0" => Ok(Self::L0),
-            _ => Err(Error::unknown("norm", name, ["Linf", "L2", "L1", "L0"])),
+            "l0-pixels" | "l0pixels" => Ok(Self::L0Pixels),
+            _ => Err(Error::unknown("norm", name, ["Linf", "L2", "L1", "L0", "L0-pixels"])),
         }
     }
 }
 
 impl std::fmt::Display for Norm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self:?}")
+        match self {
+            Self::L0Pixels => f.write_str("L0-pixels"),
+            _ => write!(f, "{self:?}"),
+        }
     }
 }
 
@@ -121,7 +145,7 @@ impl Threat {
     /// patch. `channels` is C of an image `[C, H, W]`.
     pub fn distance(&self, x: &[f32], x0: &[f32], channels: usize) -> f64 {
         match self {
-            Self::Ball { norm, .. } => norm.geometry().distance(x, x0),
+            Self::Ball { norm, .. } => norm.geometry_of(channels).distance(x, x0),
             Self::Patch(_) => patch::changed_pixels(x, x0, channels).count() as f64,
         }
     }
@@ -140,7 +164,7 @@ impl Threat {
         let in_box = x.iter().all(|v| (0.0..=1.0).contains(v));
         in_box
             && match self {
-                Self::Ball { norm, .. } => self.reaches(norm.geometry().distance(x, x0)),
+                Self::Ball { norm, .. } => self.reaches(norm.geometry_of(shape[0]).distance(x, x0)),
                 Self::Patch(patch) => patch.covers_change(x, x0, shape),
             }
     }

@@ -10,22 +10,28 @@ impl Norm {
     pub(crate) fn farthest(self, eps: f64) -> f64 {
         match self {
             Self::Linf | Self::L2 | Self::L1 => eps + TOLERANCE * eps.max(1.0),
-            Self::L0 => eps,
+            Self::L0 | Self::L0Pixels => eps,
         }
     }
 
-    /// Refuses a radius that no distance in this norm has: L0 counts values. An infinite one is none, and allowed.
+    /// Refuses a radius that no distance in this norm has: L0 counts values, or pixels. An infinite one is none, and allowed.
     ///
     /// # Errors
     /// If it is so.
     pub(crate) fn refuse_fraction(self, eps: f64) -> Result<()> {
-        if self != Self::L0 || eps == eps.round() {
+        if !self.counts() || eps == eps.round() {
             return Ok(());
         }
+        let (counted, remedy) = match self {
+            Self::L0Pixels => ("pixels", "give a number of pixels such as 8"),
+            _ => {
+                ("values", "give a number of values such as 8; a pixel of a colour image has three")
+            }
+        };
         Err(Error::setting(
             "eps",
-            format!("{eps} is not a whole number, and L0 counts the values that change"),
-            "give a number of values such as 8; a pixel of a colour image has three",
+            format!("{eps} is not a whole number, and {self} counts the {counted} that change"),
+            remedy,
         ))
     }
 
@@ -41,12 +47,14 @@ impl Norm {
             Self::Linf => 1.0,
             Self::L2 => elements.sqrt(),
             Self::L1 | Self::L0 => elements,
+            Self::L0Pixels => h as f64 * w as f64,
         };
         if eps < diameter {
             return Ok(());
         }
         let remedy = match self {
             Self::L0 => format!("an image has {elements} values: give a number below that"),
+            Self::L0Pixels => format!("an image has {diameter} pixels: give a number below that"),
             _ if eps / 255.0 < diameter => {
                 format!("pixels are in [0, 1]: did you mean {eps}/255?")
             }
@@ -83,6 +91,10 @@ mod tests {
         let (error, hint) = refused(Norm::L0, 48.0).unwrap();
         assert_eq!(error, "eps: the L0 ball of radius 48 holds every image");
         assert_eq!(hint, "an image has 48 values: give a number below that");
+        assert!(refused(Norm::L0Pixels, 15.0).is_none());
+        let (error, hint) = refused(Norm::L0Pixels, 16.0).unwrap();
+        assert_eq!(error, "eps: the L0-pixels ball of radius 16 holds every image");
+        assert_eq!(hint, "an image has 16 pixels: give a number below that");
     }
 
     #[test]
@@ -95,6 +107,8 @@ mod tests {
             );
             assert!(error.hint().unwrap().contains("such as 8"));
         }
+        let error = Norm::L0Pixels.check_radius(0.5, [3, 4, 4]).unwrap_err();
+        assert!(error.hint().unwrap().contains("pixels such as 8"));
         assert!(Norm::L0.refuse_fraction(f64::INFINITY).is_ok());
         assert!(Norm::L1.check_radius(0.5, [3, 4, 4]).is_ok());
         // However many values there are, one more is one more.

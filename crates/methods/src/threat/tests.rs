@@ -8,7 +8,7 @@ use crate::rng::Stream;
 const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 
 /// L0 has no short lengths and no convex ball: what it shares with the norms is tested beside them, the rest by itself.
-const WITH_L0: [Norm; 4] = [Norm::Linf, Norm::L2, Norm::L1, Norm::L0];
+const WITH_L0: [Norm; 5] = [Norm::Linf, Norm::L2, Norm::L1, Norm::L0, Norm::L0Pixels];
 
 fn image() -> impl Strategy<Value = Vec<f32>> {
     proptest::collection::vec(0.0_f32..=1.0, 12)
@@ -23,12 +23,12 @@ proptest! {
         values in 0_usize..12,
     ) {
         for norm in WITH_L0 {
-            let eps = if norm == Norm::L0 { values as f32 } else { eps };
+            let eps = if norm.counts() { values as f32 } else { eps };
             let mut once = x.clone();
-            norm.geometry().project(&mut once, &x0, eps);
+            norm.geometry_of(3).project(&mut once, &x0, eps);
             prop_assert!(Threat::ball(norm, eps).allows(&once, &x0, [3, 2, 2]), "{norm}");
             let mut twice = once.clone();
-            norm.geometry().project(&mut twice, &x0, eps);
+            norm.geometry_of(3).project(&mut twice, &x0, eps);
             for (a, b) in once.iter().zip(&twice) {
                 prop_assert!((a - b).abs() < 1e-6, "{norm}");
             }
@@ -38,9 +38,9 @@ proptest! {
     #[test]
     fn a_point_inside_stays_where_it_is(x0 in image(), x in image()) {
         for norm in WITH_L0 {
-            let eps = norm.geometry().distance(&x, &x0) as f32 + 1e-3;
+            let eps = norm.geometry_of(3).distance(&x, &x0) as f32 + 1e-3;
             let mut projected = x.clone();
-            norm.geometry().project(&mut projected, &x0, eps);
+            norm.geometry_of(3).project(&mut projected, &x0, eps);
             prop_assert_eq!(&projected, &x);
         }
     }
@@ -241,4 +241,13 @@ fn a_grid_of_places_has_the_last_ones() {
     let grid = Patch::rectangle(2, 2).grid([1, 7, 4], 2);
     let places: Vec<(usize, usize)> = grid.iter().map(|w| (w.top, w.left)).collect();
     assert_eq!(places, [(0, 0), (0, 2), (2, 0), (2, 2), (4, 0), (4, 2), (5, 0), (5, 2)]);
+}
+
+#[test]
+fn a_norm_is_read_as_it_is_shown() {
+    for norm in WITH_L0 {
+        assert_eq!(norm.to_string().parse::<Norm>().unwrap(), norm);
+        assert_eq!(serde_json::to_value(norm).unwrap(), norm.to_string());
+    }
+    assert_eq!("l0_pixels".parse::<Norm>().unwrap(), Norm::L0Pixels);
 }

@@ -71,8 +71,9 @@ impl Method {
         let inner = || -> Result<Inner> {
             positive("eps", eps)?;
             positive("steps", steps as f64)?;
-            if norm == Norm::L0 {
-                return Err(Error::unknown("norm of training", "L0", ["Linf", "L2", "L1"]));
+            if norm.counts() {
+                let norm = norm.to_string();
+                return Err(Error::unknown("norm of training", norm, ["Linf", "L2", "L1"]));
             }
             Ok(Inner { norm, eps: eps as f32, steps })
         };

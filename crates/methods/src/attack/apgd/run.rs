@@ -84,10 +84,10 @@ impl Run {
             (Norm::Linf | Norm::L2, _) => {
                 vec![StepSchedule::Halving(Halving::new(task.eps, 0.0)); n]
             }
-            (Norm::L1 | Norm::L0, true) => {
+            (Norm::L1 | Norm::L0 | Norm::L0Pixels, true) => {
                 vec![StepSchedule::Sparse(Sparse::new(task.eps, elements)); n]
             }
-            (Norm::L1 | Norm::L0, false) => {
+            (Norm::L1 | Norm::L0 | Norm::L0Pixels, false) => {
                 let resume = |changed: usize| Sparse::resume(task.eps, elements, changed);
                 let changed = changed(&x, search.clean())?;
                 changed.into_iter().map(resume).map(StepSchedule::Sparse).collect()
@@ -149,7 +149,9 @@ impl Run {
                 match norm {
                     Norm::Linf => point.step_linf(eps, length[0], a, next),
                     Norm::L2 => point.step_l2(eps, length[0], a, next),
-                    Norm::L1 | Norm::L0 => point.step_l1(eps, length[0], share[0], next),
+                    Norm::L1 | Norm::L0 | Norm::L0Pixels => {
+                        point.step_l1(eps, length[0], share[0], next)
+                    }
                 }
             },
         )?;
@@ -185,7 +187,7 @@ impl Run {
             return Ok(());
         }
         let changed = match norm {
-            Norm::L1 | Norm::L0 => changed(&self.x_best, search.clean())?,
+            Norm::L1 | Norm::L0 | Norm::L0Pixels => changed(&self.x_best, search.clean())?,
             Norm::Linf | Norm::L2 => Vec::new(),
         };
         let (best, losses) = (self.loss_best.values()?, self.losses.values()?);

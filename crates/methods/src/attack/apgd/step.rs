@@ -27,7 +27,7 @@ pub(in crate::attack) fn start(norm: Norm, x0: &[f32], t: &[f32], eps: f32, x: &
                 *x = (x0 + eps * (t / (norm + TINY))).clamp(0.0, 1.0);
             }
         }
-        Norm::L1 | Norm::L0 => {
+        Norm::L1 | Norm::L0 | Norm::L0Pixels => {
             x.iter_mut().zip(x0).zip(t).for_each(|((x, x0), t)| *x = x0 + t);
             pull_l1(x0, t, eps, x);
         }
@@ -169,7 +169,9 @@ mod tests {
             match norm {
                 Norm::Linf => point.step_linf(eps, step_size, a, &mut next),
                 Norm::L2 => point.step_l2(eps, step_size, a, &mut next),
-                Norm::L1 | Norm::L0 => point.step_l1(eps, step_size / 2.0, 0.1, &mut next),
+                Norm::L1 | Norm::L0 | Norm::L0Pixels => {
+                    point.step_l1(eps, step_size / 2.0, 0.1, &mut next)
+                }
             }
             see(&next, &x0);
             x_old = std::mem::replace(&mut x, next.clone());

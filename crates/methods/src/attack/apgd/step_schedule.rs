@@ -20,7 +20,7 @@ impl Checkpoints {
         let share = |share: f64| ((share * n_iter as f64) as usize).max(1);
         let (period, shorter_by, shortest) = match norm {
             Norm::Linf | Norm::L2 => (share(0.22), share(0.03), share(0.06)),
-            Norm::L1 | Norm::L0 => (share(0.04), 0, share(0.04)),
+            Norm::L1 | Norm::L0 | Norm::L0Pixels => (share(0.04), 0, share(0.04)),
         };
         Self { period, shorter_by, shortest, since: 0 }
     }

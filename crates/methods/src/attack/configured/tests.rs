@@ -3,7 +3,7 @@
 use super::*;
 use crate::attack::tests::{random_network, run};
 use crate::attack::{
-    Alma, Apgd, AutoAttack, Bandits, Bim, Boundary, CarliniWagner, Ddn, DeepFool, Ead, Ensemble,
+    Alma, Apgd, AutoAttack, Bandits, Bim, Boundary, BrendelBethge, CarliniWagner, Ddn, DeepFool, Ead, Ensemble,
     Fab, Fast, Fgsm, Fmn, Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs, PatchSearch, Pdgd,
     Pdpgd, Pgd, PgdSweep, RandomNoise, Rays, Request, Roa, SigmaZero, SignOpt, Simba, SparseRs,
     Spsa, Square, SuperDeepFool, TrustRegion, Vfga, attack,
@@ -60,9 +60,12 @@ fn by_type(threat: Threat) -> Vec<Configured> {
 /// Every attack of the list that looks for the smallest perturbation in `norm`, by type and with its defaults.
 fn without_radius(norm: Norm) -> Vec<Configured> {
     let mut all = vec![Configured::of(Fmn::new(norm)), Configured::of(MinNorm::new(norm))];
-    if norm == Norm::L0 {
-        all.push(Configured::of(SigmaZero::new()));
-        all.push(Configured::of(Vfga::new()));
+    if norm != Norm::L0Pixels {
+        all.push(Configured::of(BrendelBethge::new(norm)));
+    }
+    if norm.counts() {
+        all.push(Configured::of(SigmaZero::new(norm)));
+        all.push(Configured::of(Vfga::new(norm)));
         return all.into_iter().collect::<Result<_>>().unwrap();
     }
     all.push(Configured::of(Pdpgd::new(norm)));
@@ -105,7 +108,7 @@ fn an_attack_by_type_is_the_attack_by_name() {
             names.push(typed.name);
         }
     }
-    for norm in [Norm::Linf, Norm::L2, Norm::L1, Norm::L0] {
+    for norm in [Norm::Linf, Norm::L2, Norm::L1, Norm::L0, Norm::L0Pixels] {
         for typed in without_radius(norm) {
             let ball = Threat::ball(norm, 1.0);
             let named = configure(typed.name, &ball, &BTreeMap::new()).unwrap();

@@ -51,7 +51,7 @@ impl Descent {
     ) -> Result<Vec<(usize, f32)>> {
         let most = match self.norm {
             // Sign steps and projections are weak there: APGD has a step of its own.
-            Norm::L1 | Norm::L0 => {
+            Norm::L1 | Norm::L0 | Norm::L0Pixels => {
                 // The first run, which most images do not survive, spends nothing in larger balls, where it can break none.
                 let run = (self.eps, self.adi + self.steps, self.start != Start::Corner);
                 descend_l1(search, run, number, targets)?

@@ -82,7 +82,7 @@ impl Attack for Ddn {
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
         let mut x = search.clean().clone();
         let mut eps = Rows::numbers(search.location(), vec![self.init_norm as f32; search.len()])?;
-        let reach = reach(Norm::L2, search.clean())?;
+        let reach = reach(Norm::L2, search)?;
         for step in 0..self.steps {
             let at = search.gradient(&x, Loss::CrossEntropy)?;
             // Under this objective no row leaves the active set.

@@ -54,7 +54,7 @@ impl MinNorm {
             Norm::Linf => "fmn deepfool pdpgd fab-t",
             Norm::L2 => "ddn fmn superdeepfool alma pdgd fab-t",
             Norm::L1 => "fmn alma pdpgd fab-t",
-            Norm::L0 => "sigma-zero fmn vfga",
+            Norm::L0 | Norm::L0Pixels => "sigma-zero fmn vfga",
         };
         Self { norm, attacks: attacks.into(), steps: 1000 }
     }

@@ -3,9 +3,11 @@
 //! radius is where the linearised network puts the boundary; afterwards it shrinks and grows by a share.
 //!
 //! The step is of Euclidean length in every norm, as in the paper. On a ball in L1 the projection is the exact one,
-//! from inside the box; in L0, where the radius is a number of values, it is that on ball and box together, so that no
+//! from inside the box; in L0, where the radius is a number of values or pixels, it is that on ball and box together, so that no
 //! value counts that the box stops. Under L0 the radius begins with one value and changes by one at least, as published,
-//! and does not fall to 0. Two things are added to the paper. While nothing is found, the radius grows by its share at least:
+//! and does not fall to 0. There more steps gain little, as in the published code: at the boundary the radius takes turns
+//! between two numbers, the smallest change is dropped and taken back, and no single step makes another value's change as
+//! large as those that are kept (benchmarks/peers/README.md has numbers). Two things are added to the paper. While nothing is found, the radius grows by its share at least:
 //! where the box stops pixels, the linearised network promises a little less than what is missing every time, and the
 //! boundary is approached and never crossed. And a gradient that vanishes is replaced by a random direction; the published
 //! code stands still there.
@@ -96,12 +98,12 @@ impl Attack for Fmn {
     }
 
     fn run(&self, search: &mut Search<'_>) -> Result<()> {
-        let (place, n, geometry) = (search.location().clone(), search.len(), self.norm.geometry());
+        let (place, n) = (search.location().clone(), search.len());
+        let geometry = self.norm.geometry_of(search.shape()[0]);
         let mut x = search.clean().clone();
-        let mut eps =
-            Rows::numbers(&place, vec![if self.norm == Norm::L0 { 1.0 } else { 0.0 }; n])?;
+        let mut eps = Rows::numbers(&place, vec![if self.norm.counts() { 1.0 } else { 0.0 }; n])?;
         let mut closest = Rows::numbers(&place, vec![f32::INFINITY; n])?;
-        let reach = reach(self.norm, search.clean())?;
+        let reach = reach(self.norm, search)?;
         for step in 0..self.steps {
             let at = search.gradient(&x, Loss::Margin)?;
             // Under this objective no row leaves the active set.
@@ -119,7 +121,7 @@ impl Attack for Fmn {
                     if adversarial {
                         closest[0] = closest[0].min(distance as f32);
                     }
-                    let radius = if self.norm == Norm::L0 {
+                    let radius = if self.norm.counts() {
                         values(eps[0], closest[0], gamma, adversarial)
                     } else if adversarial {
                         (f64::from(eps[0]) * (1.0 - gamma)).min(f64::from(closest[0]))
@@ -144,7 +146,7 @@ impl Attack for Fmn {
     }
 }
 
-/// The radius in L0, a whole number, after an iterate of the ball of radius `eps`; `closest` is the smallest distance so
+/// The radius in L0, of values or pixels, a whole number, after an iterate of the ball of radius `eps`; `closest` is the smallest distance so
 /// far.
 fn values(eps: f32, closest: f32, gamma: f64, adversarial: bool) -> f64 {
     let eps = f64::from(eps);

@@ -4,6 +4,8 @@
 
 mod alma;
 mod boundary;
+mod boundary_step;
+mod brendel_bethge;
 mod ddn;
 mod deepfool;
 mod ead;
@@ -22,6 +24,8 @@ mod vfga;
 
 pub(super) use self::alma::ALMA;
 pub use self::alma::Alma;
+pub(super) use self::brendel_bethge::BRENDEL_BETHGE;
+pub use self::brendel_bethge::BrendelBethge;
 pub(super) use self::ddn::DDN;
 pub use self::ddn::Ddn;
 pub(super) use self::deepfool::DEEPFOOL;
@@ -47,28 +51,39 @@ pub use self::trust_region::TrustRegion;
 pub(super) use self::vfga::VFGA;
 pub use self::vfga::Vfga;
 
-use super::Threats;
 use super::fab::length;
 use super::gradient::ball;
+use super::{Search, Threats};
 use crate::error::Result;
 use crate::rng::Draw;
 use crate::rows::{self, Kernel, Rows};
 use crate::threat::{Norm, Threat};
 
 /// The norms of attacks that have a form for each.
-const ALL_NORMS: Threats = Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1, Norm::L0]);
+const ALL_NORMS: Threats =
+    Threats::Balls(&[Norm::Linf, Norm::L2, Norm::L1, Norm::L0, Norm::L0Pixels]);
+
+/// The norms of attacks that change few values, or few pixels.
+const COUNTS: Threats = Threats::Balls(&[Norm::L0, Norm::L0Pixels]);
 
 /// The norm of the ball that an attack was asked for; its radius is not used.
 fn norm_of(threat: &Threat) -> Norm {
     ball(threat).0
 }
 
-/// Length of the longest change of every image of `clean` inside the box, `[N]`: no adversarial image is further away.
-fn reach(norm: Norm, clean: &Rows) -> Result<Rows> {
-    rows::map_to(Kernel::NONE, &[], [clean], |_, [x0], reach| {
+/// Length of the longest change of every clean image inside the box, `[N]`: no adversarial image is further away.
+fn reach(norm: Norm, search: &Search<'_>) -> Result<Rows> {
+    let apart = counted_together(norm, search.shape());
+    rows::map_to(Kernel::NONE, &[], [search.clean()], |_, [x0], reach| {
         let farthest: Vec<f32> = x0.iter().map(|x| x.max(1.0 - x)).collect();
-        reach[0] = length(norm, &farthest) as f32;
+        reach[0] = (length(norm, &farthest) / apart as f64) as f32;
     })
+}
+
+/// How many values of an image `[C, H, W]` count as one change: those of a pixel under L0-pixels. Of n values of an image,
+/// n / k units are counted, of which unit u has the values u, u + n / k, u + 2 n / k, and so on.
+fn counted_together(norm: Norm, [channels, ..]: [usize; 3]) -> usize {
+    if norm == Norm::L0Pixels { channels.max(1) } else { 1 }
 }
 
 /// The value of step `step` of `steps` on half a cosine from `first` down to `last`.

@@ -128,7 +128,7 @@ impl Pdpgd {
 /// Moves `z` to the point with the least mu ||p|| + ||p - z||^2 / 2.
 fn proximal(norm: Norm, z: &mut [f32], mu: f64) {
     match norm {
-        Norm::L1 | Norm::L0 => z.iter_mut().for_each(|z| {
+        Norm::L1 | Norm::L0 | Norm::L0Pixels => z.iter_mut().for_each(|z| {
             *z = ((f64::from(z.abs()) - mu).max(0.0) as f32).copysign(*z);
         }),
         Norm::L2 => {

@@ -50,7 +50,7 @@ impl PgdSweep {
         let (radii, steps, alpha) = match norm {
             Norm::Linf => ("1/255 2/255 4/255 8/255 16/255", 40, 1.0 / 30.0),
             Norm::L2 => ("0.25 0.5 1 2", 100, 1.0 / 40.0),
-            Norm::L1 | Norm::L0 => ("3 6 12 24", 100, 1.0 / 40.0),
+            Norm::L1 | Norm::L0 | Norm::L0Pixels => ("3 6 12 24", 100, 1.0 / 40.0),
         };
         Self { norm, radii: radii.into(), steps, alpha, loss: Loss::CrossEntropy }
     }

@@ -15,7 +15,7 @@ pub(super) fn project(norm: Norm, x: &[f32], w: &[f32], c: f64, d: &mut [f32]) {
     match norm {
         Norm::Linf => linf::project(x, w, c, d),
         Norm::L2 => l2::project(x, w, c, d),
-        Norm::L1 | Norm::L0 => l1::project(x, w, c, d),
+        Norm::L1 | Norm::L0 | Norm::L0Pixels => l1::project(x, w, c, d),
     }
 }
 
@@ -29,13 +29,13 @@ fn down(by: f32, slope: f32) -> f32 {
     if slope > 0.0 { -by } else { by }
 }
 
-/// Length of `v` in a norm; in L0 the number of its components that are not 0.
+/// Length of `v` in a norm; in L0, of pixels too, the number of its components that are not 0.
 pub(in crate::attack) fn length(norm: Norm, v: &[f32]) -> f64 {
     match norm {
         Norm::Linf => f64::from(v.iter().fold(0.0_f32, |most, v| most.max(v.abs()))),
         Norm::L2 => sum(v, v, |v, _| [f64::from(v) * f64::from(v)])[0].sqrt(),
         Norm::L1 => sum(v, v, |v, _| [f64::from(v.abs())])[0],
-        Norm::L0 => v.iter().filter(|v| **v != 0.0).count() as f64,
+        Norm::L0 | Norm::L0Pixels => v.iter().filter(|v| **v != 0.0).count() as f64,
     }
 }
 
@@ -45,7 +45,7 @@ pub(in crate::attack) fn dual(norm: Norm) -> Norm {
     match norm {
         Norm::Linf => Norm::L1,
         Norm::L2 => Norm::L2,
-        Norm::L1 | Norm::L0 => Norm::Linf,
+        Norm::L1 | Norm::L0 | Norm::L0Pixels => Norm::Linf,
     }
 }
 

@@ -53,7 +53,7 @@ impl Judge for DeviceJudge {
         let Rules { threat, objective, shape: [c, h, w] } = self.rules;
         let (kind, most, patch) = match threat {
             Threat::Ball { norm, eps } => (norm.number(), norm.farthest(f64::from(eps)), [0, 0]),
-            Threat::Patch(patch) => (4, 0.0, [patch.height, patch.width]),
+            Threat::Patch(patch) => (5, 0.0, [patch.height, patch.width]),
         };
         let kernel = kernel!(
             "judge",

@@ -101,7 +101,13 @@ fn a_judge_goes_by_the_criterion_the_flags_and_the_threat_model() {
     let place = place();
     let clean: Vec<Vec<f32>> = (0..IMAGES as u64).map(|i| uniform(i, 9, WIDTH)).collect();
     let patch = Threat::Patch(Patch::rectangle(1, 2));
-    let balls = [(Norm::Linf, 0.25), (Norm::L2, 0.8), (Norm::L1, 3.0), (Norm::L0, 2.0)];
+    let balls = [
+        (Norm::Linf, 0.25),
+        (Norm::L2, 0.8),
+        (Norm::L1, 3.0),
+        (Norm::L0, 2.0),
+        (Norm::L0Pixels, 2.0),
+    ];
     let balls = balls.map(|(norm, eps)| Threat::ball(norm, eps));
     for (number, threat) in balls.into_iter().chain([patch]).enumerate() {
         for (objective, classes, targeted) in [
