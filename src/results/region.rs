@@ -35,7 +35,9 @@ impl Region {
             }
         };
         match (threat, eps) {
-            ("Linf" | "L2" | "L1" | "L0" | "L0-pixels", Some(eps)) => Self::Ball(threat.to_owned(), eps),
+            ("Linf" | "L2" | "L1" | "L0" | "L0-pixels", Some(eps)) => {
+                Self::Ball(threat.to_owned(), eps)
+            }
             _ => threat
                 .strip_prefix("patch ")
                 .and_then(|words| rectangle(words).or_else(|| other(words)))

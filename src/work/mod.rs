@@ -30,8 +30,8 @@ mod smoothing;
 mod task;
 
 pub use attack::{
-    AttackColumn, AttackEntry, AttackResult, AttackRow, AttackedImages, Beyond, Budget, Spared,
-    ThreatColumn, Unfinished, WorstCase, attack_rows, seen_after,
+    AttackColumn, AttackEntry, AttackResult, AttackRow, AttackedImages, Beyond, Budget, Distances,
+    Spared, ThreatColumn, Unfinished, WorstCase, attack_rows, seen_after,
 };
 pub(crate) use attack::{
     Attacked, ClassShare, Evidence, Trial, attack_columns, attack_jobs, counts, goal, keep,

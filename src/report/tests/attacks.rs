@@ -56,6 +56,33 @@ fn medians() {
 }
 
 #[test]
+fn optimality_is_beside_the_nearest_images_of_all_attacks() {
+    let rows = |distances: [f64; 3]| -> Vec<AttackRow> {
+        let broken = (0..).zip(distances).map(|(i, d)| attack_row(i, true, Some(d)));
+        broken.chain([attack_row(3, false, None)]).collect()
+    };
+    // In another norm, and nearer on one image.
+    let mut other = rows([0.1; 3]);
+    other[2].l2 = 3.0;
+    let run = Fixture::new("run", 4).model("net", "aa", "");
+    let run = run.attack("net", attack("cw", "L2", &[0.1, 0.2]), &rows([1.0, 2.0, 4.0]));
+    let run = run.attack("net", attack("ddn", "L2", &[0.1, 0.2]), &rows([2.0, 1.0, 5.0]));
+    let run = run.attack("net", attack("pgd", "Linf", &[0.1]), &other);
+    let folder = tempfile::tempdir().unwrap();
+    run.write(folder.path());
+    let board = Leaderboard::from_runs(&[folder.path().to_owned()]).unwrap();
+    let all = board.boards[0].standings[0].entrant.results::<AttackResult>();
+    let of: Vec<_> = all.map(|attack| attack.distances.clone()).collect();
+    let [Some(cw), Some(ddn), None] = &of[..] else { panic!("{of:?}") };
+    // d = 3, A = (1 + 2 + 3) / 4, A* = (1 + 1 + 3) / 4, and three of four images are classified correctly.
+    assert_eq!((cw.farthest, cw.area, cw.best_area), (Some(3.0), Some(1.5), Some(1.25)));
+    assert_eq!((cw.optimality, cw.others), (Some(0.75), 1));
+    assert_eq!(ddn.optimality, Some(0.75));
+    assert_eq!(cw.quartiles, [Some(0.75), Some(1.5), Some(2.5)]);
+    assert_eq!(cw.best_left, [(0.0, 0.75), (1.0, 0.25), (3.0, 0.0)]);
+}
+
+#[test]
 fn a_job_of_the_reference_attack_is_more_of_the_control() {
     let fast = |idx, asked: Option<u64>| AttackRow {
         reference: Some(asked.unwrap_or(0)),

@@ -17,20 +17,39 @@ pub(super) fn left(
     from: f64,
     number: fn(&AttackRow) -> f64,
 ) -> Vec<(f64, f64)> {
-    let (mut broken, mut never, mut images, mut last) = (Vec::new(), 0, 0, from);
-    for key in &pool.covered {
-        let Some(rows) = pool.rows.get(key) else { continue };
-        images += 1;
+    let nearest = |rows: &Vec<&AttackRow>| {
         if !rows.iter().all(|row| row.clean_correct()) {
-            continue;
+            return Nearest::Misclassified;
         }
         let found = rows.iter().filter(|row| row.found == 1).map(|row| number(row));
-        match found.min_by(f64::total_cmp) {
-            Some(number) => broken.push(number.max(from)),
-            None => {
+        let tried = rows.iter().map(|row| number(row)).filter(|number| number.is_finite());
+        let nowhere = || Nearest::Nowhere(tried.fold(0.0, f64::max));
+        found.min_by(f64::total_cmp).map_or_else(nowhere, Nearest::At)
+    };
+    falling(pool.covered.iter().filter_map(|key| pool.rows.get(key)).map(nearest), from)
+}
+
+/// Where an image is broken first.
+pub(super) enum Nearest {
+    /// It is misclassified as it is.
+    Misclassified,
+    /// At this number.
+    At(f64),
+    /// It is not, up to this number; 0 where numbers do not say how far it was tried.
+    Nowhere(f64),
+}
+
+/// Share of these images that are classified correctly and not broken, as in [`left`].
+pub(super) fn falling(of: impl Iterator<Item = Nearest>, from: f64) -> Vec<(f64, f64)> {
+    let (mut broken, mut never, mut images, mut last) = (Vec::new(), 0, 0, from);
+    for nearest in of {
+        images += 1;
+        match nearest {
+            Nearest::Misclassified => {}
+            Nearest::At(number) => broken.push(number.max(from)),
+            Nearest::Nowhere(tried) => {
                 never += 1;
-                let tried = rows.iter().map(|row| number(row)).filter(|number| number.is_finite());
-                last = tried.fold(last, f64::max);
+                last = f64::max(last, tried);
             }
         }
     }
@@ -84,7 +103,40 @@ pub(super) fn figures(entrants: &[&Entrant], most: usize) -> Vec<Figure> {
         );
         Figure::over_decades(&format!("passes {named} {threat}"), caption, series(entrants, most, same), "passes of an image")
     });
-    distances.chain(passes).collect()
+    distances.chain(beside(entrants)).chain(passes).collect()
+}
+
+/// For each threat model the attacks without a radius beside one another, and all attacks together, on the first network
+/// that several of them were run on.
+fn beside(entrants: &[&Entrant]) -> Vec<Figure> {
+    let all = || {
+        entrants.iter().flat_map(|entrant| {
+            let own = entrant.results::<AttackResult>().filter(|a| a.finished() && !a.control);
+            own.filter_map(|a| Some((&*entrant.model.name, a, a.distances.as_ref()?)))
+        })
+    };
+    let figure = |threat: &str| {
+        let here = || all().filter(|(_, attack, _)| attack.threat == threat);
+        let of = |model: &str| here().filter(|(other, ..)| *other == model).collect::<Vec<_>>();
+        let attacks = here().map(|(model, ..)| of(model)).find(|of| of.len() > 1)?;
+        let model = attacks.first()?.0;
+        let together = attacks.iter().map(|(.., of)| *of).max_by_key(|of| of.images)?;
+        let together = ("all attacks together", &*together.best_left, together.images);
+        let own = attacks.iter().map(|(_, a, _)| (&*a.label, &*a.left, a.done));
+        let line = |(at, (name, curve, images)): (usize, (&str, &[(f64, f64)], usize))| {
+            let mut line = steps(curve, images);
+            (line.name, line.look) = (name.to_owned(), Look::new(at, at));
+            line
+        };
+        let series = std::iter::once(together).chain(own).enumerate().map(line).collect();
+        let caption = format!(
+            "Robust accuracy of {model} against the {threat} distance, attack by attack, and by the nearest of all \
+             attacks together. Bands: 95 % Wilson intervals, distance by distance."
+        );
+        let name = format!("distance {model} {threat}");
+        Figure::new(&name, caption, series, &format!("{threat} distance"))
+    };
+    distinct(all().map(|(_, attack, _)| &*attack.threat)).into_iter().filter_map(figure).collect()
 }
 
 /// A line for each of the first `most` networks that has a finished attack `of` this kind.

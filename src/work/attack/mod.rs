@@ -7,6 +7,7 @@ mod checks;
 mod columns;
 mod control;
 mod curves;
+mod distances;
 mod entry;
 mod evidence;
 pub(crate) mod goal;
@@ -26,6 +27,7 @@ pub(crate) use attacked::{Attacked, counts};
 pub use checks::seen_after;
 pub use columns::{AttackColumn, ThreatColumn};
 pub(crate) use columns::{attack_columns, threat_columns};
+pub use distances::Distances;
 pub use entry::AttackEntry;
 pub(crate) use entry::attack_jobs;
 pub(crate) use evidence::Evidence;
@@ -124,11 +126,14 @@ impl Kind for Attack {
         let attacked = Attacked::new(method, model)?;
         let stood_for = all.iter().filter(|other| spared::stands_for(&method.work, &other.work));
         let stood_for: Vec<_> = stood_for.filter_map(|other| Attacked::new(other, model)).collect();
-        Some(Outcome::new(NAME, AttackResult::of(&attacked, &stood_for)))
+        Some(Outcome::new(NAME, AttackResult::of(&attacked, &stood_for, all, model)))
     }
 
     fn sheets(&self, entrants: &[&Entrant]) -> Vec<Sheet> {
-        tables::robust(entrants).into_iter().chain(tables::parameters(entrants)).collect()
+        [tables::robust(entrants), distances::sheet(entrants), tables::parameters(entrants)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn figures(&self, entrants: &[&Entrant], most: usize) -> Vec<Figure> {

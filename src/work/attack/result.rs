@@ -8,10 +8,12 @@ use serde::Serialize;
 use super::attacked::Attacked;
 use super::columns::AttackColumn;
 use super::curves::left;
+use super::distances::Distances;
 use super::row::AttackRow;
 use super::spared::Spared;
 use crate::record::CheckRecord;
 use crate::results::{ImageSet, Proportion, Region};
+use crate::work::method::Method;
 use crate::work::outcome::{Cost, KindResult};
 use crate::work::pool::Pool;
 
@@ -46,6 +48,9 @@ pub struct AttackResult {
     /// Median distance over the images, 0 for misclassified ones, for an attack that minimises it;
     /// `None` if it is infinite: more than half of the images resisted.
     pub median_distance: Option<f64>,
+    /// Quartiles, area and optimality of an untargeted attack that minimises the distance; else `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distances: Option<Distances>,
     /// Candidates that succeeded in the precision of the search and not in f32; `None` if it searched in
     /// f32.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,8 +83,14 @@ pub struct Budget {
 }
 
 impl AttackResult {
-    /// The attack `of` on one network, summed up, beside those that it stands in for and that were run as well.
-    pub(crate) fn of(of: &Attacked<'_>, stood_for: &[Attacked<'_>]) -> Self {
+    /// The attack `of` on the network `model`, summed up, beside those that it stands in for and that were run as well,
+    /// and beside all methods.
+    pub(crate) fn of(
+        of: &Attacked<'_>,
+        stood_for: &[Attacked<'_>],
+        all: &[Method<'_>],
+        model: usize,
+    ) -> Self {
         let work = &of.method.work;
         let minimal = work.is("minimal");
         let (done, images) = of.pool.progress;
@@ -98,6 +109,7 @@ impl AttackResult {
             image_set: of.pool.images(),
             budgets: of.budgets().into_iter().map(budget).collect(),
             median_distance: minimal.then(|| median_distance(&of.pool)).flatten(),
+            distances: Distances::of(of, all, model),
             unconfirmed: rows(&of.pool).filter_map(|row| row.unconfirmed).reduce(|a, b| a + b),
             spared: Spared::of(&of.pool, stood_for),
             left: match minimal {

@@ -1,8 +1,8 @@
 //! The tables of attacks in a report: what each left of every network, and every number that it was run
 //! with.
 
-use super::goal;
 use super::result::{AttackResult, Budget};
+use super::{distances, goal};
 use crate::results::format;
 use crate::results::{Cell, Field, Head, Line, Sheet, mark_best};
 use crate::work::entrant::Entrant;
@@ -89,7 +89,9 @@ fn distances(all: &[&AttackResult], entrants: &[&Entrant]) -> Vec<Line> {
             Field::text(match entrant.results::<AttackResult>().find(of) {
                 None => "–".into(),
                 Some(a) if !a.finished() => format!("{}/{}", a.done, a.images),
-                Some(a) => a.median_distance.map_or("∞".into(), |d| distance(&a.threat, d)),
+                Some(a) => {
+                    a.median_distance.map_or("∞".into(), |d| distances::text(&a.threat, d))
+                }
             })
         };
         let about = format!("median {} distance", attack.threat);
@@ -98,11 +100,6 @@ fn distances(all: &[&AttackResult], entrants: &[&Entrant]) -> Vec<Line> {
         lines.push(Line { fields, control: attack.control });
     }
     lines
-}
-
-/// A median distance: under L0, where distances are whole numbers, as a count.
-fn distance(threat: &str, distance: f64) -> String {
-    if threat == "L0" { format::count(distance) } else { format::radius_down(distance) }
 }
 
 /// Every hyper-parameter of the attacks, equal ones of several networks together.

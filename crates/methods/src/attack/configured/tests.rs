@@ -3,10 +3,10 @@
 use super::*;
 use crate::attack::tests::{random_network, run};
 use crate::attack::{
-    Alma, Apgd, AutoAttack, Bandits, Bim, Boundary, BrendelBethge, CarliniWagner, Ddn, DeepFool, Ead, Ensemble,
-    Fab, Fast, Fgsm, Fmn, Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs, PatchSearch, Pdgd,
-    Pdpgd, Pgd, PgdSweep, RandomNoise, Rays, Request, Roa, SigmaZero, SignOpt, Simba, SparseRs,
-    Spsa, Square, SuperDeepFool, TrustRegion, Vfga, attack,
+    Alma, Apgd, AutoAttack, Bandits, Bim, Boundary, BrendelBethge, CarliniWagner, Ddn, DeepFool,
+    Ead, Ensemble, Fab, Fast, Fgsm, Fmn, Grey, HopSkipJump, MinNorm, Nes, PatchPgd, PatchRs,
+    PatchSearch, Pdgd, Pdpgd, Pgd, PgdSweep, RandomNoise, Rays, Request, Roa, SigmaZero, SignOpt,
+    Simba, SparseRs, Spsa, Square, SuperDeepFool, TrustRegion, Vfga, attack,
 };
 use crate::threat::{Norm, Patch};
 

@@ -61,7 +61,9 @@ fn far_off(model: &dyn Classifier, batch: &Batch, optimum: impl Fn(Norm) -> f64)
     let few_passes = std::env::var_os("EPSBALL_TEST_DEVICE").is_some();
     for (name, given, norm) in cases().into_iter().filter(|case| !case.2.counts()) {
         let classes_only = ["hop-skip-jump", "boundary", "sign-opt"].contains(&name);
-        let is_long = classes_only || name == "brendel-bethge" || given.iter().any(|given| given.0 == "steps");
+        let is_long = classes_only
+            || name == "brendel-bethge"
+            || given.iter().any(|given| given.0 == "steps");
         if few_passes && is_long {
             continue;
         }
