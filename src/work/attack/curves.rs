@@ -121,14 +121,16 @@ fn beside(entrants: &[&Entrant]) -> Vec<Figure> {
         let attacks = here().map(|(model, ..)| of(model)).find(|of| of.len() > 1)?;
         let model = attacks.first()?.0;
         let together = attacks.iter().map(|(.., of)| *of).max_by_key(|of| of.images)?;
-        let together = ("all attacks together", &*together.best_left, together.images);
-        let own = attacks.iter().map(|(_, a, _)| (&*a.label, &*a.left, a.done));
-        let line = |(at, (name, curve, images)): (usize, (&str, &[(f64, f64)], usize))| {
-            let mut line = steps(curve, images);
-            (line.name, line.look) = (name.to_owned(), Look::new(at, at));
-            line
+        let together = Series {
+            name: "all attacks together".into(),
+            ..steps(&together.best_left, together.images)
         };
-        let series = std::iter::once(together).chain(own).enumerate().map(line).collect();
+        let own = attacks.iter().enumerate().map(|(at, (_, attack, _))| Series {
+            name: attack.label.clone(),
+            look: Look::new(at + 1, at + 1),
+            ..steps(&attack.left, attack.done)
+        });
+        let series = std::iter::once(together).chain(own).collect();
         let caption = format!(
             "Robust accuracy of {model} against the {threat} distance, attack by attack, and by the nearest of all \
              attacks together. Bands: 95 % Wilson intervals, distance by distance."

@@ -31,7 +31,7 @@ const MEMORY: usize = 2 << 30;
 #[derive(Debug)]
 pub struct FrozenNetwork {
     pub(super) info: ModelInfo,
-    program: Program,
+    pub(super) program: Program,
     /// What GPUs run, and what is rounded for searches in bf16.
     pub(super) fused: Program,
     /// What the CPU runs: the same bits in fewer passes over memory.
@@ -144,22 +144,6 @@ impl FrozenNetwork {
         self.logits_of(&self.joined, images)
     }
 
-    /// The same function in f64, by the CPU: logits `[N, K]` of images in f32. It tells what an answer owes to
-    /// the rounding of f32; it is slow, as its convolutions are written as their definition reads.
-    ///
-    /// # Errors
-    /// As [`Classifier::logits`].
-    pub fn logits_in_f64(&self, images: &Rows) -> Result<Vec<f64>> {
-        let (program, chunks, pixels) =
-            (self.program.in_f64()?, self.chunks(images)?, images.values()?);
-        let logits = |chunk| {
-            let logits = program.forward(&self.read(&pixels, chunk)?.to_dtype(DType::F64)?)?;
-            Ok(logits.flatten_all()?.to_vec1::<f64>()?)
-        };
-        let logits = chunks.into_par_iter().map(logits).collect::<Result<Vec<_>>>()?;
-        Ok(logits.concat())
-    }
-
     /// What logits and gradients on the CPU are computed with.
     fn searched(&self) -> &Program {
         self.searched.as_ref().unwrap_or(&self.joined)
@@ -175,7 +159,7 @@ impl FrozenNetwork {
     }
 
     /// Splits a batch into chunks of images, `(first, count)`.
-    fn chunks(&self, images: &Rows) -> Result<Vec<(usize, usize)>> {
+    pub(super) fn chunks(&self, images: &Rows) -> Result<Vec<(usize, usize)>> {
         self.check(images)?;
         let n = images.len();
         let share = n.div_ceil(rayon::current_num_threads()).clamp(1, self.images_per_chunk);
@@ -183,7 +167,7 @@ impl FrozenNetwork {
     }
 
     /// The images of a chunk of `pixels` as the network reads them, `[N, H, W, C]`.
-    fn read(&self, pixels: &[f32], (first, count): (usize, usize)) -> Result<Tensor> {
+    pub(super) fn read(&self, pixels: &[f32], (first, count): (usize, usize)) -> Result<Tensor> {
         let [c, h, w] = self.info.input_shape;
         let length = c * h * w;
         let own = &pixels[first * length..(first + count) * length];
@@ -407,28 +391,6 @@ mod tests {
     use super::*;
     use crate::model::file::{Declared, load};
     use crate::rng::Stream;
-
-    /// The rounding of f32 is all that the two differ by, and it is there.
-    #[test]
-    fn logits_in_f64_are_those_in_f32_but_for_rounding() {
-        for name in ["digits-trades", "digits-standard"] {
-            let path = format!("../../benchmarks/models/{name}.safetensors");
-            let network = load(path.as_ref(), &Declared::default()).unwrap().0;
-            let mut pixels = vec![0.0; 20 * 64];
-            Stream::new(1, "frozen test").draw(0, 0).uniform(&mut pixels);
-            let images = Rows::new(&Location::default(), [20, 1, 8, 8], pixels).unwrap();
-            let (narrow, wide) =
-                (network.logits(&images).unwrap(), network.logits_in_f64(&images).unwrap());
-            let narrow = narrow.values().unwrap();
-            let farthest = narrow
-                .iter()
-                .zip(&wide)
-                .map(|(narrow, wide)| (f64::from(*narrow) - wide).abs())
-                .fold(0.0, f64::max);
-            assert!(farthest > 0.0 && farthest < 1e-4, "{name}: {farthest}");
-            assert_eq!(narrow.len(), wide.len());
-        }
-    }
 
     #[test]
     fn whatever_is_kept_gives_the_same_gradients() {

@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod ensemble;
 pub mod file;
 mod frozen;
+mod in_f64;
 pub mod onnx;
 mod placement;
 mod prediction;

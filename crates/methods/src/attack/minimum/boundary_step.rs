@@ -335,8 +335,8 @@ mod tests {
         let mut u = [0.0_f32; 11];
         Stream::new(2, "problems").draw(number, 0).uniform(&mut u);
         let u = u.map(f64::from);
-        let x0 = [u[0], u[1], if number % 3 == 0 { 0.0 } else { u[2] }];
-        let x = [u[3], if number % 4 == 0 { 1.0 } else { u[4] }, u[5]];
+        let x0 = [u[0], u[1], if number.is_multiple_of(3) { 0.0 } else { u[2] }];
+        let x = [u[3], if number.is_multiple_of(4) { 1.0 } else { u[4] }, u[5]];
         let g = [2.0 * u[6] - 1.0, 2.0 * u[7] - 1.0, 2.0 * u[8] - 1.0];
         (x0, x, g, 0.5 * (2.0 * u[9] - 1.0), 0.05 + u[10])
     }
