@@ -19,14 +19,13 @@ pub(super) struct Args {
     /// The attack, or several: `-a fgsm,pgd`; see `epsball list attacks`
     #[arg(help_heading = "Attack", short, long, value_delimiter = ',', required = true)]
     attack: Vec<String>,
-    /// Norm of the ball: Linf, L2, L1, L0, which counts changed values, or L0-pixels
+    /// Norm of the ball: Linf, L2, L1, L0 (changed values) or L0-pixels
     #[arg(help_heading = "Attack", long)]
     norm: Option<String>,
     /// Radius of the ball, or several: `0.3`, `8/255`, `0.1,0.2`; under L0 a number of values, `8`, or of pixels
     #[arg(help_heading = "Attack", long, value_delimiter = ',')]
     eps: Vec<String>,
-    /// Size of the patch, or several: 5x5 pixels, 2% of the area, 20%x10% of the sides; circle:5 and circle:2% are
-    /// discs, mask:FILE.png is what is white in an image
+    /// Size of the patch, or several: 5x5 pixels, 2% of the area, circle:5, mask:FILE.png
     #[arg(help_heading = "Attack", long, value_delimiter = ',')]
     patch: Vec<String>,
     /// untargeted, least-likely, second (the largest clean logit but the label's), random, next, or a class number

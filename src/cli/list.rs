@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> Ended {
     match args.what {
         What::Attacks => {
             for Listed { name, threats, about, .. } in methods("attack") {
-                show(format_args!("{name:<14} {threats:<13} {about}"))?;
+                show(format_args!("{name:<14} {threats:<23} {about}"))?;
             }
         }
         What::Certificates => {

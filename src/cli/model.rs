@@ -12,8 +12,8 @@ use crate::service;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Model {
-    /// Model file, ONNX file, bundled:NAME, hf:OWNER/NAME[@REVISION][/FILE] of the Hugging Face Hub, or the
-    /// address of a service, http://HOST:PORT/PATH; given several times, the ensemble of these
+    /// Model file, ONNX file, bundled:NAME, hf:OWNER/NAME[@REVISION][/FILE] or http://HOST:PORT/PATH; given several
+    /// times, the ensemble of these
     #[arg(short = 'm', long = "model", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Architecture, for weights that do not say it: NAME[:PARAMETER=VALUE]..., such as

@@ -43,7 +43,13 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "adversarial")]
     files_only: bool,
     /// Certificates, or accuracies under a corruption, of each job that are computed again
-    #[arg(long, value_name = "K", default_value_t = 3, conflicts_with = "adversarial")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "K",
+        default_value_t = 3,
+        conflicts_with = "adversarial"
+    )]
     certificates: usize,
     /// Seed of the choice of these
     #[arg(
@@ -54,8 +60,7 @@ pub(super) struct Args {
         conflicts_with = "adversarial"
     )]
     seed: u64,
-    /// Judge the adversarial images of a run by its networks in f64 as well, which takes long; what f32 owes to its
-    /// rounding is told, and is no finding
+    /// Judge the adversarial images of a run in f64 as well, slowly, and tell what rounding alone has broken
     #[arg(long = "f64", conflicts_with_all = ["adversarial", "files_only"])]
     in_f64: bool,
     /// Write the hashes of a run's files into its SHA256SUMS, if nothing is wrong with it
@@ -66,17 +71,17 @@ pub(super) struct Args {
     #[arg(help_heading = THEIRS, long, value_name = "FILE", conflicts_with = "runs", requires_all = ["files", "data"])]
     adversarial: Option<PathBuf>,
     /// Name of the array of images, where the file leaves a choice
-    #[arg(help_heading = THEIRS, long, value_name = "NAME", requires = "adversarial")]
+    #[arg(hide_short_help = true, help_heading = THEIRS, long, value_name = "NAME", requires = "adversarial")]
     key: Option<String>,
     #[command(flatten)]
     subject: Subject,
-    /// Norm of the ball: Linf, L2, L1, L0, which counts changed values, or L0-pixels
+    /// Norm of the ball: Linf, L2, L1, L0 (changed values) or L0-pixels
     #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     norm: Option<String>,
     /// Radius of the ball: `0.3`, `8/255`
     #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     eps: Option<String>,
-    /// Size of the patch: 5x5 pixels, 2% of the area, 20%x10% of the sides, circle:5 for a disc, mask:FILE.png
+    /// Size of the patch: 5x5, 2%, 20%x10%, circle:5, mask:FILE.png
     #[arg(help_heading = THEIRS, long, requires = "adversarial")]
     patch: Option<String>,
     /// Table of the verdicts, a row per image

@@ -25,7 +25,7 @@ fn suite(model: &str, attacks: &[&str]) -> String {
                 "[[attack]]\nattack = \"rays\"\nnorm = \"Linf\"\neps = 0.1\nparameters = { queries = 60 }\n"
             }
             "square" => {
-                "[[attack]]\nattack = \"square\"\nnorm = \"Linf\"\neps = 0.1\nparameters = { n_queries = 30 }\n"
+                "[[attack]]\nattack = \"square\"\nnorm = \"Linf\"\neps = 0.3\nparameters = { n_queries = 30 }\n"
             }
             "random-noise" => "[[attack]]\nattack = \"random-noise\"\npatch = \"3x3\"\n",
             "hop-skip-jump" => {

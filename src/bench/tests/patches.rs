@@ -55,7 +55,7 @@ fn every_row_says_where_the_change_is() {
         rows.iter().enumerate().filter(|(_, row)| row.adversarial()).collect();
     assert!(broken.len() > 3 && broken.len() < 40, "{} broken", broken.len());
     for (at, row) in &broken {
-        let (x, x0) = (pixels(saved.as_ref(), *at), pixels(clean.as_ref(), row.idx as usize));
+        let (x, x0) = (pixels(saved.as_ref(), *at), pixels(clean.as_ref(), *at));
         let is = Change::of(&x, &x0, [1, 8, 8]);
         let place = row.top.flatten().zip(row.left.flatten()).map(|(top, left)| [top, left]);
         assert_eq!((place, row.height, row.width), (is.place, is.height, is.width));
